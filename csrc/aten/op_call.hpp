@@ -1,0 +1,44 @@
+// One ATen operator bound to its arguments, callable through PyTorch's boxed dispatcher.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
+
+#include <string>
+#include <vector>
+
+#include "sampling/task.hpp"
+
+namespace opclock {
+
+// Throws std::invalid_argument that names the operator and its known overloads.
+c10::OperatorHandle find_operator(const std::string& name, const std::string& overload);
+
+class OpCall final : public Task {
+ public:
+  // `written_before`: arguments that another operator of the model has just written when this call comes; they
+  // are rewritten in place before each sample. `restored`: pairs (argument, pristine copy) for arguments that
+  // the call itself writes, so that their values do not run away over many samples.
+  struct Restored {
+    at::Tensor argument;
+    at::Tensor pristine;
+  };
+  OpCall(c10::OperatorHandle op, torch::jit::Stack arguments, std::vector<at::Tensor> written_before,
+         std::vector<Restored> restored);
+
+  void prepare() override;
+  // Outputs are freed before it returns, as eager PyTorch frees an output nobody keeps.
+  void run() override;
+  // The outputs of one call, for comparing with PyTorch's own answer.
+  torch::jit::Stack answer();
+
+ private:
+  c10::OperatorHandle op_;
+  torch::jit::Stack arguments_;
+  torch::jit::Stack stack_;
+  std::vector<at::Tensor> written_before_;
+  std::vector<Restored> restored_;
+};
+
+}  // namespace opclock

@@ -1,0 +1,195 @@
+// opclock._aten: operator calls and null playback. Links libtorch.
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/jit/python/pybind_utils.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "aten/op_call.hpp"
+#include "aten/playback.hpp"
+#include "sampling/rounds.hpp"
+
+namespace py = pybind11;
+using namespace opclock;  // NOLINT(google-build-using-namespace): a binding file names nothing else
+
+namespace {
+
+Clock& process_clock() {
+  static Clock clock = Clock::choose();
+  return clock;
+}
+
+// The first line: what follows it is a C++ backtrace that says nothing to a user.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+template <typename Function>
+auto naming(const std::string& what, Function&& function) -> decltype(function()) {
+  try {
+    return function();
+  } catch (const c10::Error& error) {
+    throw std::invalid_argument(what + ": " + first_line(error.what_without_backtrace()));
+  } catch (const std::exception& error) {
+    throw std::invalid_argument(what + ": " + first_line(error.what()));
+  }
+}
+
+torch::jit::Stack bind_arguments(const c10::OperatorHandle& op, const py::tuple& args, const py::dict& kwargs) {
+  // A plain number where the schema says Tensor is bound as a wrapped number, as PyTorch's own Python API does.
+  const torch::jit::ToIValueAllowNumbersAsTensors numbers(true);
+  return torch::jit::createStackForSchema(op.schema(), torch::jit::tuple_slice(args),
+                                          py::reinterpret_borrow<py::kwargs>(kwargs), std::nullopt);
+}
+
+// The op calls that are timed together, and the rounds over them.
+class Pool {
+ public:
+  explicit Pool(std::uint64_t seed) : seed_(seed) {}
+
+  std::size_t add(const std::string& name, const std::string& overload, const py::tuple& args, const py::dict& kwargs,
+                  std::size_t group, std::vector<at::Tensor> written_before,
+                  const std::vector<std::pair<at::Tensor, at::Tensor>>& restored) {
+    if (rounds_) throw std::invalid_argument("the pool is already warm: add every op call before warm_up()");
+    const auto op = naming(name, [&] { return find_operator(name, overload); });
+    auto stack = naming(name, [&] { return bind_arguments(op, args, kwargs); });
+    std::vector<OpCall::Restored> pairs;
+    for (const auto& [argument, pristine] : restored) pairs.push_back({argument, pristine});
+    calls_.push_back(
+        std::make_unique<OpCall>(op, std::move(stack), std::move(written_before), std::move(pairs)));
+    names_.push_back(name);
+    groups_.push_back(group);
+    return calls_.size() - 1;
+  }
+
+  py::list answer(std::size_t number) {
+    auto outputs = naming(names_.at(number), [&] {
+      const py::gil_scoped_release release;
+      const c10::InferenceMode inference;
+      return calls_[number]->answer();
+    });
+    py::list list;
+    for (auto& output : outputs) list.append(torch::jit::toPyObject(std::move(output)));
+    return list;
+  }
+
+  WarmUp warm_up(double most_s) {
+    std::vector<Task*> tasks;
+    for (auto& call : calls_) tasks.push_back(call.get());
+    rounds_.emplace(process_clock(), std::move(tasks), groups_, seed_);
+    return naming("warm-up", [&] { return rounds_->warm_up(most_s); });
+  }
+
+  Rounds& rounds() {
+    if (!rounds_) throw std::invalid_argument("the pool is cold: call warm_up() first");
+    return *rounds_;
+  }
+
+ private:
+  std::uint64_t seed_;
+  std::vector<std::unique_ptr<OpCall>> calls_;
+  std::vector<std::string> names_;
+  std::vector<std::size_t> groups_;
+  std::optional<Rounds> rounds_;
+};
+
+py::tuple seconds_and_anchor(const Round& round) { return py::make_tuple(round.seconds, round.anchor_s); }
+
+template <typename Function>
+auto timed(Function&& function) {
+  const py::gil_scoped_release release;
+  const c10::InferenceMode inference;
+  return function();
+}
+
+void bind_pool(py::module_& module) {
+  py::class_<WarmUp>(module, "WarmUp", "The rounds that were not kept.")
+      .def_readonly("rounds", &WarmUp::rounds)
+      .def_readonly("seconds", &WarmUp::seconds)
+      .def_readonly("plateau", &WarmUp::plateau, "False where the time ran out before rounds stopped getting faster.");
+  py::class_<Pool>(module, "Pool", "Op calls that are timed together, in interleaved rounds.")
+      .def(py::init<std::uint64_t>(), py::arg("seed"))
+      .def("add", &Pool::add, py::arg("operator"), py::arg("overload"), py::arg("args"), py::arg("kwargs"),
+           py::arg("group"), py::arg("written_before"), py::arg("restored"),
+           "Bind one op call and return its number. ValueError names an operator or argument that does not fit.")
+      .def("answer", &Pool::answer, py::arg("number"), "The outputs of one call, through the path that is timed.")
+      .def(
+          "warm_up", [](Pool& pool, double most_s) { return timed([&] { return pool.warm_up(most_s); }); },
+          py::arg("most_s"), "Rounds that are not kept, until they stop getting faster or the time is up.")
+      .def(
+          "round",
+          [](Pool& pool) { return seconds_and_anchor(timed([&]() -> const Round& { return pool.rounds().next(); })); },
+          "One kept round: (seconds of one call, by number; the anchor's seconds).")
+      .def(
+          "back_to_back",
+          [](Pool& pool) { return seconds_and_anchor(timed([&] { return pool.rounds().back_to_back(); })); },
+          "One round in which every call directly follows itself.")
+      .def(
+          "add_earlier",
+          [](Pool& pool, std::size_t group, const std::vector<double>& seconds) {
+            pool.rounds().add_earlier(group, seconds);
+          },
+          py::arg("group"), py::arg("seconds"), "Samples of an interrupted run count towards the stopping rule.")
+      .def("settled", [](Pool& pool) { return pool.rounds().settled(); }, "Whether every group has been sampled enough.")
+      .def(
+          "reason", [](Pool& pool, std::size_t group) { return std::string(to_string(pool.rounds().reason(group))); },
+          py::arg("group"), "Why the group settled: narrow or stagnant; none while it has not.")
+      .def(
+          "calls_per_sample", [](Pool& pool, std::size_t number) { return pool.rounds().calls_per_sample(number); },
+          py::arg("number"))
+      .def_property_readonly("clock_faults", [](Pool& pool) { return pool.rounds().clock_faults(); },
+                             "Samples taken again because the counter ran backwards.");
+}
+
+std::vector<double> play(Playback& playback, Rounds* company, const py::function& forward) {
+  playback.begin(process_clock(), company);
+  try {
+    forward();
+  } catch (...) {
+    playback.abandon();
+    throw;
+  }
+  return playback.end();
+}
+
+std::vector<double> play_alone(Playback& playback, const py::function& forward) {
+  return play(playback, nullptr, forward);
+}
+
+py::tuple play_among(Playback& playback, Pool& pool, const py::function& forward) {
+  const std::vector<double> host_s = play(playback, &pool.rounds(), forward);
+  const Round& round = pool.rounds().end();
+  return py::make_tuple(round.seconds, round.anchor_s, host_s);
+}
+
+void bind_playback(py::module_& module) {
+  py::class_<Playback>(module, "Playback", "Runs a model's Python with its kernels switched off.")
+      .def(py::init([](const std::vector<std::tuple<std::string, std::string, py::tuple>>& traced) {
+             std::vector<PlayedCall> calls;
+             for (const auto& [name, overload, outputs] : traced) {
+               const auto op = naming(name, [&] { return find_operator(name, overload); });
+               const auto& returns = op.schema().returns();
+               std::vector<c10::IValue> values;
+               for (std::size_t i = 0; i < outputs.size() && i < returns.size(); ++i) {
+                 values.push_back(torch::jit::toIValue(outputs[i], returns[i].type()));
+               }
+               calls.emplace_back(op, std::move(values));
+             }
+             return std::make_unique<Playback>(std::move(calls));
+           }),
+           py::arg("calls"), "From (operator, overload, recorded outputs) of every call, in order.")
+      .def("run", &play_alone, py::arg("forward"),
+           "Call forward() with the kernels off: the host's seconds before each call, and after the last.")
+      .def("run_among", &play_among, py::arg("pool"), py::arg("forward"),
+           "The same with one round of the pool, a visit at each call: (seconds of one call by number, the anchor's "
+           "seconds, the host's seconds).");
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_aten, module) {
+  module.doc() = "opclock's operator calls, bound to PyTorch's dispatcher.";
+  bind_pool(module);
+  bind_playback(module);
+}

@@ -1,0 +1,89 @@
+// opclock._core: clock, statistics and ceilings. No torch in it.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <vector>
+
+#include "ceilings/ceilings.hpp"
+#include "clock/clock.hpp"
+#include "sampling/rounds.hpp"
+#include "sampling/statistics.hpp"
+#include "sampling/stopping.hpp"
+
+namespace py = pybind11;
+using namespace opclock;  // NOLINT(google-build-using-namespace): a binding file names nothing else
+
+namespace {
+
+// Samples of spins of known length, for checking the harness against its peers.
+std::vector<double> time_spins(Clock& clock, double spin_s, std::size_t samples) {
+  Spin<Clock> spin(clock, spin_s);
+  Rounds rounds(clock, {&spin}, {0}, 0);
+  std::vector<double> seconds;
+  for (std::size_t i = 0; i < samples; ++i) seconds.push_back(rounds.next().seconds[0]);
+  return seconds;
+}
+
+void bind_clock(py::module_& module) {
+  py::class_<ClockProof>(module, "ClockProof", "How far the tick source and the OS clock agree over one window.")
+      .def_readonly("rate_hz", &ClockProof::rate_hz, "Ticks a second of OS time, measured now.")
+      .def_readonly("disagreement", &ClockProof::disagreement, "|rate now / calibrated rate - 1|, a fraction.")
+      .def_readonly("agrees", &ClockProof::agrees, "Whether the disagreement is within tolerance.");
+  py::class_<Clock>(module, "Clock", "A tick source whose rate was measured against the OS clock.")
+      .def_static("choose", &Clock::choose, py::call_guard<py::gil_scoped_release>(),
+                  "The best source this machine has that keeps a steady rate.")
+      .def("prove", &Clock::prove, py::call_guard<py::gil_scoped_release>(),
+           "Measure the rate again and compare it with the calibration.")
+      .def_property_readonly("name", &Clock::name, "The tick source: x86_tsc, arm_cntvct or posix_monotonic_raw.")
+      .def_property_readonly("nominal_hz", &Clock::nominal_hz, "What the machine claims of the rate; 0 if nothing.")
+      .def_property_readonly("rate_hz", &Clock::rate_hz, "The measured rate.")
+      .def_property_readonly("steady", &Clock::steady, "Whether the calibration windows agreed.")
+      .def_property_readonly("resolution_s", &Clock::resolution_s, "The smallest difference two intervals can show.")
+      .def_property_readonly("read_cost_s", &Clock::read_cost_s, "The cost of one read.")
+      .def_property_readonly("shortest_sample_s", &Clock::shortest_sample_s, "The shortest sample worth taking.");
+}
+
+void bind_statistics(py::module_& module) {
+  module.def("median", &median, py::arg("samples"), "Median. ValueError on no samples.");
+  module.def("mad", &mad, py::arg("samples"), "Median absolute deviation from the median, unscaled.");
+  module.def("quantile", &quantile, py::arg("samples"), py::arg("share"), "Type-7 quantile; share in [0, 1].");
+  module.def(
+      "median_interval",
+      [](std::vector<double> samples, double confidence) {
+        const Interval interval = median_interval(std::move(samples), confidence);
+        return py::make_tuple(interval.low, interval.high);
+      },
+      py::arg("samples"), py::arg("confidence") = 0.95, "Distribution-free interval of the median.");
+  module.def("lag1_autocorrelation", &lag1_autocorrelation, py::arg("samples"),
+             "Correlation of each sample with the one before it.");
+  module.def("drift", &drift, py::arg("samples"), "Median of the second half over that of the first, less 1.");
+  module.def("drift_against", &drift_against, py::arg("samples"), py::arg("anchor"),
+             "The drift of samples divided by the anchor's samples of the same rounds.");
+  module.def(
+      "judge", [](const std::vector<double>& samples) { return std::string(to_string(judge(samples, {}))); },
+      py::arg("samples"), "Why sampling may stop: none, narrow or stagnant.");
+}
+
+void bind_ceilings(py::module_& module) {
+  module.def("copy_bytes_per_s", &copy_bytes_per_s, py::arg("clock"), py::arg("bytes"), py::arg("threads"),
+             py::arg("most_s"), py::call_guard<py::gil_scoped_release>(),
+             "Bytes read and written a second by memcpy between buffers of this many bytes.");
+  module.def("multiply_adds_per_s", &multiply_adds_per_s, py::arg("clock"), py::arg("threads"), py::arg("most_s"),
+             py::call_guard<py::gil_scoped_release>(), "fp32 multiply-accumulates a second in registers.");
+  module.def("vector_instructions", &vector_instructions, "The instructions multiply_adds_per_s used.");
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "opclock's clock, statistics and ceilings: no torch in it.";
+  module.attr("__version__") = OPCLOCK_VERSION;
+  module.attr("BUILD_COMMIT") = OPCLOCK_COMMIT;
+  module.attr("BUILD_TORCH") = OPCLOCK_TORCH_VERSION;  // the torch that _aten was built against; "" for none
+  bind_clock(module);
+  bind_statistics(module);
+  bind_ceilings(module);
+  module.def("time_spins", &time_spins, py::arg("clock"), py::arg("spin_s"), py::arg("samples"),
+             py::call_guard<py::gil_scoped_release>(),
+             "Seconds of each sample of a spin of known length, taken the way kernels are sampled.");
+}

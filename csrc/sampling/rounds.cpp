@@ -1,0 +1,144 @@
+#include "sampling/rounds.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <utility>
+
+#include "sampling/statistics.hpp"
+
+namespace opclock {
+namespace {
+
+constexpr std::size_t kMostCalls = 4096;   // a call the clock cannot see at all must not loop for ever
+constexpr int kFaultTries = 8;             // a counter that runs backwards this often in a row is broken
+constexpr std::size_t kWarmUpPasses = 3;   // fewest passes: the first binds, the second warms, the third tells
+
+}  // namespace
+
+Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, std::uint64_t seed)
+    : clock_(clock), tasks_(std::move(tasks)), groups_(std::move(groups)), random_(seed), calls_(tasks_.size(), 1) {
+  if (tasks_.empty()) throw std::invalid_argument("no tasks to sample");
+  if (groups_.size() != tasks_.size()) throw std::invalid_argument("one group is needed for each task");
+  const std::size_t group_count = *std::max_element(groups_.begin(), groups_.end()) + 1;
+  samples_.resize(group_count);
+  reasons_.assign(group_count, StopReason::none);
+}
+
+double Rounds::sample(Task& task, std::size_t calls, bool prepared) {
+  for (int attempt = 0; attempt < kFaultTries; ++attempt) {
+    if (prepared) task.prepare();
+    const std::uint64_t start = clock_.start();
+    for (std::size_t call = 0; call < calls; ++call) task.run();
+    const std::uint64_t stop = clock_.stop();
+    const double elapsed = clock_.elapsed_s(start, stop);
+    if (!std::isnan(elapsed)) return elapsed / static_cast<double>(calls);
+    ++clock_faults_;
+  }
+  throw std::runtime_error("the clock " + clock_.name() + " keeps running backwards");
+}
+
+void Rounds::shuffle(std::vector<std::size_t>& order) {
+  // Fisher-Yates by hand: std::shuffle gives another order on another standard library.
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random_() % (i + 1)]);
+}
+
+void Rounds::begin() {
+  round_.order.resize(tasks_.size() + 1);
+  round_.seconds.resize(tasks_.size());
+  shuffle(round_.order);
+  next_visit_ = 0;
+}
+
+bool Rounds::visit() {
+  if (next_visit_ == round_.order.size()) return false;
+  const std::size_t number = round_.order[next_visit_++];
+  if (number == tasks_.size()) {
+    round_.anchor_s = sample(anchor_, anchor_calls_, false);
+  } else {
+    round_.seconds[number] = sample(*tasks_[number], calls_[number], true);
+  }
+  return true;
+}
+
+const Round& Rounds::end() {
+  while (visit()) {
+  }
+  for (std::size_t i = 0; i < tasks_.size(); ++i) samples_[groups_[i]].push_back(round_.seconds[i]);
+  ++kept_rounds_;
+  return round_;
+}
+
+const Round& Rounds::next() {
+  begin();
+  return end();
+}
+
+void Rounds::pass() {
+  begin();
+  while (visit()) {
+  }
+}
+
+WarmUp Rounds::warm_up(double most_s) {
+  WarmUp warm_up;
+  Plateau plateau;
+  std::vector<double> fastest(tasks_.size(), std::numeric_limits<double>::infinity());
+  double fastest_anchor = std::numeric_limits<double>::infinity();
+  const std::uint64_t begin = clock_.start();
+  do {
+    pass();
+    for (std::size_t i = 0; i < tasks_.size(); ++i) fastest[i] = std::min(fastest[i], round_.seconds[i]);
+    fastest_anchor = std::min(fastest_anchor, round_.anchor_s);
+    plateau.add(std::accumulate(round_.seconds.begin(), round_.seconds.end(), 0.0));
+    ++warm_up.rounds;
+    warm_up.seconds = clock_.elapsed_s(begin, clock_.stop());
+    warm_up.plateau = plateau.reached();
+  } while (warm_up.rounds < kWarmUpPasses || (!warm_up.plateau && warm_up.seconds < most_s));
+
+  const double shortest = clock_.shortest_sample_s();
+  const auto calls_for = [shortest](double call_s) {
+    if (call_s >= shortest) return std::size_t{1};
+    if (call_s * static_cast<double>(kMostCalls) <= shortest) return kMostCalls;
+    return static_cast<std::size_t>(std::ceil(shortest / call_s));
+  };
+  for (std::size_t i = 0; i < tasks_.size(); ++i) calls_[i] = calls_for(fastest[i]);
+  anchor_calls_ = calls_for(fastest_anchor);
+  return warm_up;
+}
+
+Round Rounds::back_to_back() {
+  Round round;
+  round.order.resize(tasks_.size() + 1);
+  round.seconds.resize(tasks_.size());
+  shuffle(round.order);
+  for (const std::size_t number : round.order) {
+    if (number == tasks_.size()) {
+      round.anchor_s = sample(anchor_, anchor_calls_, false);
+    } else {
+      tasks_[number]->run();
+      round.seconds[number] = sample(*tasks_[number], calls_[number], false);
+    }
+  }
+  return round;
+}
+
+void Rounds::add_earlier(std::size_t group, const std::vector<double>& seconds) {
+  auto& samples = samples_.at(group);
+  samples.insert(samples.end(), seconds.begin(), seconds.end());
+}
+
+bool Rounds::settled() {
+  if (kept_rounds_ >= next_judgement_) {
+    for (std::size_t group = 0; group < samples_.size(); ++group) {
+      if (reasons_[group] == StopReason::none) reasons_[group] = judge(samples_[group], rule_);
+    }
+    next_judgement_ = kept_rounds_ + kept_rounds_ / 10 + 1;
+  }
+  return std::none_of(reasons_.begin(), reasons_.end(), [](StopReason reason) { return reason == StopReason::none; });
+}
+
+}  // namespace opclock

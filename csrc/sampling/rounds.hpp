@@ -1,0 +1,83 @@
+// Interleaved sampling: each round visits every task once, in a fresh random order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "clock/clock.hpp"
+#include "sampling/stopping.hpp"
+#include "sampling/task.hpp"
+
+namespace opclock {
+
+struct Round {
+  std::vector<std::size_t> order;  // task numbers as visited; the anchor is number tasks.size()
+  std::vector<double> seconds;     // of one call, by task number
+  double anchor_s = 0.0;
+};
+
+struct WarmUp {
+  std::size_t rounds = 0;
+  double seconds = 0.0;
+  bool plateau = false;  // false: the time ran out first
+};
+
+class Rounds {
+ public:
+  // Tasks are borrowed. `groups[i]` names the statistic that task i's samples count for: one model may call
+  // the same kernel from many places. The seed makes every order repeatable.
+  Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, std::uint64_t seed);
+
+  // Rounds that are not kept, until they stop getting faster or `most_s` have passed; then fixes how many
+  // calls make one sample of each task.
+  WarmUp warm_up(double most_s);
+
+  // One kept round. A sample for which the counter ran backwards is taken again, and counted as a fault.
+  const Round& next();
+  // The same in steps, for a caller that does work of its own between the visits: begin(), visit() until it
+  // returns false, end(). A round that was begun and not ended is dropped by the next begin().
+  void begin();
+  bool visit();
+  const Round& end();
+
+  // A round in which every task directly follows an untimed run of itself, unprepared: how most kernel
+  // benchmarks time. Not kept for the stopping rule.
+  Round back_to_back();
+
+  // Samples of an earlier, interrupted run count towards the stopping rule.
+  void add_earlier(std::size_t group, const std::vector<double>& seconds);
+
+  // Every group narrow or stagnant. Judged anew only when the rounds have grown by a tenth.
+  bool settled();
+  StopReason reason(std::size_t group) const { return reasons_[group]; }
+
+  std::size_t calls_per_sample(std::size_t task) const { return calls_[task]; }
+  std::size_t clock_faults() const { return clock_faults_; }
+  std::size_t size() const { return tasks_.size(); }
+
+ private:
+  void pass();
+  double sample(Task& task, std::size_t calls, bool prepared);
+  void shuffle(std::vector<std::size_t>& order);
+
+  Clock& clock_;
+  std::vector<Task*> tasks_;
+  std::vector<std::size_t> groups_;
+  std::mt19937_64 random_;
+  std::vector<std::size_t> calls_;
+  std::vector<std::vector<double>> samples_;  // by group
+  std::vector<StopReason> reasons_;           // by group
+  StoppingRule rule_;
+  Round round_;
+  Anchor anchor_;
+  std::size_t anchor_calls_ = 1;
+  std::size_t next_visit_ = 0;
+  std::size_t kept_rounds_ = 0;
+  std::size_t next_judgement_ = 0;
+  std::size_t clock_faults_ = 0;
+};
+
+}  // namespace opclock

@@ -1,0 +1,117 @@
+"""Rebuilds the arguments of traced op calls as real tensors with random values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from opclock.errors import OpCallError
+from opclock.op import Named, OpCall, TensorSpec, Value
+from opclock.trace import Trace, TracedCall
+
+# Operators whose integer tensors index the dimension of another argument: argument position of the indices →
+# what they index. Every other integer tensor gets values that fit the shortest dimension of the call's tensors.
+INDEXED_SIZE = {
+    "embedding": lambda call: call.args[0].shape[0],
+    "embedding_bag": lambda call: call.args[0].shape[0],
+    "gather": lambda call: call.args[0].shape[call.args[1]],
+    "scatter": lambda call: call.args[0].shape[call.args[1]],
+    "index_select": lambda call: call.args[0].shape[call.args[1]],
+    "one_hot": lambda call: call.args[1] if len(call.args) > 1 and call.args[1] > 0 else 2,
+}
+
+
+@dataclass
+class Bound:
+    """Arguments of one op call, ready to call."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    tensors: list[torch.Tensor] = field(default_factory=list)  # in the order of OpCall.tensors()
+
+
+def named_constant(named: Named) -> Any:  # noqa: ANN401
+    """The PyTorch object that a recorded name stands for. Raises OpCallError for a name this torch lacks."""
+    if named.kind == "device":
+        return torch.device(named.name)
+    try:
+        return getattr(torch, named.name)
+    except AttributeError:
+        raise OpCallError(f"this torch {torch.__version__} has no {named.kind} '{named.name}'") from None
+
+
+def index_bound(call: OpCall) -> int:
+    """One more than the largest index that is legal in the call's integer tensors."""
+    if call.name in INDEXED_SIZE:
+        return max(1, int(INDEXED_SIZE[call.name](call)))
+    sizes = [size for spec in call.tensors() if "int" not in spec.dtype for size in spec.shape]
+    return max(1, min(sizes, default=2))
+
+
+def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
+    """A tensor of this spec: standard normal values, or integers in [0, below), or random booleans."""
+    dtype = named_constant(Named("dtype", spec.dtype))
+    storage = torch.empty(spec.span, dtype=dtype, device=spec.device)
+    if dtype.is_floating_point or dtype.is_complex:
+        storage.normal_()
+    elif dtype == torch.bool:
+        storage.random_(2)
+    else:
+        storage.random_(min(below, torch.iinfo(dtype).max))
+    return storage.as_strided(spec.shape, spec.stride)
+
+
+class Arguments:
+    """Makes arguments for the calls of one trace so that together they touch the memory the model touches.
+
+    Weights keep a buffer of their own, one for each storage of the model. Activations of equal spec share one
+    buffer, as the model's allocator would hand the same block out again; two in one call get two.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._made: dict[tuple[Any, ...], torch.Tensor] = {}
+
+    def bind(self, traced: TracedCall) -> Bound:
+        """Real arguments for the call. Raises OpCallError where memory or a named constant is missing."""
+        bound = Bound((), {})
+        below = index_bound(traced.call)
+        reads = iter(traced.reads)
+        in_call: dict[TensorSpec, int] = {}
+
+        def build(value: Value) -> Any:  # noqa: ANN401
+            if isinstance(value, TensorSpec):
+                number = next(reads)
+                ordinal = in_call[value] = in_call.get(value, -1) + 1
+                bound.tensors.append(self._tensor(value, number, ordinal, below))
+                return bound.tensors[-1]
+            if isinstance(value, Named):
+                return named_constant(value)
+            if isinstance(value, tuple):
+                return [build(item) for item in value]
+            return value
+
+        with torch.inference_mode():
+            bound.args = tuple(build(value) for value in traced.call.args)
+            bound.kwargs = {name: build(value) for name, value in traced.call.kwargs}
+        return bound
+
+    def pristine(self, tensor: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
+        """A copy of the tensor's first values, shared by all of its spec, to restore what a call overwrote."""
+        key = ("pristine", spec)
+        if key not in self._made:
+            self._made[key] = tensor.clone()
+        return self._made[key]
+
+    def _tensor(self, spec: TensorSpec, number: int, ordinal: int, below: int) -> torch.Tensor:
+        weight = self._trace.storages[number].kind == "weight"
+        key = ("weight", number, spec) if weight else ("activation", ordinal, spec, below if "int" in spec.dtype else 0)
+        if key not in self._made:
+            try:
+                self._made[key] = new_tensor(spec, below)
+            except (RuntimeError, MemoryError) as error:
+                first = str(error).splitlines()[0]
+                raise OpCallError(f"no memory for an argument {spec}: {first}; use a smaller input or batch") from error
+        return self._made[key]

@@ -1,0 +1,28 @@
+"""How a measurement was taken: the condition decides a kernel's time more than the clock does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Timing = Literal["interleaved", "back_to_back"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What must be equal for two measurements of an op call to be comparable.
+
+    ``working_set`` is the number of binary digits of the bytes that the op calls sampled together touch: 25 for
+    16 to 32 MiB. Weights are as cold as that makes them, so a kernel timed among 2 MB of weights says little about
+    the same kernel among 100 MB.
+    """
+
+    timing: Timing
+    device: str
+    threads: int
+    working_set: int
+
+    @staticmethod
+    def of(timing: Timing, device: str, threads: int, working_set_bytes: int) -> Condition:
+        """The condition for op calls that together touch this many bytes."""
+        return Condition(timing, device, threads, working_set_bytes.bit_length())

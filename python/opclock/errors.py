@@ -1,0 +1,37 @@
+"""Every error a user can cause: one line that gives the offending value and the next step."""
+
+
+class OpclockError(Exception):
+    """The base of all of them; the command line prints its message and exits with 2."""
+
+
+class ModelError(OpclockError):
+    """A model that cannot be found, built or fed."""
+
+
+class TraceError(OpclockError):
+    """A model whose op calls cannot be recorded, or a trace file that cannot be read."""
+
+
+class OpCallError(OpclockError):
+    """An op call that cannot be rebuilt, bound or timed."""
+
+
+class ProfileError(OpclockError):
+    """A profile that cannot be opened, read or written."""
+
+
+class ExtensionError(OpclockError):
+    """The compiled part is missing, or does not fit the torch that is installed."""
+
+
+class EstimateError(OpclockError):
+    """An estimate that cannot be made from this profile."""
+
+
+class OptionError(OpclockError):
+    """An option whose value makes no sense here."""
+
+
+class StudyError(OpclockError):
+    """A study that cannot be run or reported."""

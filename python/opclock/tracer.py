@@ -1,0 +1,219 @@
+"""Records a model's op calls: under fake tensors, or by a real run where shapes depend on data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+)
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from opclock.errors import TraceError
+from opclock.op import Named, OpCall, TensorSpec, Value
+from opclock.trace import Storage, StorageKind, Trace, TracedCall
+
+# A model's example inputs: positional arguments, or keyword arguments as a dict.
+Inputs = tuple[Any, ...] | dict[str, Any]
+
+
+def spec_of(tensor: torch.Tensor) -> TensorSpec:
+    """The spec of a real or fake tensor. Raises TraceError for layouts that have no strides."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
+    return TensorSpec(tuple(tensor.shape), tuple(tensor.stride()), str(tensor.dtype)[6:], str(tensor.device))
+
+
+def value_of(argument: Any) -> Value:  # noqa: ANN401
+    """An argument or output as it is recorded."""
+    if isinstance(argument, torch.Tensor):
+        return spec_of(argument)
+    if isinstance(argument, list | tuple):
+        return tuple(value_of(item) for item in argument)
+    for kind, kinds in (("dtype", torch.dtype), ("layout", torch.layout), ("memory_format", torch.memory_format)):
+        if isinstance(argument, kinds):
+            return Named(kind, str(argument)[6:])  # type: ignore[arg-type]
+    if isinstance(argument, torch.device):
+        return Named("device", str(argument))
+    if argument is None or isinstance(argument, bool | int | float | str | complex):
+        return argument
+    raise TraceError(f"an argument of type {type(argument).__name__} cannot be recorded")
+
+
+def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401
+    """Every tensor in nested lists, tuples and dicts, in order."""
+    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]
+
+
+class _Storages:
+    """Numbers the storages that tensors live in. Weak references keep an address from being given out twice."""
+
+    def __init__(self) -> None:
+        self.known: list[Storage] = []
+        self._numbers: dict[int, int] = {}
+        self._references: list[StorageWeakRef] = []
+
+    def number(self, tensor: torch.Tensor, kind: StorageKind) -> int:
+        """The storage's number; a storage never seen before becomes one of this kind."""
+        storage = tensor.untyped_storage()
+        found = self._numbers.get(storage._cdata)
+        if found is None:
+            found = self._numbers[storage._cdata] = len(self.known)
+            self._references.append(StorageWeakRef(storage))
+            self.known.append(Storage(kind, storage.nbytes()))
+        return found
+
+
+class _Recorder(TorchDispatchMode):
+    """Sees every op call before PyTorch takes it apart."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.storages = _Storages()
+        self.calls: list[TracedCall] = []
+        self.module_calls = 0
+        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._entered: list[tuple[str, str]] = [("", type(model).__name__)]
+
+    @contextmanager
+    def watching_modules(self) -> Iterator[None]:
+        def enter(module: torch.nn.Module, _args: object) -> None:
+            self.module_calls += 1
+            self._entered.append((self._paths.get(id(module), self._entered[-1][0]), type(module).__name__))
+
+        def leave(_module: torch.nn.Module, _args: object, _output: object) -> None:
+            self._entered.pop()
+
+        hooks = (register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        kwargs = kwargs or {}
+        schema = func._schema
+        if schema.name.startswith("prim::"):  # asked of fake tensors only: no kernel, and not seen in a real run
+            return func(*args, **kwargs)
+        call = OpCall(
+            schema.name,
+            schema.overload_name,
+            value_of(args),
+            tuple((name, value_of(argument)) for name, argument in kwargs.items()),
+        )
+        given = flat_tensors((args, tuple(kwargs.values())))
+        reads = tuple(self.storages.number(tensor, "weight") for tensor in given)
+        output = func(*args, **kwargs)
+
+        outputs = output if isinstance(output, tuple) and len(schema.returns) != 1 else (output,)
+        writes = self._changed(schema, args, kwargs)
+        for tensor in flat_tensors(outputs):
+            number = self.storages.number(tensor, "activation")
+            if number not in reads and number not in writes:
+                writes.append(number)
+        path, module_type = self._entered[-1]
+        recorded = tuple(value_of(item) for item in outputs) if schema.returns else ()
+        self.calls.append(TracedCall(call, recorded, reads, tuple(writes), path, module_type))
+        return output
+
+    def _changed(self, schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:  # noqa: ANN401
+        """The storages of the arguments that the operator writes in place."""
+        if not schema.is_mutable:
+            return []
+        changed: list[int] = []
+        for position, argument in enumerate(schema.arguments):
+            if argument.alias_info is None or not argument.alias_info.is_write:
+                continue
+            given = args[position] if position < len(args) else kwargs.get(argument.name)
+            changed += [self.storages.number(tensor, "activation") for tensor in flat_tensors(given)]
+        return changed
+
+
+def _run(model: torch.nn.Module, inputs: Inputs) -> None:
+    if isinstance(inputs, dict):
+        model(**inputs)
+    else:
+        model(*inputs)
+
+
+def _faked(fake: FakeTensorMode, model: torch.nn.Module, inputs: Inputs) -> tuple[dict[str, torch.Tensor], Inputs]:
+    named = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    weights = {name: fake.from_tensor(tensor.detach()) for name, tensor in named}
+    return weights, tree_map_only(torch.Tensor, fake.from_tensor, inputs)
+
+
+def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool = False) -> Trace:
+    """Record the op calls of one inference.
+
+    Args:
+        model: in the mode it will be used in (call ``model.eval()`` first for inference).
+        inputs: example inputs: a tuple of positional arguments, or a dict of keyword arguments.
+        name: what reports call the model; its class name if empty.
+        real: run the model on real data instead of fake tensors, for models whose shapes depend on data.
+
+    Returns:
+        The trace, with the specs of all op calls, where each came from and which storages it touched.
+
+    Raises:
+        TraceError: the model's forward raised, or its shapes depend on data and ``real`` was not given.
+    """
+    recorder = _Recorder(model)
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if real:
+            run = _run
+            weights: dict[str, torch.Tensor] = dict(model.named_parameters()) | dict(model.named_buffers())
+            given = inputs
+        else:
+            fake = FakeTensorMode(allow_non_fake_inputs=True)
+            weights, given = _faked(fake, model, inputs)
+            stack.enter_context(fake)
+
+            def run(model: torch.nn.Module, inputs: Inputs) -> None:
+                args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
+                torch.func.functional_call(model, weights, args, kwargs)
+
+        for tensor in weights.values():
+            recorder.storages.number(tensor, "weight")
+        for tensor in flat_tensors(given):
+            recorder.storages.number(tensor, "input")
+        stack.enter_context(recorder.watching_modules())
+        try:
+            with recorder:
+                run(model, given)
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise TraceError(f"the shapes of {name or type(model).__name__} depend on data ({error.func}): "
+                             "trace it by a real run (real=True, --real)") from error  # fmt: skip
+        except UnsupportedFakeTensorException as error:
+            raise TraceError(f"{name or type(model).__name__} cannot be traced without data ({error}): "
+                             "trace it by a real run (real=True, --real)") from error  # fmt: skip
+        except TraceError:
+            raise
+        except Exception as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise TraceError(f"the forward of {name or type(model).__name__} raised {type(error).__name__}: {first}; "
+                             "check that the input fits the model") from error  # fmt: skip
+    return Trace(
+        model=name or type(model).__name__,
+        inputs=tuple(spec_of(tensor) for tensor in flat_tensors(inputs)),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        module_calls=recorder.module_calls,
+        storages=tuple(recorder.storages.known),
+        calls=tuple(recorder.calls),
+    )
