@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "aten/allocation.hpp"
 #include "aten/op_call.hpp"
 #include "aten/playback.hpp"
 #include "sampling/rounds.hpp"
@@ -186,10 +187,35 @@ void bind_playback(py::module_& module) {
            "seconds, the host's seconds).");
 }
 
+void bind_allocation(py::module_& module) {
+  py::class_<Allocation>(module, "Allocation", "A model's output blocks, made, touched and freed in its order.")
+      .def(py::init([](const std::vector<std::pair<std::vector<std::size_t>, std::vector<std::size_t>>>& steps) {
+             std::vector<AllocationStep> made;
+             std::size_t blocks = 0;
+             for (const auto& [frees, makes_bytes] : steps) {
+               for (const std::size_t number : frees) {
+                 if (number >= blocks) throw std::invalid_argument("block " + std::to_string(number) + " is freed before it is made");
+               }
+               blocks += makes_bytes.size();
+               made.push_back({frees, makes_bytes});
+             }
+             return std::make_unique<Allocation>(std::move(made));
+           }),
+           py::arg("steps"), "From (numbers of the blocks freed, bytes of the blocks made) of every op call, in order.")
+      .def(
+          "run",
+          [](Allocation& allocation) {
+            const AllocationCost cost = timed([&] { return allocation.pass(process_clock()); });
+            return py::make_tuple(cost.seconds, cost.faults);
+          },
+          "One pass: (seconds of first touches beyond second ones, minor page faults).");
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_aten, module) {
   module.doc() = "opclock's operator calls, bound to PyTorch's dispatcher.";
   bind_pool(module);
   bind_playback(module);
+  bind_allocation(module);
 }

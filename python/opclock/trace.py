@@ -23,6 +23,7 @@ class Storage:
 
     kind: StorageKind  # "weight": parameters, buffers and constants
     nbytes: int
+    freed_before: int  # the op call before which the model let go of it; the number of calls where it never did
 
 
 @dataclass(frozen=True)
@@ -84,22 +85,27 @@ class Trace:
         return weights + self._peak_activations()
 
     def _peak_activations(self) -> int:
-        born: dict[int, int] = {}
-        dies: dict[int, int] = {}
-        for position, traced in enumerate(self.calls):
-            for number in (*traced.reads, *traced.writes):
-                if self.storages[number].kind != "weight":
-                    born.setdefault(number, position)
-                    dies[number] = position
         change = [0] * (len(self.calls) + 1)
-        for number, position in born.items():
-            change[position] += self.storages[number].nbytes
-            change[dies[number] + 1] -= self.storages[number].nbytes
+        for position, made in enumerate(self.allocations):
+            for number in made:
+                change[position] += self.storages[number].nbytes
+                change[self.storages[number].freed_before] -= self.storages[number].nbytes
         alive = peak = 0
         for step in change:
             alive += step
             peak = max(peak, alive)
         return peak
+
+    @cached_property
+    def allocations(self) -> tuple[tuple[int, ...], ...]:
+        """By op call: the storages that come into being with its outputs."""
+        made: list[tuple[int, ...]] = []
+        known: set[int] = set()
+        for traced in self.calls:
+            known.update(traced.reads)
+            made.append(tuple(number for number in traced.writes if number not in known))
+            known.update(traced.writes)
+        return tuple(made)
 
     @property
     def input_text(self) -> str:
@@ -120,7 +126,7 @@ class Trace:
             "inputs": encode(self.inputs),
             "parameters": self.parameters,
             "module_calls": self.module_calls,
-            "storages": [[storage.kind, storage.nbytes] for storage in self.storages],
+            "storages": [[storage.kind, storage.nbytes, storage.freed_before] for storage in self.storages],
             "calls": [traced.to_json() for traced in self.calls],
         }
 
@@ -136,7 +142,7 @@ class Trace:
                 decode(data["inputs"]),
                 data["parameters"],
                 data["module_calls"],
-                tuple(Storage(kind, nbytes) for kind, nbytes in data["storages"]),
+                tuple(Storage(*storage) for storage in data["storages"]),
                 tuple(TracedCall.from_json(call) for call in data["calls"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

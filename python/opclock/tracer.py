@@ -58,9 +58,11 @@ class _Storages:
     """Numbers the storages that tensors live in. Weak references keep an address from being given out twice."""
 
     def __init__(self) -> None:
-        self.known: list[Storage] = []
+        self.known: list[tuple[StorageKind, int]] = []
+        self.freed_before: dict[int, int] = {}  # number → the op call before which the model let go of it
         self._numbers: dict[int, int] = {}
-        self._references: list[StorageWeakRef] = []
+        self._alive: dict[int, StorageWeakRef] = {}
+        self._expired: list[StorageWeakRef] = []  # kept, so that their addresses stay taken
 
     def number(self, tensor: torch.Tensor, kind: StorageKind) -> int:
         """The storage's number; a storage never seen before becomes one of this kind."""
@@ -68,9 +70,22 @@ class _Storages:
         found = self._numbers.get(storage._cdata)
         if found is None:
             found = self._numbers[storage._cdata] = len(self.known)
-            self._references.append(StorageWeakRef(storage))
-            self.known.append(Storage(kind, storage.nbytes()))
+            self._alive[found] = StorageWeakRef(storage)
+            self.known.append((kind, storage.nbytes()))
         return found
+
+    def closed(self, calls: int) -> tuple[Storage, ...]:
+        """All storages; those never freed were alive to the end of the calls."""
+        return tuple(
+            Storage(kind, nbytes, self.freed_before.get(number, calls))
+            for number, (kind, nbytes) in enumerate(self.known)
+        )
+
+    def note_freed(self, position: int) -> None:
+        """Mark what has been freed since the op call before this one."""
+        for number in [number for number, reference in self._alive.items() if reference.expired()]:
+            self._expired.append(self._alive.pop(number))
+            self.freed_before[number] = position
 
 
 class _Recorder(TorchDispatchMode):
@@ -111,6 +126,7 @@ class _Recorder(TorchDispatchMode):
         schema = func._schema
         if schema.name.startswith("prim::"):  # asked of fake tensors only: no kernel, and not seen in a real run
             return func(*args, **kwargs)
+        self.storages.note_freed(len(self.calls))
         call = OpCall(
             schema.name,
             schema.overload_name,
@@ -214,6 +230,6 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
         inputs=tuple(spec_of(tensor) for tensor in flat_tensors(inputs)),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         module_calls=recorder.module_calls,
-        storages=tuple(recorder.storages.known),
+        storages=recorder.storages.closed(len(recorder.calls)),
         calls=tuple(recorder.calls),
     )

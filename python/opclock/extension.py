@@ -1,0 +1,50 @@
+"""Loads the compiled parts, and says in one line what is wrong where they do not load."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from opclock.errors import ExtensionError
+
+REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir ."
+
+
+def load_core() -> ModuleType:
+    """opclock._core. Raises ExtensionError where it was not built for this interpreter."""
+    try:
+        return importlib.import_module("opclock._core")
+    except ImportError as error:
+        raise ExtensionError(f"opclock._core does not load ({error}); in opclock's source folder: {REBUILD}") from error
+
+
+def load_torch() -> ModuleType:
+    """Torch. Raises ExtensionError where it is missing."""
+    try:
+        return importlib.import_module("torch")
+    except ImportError as error:
+        raise ExtensionError(
+            f"torch does not import ({error}); install the build for this board, then in opclock's source folder: "
+            f"{REBUILD}"
+        ) from error
+
+
+def load_aten() -> ModuleType:
+    """opclock._aten, after torch, whose libraries it needs. Raises ExtensionError where it does not fit that torch."""
+    torch = load_torch()
+    built = load_core().BUILD_TORCH
+    if not built:
+        raise ExtensionError(
+            f"opclock was built without torch, torch {torch.__version__} is here now; "
+            f"in opclock's source folder: {REBUILD}"
+        )
+    if built != torch.__version__:
+        raise ExtensionError(
+            f"opclock was built against torch {built}, torch {torch.__version__} is imported; "
+            f"in opclock's source folder: {REBUILD}"
+        )
+    try:
+        return importlib.import_module("opclock._aten")
+    except ImportError as error:
+        first = str(error).splitlines()[0]
+        raise ExtensionError(f"opclock._aten does not load ({first}); in opclock's source folder: {REBUILD}") from error
