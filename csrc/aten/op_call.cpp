@@ -34,9 +34,16 @@ void OpCall::prepare() {
 }
 
 void OpCall::run() {
+  for (auto* other : releases_) other->held_.clear();
   stack_ = arguments_;
   op_.callBoxed(&stack_);
+  if (holds_) held_.swap(stack_);
   stack_.clear();
+}
+
+void OpCall::release_first(OpCall* other) {
+  other->holds_ = true;
+  releases_.push_back(other);
 }
 
 torch::jit::Stack OpCall::answer() {

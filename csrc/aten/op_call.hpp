@@ -28,12 +28,18 @@ class OpCall final : public Task {
          std::vector<Restored> restored);
 
   void prepare() override;
-  // Outputs are freed before it returns, as eager PyTorch frees an output nobody keeps.
+  // Outputs are freed before it returns, as eager PyTorch frees an output nobody keeps; or held, see below.
   void run() override;
+  // From now on `other` holds its outputs until this call begins, as a model holds an output that is still to be
+  // read. The C library then hands out memory, and takes it back, in the order it does under the model.
+  void release_first(OpCall* other);
   // The outputs of one call, for comparing with PyTorch's own answer.
   torch::jit::Stack answer();
 
  private:
+  std::vector<OpCall*> releases_;
+  bool holds_ = false;
+  torch::jit::Stack held_;
   c10::OperatorHandle op_;
   torch::jit::Stack arguments_;
   torch::jit::Stack stack_;

@@ -2,13 +2,13 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/python/pybind_utils.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "aten/allocation.hpp"
 #include "aten/op_call.hpp"
 #include "aten/playback.hpp"
 #include "sampling/rounds.hpp"
@@ -47,7 +47,7 @@ torch::jit::Stack bind_arguments(const c10::OperatorHandle& op, const py::tuple&
 // The op calls that are timed together, and the rounds over them.
 class Pool {
  public:
-  explicit Pool(std::uint64_t seed) : seed_(seed) {}
+  Pool(std::uint64_t seed, bool shuffled) : seed_(seed), order_(shuffled ? Order::shuffled : Order::given) {}
 
   std::size_t add(const std::string& name, const std::string& overload, const py::tuple& args, const py::dict& kwargs,
                   std::size_t group, std::vector<at::Tensor> written_before,
@@ -78,8 +78,15 @@ class Pool {
   WarmUp warm_up(double most_s) {
     std::vector<Task*> tasks;
     for (auto& call : calls_) tasks.push_back(call.get());
-    rounds_.emplace(process_clock(), std::move(tasks), groups_, seed_);
+    rounds_.emplace(process_clock(), std::move(tasks), groups_, order_, seed_);
     return naming("warm-up", [&] { return rounds_->warm_up(most_s); });
+  }
+
+  void hold_outputs(std::size_t number, std::size_t until) {
+    if (until >= calls_.size() || number >= calls_.size()) {
+      throw std::invalid_argument("the pool has no op call " + std::to_string(std::max(number, until)));
+    }
+    calls_[until]->release_first(calls_[number].get());
   }
 
   Rounds& rounds() {
@@ -89,6 +96,7 @@ class Pool {
 
  private:
   std::uint64_t seed_;
+  Order order_;
   std::vector<std::unique_ptr<OpCall>> calls_;
   std::vector<std::string> names_;
   std::vector<std::size_t> groups_;
@@ -110,18 +118,22 @@ void bind_pool(py::module_& module) {
       .def_readonly("seconds", &WarmUp::seconds)
       .def_readonly("plateau", &WarmUp::plateau, "False where the time ran out before rounds stopped getting faster.");
   py::class_<Pool>(module, "Pool", "Op calls that are timed together, in interleaved rounds.")
-      .def(py::init<std::uint64_t>(), py::arg("seed"))
+      .def(py::init<std::uint64_t, bool>(), py::arg("seed"), py::arg("shuffled"))
       .def("add", &Pool::add, py::arg("operator"), py::arg("overload"), py::arg("args"), py::arg("kwargs"),
            py::arg("group"), py::arg("written_before"), py::arg("restored"),
            "Bind one op call and return its number. ValueError names an operator or argument that does not fit.")
+      .def("hold_outputs", &Pool::hold_outputs, py::arg("number"), py::arg("until"),
+           "Keep the outputs of one call until another one begins, instead of freeing them at once.")
       .def("answer", &Pool::answer, py::arg("number"), "The outputs of one call, through the path that is timed.")
       .def(
           "warm_up", [](Pool& pool, double most_s) { return timed([&] { return pool.warm_up(most_s); }); },
           py::arg("most_s"), "Rounds that are not kept, until they stop getting faster or the time is up.")
+      .def("begin_round", [](Pool& pool) { pool.rounds().begin(); }, "Begin a round that playbacks make the visits of.")
+      .def_property_readonly("visits_left", [](Pool& pool) { return pool.rounds().visits_left(); })
       .def(
-          "round",
-          [](Pool& pool) { return seconds_and_anchor(timed([&]() -> const Round& { return pool.rounds().next(); })); },
-          "One kept round: (seconds of one call, by number; the anchor's seconds).")
+          "end_round",
+          [](Pool& pool) { return seconds_and_anchor(timed([&]() -> const Round& { return pool.rounds().end(); })); },
+          "Make the visits that are left and keep the round: (seconds of one call, by number; the anchor's seconds).")
       .def(
           "back_to_back",
           [](Pool& pool) { return seconds_and_anchor(timed([&] { return pool.rounds().back_to_back(); })); },
@@ -143,8 +155,8 @@ void bind_pool(py::module_& module) {
                              "Samples taken again because the counter ran backwards.");
 }
 
-std::vector<double> play(Playback& playback, Rounds* company, const py::function& forward) {
-  playback.begin(process_clock(), company);
+std::vector<double> play(Playback& playback, const py::function& forward, Pool* company) {
+  playback.begin(process_clock(), company == nullptr ? nullptr : &company->rounds());
   try {
     forward();
   } catch (...) {
@@ -152,16 +164,6 @@ std::vector<double> play(Playback& playback, Rounds* company, const py::function
     throw;
   }
   return playback.end();
-}
-
-std::vector<double> play_alone(Playback& playback, const py::function& forward) {
-  return play(playback, nullptr, forward);
-}
-
-py::tuple play_among(Playback& playback, Pool& pool, const py::function& forward) {
-  const std::vector<double> host_s = play(playback, &pool.rounds(), forward);
-  const Round& round = pool.rounds().end();
-  return py::make_tuple(round.seconds, round.anchor_s, host_s);
 }
 
 void bind_playback(py::module_& module) {
@@ -180,35 +182,9 @@ void bind_playback(py::module_& module) {
              return std::make_unique<Playback>(std::move(calls));
            }),
            py::arg("calls"), "From (operator, overload, recorded outputs) of every call, in order.")
-      .def("run", &play_alone, py::arg("forward"),
-           "Call forward() with the kernels off: the host's seconds before each call, and after the last.")
-      .def("run_among", &play_among, py::arg("pool"), py::arg("forward"),
-           "The same with one round of the pool, a visit at each call: (seconds of one call by number, the anchor's "
-           "seconds, the host's seconds).");
-}
-
-void bind_allocation(py::module_& module) {
-  py::class_<Allocation>(module, "Allocation", "A model's output blocks, made, touched and freed in its order.")
-      .def(py::init([](const std::vector<std::pair<std::vector<std::size_t>, std::vector<std::size_t>>>& steps) {
-             std::vector<AllocationStep> made;
-             std::size_t blocks = 0;
-             for (const auto& [frees, makes_bytes] : steps) {
-               for (const std::size_t number : frees) {
-                 if (number >= blocks) throw std::invalid_argument("block " + std::to_string(number) + " is freed before it is made");
-               }
-               blocks += makes_bytes.size();
-               made.push_back({frees, makes_bytes});
-             }
-             return std::make_unique<Allocation>(std::move(made));
-           }),
-           py::arg("steps"), "From (numbers of the blocks freed, bytes of the blocks made) of every op call, in order.")
-      .def(
-          "run",
-          [](Allocation& allocation) {
-            const AllocationCost cost = timed([&] { return allocation.pass(process_clock()); });
-            return py::make_tuple(cost.seconds, cost.faults);
-          },
-          "One pass: (seconds of first touches beyond second ones, minor page faults).");
+      .def("run", &play, py::arg("forward"), py::arg("company") = nullptr,
+           "Call forward() with the kernels off: the host's seconds before each call, and after the last. With a pool "
+           "for company, each call makes one visit of the pool's round.");
 }
 
 }  // namespace
@@ -217,5 +193,4 @@ PYBIND11_MODULE(_aten, module) {
   module.doc() = "opclock's operator calls, bound to PyTorch's dispatcher.";
   bind_pool(module);
   bind_playback(module);
-  bind_allocation(module);
 }

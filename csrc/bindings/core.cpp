@@ -18,7 +18,7 @@ namespace {
 // Samples of spins of known length, for checking the harness against its peers.
 std::vector<double> time_spins(Clock& clock, double spin_s, std::size_t samples) {
   Spin<Clock> spin(clock, spin_s);
-  Rounds rounds(clock, {&spin}, {0}, 0);
+  Rounds rounds(clock, {&spin}, {0}, Order::shuffled, 0);
   std::vector<double> seconds;
   for (std::size_t i = 0; i < samples; ++i) seconds.push_back(rounds.next().seconds[0]);
   return seconds;

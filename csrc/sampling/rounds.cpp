@@ -18,8 +18,14 @@ constexpr std::size_t kWarmUpPasses = 3;   // fewest passes: the first binds, th
 
 }  // namespace
 
-Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, std::uint64_t seed)
-    : clock_(clock), tasks_(std::move(tasks)), groups_(std::move(groups)), random_(seed), calls_(tasks_.size(), 1) {
+Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order,
+               std::uint64_t seed)
+    : clock_(clock),
+      tasks_(std::move(tasks)),
+      groups_(std::move(groups)),
+      order_(order),
+      random_(seed),
+      calls_(tasks_.size(), 1) {
   if (tasks_.empty()) throw std::invalid_argument("no tasks to sample");
   if (groups_.size() != tasks_.size()) throw std::invalid_argument("one group is needed for each task");
   const std::size_t group_count = *std::max_element(groups_.begin(), groups_.end()) + 1;
@@ -40,16 +46,17 @@ double Rounds::sample(Task& task, std::size_t calls, bool prepared) {
   throw std::runtime_error("the clock " + clock_.name() + " keeps running backwards");
 }
 
-void Rounds::shuffle(std::vector<std::size_t>& order) {
-  // Fisher-Yates by hand: std::shuffle gives another order on another standard library.
+void Rounds::arrange(std::vector<std::size_t>& order) {
   std::iota(order.begin(), order.end(), std::size_t{0});
+  if (order_ == Order::given) return;
+  // Fisher-Yates by hand: std::shuffle gives another order on another standard library.
   for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random_() % (i + 1)]);
 }
 
 void Rounds::begin() {
   round_.order.resize(tasks_.size() + 1);
   round_.seconds.resize(tasks_.size());
-  shuffle(round_.order);
+  arrange(round_.order);
   next_visit_ = 0;
 }
 
@@ -114,7 +121,7 @@ Round Rounds::back_to_back() {
   Round round;
   round.order.resize(tasks_.size() + 1);
   round.seconds.resize(tasks_.size());
-  shuffle(round.order);
+  arrange(round.order);
   for (const std::size_t number : round.order) {
     if (number == tasks_.size()) {
       round.anchor_s = sample(anchor_, anchor_calls_, false);

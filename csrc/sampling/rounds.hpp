@@ -1,4 +1,4 @@
-// Interleaved sampling: each round visits every task once, in a fresh random order.
+// Interleaved sampling: each round visits every task once.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,10 @@ struct Round {
   double anchor_s = 0.0;
 };
 
+// shuffled: afresh each round, so that no task keeps a neighbour. given: tasks are calls of one model in its order,
+// and the neighbour is part of the condition.
+enum class Order { shuffled, given };
+
 struct WarmUp {
   std::size_t rounds = 0;
   double seconds = 0.0;
@@ -29,7 +33,8 @@ class Rounds {
  public:
   // Tasks are borrowed. `groups[i]` names the statistic that task i's samples count for: one model may call
   // the same kernel from many places. The seed makes every order repeatable.
-  Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, std::uint64_t seed);
+  Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order,
+         std::uint64_t seed);
 
   // Rounds that are not kept, until they stop getting faster or `most_s` have passed; then fixes how many
   // calls make one sample of each task.
@@ -42,6 +47,7 @@ class Rounds {
   void begin();
   bool visit();
   const Round& end();
+  std::size_t visits_left() const { return round_.order.size() - next_visit_; }
 
   // A round in which every task directly follows an untimed run of itself, unprepared: how most kernel
   // benchmarks time. Not kept for the stopping rule.
@@ -61,11 +67,12 @@ class Rounds {
  private:
   void pass();
   double sample(Task& task, std::size_t calls, bool prepared);
-  void shuffle(std::vector<std::size_t>& order);
+  void arrange(std::vector<std::size_t>& order);
 
   Clock& clock_;
   std::vector<Task*> tasks_;
   std::vector<std::size_t> groups_;
+  Order order_;
   std::mt19937_64 random_;
   std::vector<std::size_t> calls_;
   std::vector<std::vector<double>> samples_;  // by group

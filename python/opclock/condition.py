@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Timing = Literal["interleaved", "back_to_back"]
+Timing = Literal["in_model", "interleaved", "back_to_back"]
 
 
 @dataclass(frozen=True)
 class Condition:
     """What must be equal for two measurements of an op call to be comparable.
 
+    ``timing`` is "in_model" (each call in its model's order, with the host's work between the calls), "interleaved"
+    (all calls once a round in random order) or "back_to_back" (each call directly after itself).
     ``working_set`` is the number of binary digits of the bytes that the op calls sampled together touch: 25 for
     16 to 32 MiB. Weights are as cold as that makes them, so a kernel timed among 2 MB of weights says little about
     the same kernel among 100 MB.

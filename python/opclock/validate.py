@@ -1,0 +1,272 @@
+"""Estimate against reference, sampled in turn, with the simpler estimates beside them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+from scipy.stats import kendalltau, spearmanr
+
+from opclock import baselines
+from opclock.arguments import Arguments
+from opclock.condition import Condition
+from opclock.errors import OpCallError
+from opclock.estimate import Estimate, estimate
+from opclock.host import host_for
+from opclock.host_table import host_key
+from opclock.macs import model_macs, model_macs_thop
+from opclock.measure import POOL_MEMORY_SHARE, Progress, Sampling, condition_of, lacking, silent, split, thread_team
+from opclock.model import Model
+from opclock.profile import Profile
+from opclock.reference import Reference, ReferenceRun, forward_of
+from opclock.trace import Trace
+from opclock.tracer import trace
+
+SCHEMA = "opclock.validation/1"
+
+FEWEST_BLOCKS = 8  # of everything in turn: four a half see a drift that two would miss
+MOST_S = 3.2  # of kernel rounds for a small model, and
+MOST_LATENCIES = 30  # times its latency for a large one
+KERNEL_BLOCK_SHARE = 0.5  # kernel rounds for each reference run of a block: two reference halves share the block
+BASELINES = ("back_to_back", "mac_kernels_only", "roofline", "mac_regression")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model: what was estimated, what was measured, and what others would have said."""
+
+    trace: Trace
+    threads: int
+    reference: Reference
+    estimate: Estimate
+    baselines_s: dict[str, float | None]
+    measure_s: float  # wall time spent timing kernels
+    flags: tuple[str, ...]
+
+    @property
+    def error(self) -> float:
+        """Estimate / reference - 1."""
+        return self.estimate.total_s / self.reference.median_s - 1.0
+
+    def baseline_error(self, name: str) -> float | None:
+        """A baseline's own error, or None where it has no number."""
+        seconds = self.baselines_s[name]
+        return None if seconds is None else seconds / self.reference.median_s - 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        device = next((spec.device for spec in self.trace.inputs), "cpu")
+        return {
+            "model": self.trace.model,
+            "input": self.trace.input_text,
+            "dtype": self.trace.dtype,
+            "device": device,
+            "threads": self.threads,
+            "params": self.trace.parameters,
+            "macs": model_macs(self.trace),
+            "macs_thop": model_macs_thop(self.trace),
+            "op_calls": len(self.trace.calls),
+            "unique_op_calls": len(self.trace.unique),
+            "reference": self.reference.to_json(),
+            "estimate": self.estimate.to_json(),
+            "error": self.error,
+            "baselines": {
+                name: {"total_s": self.baselines_s[name], "error": self.baseline_error(name)} for name in BASELINES
+            },
+            "measure_s": self.measure_s,
+            "flags": list(self.flags),
+        }
+
+
+def error_summary(errors: Sequence[float]) -> dict[str, float | None]:
+    """Mean absolute error, shares within 5 and 10 %, and the worst; None for each where there are no errors."""
+    away = np.abs(np.array(errors, dtype=float))
+    if away.size == 0:
+        return dict.fromkeys(("mape", "within_5pct", "within_10pct", "max_abs_error"))
+    return {
+        "mape": float(away.mean()),
+        "within_5pct": float((away <= 0.05).mean()),
+        "within_10pct": float((away <= 0.10).mean()),
+        "max_abs_error": float(away.max()),
+    }
+
+
+def _correlation(function: Callable[..., Any], x: Sequence[float], y: Sequence[float]) -> float | None:
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    return float(function(x, y).statistic)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All rows of one run."""
+
+    board: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """The errors over all rows, for the estimate and each baseline, beside the repeatability floor."""
+        by_baseline = {
+            name: error_summary([error for row in self.rows if (error := row.baseline_error(name)) is not None])
+            for name in BASELINES
+        }
+        macs = [model_macs(row.trace) for row in self.rows]
+        times = [row.reference.median_s for row in self.rows]
+        return {
+            **error_summary([row.error for row in self.rows]),
+            "baselines": by_baseline,
+            "repeat_mape": float(np.mean([abs(row.reference.repeat_error) for row in self.rows])),
+            "spearman_macs": _correlation(spearmanr, macs, times),
+            "kendall_macs": _correlation(kendalltau, macs, times),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data of schema "opclock.validation/1"."""
+        return {
+            "schema": SCHEMA,
+            "board": self.board,
+            "rows": [row.to_json() for row in self.rows],
+            "summary": self.summary(),
+        }
+
+
+class _Turns:
+    """Everything of one model that is sampled in turn."""
+
+    def __init__(self, model: Model, traced: Trace, profile: Profile, threads: int, seed: int) -> None:
+        self._forward = forward_of(model.module, model.inputs)
+        self.reference = ReferenceRun(self._forward, model.name)
+        self.flags: list[str] = []
+        self.samplings: list[Sampling] = []
+        condition = condition_of(traced, threads)
+        self.measured_now = bool(lacking(traced, profile, condition)) or not profile.host_measured(
+            condition, host_key(traced)
+        )
+        start = time.perf_counter()
+        arguments = Arguments(traced)
+        if self.measured_now:
+            host, remark = host_for(traced, self._forward)
+            self.flags += ["host_by_table"] if remark else []
+            # One pool here: the real model has to fit beside it anyway, and sampling in turn needs it whole.
+            if len(split(traced, int(psutil.virtual_memory().available * POOL_MEMORY_SHARE))) > 1:
+                raise OpCallError(f"{model.name} needs more memory than validating allows; 'opclock measure' splits it")
+            everything = range(len(traced.calls))
+            self.kernels = Sampling(traced, everything, arguments, profile, condition, host, seed=seed)
+            self.samplings.append(self.kernels)
+        first = {traced_call.call.key: i for i, traced_call in reversed(list(enumerate(traced.calls)))}
+        alone = Condition.of("back_to_back", condition.device, threads, traced.working_set)
+        if set(traced.unique) - profile.measured(alone):
+            self.back_to_back = Sampling(traced, sorted(first.values()), arguments, profile, alone, None, seed=seed)
+            self.samplings.append(self.back_to_back)
+        self.binding_s = time.perf_counter() - start
+        for sampling in self.samplings:
+            sampling.warm_up()
+
+    def run(self, shuffle: random.Random, progress: Progress, text: str) -> None:
+        """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
+        turns: list[Callable[[], object]] = [lambda: self.reference.block(0), lambda: self.reference.block(1)]
+        rounds = max(1, round(self.reference.runs * KERNEL_BLOCK_SHARE))
+        if self.measured_now:
+            turns.append(lambda: [self.kernels.round() for _ in range(rounds)])
+        if len(self.samplings) > self.measured_now:
+            turns.append(lambda: self.back_to_back.round())
+        cap_s, spent_s, blocks = MOST_S, 0.0, 0
+        while blocks < FEWEST_BLOCKS or (spent_s < cap_s and self.measured_now and not self.kernels.settled):
+            shuffle.shuffle(turns)
+            before_s = self._kernel_s()
+            for turn in turns:
+                turn()
+            blocks += 1
+            step_s = self._kernel_s() - before_s
+            spent_s += step_s
+            cap_s = max(MOST_S, MOST_LATENCIES * step_s / rounds)
+            progress(text, min(1.0, max(blocks / FEWEST_BLOCKS * 0.5, spent_s / cap_s)))
+            if blocks >= FEWEST_BLOCKS and spent_s >= cap_s:
+                break
+
+    def _kernel_s(self) -> float:
+        return self.kernels.seconds if self.measured_now else 0.0
+
+    def end(self) -> float:
+        """Close the pools; returns the wall seconds that timing kernels took."""
+        for sampling in self.samplings:
+            ended, flags = sampling.end()
+            self.flags += flags
+            if sampling.condition.timing == "in_model" and ended == "time_cap":
+                self.flags.append("time_cap")
+        return self._kernel_s() + (self.binding_s if self.measured_now else 0.0)
+
+
+def validate_model(
+    model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False,
+    progress: Progress = silent,
+) -> Row:  # fmt: skip
+    """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
+
+    Raises:
+        TraceError, ModelError, OpCallError: where the model cannot be traced, run or timed.
+        ProfileError: where the profile cannot be written.
+    """
+    traced = trace(model.module, model.inputs, name=model.name, real=real_trace)
+    with thread_team(threads):
+        progress(f"{model.name}: warming up", 0.0)
+        turns = _Turns(model, traced, profile, threads, seed)
+        turns.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn")
+        measure_s = turns.end()
+        peak, bandwidth = baselines.measure_ceilings(profile, traced.working_set, threads)
+    made = estimate(traced, profile, threads=threads)
+    return Row(
+        trace=traced,
+        threads=threads,
+        reference=turns.reference.reference(),
+        estimate=made,
+        baselines_s={
+            "back_to_back": baselines.back_to_back(traced, profile, threads),
+            "mac_kernels_only": baselines.mac_kernels_only(made),
+            "roofline": baselines.roofline(traced, peak, bandwidth),
+            "mac_regression": None,
+        },
+        measure_s=measure_s,
+        flags=tuple(dict.fromkeys([*turns.flags, *made.flags])),
+    )
+
+
+def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows with their leave-one-out regression on MACs filled in."""
+    fitted = baselines.mac_regression(
+        [model_macs(row.trace) for row in rows], [row.reference.median_s for row in rows]
+    )
+    return tuple(
+        Row(row.trace, row.threads, row.reference, row.estimate, {**row.baselines_s, "mac_regression": seconds},
+            row.measure_s, row.flags)
+        for row, seconds in zip(rows, fitted, strict=True)
+    )  # fmt: skip
+
+
+def validate(
+    models: Sequence[Model], profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False,
+    progress: Progress = silent,
+) -> Validation:  # fmt: skip
+    """Measure, estimate and really run each model, all in turn, and compare.
+
+    Args:
+        models: one or more; the regression on MACs needs three.
+        profile: open for writing; op calls it has already are not timed again.
+        threads: of PyTorch.
+        seed: of the random order of turns.
+        real_trace: trace by a real run, for shapes that depend on data.
+        progress: told what is done and how far each model is.
+
+    Raises:
+        OpclockError: see ``validate_model``.
+    """
+    rows = [
+        validate_model(model, profile, threads=threads, seed=seed, real_trace=real_trace, progress=progress)
+        for model in models
+    ]
+    return Validation(profile.board(), with_regression(rows))

@@ -1,0 +1,15 @@
+"""SE-ResNet50 (Hu et al., arXiv 1709.01507) for 32x32 inputs: ResNet50 with weighed channels.
+
+The paper's reduction of 16 in every block gives 26.2 M parameters with 100 classes, 1 % below the published 26.5 M.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from opclock.zoo.resnet50 import _resnet50
+
+
+def seresnet50() -> nn.Module:
+    """26.2 M parameters."""
+    return _resnet50(excited=True)
