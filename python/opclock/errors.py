@@ -32,6 +32,3 @@ class EstimateError(OpclockError):
 class OptionError(OpclockError):
     """An option whose value makes no sense here."""
 
-
-class StudyError(OpclockError):
-    """A study that cannot be run or reported."""

@@ -1,0 +1,39 @@
+"""Reads CIFAR-100's published binary version (Krizhevsky 2009): one record is two label bytes and a 3x32x32 image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from opclock.errors import ModelError
+
+LABEL_BYTES = 2  # coarse, then fine
+SHAPE = (3, 32, 32)
+RECORD_BYTES = LABEL_BYTES + 3 * 32 * 32
+# Mean and standard deviation of the training images by channel, in units of 255: what models are trained with.
+MEAN = (0.5071, 0.4865, 0.4409)
+DEVIATION = (0.2673, 0.2564, 0.2762)
+
+
+def read_images(folder: Path, count: int) -> npt.NDArray[np.float32]:
+    """The first test images, normalised, as (count, 3, 32, 32).
+
+    Raises ModelError where the folder does not hold the binary version, or fewer images.
+    """
+    path = folder / "test.bin"
+    if not path.is_file():
+        if (folder / "test").is_file():
+            raise ModelError(f"{folder} holds the pickled version of CIFAR-100: unpickling runs code from the file; "
+                             "use the binary version (test.bin)")  # fmt: skip
+        raise ModelError(f"{folder} has no test.bin: give the folder of CIFAR-100's binary version")
+    size = path.stat().st_size
+    if size % RECORD_BYTES:
+        raise ModelError(f"{path} has {size} bytes, no whole number of {RECORD_BYTES}-byte records: fetch it again")
+    if size < count * RECORD_BYTES:
+        raise ModelError(f"{path} holds {size // RECORD_BYTES} images, {count} are needed")
+    records = np.fromfile(path, dtype=np.uint8, count=count * RECORD_BYTES).reshape(count, RECORD_BYTES)
+    images = records[:, LABEL_BYTES:].reshape(count, *SHAPE).astype(np.float32) / np.float32(255)
+    mean, deviation = (np.array(values, dtype=np.float32).reshape(1, 3, 1, 1) for values in (MEAN, DEVIATION))
+    return np.asarray((images - mean) / deviation, dtype=np.float32)

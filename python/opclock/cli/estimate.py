@@ -1,0 +1,74 @@
+"""opclock estimate: a model's latency from a profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from opclock.cli import options
+from opclock.cli.output import check_json, say, show_table, write_json
+from opclock.errors import EstimateError
+
+
+@click.command()
+@options.model_argument
+@options.input_option
+@options.dtype_option
+@click.option("--threads", type=int, default=None, help="As measured.  [default: the cores this process may use]")
+@options.profile_option("opclock.sqlite")
+@options.real_option
+@click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True, help="Of module paths in the table.")
+@options.json_option
+def estimate(
+    model: str,
+    input_text: str | None,
+    dtype: str,
+    threads: int | None,
+    profile_path: Path,
+    real: bool,
+    depth: int,
+    json_to: str | None,
+) -> None:
+    """Estimate how long MODEL takes from a profile, and where the time goes.
+
+    MODEL as for trace, or a trace file (FILE.json), which needs no torch. Works on any machine with a copied profile.
+    """
+    from opclock.estimate import estimate as compose
+    from opclock.profile import Profile
+    from opclock.trace import Trace
+
+    check_json(json_to)
+    count = options.checked_threads(None) if threads is None else threads
+    with Profile.open(profile_path) as profile:
+        traced = Trace.load(Path(model)) if model.endswith(".json") else _traced(model, input_text, dtype, real)
+        made = compose(traced, profile, threads=count)
+    if json_to:
+        write_json(json_to, {"schema": "opclock.estimate/1", "model": made.model, "threads": count, **made.to_json(),
+                             "by_module": made.by_module(depth), "unknown": list(made.unknown),
+                             "flags": list(made.flags)})  # fmt: skip
+    title = (
+        f"{made.model}, {count} threads: {made.total_s * 1e3:.2f} ms "
+        f"[{made.ci_low_s * 1e3:.2f}, {made.ci_high_s * 1e3:.2f}]; measured {made.coverage.measured:.0%}, "
+        f"modelled {made.coverage.modelled:.0%}, unknown {made.coverage.unknown:.0%}"
+    )
+    for name, seconds in (("operator class", made.by_class()), ("module", made.by_module(depth))):
+        rows = [(key or "(model)", f"{value * 1e3:.3f}", f"{value / made.total_s:.1%}") for key, value in seconds.items()]
+        show_table(pd.DataFrame(rows, columns=[name, "ms", "share"]), title, json_to)
+        title = ""
+    for flag in made.flags:
+        say(f"note: {flag}", json_to)
+    if not made.complete:
+        raise EstimateError(
+            f"incomplete: {len(made.unknown)} op calls of {made.model} have no number, first {made.unknown[0]}; "
+            f"run 'opclock measure' with this profile and --threads {count}"
+        )
+
+
+def _traced(model: str, input_text: str | None, dtype: str, real: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    from opclock.model import load_model
+    from opclock.tracer import trace
+
+    loaded = load_model(model, input_text=input_text, dtype=dtype)
+    return trace(loaded.module, loaded.inputs, name=loaded.name, real=real)

@@ -1,0 +1,50 @@
+"""Options that several verbs share, each defined once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from opclock.errors import OptionError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+model_argument = click.argument("model", metavar="MODEL")
+input_option = click.option("--input", "input_text", metavar="SHAPE", help="Random inputs: 1x3x32x32, several by commas.")
+dtype_option = click.option("--dtype", default="float32", show_default=True, help="Of parameters and inputs.")
+device_option = click.option("--device", default="cpu", show_default=True, help="Where the model runs.")
+threads_option = click.option("--threads", type=int, help="PyTorch's threads.  [default: the cores this process may use]")
+weights_option = click.option("--weights", type=click.Path(path_type=Path), help="A state dict to load.")
+data_option = click.option("--data", type=click.Path(path_type=Path),
+                           help="Folder of CIFAR-100's binary version: real images as inputs.")  # fmt: skip
+real_option = click.option("--real", is_flag=True, help="Trace by a real run: for shapes that depend on data.")
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of every random order.")
+json_option = click.option("--json", "json_to", metavar="FILE|-", help="Write JSON; with - nothing else goes to stdout.")
+
+
+def profile_option(default: str | None) -> Callable[[Function], Function]:
+    """--profile, with this default file; None for a temporary one."""
+    text = "The board's measurements." if default else "The board's measurements.  [default: a temporary file]"
+    return click.option("--profile", "profile_path", type=click.Path(path_type=Path), default=default,
+                        show_default=bool(default), help=text)  # fmt: skip
+
+
+def checked_threads(threads: int | None) -> int:
+    """The thread count, within what the process may use. Raises OptionError."""
+    allowed = len(os.sched_getaffinity(0))
+    if threads is None:
+        return allowed
+    if not 1 <= threads <= allowed:
+        raise OptionError(f"--threads {threads}: this process may use 1 to {allowed} cores")
+    return threads
+
+
+def checked_device(device: str) -> str:
+    """The device. Raises OptionError for one that this release cannot time."""
+    if device != "cpu":
+        raise OptionError(f"--device {device}: this release times kernels on the cpu only")
+    return device

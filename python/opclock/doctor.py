@@ -1,0 +1,132 @@
+"""Whether this board can be measured well: checks that take seconds and change nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from opclock.board import read_state
+from opclock.errors import ExtensionError
+from opclock.extension import REBUILD, load_aten, load_core
+
+Status = Literal["ok", "warning", "trouble"]
+
+BUSY_LOAD = 0.3  # runnable processes: from there on another process takes turns often enough to show in medians
+LEAST_FREE_BYTES = 500_000_000  # a small model, its copy in the pool, and PyTorch
+HOT_C = 80.0  # boards of the Raspberry Pi kind begin to throttle at 80 °C
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    status: Status
+    finding: str
+    remedy: str = ""  # the command or step that mends it
+
+
+def _core() -> Check:
+    try:
+        core = load_core()
+    except ExtensionError as error:
+        return Check("extension", "trouble", str(error), REBUILD)
+    return Check("extension", "ok", f"opclock {core.__version__}, commit {core.BUILD_COMMIT}")
+
+
+def _clock() -> Check:
+    try:
+        clock = load_core().Clock.choose()
+    except ExtensionError:
+        return Check("clock", "trouble", "not measured: the extension does not load", REBUILD)
+    proof = clock.prove()
+    finding = (
+        f"{clock.name} at {clock.rate_hz / 1e6:.2f} MHz, resolution {clock.resolution_s * 1e9:.2g} ns, a read costs "
+        f"{clock.read_cost_s * 1e9:.0f} ns, within {proof.disagreement:.1e} of the OS clock"
+    )
+    if proof.agrees and clock.steady:
+        return Check("clock", "ok", finding)
+    return Check("clock", "trouble", finding, "stop other load and run 'opclock doctor' again")
+
+
+def _governor() -> Check:
+    state = read_state()
+    if not state.governors:
+        return Check("governor", "ok", "the kernel shows none (a virtual machine, or a fixed frequency)")
+    if set(state.governors) == {"performance"}:
+        return Check("governor", "ok", "performance")
+    return Check("governor", "warning", f"{', '.join(state.governors)}: the frequency may move while timing",
+                 "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")  # fmt: skip
+
+
+def _throttling() -> Check:
+    state = read_state()
+    temperature = "unknown" if state.temperature_c is None else f"{state.temperature_c:.0f} °C"
+    if state.throttle:
+        return Check("throttling", "warning", f"{', '.join(state.throttle)}; temperature {temperature}",
+                     "check power supply and cooling, then reboot to clear the flags")  # fmt: skip
+    if state.temperature_c is not None and state.temperature_c >= HOT_C:
+        return Check("throttling", "warning", f"temperature {temperature}", "let it cool, or add a fan")
+    return Check("throttling", "ok", f"no flags; temperature {temperature}")
+
+
+def _load() -> Check:
+    load = read_state().load
+    if load <= BUSY_LOAD:
+        return Check("load", "ok", f"{load:.2f} processes want to run")
+    return Check("load", "warning", f"{load:.2f} processes want to run", "see 'top' and stop what you can, or wait")
+
+
+def _memory() -> Check:
+    free = read_state().available_bytes
+    if free >= LEAST_FREE_BYTES:
+        return Check("memory", "ok", f"{free / 1e9:.1f} GB free")
+    return Check("memory", "warning", f"{free / 1e9:.1f} GB free: large models will not fit", "stop other processes")
+
+
+_IMPORT = "import torch; print(torch.__version__, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())"
+
+
+def _torch() -> Check:
+    """Torch is tried in a child: an illegal instruction then ends the child and not us."""
+    try:
+        child = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        return Check("torch", "trouble", "importing it takes over two minutes", "use a faster disk or another build")
+    if child.returncode == -signal.SIGILL:
+        return Check("torch", "trouble", f"this build uses instructions that this {platform.machine()} core lacks",
+                     "install a build for this core: an older wheel, or the board vendor's own")  # fmt: skip
+    if child.returncode != 0:
+        last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+        return Check("torch", "trouble", last, f"pip install torch (the build for this board), then {REBUILD}")
+    version, threads, capability = child.stdout.split(maxsplit=2)
+    allowed = len(os.sched_getaffinity(0))
+    finding = f"torch {version}, {capability.strip()}, {threads} threads on {allowed} cores"
+    if int(threads) > allowed:
+        return Check("torch", "warning", f"{finding}: threads will wait for one another", f"use --threads {allowed}")
+    return Check("torch", "ok", finding)
+
+
+def _match() -> Check:
+    try:
+        load_aten()
+    except ExtensionError as error:
+        return Check("operators", "trouble", str(error), REBUILD)
+    return Check("operators", "ok", "the extension fits this torch")
+
+
+CHECKS: tuple[Callable[[], Check], ...] = (_core, _clock, _governor, _throttling, _load, _memory, _torch)
+
+
+def diagnose() -> list[Check]:
+    """Every check, the one on torch in a child process first; the extension is matched only where torch imports."""
+    checks = [check() for check in CHECKS]
+    if checks[-1].status != "trouble":
+        checks.append(_match())
+    return checks

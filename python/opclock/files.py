@@ -1,0 +1,30 @@
+"""Writing files so that nothing is ever half-written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from opclock.errors import OptionError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is either the old or the new one. Raises OptionError where it cannot be written."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise OptionError(f"cannot write {path}: {error.strerror}; name a file in a folder that can be written") from error
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder and see that it can be written. Raises OptionError where it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".opclock.{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OptionError(f"cannot write into {folder}: {error.strerror}; name another folder") from error

@@ -1,0 +1,1 @@
+"""Tables first, figures and pages after."""

@@ -1,0 +1,71 @@
+"""Writes a study's folder: tables, figures, and one page that needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from opclock.files import write_whole
+from opclock.report.hidden_costs import HiddenCosts, hidden_costs
+from opclock.report.plots import FIGURES
+from opclock.report.tables import shown
+from opclock.validate import Validation
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Hidden costs on {{ board.model }}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c }
+h1 { margin-bottom: 0 } .board { color: #666; margin-top: .2rem }
+table { border-collapse: collapse; font-size: .85rem } td, th { padding: .3rem .6rem; text-align: right; white-space: nowrap }
+th { border-bottom: 2px solid #999 } tr:nth-child(even) td { background: #f4f6f9 }
+td:first-child, th:first-child { text-align: left } .wide { overflow-x: auto } img { max-width: 100%; margin: 1rem 0 }
+</style></head><body>
+<h1>Hidden costs</h1>
+<p class="board">{{ board.identity }} · {{ threads }} threads · opclock {{ board.opclock }} ({{ board.commit }})</p>
+<ul>{% for sentence in words %}<li>{{ sentence }}</li>{% endfor %}</ul>
+{% for name, image in figures.items() %}<img alt="{{ name }}" src="data:image/png;base64,{{ image }}">{% endfor %}
+<h2>The models</h2><div class="wide">{{ table }}</div>
+<p>Errors are estimate / measured - 1. "repeat" is the same for measuring the model a second time in the same rounds:
+no estimate can be better than that. MAC regression is leave-one-out.</p>
+{% if inversions %}<h2>Fewer MACs, more time</h2><ul>{% for pair in inversions %}
+<li>{{ pair.fewer_macs }} has {{ "%.2f"|format(pair.macs_ratio) }} times the MACs of {{ pair.more_macs }} and takes
+{{ "%.2f"|format(pair.time_ratio) }} times as long.</li>{% endfor %}</ul>{% endif %}
+</body></html>
+"""
+
+
+def write_report(validation: Validation, folder: Path) -> HiddenCosts:
+    """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError where it cannot."""
+    study = hidden_costs(validation)
+    readable = shown(study.table)
+    data = {**study.to_json(), "validation": validation.to_json()}
+    write_whole(folder / "hidden-costs.csv", study.table.to_csv(index=False).encode())
+    write_whole(folder / "hidden-costs.json", (json.dumps(data, indent=2) + "\n").encode())
+    write_whole(folder / "hidden-costs.md", (readable.to_markdown(index=False) + "\n").encode())
+    write_whole(folder / "by-class.csv", study.classes.to_csv(index_label="model").encode())
+    images = {}
+    for name, draw in FIGURES.items():
+        figure = draw(study)
+        for suffix in ("png", "svg"):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix)
+            write_whole(folder / f"{name.replace('_', '-')}.{suffix}", buffer.getvalue())
+            if suffix == "png":
+                images[name.replace("_", " ")] = base64.b64encode(buffer.getvalue()).decode()
+    page = Environment(autoescape=True).from_string(PAGE).render(
+        board=validation.board,
+        threads=validation.rows[0].threads,
+        words=study.words(),
+        figures=images,
+        table=Markup(readable.to_html(index=False, border=0)),  # noqa: S704  (pandas has escaped every cell)
+        inversions=study.inversions,
+    )
+    write_whole(folder / "index.html", page.encode())
+    return study
+

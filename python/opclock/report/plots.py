@@ -1,0 +1,171 @@
+"""Figures. Each takes findings and returns a matplotlib figure; nothing is computed here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from opclock.operator_classes import MAC_CLASSES
+from opclock.report.hidden_costs import HiddenCosts
+
+BLUE, ORANGE, GREY, RED = "#1f5fa8", "#d9730d", "#8a8a8a", "#b3261e"
+# Classes keep their colour from figure to figure: blues for what MACs see, warm colours for the rest.
+CLASS_COLOURS = {
+    "convolution": "#1f5fa8", "gemm": "#7fb0e0", "host": "#b3261e", "normalisation": "#d9730d", "activation": "#f0b429",
+    "concat": "#5b8c3a", "element-wise": "#8c6bb1", "pooling": "#c78fb6", "copy": "#3a8c86", "view": "#b0b0b0",
+}  # fmt: skip
+
+
+def _plain(value: float, _position: object = None) -> str:
+    return f"{value:g}"
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    axes = figure.add_subplot()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _log_axes(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(_plain))
+        axis.set_minor_formatter("")
+    axes.grid(visible=True, which="major", color="#e6e6e6", linewidth=0.8)
+
+
+def _label_points(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
+    """Names beside points; one that would lie on its neighbour's goes to the other side."""
+    order = np.argsort(np.asarray(y, dtype=float))
+    taken: list[tuple[float, float]] = []
+    for i in order:
+        here = (float(np.log(x.iloc[i])), float(np.log(y.iloc[i])))
+        crowded = any(abs(here[0] - other[0]) < 0.7 and abs(here[1] - other[1]) < 0.22 for other in taken)
+        offset, side = ((-7, 3), "right") if crowded else ((7, -3), "left")
+        axes.annotate(names.iloc[i], (x.iloc[i], y.iloc[i]), xytext=offset, textcoords="offset points", ha=side,
+                      va="center", fontsize=9)  # fmt: skip
+        taken.append(here)
+
+
+def macs_against_time(study: HiddenCosts) -> Figure:
+    """Measured time over MACs, with the straight line that fits best."""
+    figure, axes = _figure(7.5, 5.2)
+    x, y = study.table["macs"] / 1e6, study.table["reference_s"] * 1e3
+    _log_axes(axes)
+    line = np.geomspace(x.min() / 1.6, x.max() * 1.6, 200)
+    fitted = (study.offset_s + study.slope_s_per_mac * line * 1e6) * 1e3
+    axes.plot(line[fitted > 0], fitted[fitted > 0], color=GREY, linewidth=1.5,
+              label=f"least-squares line, R² = {study.r_squared:.2f}")  # fmt: skip
+    axes.scatter(x, y, color=BLUE, zorder=3)
+    _label_points(axes, x, y, study.table["model"])
+    axes.set_xlim(x.min() / 2.2, x.max() * 2.6)
+    axes.set_xlabel("MACs (millions, log scale)")
+    axes.set_ylabel("measured time of one inference (ms, log scale)")
+    axes.set_title("MACs against measured time", loc="left", fontweight="bold")
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def estimate_against_measured(study: HiddenCosts) -> Figure:
+    """Error of each model's estimate with its interval, and the reference's own repeatability."""
+    table = study.table.sort_values("reference_s", ascending=False).reset_index(drop=True)
+    figure, axes = _figure(7.5, 0.42 * len(table) + 1.6)
+    places = np.arange(len(table))
+    error = table["error"] * 100
+    low = (table["estimate_low_s"] / table["reference_s"] - 1) * 100
+    high = (table["estimate_high_s"] / table["reference_s"] - 1) * 100
+    axes.axvline(0, color=GREY, linewidth=1)
+    axes.barh(places, 2 * table["repeat_error"].abs() * 100, left=-table["repeat_error"].abs() * 100, height=0.7,
+              color="#dfe7f0", label="measuring the model twice")  # fmt: skip
+    axes.errorbar(error, places, xerr=[(error - low).clip(lower=0), (high - error).clip(lower=0)], fmt="o", color=BLUE,
+                  capsize=3, label="estimate, with its interval")  # fmt: skip
+    axes.set_yticks(places, [f"{row.model}  {row.reference_s * 1e3:.1f} ms" for row in table.itertuples()])
+    reach = max(10.0, float(np.nanmax(np.abs(np.concatenate([low, high])))) * 1.1)
+    axes.set_xlim(-reach, reach)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f} %" if value else "0"))
+    axes.set_xlabel("estimate against measured time")
+    axes.set_title("Estimate against measured", loc="left", fontweight="bold")
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return figure
+
+
+def errors_by_method(study: HiddenCosts) -> Figure:
+    """Absolute errors of the estimate and of every simpler one."""
+    methods = {"error": "opclock's estimate", "back_to_back_error": "kernels back to back", "mac_kernels_only_error":
+               "MAC kernels only", "roofline_error": "roofline", "mac_regression_error": "line through MACs"}  # fmt: skip
+    figure, axes = _figure(7.5, 3.2)
+    for place, (column, _) in enumerate(methods.items()):
+        errors = study.table[column].astype(float).abs().dropna() * 100
+        axes.scatter(errors, np.full(len(errors), place), color=BLUE if column == "error" else ORANGE, alpha=0.65)
+        axes.plot([errors.mean()] * 2, [place - 0.3, place + 0.3], color="black", linewidth=2)
+        axes.annotate(f"mean {errors.mean():.1f} %", (errors.mean(), place + 0.32), fontsize=8, ha="center", va="top")
+    axes.set_yticks(range(len(methods)), list(methods.values()))
+    axes.invert_yaxis()
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xticks([0, 1, 3, 10, 30, 100, 300, 1000], ["0", "1 %", "3 %", "10 %", "30 %", "100 %", "300 %", "1000 %"])
+    axes.set_xlim(0, max(120.0, float(study.table[list(methods)].astype(float).abs().max().max()) * 130))
+    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.8)
+    axes.set_xlabel("absolute error (linear below 1 %, log above); one dot a model")
+    axes.set_title("What each way of predicting misses by", loc="left", fontweight="bold")
+    return figure
+
+
+def time_by_class(study: HiddenCosts) -> Figure:
+    """Shares of each model's time by operator class."""
+    shares = study.classes.div(study.classes.sum(axis=1), axis=0) * 100
+    small = [name for name in shares.columns if shares[name].max() < 2.0]
+    shares = shares.drop(columns=small).assign(**({"rest": shares[small].sum(axis=1)} if small else {}))
+    first = [name for name in MAC_CLASSES if name in shares]
+    shares = shares[[*first, *[name for name in shares.columns if name not in first]]]
+    shares = shares.loc[shares[first].sum(axis=1).sort_values().index]
+    figure, axes = _figure(8.5, 0.42 * len(shares) + 1.8)
+    left = np.zeros(len(shares))
+    for name in shares.columns:
+        axes.barh(shares.index, shares[name], left=left, color=CLASS_COLOURS.get(name, "#d5d5d5"), label=name,
+                  edgecolor="white", linewidth=0.5)  # fmt: skip
+        left += shares[name].to_numpy()
+    totals = study.classes.sum(axis=1)
+    for place, name in enumerate(shares.index):
+        axes.annotate(f"{totals[name] * 1e3:.1f} ms", (101, place), va="center", fontsize=9, annotation_clip=False)
+    axes.set_xlim(0, 100)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+    axes.set_xlabel("share of the estimated time (blue: what MACs count)")
+    axes.set_title("Where the time goes", loc="left", fontweight="bold")
+    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    return figure
+
+
+def rank_inversions(study: HiddenCosts) -> Figure:
+    """Models ordered by MACs on the left and by time on the right; lines that cross are inversions."""
+    by_macs = study.table.sort_values("macs")["model"].tolist()
+    by_time = study.table.sort_values("reference_s")["model"].tolist()
+    inverted = {name for pair in study.inversions for name in (pair.fewer_macs, pair.more_macs)}
+    figure, axes = _figure(6.5, 0.42 * len(by_macs) + 1.4)
+    table = study.table.set_index("model")
+    for name in by_macs:
+        colour = RED if name in inverted else GREY
+        left, right = by_macs.index(name), by_time.index(name)
+        axes.plot([0, 1], [left, right], color=colour, marker="o", linewidth=1.5)
+        axes.annotate(f"{name}  {table.loc[name, 'macs'] / 1e6:.0f} M", (-0.04, left), ha="right", va="center")
+        axes.annotate(f"{table.loc[name, 'reference_s'] * 1e3:.1f} ms  {name}", (1.04, right), ha="left", va="center")
+    axes.set_xlim(-0.75, 1.75)
+    axes.set_ylim(-0.6, len(by_macs) - 0.4)
+    axes.axis("off")
+    axes.set_title(f"Order by MACs (left) and by time (right): {len(study.inversions)} pairs inverted beyond the noise",
+                   loc="center", fontweight="bold", fontsize=10)  # fmt: skip
+    return figure
+
+
+FIGURES = {
+    "macs_against_time": macs_against_time,
+    "estimate_against_measured": estimate_against_measured,
+    "errors_by_method": errors_by_method,
+    "time_by_class": time_by_class,
+    "rank_inversions": rank_inversions,
+}
