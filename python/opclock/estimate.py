@@ -9,16 +9,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from opclock.condition import Condition, Timing
 from opclock.errors import EstimateError
 from opclock.host_table import HostTable, host_key, host_kinds
+from opclock.macs import macs
 from opclock.measurement import Pool, Samples, median_interval
 from opclock.operator_classes import MAC_CLASSES, class_of
 from opclock.profile import Profile
 from opclock.trace import Trace
 
 HOST = "host"
+BATCHES = 8  # few enough that each spans more than one mood of a shared machine
+LEAST_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
 
 
 @dataclass(frozen=True)
@@ -143,15 +147,17 @@ class _Sum:
 
     @property
     def interval_s(self) -> tuple[float, float]:
-        """The interval of the median, widened by how far the first half of the rounds lies from the second.
+        """The interval of the median, by order statistics or by batches, whichever is wider.
 
-        Rounds taken together share the machine's mood, so order statistics alone promise too much.
+        Rounds taken together share the machine's mood, and order statistics take them for independent. Medians of
+        consecutive batches show that mood: their standard error times Student's t (the method of batch means).
         """
         low, high = median_interval(self.rounds_s)
-        half = len(self.rounds_s) // 2
-        if half:
-            shift = abs(float(np.median(self.rounds_s[:half]) - np.median(self.rounds_s[half:])))
-            low, high = low - shift / 2, high + shift / 2
+        batches = min(BATCHES, len(self.rounds_s) // LEAST_IN_BATCH)
+        if batches > 1:
+            medians = [float(np.median(batch)) for batch in np.array_split(self.rounds_s, batches)]
+            half = float(t.ppf(0.975, batches - 1) * np.std(medians, ddof=1) / np.sqrt(batches))
+            low, high = min(low, self.median_s - half), max(high, self.median_s + half)
         return max(0.0, low), high
 
 
@@ -219,8 +225,6 @@ def estimate(
 def _assemble(
     trace: Trace, chosen: dict[str, Pool], whole: Sequence[_Sum], host_calls: Samples, modelled_host: bool
 ) -> Estimate:
-    from opclock.macs import macs
-
     medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in chosen.items()}
     total_s = sum(part.median_s for part in whole)
     parts_s = sum(medians.get(traced.call.key, 0.0) for traced in trace.calls) + float(host_calls.sum())

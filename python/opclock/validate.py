@@ -139,18 +139,20 @@ class _Turns:
     """Everything of one model that is sampled in turn."""
 
     def __init__(self, model: Model, traced: Trace, profile: Profile, threads: int, seed: int) -> None:
-        self._forward = forward_of(model.module, model.inputs)
-        self.reference = ReferenceRun(self._forward, model.name)
+        forward = forward_of(model.module, model.inputs)
+        self.reference = ReferenceRun(forward, model.name)
         self.flags: list[str] = []
         self.samplings: list[Sampling] = []
         condition = condition_of(traced, threads)
         self.measured_now = bool(lacking(traced, profile, condition)) or not profile.host_measured(
             condition, host_key(traced)
         )
+        if not self.measured_now:
+            self.flags.append("measured_earlier")
         start = time.perf_counter()
         arguments = Arguments(traced)
         if self.measured_now:
-            host, remark = host_for(traced, self._forward)
+            host, remark = host_for(traced, forward)
             self.flags += ["host_by_table"] if remark else []
             # One pool here: the real model has to fit beside it anyway, and sampling in turn needs it whole.
             if len(split(traced, int(psutil.virtual_memory().available * POOL_MEMORY_SHARE))) > 1:
@@ -195,10 +197,8 @@ class _Turns:
     def end(self) -> float:
         """Close the pools; returns the wall seconds that timing kernels took."""
         for sampling in self.samplings:
-            ended, flags = sampling.end()
+            _, flags = sampling.end()
             self.flags += flags
-            if sampling.condition.timing == "in_model" and ended == "time_cap":
-                self.flags.append("time_cap")
         return self._kernel_s() + (self.binding_s if self.measured_now else 0.0)
 
 

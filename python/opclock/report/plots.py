@@ -41,16 +41,23 @@ def _log_axes(axes: Axes) -> None:
 
 
 def _label_points(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
-    """Names beside points; one that would lie on its neighbour's goes to the other side."""
-    order = np.argsort(np.asarray(y, dtype=float))
-    taken: list[tuple[float, float]] = []
-    for i in order:
-        here = (float(np.log(x.iloc[i])), float(np.log(y.iloc[i])))
-        crowded = any(abs(here[0] - other[0]) < 0.7 and abs(here[1] - other[1]) < 0.22 for other in taken)
-        offset, side = ((-7, 3), "right") if crowded else ((7, -3), "left")
-        axes.annotate(names.iloc[i], (x.iloc[i], y.iloc[i]), xytext=offset, textcoords="offset points", ha=side,
-                      va="center", fontsize=9)  # fmt: skip
-        taken.append(here)
+    """Names beside points, each on the first side where it lies on no other name or point."""
+    points = [tuple(axes.transData.transform((left, up)) * 72 / axes.figure.dpi) for left, up in zip(x, y, strict=True)]
+    taken = [(left - 4, left + 4, up - 4, up + 4) for left, up in points]
+    for (left, up), name, place in zip(points, names, zip(x, y, strict=True), strict=True):
+        width = 5.4 * len(name)  # of 9-point letters
+        sides = (("left", 7, 0, left + 7), ("right", -7, 0, left - 7 - width), ("center", 0, 11, left - width / 2),
+                 ("center", 0, -11, left - width / 2))  # fmt: skip
+        boxes = [(start, start + width, up + lift - 5, up + lift + 5) for _, _, lift, start in sides]
+        free = [i for i, box in enumerate(boxes) if not any(_touch(box, other) for other in taken)]
+        best = free[0] if free else 0
+        side, shift, lift, _ = sides[best]
+        taken.append(boxes[best])
+        axes.annotate(name, place, xytext=(shift, lift), textcoords="offset points", ha=side, va="center", fontsize=9)
+
+
+def _touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
 def macs_against_time(study: HiddenCosts) -> Figure:
@@ -58,13 +65,15 @@ def macs_against_time(study: HiddenCosts) -> Figure:
     figure, axes = _figure(7.5, 5.2)
     x, y = study.table["macs"] / 1e6, study.table["reference_s"] * 1e3
     _log_axes(axes)
-    line = np.geomspace(x.min() / 1.6, x.max() * 1.6, 200)
+    line = np.geomspace(x.min() / 2, x.max() * 2, 200)
     fitted = (study.offset_s + study.slope_s_per_mac * line * 1e6) * 1e3
     axes.plot(line[fitted > 0], fitted[fitted > 0], color=GREY, linewidth=1.5,
               label=f"least-squares line, R² = {study.r_squared:.2f}")  # fmt: skip
     axes.scatter(x, y, color=BLUE, zorder=3)
+    axes.set_xlim(x.min() / 4, x.max() * 4)
+    axes.set_ylim(y.min() / 1.6, y.max() * 1.8)
+    figure.draw_without_rendering()  # the layout must stand before places on the page are known
     _label_points(axes, x, y, study.table["model"])
-    axes.set_xlim(x.min() / 2.2, x.max() * 2.6)
     axes.set_xlabel("MACs (millions, log scale)")
     axes.set_ylabel("measured time of one inference (ms, log scale)")
     axes.set_title("MACs against measured time", loc="left", fontweight="bold")
@@ -77,7 +86,7 @@ def estimate_against_measured(study: HiddenCosts) -> Figure:
     table = study.table.sort_values("reference_s", ascending=False).reset_index(drop=True)
     figure, axes = _figure(7.5, 0.42 * len(table) + 1.6)
     places = np.arange(len(table))
-    error = table["error"] * 100
+    error = table["error"] * 100  # percent, for the eye
     low = (table["estimate_low_s"] / table["reference_s"] - 1) * 100
     high = (table["estimate_high_s"] / table["reference_s"] - 1) * 100
     axes.axvline(0, color=GREY, linewidth=1)

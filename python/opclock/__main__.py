@@ -1,0 +1,5 @@
+"""``python -m opclock`` is the same as ``opclock``."""
+
+from opclock.cli.main import main
+
+main()

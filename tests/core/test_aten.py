@@ -1,0 +1,156 @@
+"""The raw extension with torch: any operator, its answer, its rounds, null playback."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from opclock.extension import load_aten
+
+_aten = load_aten()
+
+
+def add(pool, operator, overload, args, kwargs=None, group=0):
+    return pool.add(operator, overload, args, kwargs or {}, group, [], [])
+
+
+@pytest.mark.parametrize(
+    ("operator", "overload", "args", "kwargs"),
+    [
+        ("aten::add", "Tensor", (torch.ones(3), torch.ones(3)), {"alpha": 2}),
+        ("aten::mul", "Tensor", (torch.ones(3), 0.18), {}),
+        ("aten::cat", "", ([torch.ones(1, 2), torch.ones(1, 3)], 1), {}),
+        ("aten::conv2d", "", (torch.ones(1, 2, 4, 4), torch.ones(2, 1, 3, 3), None, [1, 1], [1, 1], [1, 1], 2), {}),
+        ("aten::to", "dtype", (torch.ones(3), torch.float64), {}),
+        ("aten::clone", "", (torch.ones(1, 2, 3, 4),), {"memory_format": torch.channels_last}),
+        ("aten::max_pool2d", "", (torch.randn(1, 1, 4, 4), [2, 2]), {}),
+        ("aten::split", "Tensor", (torch.arange(6), 2, 0), {}),
+        ("aten::full", "", ([2, 2], 3.5), {"dtype": torch.float32, "device": torch.device("cpu")}),
+        ("aten::index", "Tensor", (torch.arange(6.0), [torch.tensor([1, 2])]), {}),
+    ],
+)
+def test_any_operator_answers_as_torch_does(operator, overload, args, kwargs):
+    pool = _aten.Pool(0, True)
+    number = add(pool, operator, overload, args, kwargs)
+    namespace, _, name = operator.partition("::")
+    own = getattr(getattr(getattr(torch.ops, namespace), name), overload or "default")(*args, **kwargs)
+    torch.testing.assert_close(pool.answer(number)[0], own)
+    pool.warm_up(0.01)
+    pool.begin_round()
+    seconds, anchor_s = pool.end_round()
+    assert seconds[0] > 0
+    assert anchor_s > 0
+
+
+@pytest.mark.parametrize(
+    ("operator", "overload", "args", "complaint"),
+    [
+        ("aten::frobnicate", "", (), "no operator 'aten::frobnicate'"),
+        ("aten::add", "Wrong", (), "its overloads are: .*Tensor"),
+        ("aten::add", "Tensor", (torch.ones(1),), "missing value for argument 'other'"),
+        ("aten::add", "Tensor", (torch.ones(1), "text"), "'other'"),
+        ("aten::conv2d", "", (torch.ones(1), torch.ones(1), None, [1, 1, "x"]), "'stride'"),
+        ("aten::relu", "", (torch.ones(1), 1, 2), "at most 1 argument"),
+    ],
+)
+def test_what_does_not_fit_is_named(operator, overload, args, complaint):
+    pool = _aten.Pool(0, True)
+    with pytest.raises(ValueError, match=complaint):
+        add(pool, operator, overload, args)
+
+
+def test_an_operator_that_fails_when_called_is_named():
+    pool = _aten.Pool(0, True)
+    number = add(pool, "aten::mm", "", (torch.ones(2, 3), torch.ones(2, 3)))
+    with pytest.raises(ValueError, match=r"aten::mm: mat1 and mat2"):
+        pool.answer(number)
+    with pytest.raises(ValueError, match=r"mat1 and mat2"):
+        pool.warm_up(0.01)
+
+
+def test_inference_mode_holds():
+    pool = _aten.Pool(0, True)
+    weight = torch.ones(2, 2, requires_grad=True)
+    assert pool.answer(add(pool, "aten::mm", "", (weight, weight)))[0].is_inference()
+
+
+def test_preparations_restore_and_rewrite():
+    pool = _aten.Pool(0, False)
+    target, pristine, other = torch.ones(4), torch.ones(4), torch.full((4,), 5.0)
+    pool.add("aten::add_", "Tensor", (target, other), {}, 0, [other], [(target, pristine)])
+    pool.warm_up(0.01)
+    pool.begin_round()
+    pool.end_round()
+    assert other.abs().eq(5).all()
+    calls = pool.calls_per_sample(0)
+    assert target.sub(1).abs().eq(5 * calls).all()  # restored before the sample, then added to by each of its calls
+
+
+def test_cold_and_full_pools_say_so():
+    pool = _aten.Pool(0, True)
+    with pytest.raises(ValueError, match="warm_up"):
+        pool.end_round()
+    add(pool, "aten::relu", "", (torch.ones(1),))
+    pool.warm_up(0.01)
+    with pytest.raises(ValueError, match="already warm"):
+        add(pool, "aten::relu", "", (torch.ones(1),))
+
+
+def played(model, x, outputs):
+    calls = [("aten::linear", "", (outputs[0],)), ("aten::relu_", "", (outputs[0],)), ("aten::add", "Tensor", (outputs[1],))]
+    return _aten.Playback(calls), lambda: model(x)
+
+
+class Small(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 3)
+
+    def forward(self, x):
+        self.seen = torch.nn.functional.relu(self.linear(x), inplace=True) + 1
+        return self.seen
+
+
+def test_playback_hands_back_what_was_recorded_and_computes_nothing():
+    model, x = Small(), torch.ones(2, 3)
+    outputs = torch.full((2, 3), 7.0), torch.full((2, 3), 8.0)
+    playback, forward = played(model, x, outputs)
+    with torch.inference_mode():
+        host_s = playback.run(forward)
+        assert len(host_s) == 4
+        assert all(seconds > 0 for seconds in host_s)
+        assert model.seen.eq(8).all()
+        assert outputs[0].eq(7).all()  # relu_ was not run on it
+        assert model(x).ne(8).any()  # and kernels are on again
+
+
+def test_playback_among_a_round():
+    model, x = Small(), torch.ones(2, 3)
+    playback, forward = played(model, x, (torch.ones(2, 3), torch.ones(2, 3)))
+    pool = _aten.Pool(0, False)
+    for _ in range(3):
+        add(pool, "aten::tanh", "", (torch.ones(100),))
+    pool.warm_up(0.01)
+    with torch.inference_mode():
+        pool.begin_round()
+        assert pool.visits_left == 4
+        playback.run(forward, pool)
+        assert pool.visits_left == 1  # the anchor's
+        seconds, _ = pool.end_round()
+    assert len(seconds) == 3
+    assert min(seconds) > 0
+
+
+def test_playback_of_another_model_is_refused():
+    playback, _ = played(Small(), torch.ones(2, 3), (torch.ones(2, 3), torch.ones(2, 3)))
+    with torch.inference_mode():
+        with pytest.raises(RuntimeError, match="call 0 is aten::tanh, the trace has aten::linear"):
+            playback.run(lambda: torch.ones(1).tanh())
+        with pytest.raises(RuntimeError, match="made 0 calls, the trace has 3"):
+            playback.run(lambda: None)
+        assert torch.ones(1).tanh() < 1  # kernels are on after both
+
+
+def test_playback_needs_as_many_outputs_as_the_operator_has():
+    with pytest.raises(ValueError, match="returns 1 values, 0 were recorded"):
+        _aten.Playback([("aten::relu", "", ())])

@@ -1,0 +1,188 @@
+#include "sampling/rounds.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "check.hpp"
+#include "scripted.hpp"
+
+using namespace opclock;
+
+namespace {
+
+// Takes a known time of the scripted machine and notes that it was called.
+class Timed final : public Task {
+ public:
+  Timed(Machine& machine, double seconds) : machine_(machine), seconds_(seconds) {}
+  void prepare() override {
+    ++prepared;
+    machine_.now_s += 1e-3;  // must not be in any sample
+  }
+  void run() override {
+    ++runs;
+    machine_.now_s += seconds_;
+  }
+  int prepared = 0;
+  int runs = 0;
+
+ private:
+  Machine& machine_;
+  double seconds_;
+};
+
+struct Fixture {
+  Machine machine;
+  Clock clock = scripted_clock(machine, steady(2e9));
+  Timed slow{machine, 30e-6};
+  Timed quick{machine, 4e-6};
+  Timed tiny{machine, 0.5e-6};
+  Rounds rounds(Order order = Order::shuffled, std::uint64_t seed = 1) {
+    return {clock, {&slow, &quick, &tiny}, {0, 1, 1}, order, seed};
+  }
+};
+
+}  // namespace
+
+TEST(samples_are_of_one_call_without_preparation) {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.warm_up(0.01);
+  const Round& round = rounds.next();
+  NEAR(round.seconds[0], 30e-6, 5e-9);
+  NEAR(round.seconds[1], 4e-6, 5e-9);
+  NEAR(round.seconds[2], 0.5e-6, 5e-9);
+}
+
+TEST(calls_too_short_for_the_clock_are_batched) {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.warm_up(0.01);
+  CHECK(rounds.calls_per_sample(0) == 1);
+  CHECK(rounds.calls_per_sample(1) == 1);
+  CHECK(rounds.calls_per_sample(2) == 5);  // 100 reads of 20 ns are 2 us; 4 calls of 0.5 us fall just short of it
+  const int before = fixture.tiny.runs;
+  rounds.next();
+  CHECK(fixture.tiny.runs - before == 5);
+}
+
+TEST(every_round_visits_each_task_and_the_anchor_once) {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  for (int i = 0; i < 20; ++i) {
+    auto order = rounds.next().order;
+    std::sort(order.begin(), order.end());
+    CHECK((order == std::vector<std::size_t>{0, 1, 2, 3}));
+  }
+  CHECK(fixture.slow.prepared == 20);
+}
+
+TEST(orders_are_fresh_and_repeat_with_the_seed) {
+  Fixture fixture;
+  auto first = fixture.rounds(Order::shuffled, 7);
+  auto second = fixture.rounds(Order::shuffled, 7);
+  auto third = fixture.rounds(Order::shuffled, 8);
+  std::set<std::vector<std::size_t>> orders;
+  bool differs = false;
+  for (int i = 0; i < 30; ++i) {
+    const auto order = first.next().order;
+    CHECK(order == second.next().order);
+    differs = differs || order != third.next().order;
+    orders.insert(order);
+  }
+  CHECK(differs);
+  CHECK(orders.size() > 10);  // of 24
+}
+
+TEST(given_order_is_kept_and_the_anchor_comes_last) {
+  Fixture fixture;
+  auto rounds = fixture.rounds(Order::given);
+  CHECK((rounds.next().order == std::vector<std::size_t>{0, 1, 2, 3}));
+}
+
+TEST(rounds_in_steps) {
+  Fixture fixture;
+  auto rounds = fixture.rounds(Order::given);
+  rounds.begin();
+  CHECK(rounds.visits_left() == 4);
+  CHECK(rounds.visit());
+  CHECK(fixture.slow.runs == 1 && fixture.quick.runs == 0);
+  rounds.end();
+  CHECK(fixture.quick.runs == 1 && fixture.tiny.runs == 1);
+  CHECK(!rounds.visit());
+}
+
+TEST(back_to_back_follows_itself_unprepared) {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  const Round round = rounds.back_to_back();
+  CHECK(fixture.slow.runs == 2 && fixture.slow.prepared == 0);
+  NEAR(round.seconds[0], 30e-6, 5e-9);
+}
+
+TEST(groups_settle_narrow_on_a_steady_machine) {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.next();
+  CHECK(!rounds.settled());
+  CHECK(rounds.reason(0) == StopReason::none);
+  for (int i = 0; i < 30; ++i) rounds.next();
+  rounds.settled();
+  CHECK(rounds.reason(0) == StopReason::narrow);
+}
+
+TEST(samples_of_an_interrupted_run_count) {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.add_earlier(0, std::vector<double>(50, 30e-6));
+  rounds.add_earlier(1, std::vector<double>(50, 4e-6));
+  CHECK(rounds.settled());
+}
+
+TEST(warm_up_ends_at_the_plateau) {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  const WarmUp warm_up = rounds.warm_up(10.0);
+  CHECK(warm_up.plateau);
+  CHECK(warm_up.rounds == 6);
+}
+
+TEST(warm_up_ends_when_time_is_up) {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  const WarmUp warm_up = rounds.warm_up(0.0);
+  CHECK(!warm_up.plateau);
+  CHECK(warm_up.rounds == 3);
+}
+
+TEST(sample_in_which_the_counter_ran_backwards_is_taken_again) {
+  Machine machine;
+  bool back = false;
+  Clock clock = scripted_clock(machine, [&](double now_s) {
+    const bool first = back && machine.now_s > 0;
+    const auto ticks = static_cast<std::uint64_t>((now_s + 1) * 1e9);
+    return first ? ticks - 500'000'000U : ticks;
+  });
+  class Breaks final : public Task {
+   public:
+    Breaks(bool& flag, Machine& machine) : flag_(flag), machine_(machine) {}
+    void run() override {
+      flag_ = runs_++ == 0;  // from the first run's stop until the second's
+      machine_.now_s += 10e-6;
+    }
+
+   private:
+    bool& flag_;
+    Machine& machine_;
+    int runs_ = 0;
+  } task(back, machine);
+  Rounds rounds(clock, {&task}, {0}, Order::given, 0);
+  rounds.begin();
+  rounds.visit();
+  CHECK(rounds.clock_faults() == 1);
+}
+
+TEST(nonsense_is_refused) {
+  Fixture fixture;
+  check::throws<std::invalid_argument>([&] { Rounds(fixture.clock, {}, {}, Order::given, 0); }, "no tasks");
+  check::throws<std::invalid_argument>([&] { Rounds(fixture.clock, {&fixture.slow}, {}, Order::given, 0); }, "no group");
+}

@@ -1,0 +1,74 @@
+"""Traces, pools and profiles made by hand, for tests that time nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from opclock.board import Board
+from opclock.condition import Condition
+from opclock.host_table import host_key, host_kinds
+from opclock.op import OpCall, TensorSpec
+from opclock.profile import Profile
+from opclock.trace import Storage, Trace, TracedCall
+
+BOARD = Board("x86_64", "test board", ("cpu",), 2, (), 10**9, "6.1", "Debian", "2.13.0", "0.1.0", "abc")
+
+
+def spec(*shape: int, dtype: str = "float32") -> TensorSpec:
+    stride: list[int] = []
+    step = 1
+    for size in reversed(shape):
+        stride.insert(0, step)
+        step *= size
+    return TensorSpec(shape, tuple(stride), dtype)
+
+
+def chain(*names: str, model: str = "chain") -> Trace:
+    """A model whose calls each read the output of the one before: one float32[1x4x8x8] all the way."""
+    image = spec(1, 4, 8, 8)
+    storages = [Storage("input", image.nbytes, len(names))]
+    calls = []
+    for position, name in enumerate(names):
+        storages.append(Storage("activation", image.nbytes, min(len(names), position + 2)))
+        call = OpCall(f"aten::{name}", "", (image,))
+        calls.append(TracedCall(call, (image,), (position,), (position + 1,), f"layer{position}", name.title()))
+    return Trace(model, (image,), 0, len(names), tuple(storages), tuple(calls))
+
+
+def linear_trace(model: str, width: int) -> Trace:
+    """One linear layer of width x width and a ReLU: width x width MACs."""
+    row, weight = spec(1, width), spec(width, width)
+    storages = (Storage("input", row.nbytes, 2), Storage("weight", weight.nbytes, 2), Storage("activation", row.nbytes, 2))
+    calls = (
+        TracedCall(OpCall("aten::linear", "", (row, weight)), (row,), (0, 1), (2,), "head", "Linear"),
+        TracedCall(OpCall("aten::relu", "", (row,)), (row,), (2,), (2,), "act", "ReLU"),
+    )
+    return Trace(model, (row,), weight.numel, 2, storages, calls)
+
+
+def filled(
+    path: Path,
+    trace: Trace,
+    seconds: dict[str, float],
+    *,
+    host_s: float | None = 1e-6,
+    rounds: int = 20,
+    noise: float = 0.0,
+    threads: int = 2,
+    board: Board = BOARD,
+) -> None:
+    """A profile in which every named operator took this long in every round, and the host this long per call."""
+    random = np.random.default_rng(0)
+    condition = Condition.of("in_model", "cpu", threads, trace.working_set)
+    keys = [call.call.key for call in trace.calls if call.call.name in seconds]
+    values = np.array([seconds[call.call.name] for call in trace.calls if call.call.name in seconds])
+    with Profile.create_or_open(path, board) as profile:
+        host = None if host_s is None else (host_key(trace), host_kinds(trace))
+        pool = profile.start_pool(condition, keys, [1] * len(keys), signature="s", host=host)
+        for number in range(rounds):
+            factor = 1.0 + noise * random.standard_normal()
+            host_values = None if host_s is None else np.full(len(trace.calls) + 1, host_s)
+            profile.add_round(pool, number, values * factor, 1e-5, host_values)
+        profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})

@@ -1,0 +1,112 @@
+"""Findings from validations made by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from helpers import linear_trace
+
+from opclock.estimate import Coverage, Estimate, Part
+from opclock.reference import Reference
+from opclock.report.hidden_costs import hidden_costs
+from opclock.report.page import write_report
+from opclock.report.plots import FIGURES
+from opclock.report.tables import class_table, shown, validation_table
+from opclock.validate import BASELINES, Row, Validation, error_summary, with_regression
+
+BOARD_FACTS = {"model": "a board", "identity": "a board, 2 cores", "opclock": "0.1.0", "commit": "abc"}
+
+
+def row(name: str, width: int, reference_s: float, estimate_s: float, repeat: float = 1.01) -> Row:
+    trace = linear_trace(name, width)
+    parts = (
+        Part(0, "head", "aten::linear", "gemm", width, estimate_s * 0.6, estimate_s * 0.1),
+        Part(1, "act", "aten::relu", "activation", 0, estimate_s * 0.2, estimate_s * 0.05),
+    )
+    made = Estimate(name, estimate_s, estimate_s * 0.98, estimate_s * 1.02, parts, estimate_s * 0.05, Coverage(1, 0, 0), ())
+    reference = Reference(np.full(20, reference_s), np.full(20, reference_s * repeat))
+    others = dict.fromkeys(BASELINES[:3], reference_s / 2) | {"mac_regression": None}
+    return Row(trace, 2, reference, made, others, 1.0, ())
+
+
+@pytest.fixture
+def validation() -> Validation:
+    rows = [row("small", 8, 2e-3, 2.1e-3), row("middle", 16, 1e-3, 1e-3), row("large", 64, 5e-3, 4.8e-3),
+            row("huge", 128, 9e-3, 9.9e-3)]  # fmt: skip
+    return Validation(BOARD_FACTS, with_regression(rows))
+
+
+def test_errors_by_hand(validation):
+    summary = validation.summary()
+    references = np.array([2.01e-3, 1.005e-3, 5.025e-3, 9.045e-3])
+    errors = np.abs(np.array([2.1e-3, 1e-3, 4.8e-3, 9.9e-3]) / references - 1)
+    assert summary["mape"] == pytest.approx(errors.mean())
+    assert summary["max_abs_error"] == pytest.approx(errors.max())
+    assert summary["within_5pct"] == 0.75
+    assert summary["within_10pct"] == 1.0
+    assert summary["repeat_mape"] == pytest.approx(0.01)
+    assert summary["spearman_macs"] == pytest.approx(0.8)
+    assert summary["kendall_macs"] == pytest.approx(2 / 3)
+
+
+def test_no_errors_no_summary():
+    assert error_summary([]) == {"mape": None, "within_5pct": None, "within_10pct": None, "max_abs_error": None}
+
+
+def test_inversions_are_those_beyond_the_noise(validation):
+    study = hidden_costs(validation)
+    assert [(pair.fewer_macs, pair.more_macs) for pair in study.inversions] == [("small", "middle")]
+    assert study.inversions[0].macs_ratio == 0.5
+    assert study.inversions[0].time_ratio == pytest.approx(2)
+    noisy = Validation(BOARD_FACTS, with_regression([row("a", 8, 1.05e-3, 1e-3, 1.1), row("b", 16, 1e-3, 1e-3, 1.1),
+                                                     row("c", 32, 3e-3, 3e-3)]))  # fmt: skip
+    assert hidden_costs(noisy).inversions == ()
+
+
+def test_correlation_has_an_interval_around_it(validation):
+    study = hidden_costs(validation)
+    assert study.spearman.low <= study.spearman.value <= study.spearman.high
+    assert study.kendall.low <= study.kendall.value <= study.kendall.high
+
+
+def test_words_name_the_numbers(validation):
+    text = " ".join(hidden_costs(validation).words())
+    assert "MAC count does not explain this board" in text
+    assert "host (20%)" in text
+    assert "small has 0.50 times the MACs of middle" in text
+
+
+def test_tables(validation):
+    table = validation_table(validation)
+    assert list(table["model"]) == ["small", "middle", "large", "huge"]
+    assert (table[["mac_share", "non_mac_share", "host_share"]].sum(axis=1) - 1).abs().max() < 1e-9
+    assert list(class_table(validation).columns) == ["gemm", "host", "activation"]
+    assert shown(table)["error"].iloc[1] == "-0.5%"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_off(validation, name):
+    figure = FIGURES[name](hidden_costs(validation))
+    figure.canvas.draw()
+    box = figure.bbox
+    for text in figure.findobj(lambda artist: hasattr(artist, "get_text") and artist.get_text() and artist.get_visible()):
+        extent = text.get_window_extent()
+        assert extent.x0 >= box.x0 - 2, text.get_text()
+        assert extent.x1 <= box.x1 + 2, text.get_text()
+        assert extent.y0 >= box.y0 - 2, text.get_text()
+        assert extent.y1 <= box.y1 + 2, text.get_text()
+
+
+def test_report_is_whole_and_self_contained(validation, tmp_path):
+    write_report(validation, tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "src=\"data:image/png;base64," in page
+    assert "http" not in page.replace("http-equiv", "")
+    data = json.loads((tmp_path / "hidden-costs.json").read_text())
+    assert data["schema"] == "opclock.hidden-costs/1"
+    for name in FIGURES:
+        for suffix in ("png", "svg"):
+            assert (tmp_path / f"{name.replace('_', '-')}.{suffix}").stat().st_size > 1000
+    assert not list(tmp_path.glob("*.part"))
