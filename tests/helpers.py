@@ -25,22 +25,36 @@ def spec(*shape: int, dtype: str = "float32") -> TensorSpec:
     return TensorSpec(shape, tuple(stride), dtype)
 
 
+WEIGHTS = {"conv2d": spec(4, 4, 1, 1), "linear": spec(8, 8)}
+
+
 def chain(*names: str, model: str = "chain") -> Trace:
     """A model whose calls each read the output of the one before: one float32[1x4x8x8] all the way."""
     image = spec(1, 4, 8, 8)
     storages = [Storage("input", image.nbytes, len(names))]
     calls = []
+    last = 0
     for position, name in enumerate(names):
+        args, reads = [image], [last]
+        if name in WEIGHTS:
+            reads.append(len(storages))
+            storages.append(Storage("weight", WEIGHTS[name].nbytes, len(names)))
+            args.append(WEIGHTS[name])
+        last = len(storages)
         storages.append(Storage("activation", image.nbytes, min(len(names), position + 2)))
-        call = OpCall(f"aten::{name}", "", (image,))
-        calls.append(TracedCall(call, (image,), (position,), (position + 1,), f"layer{position}", name.title()))
+        call = OpCall(f"aten::{name}", "", tuple(args))
+        calls.append(TracedCall(call, (image,), tuple(reads), (last,), f"layer{position}", name.title()))
     return Trace(model, (image,), 0, len(names), tuple(storages), tuple(calls))
 
 
 def linear_trace(model: str, width: int) -> Trace:
     """One linear layer of width x width and a ReLU: width x width MACs."""
     row, weight = spec(1, width), spec(width, width)
-    storages = (Storage("input", row.nbytes, 2), Storage("weight", weight.nbytes, 2), Storage("activation", row.nbytes, 2))
+    storages = (
+        Storage("input", row.nbytes, 2),
+        Storage("weight", weight.nbytes, 2),
+        Storage("activation", row.nbytes, 2),
+    )
     calls = (
         TracedCall(OpCall("aten::linear", "", (row, weight)), (row,), (0, 1), (2,), "head", "Linear"),
         TracedCall(OpCall("aten::relu", "", (row,)), (row,), (2,), (2,), "act", "ReLU"),

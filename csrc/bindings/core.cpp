@@ -65,7 +65,7 @@ void bind_statistics(py::module_& module) {
 }
 
 void bind_ceilings(py::module_& module) {
-  module.def("copy_bytes_per_s", &copy_bytes_per_s, py::arg("clock"), py::arg("bytes"), py::arg("threads"),
+  module.def("copy_bytes_per_s", &copy_bytes_per_s, py::arg("clock"), py::arg("buffer_bytes"), py::arg("threads"),
              py::arg("most_s"), py::call_guard<py::gil_scoped_release>(),
              "Bytes read and written a second by memcpy between buffers of this many bytes.");
   module.def("multiply_adds_per_s", &multiply_adds_per_s, py::arg("clock"), py::arg("threads"), py::arg("most_s"),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opclock.errors import OpclockError
-from opclock.version import VERSION as __version__
+from opclock.version import VERSION
 
 if TYPE_CHECKING:
     from opclock.estimate import Estimate, estimate
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from opclock.trace import Trace
     from opclock.tracer import trace
     from opclock.validate import Validation, validate
+
+__version__ = VERSION
 
 __all__ = [
     "Estimate", "OpclockError", "Profile", "Reference", "Trace", "Validation", "__version__", "estimate", "load_model",

@@ -31,9 +31,7 @@ def mac_kernels_only(made: Estimate) -> float:
 
 def roofline(trace: Trace, multiply_adds_per_s: float, bytes_per_s: float) -> float:
     """Every op call at the machine's ceilings (Williams et al. 2009): the slower of its MACs and its bytes."""
-    return sum(
-        max(macs(traced) / multiply_adds_per_s, moved_bytes(traced) / bytes_per_s) for traced in trace.calls
-    )
+    return sum(max(macs(traced) / multiply_adds_per_s, moved_bytes(traced) / bytes_per_s) for traced in trace.calls)
 
 
 def buffer_bytes(working_set: int) -> int:

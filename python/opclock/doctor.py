@@ -96,7 +96,9 @@ _IMPORT = "import torch; print(torch.__version__, torch.get_num_threads(), torch
 def _torch() -> Check:
     """Torch is tried in a child: an illegal instruction then ends the child and not us."""
     try:
-        child = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True, timeout=120, check=False)
+        child = subprocess.run(
+            [sys.executable, "-c", _IMPORT], capture_output=True, text=True, timeout=120, check=False
+        )
     except subprocess.TimeoutExpired:
         return Check("torch", "trouble", "importing it takes over two minutes", "use a faster disk or another build")
     if child.returncode == -signal.SIGILL:

@@ -31,4 +31,3 @@ class EstimateError(OpclockError):
 
 class OptionError(OpclockError):
     """An option whose value makes no sense here."""
-

@@ -253,5 +253,3 @@ def _assemble(
 
 def _working_set_digits(trace: Trace) -> int:
     return trace.working_set.bit_length()
-
-

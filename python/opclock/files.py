@@ -13,10 +13,12 @@ def write_whole(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise OptionError(f"cannot write {path}: {error.strerror}; name a file in a folder that can be written") from error
+        raise OptionError(
+            f"cannot write {path}: {error.strerror}; name a file in a folder that can be written"
+        ) from error
 
 
 def prepare_folder(folder: Path) -> None:

@@ -24,6 +24,7 @@ from opclock.tracer import trace as trace_model
 
 Forward = Callable[[], object]
 
+
 class Host(Protocol):
     """Something that plays host work while a pool makes its round."""
 
@@ -108,7 +109,9 @@ class _Kinds(torch.nn.Module):
             nn.MaxPool2d(2, 1, 1), nn.AvgPool2d(2, 1, 1), nn.AdaptiveAvgPool2d(4), nn.GroupNorm(2, 4),
             nn.Upsample(size=4), nn.Softmax(1), nn.Tanh(), nn.LeakyReLU(),
         ])  # fmt: skip
-        self.row = nn.ModuleList([nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU(), nn.GELU(), nn.Dropout(), nn.BatchNorm1d(4)])
+        self.row = nn.ModuleList(
+            [nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU(), nn.GELU(), nn.Dropout(), nn.BatchNorm1d(4)]
+        )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         for module in self.image:

@@ -39,7 +39,9 @@ class HostTable:
         """All host work that was played with this device and number of threads."""
         numbers = profile.pools_with_host(condition.timing, condition.device, condition.threads)
         pools = [profile.pool(number) for number in numbers]
-        pools.sort(key=lambda pool: (abs(pool.condition.working_set - condition.working_set), not pool.ended, -pool.number))
+        pools.sort(
+            key=lambda pool: (abs(pool.condition.working_set - condition.working_set), not pool.ended, -pool.number)
+        )
         return HostTable(tuple(pools))
 
     def played(self, key: str) -> Pool | None:

@@ -12,12 +12,12 @@ Shape = tuple[int, ...]
 
 
 def convolution(weight: Shape, output: Shape) -> int:
-    """batch x C_out x spatial_out x (C_in / groups) x kernel; weight is (C_out, C_in / groups, *kernel)."""
+    """Batch x C_out x spatial_out x (C_in / groups) x kernel; weight is (C_out, C_in / groups, *kernel)."""
     return math.prod(output) * math.prod(weight[1:])
 
 
 def transposed_convolution(weight: Shape, source: Shape) -> int:
-    """batch x C_in x spatial_in x (C_out / groups) x kernel; weight is (C_in, C_out / groups, *kernel)."""
+    """Batch x C_in x spatial_in x (C_out / groups) x kernel; weight is (C_in, C_out / groups, *kernel)."""
     return math.prod(source) * math.prod(weight[1:])
 
 

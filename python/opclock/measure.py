@@ -23,6 +23,7 @@ from opclock.host import Forward, Host, host_for
 from opclock.host_table import host_key
 from opclock.measurement import Samples
 from opclock.profile import Profile
+from opclock.progress import Progress, silent
 from opclock.trace import Trace
 
 WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
@@ -32,12 +33,6 @@ MOST_LATENCIES = 40  # times its own latency for a large one
 FEWEST_ROUNDS = 5
 POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need room, too
 DRIFT_LIMIT = 0.05  # of the anchor between the halves of a pool: beyond it the machine changed under the rounds
-
-Progress = Callable[[str, float], None]  # what is being done, and which fraction of it is done
-
-
-def silent(_text: str, _fraction: float) -> None:
-    """Progress that nobody watches."""
 
 
 @cache
@@ -123,9 +118,17 @@ class Sampling:
             overwritten, rewritten = _preparations(bound, traced.reads, traced.writes, newest[position])
             specs = traced.call.tensors()
             restored = [(bound.tensors[i], arguments.pristine(bound.tensors[i], specs[i])) for i in overwritten]
-            number = _named(traced.call.operator, lambda: self._pool.add(
-                traced.call.operator, traced.call.overload, bound.args, bound.kwargs, self._groups[key],
-                [bound.tensors[i] for i in rewritten], restored))  # noqa: B023  # fmt: skip
+            rewritten_tensors = [bound.tensors[i] for i in rewritten]
+            with _named(traced.call.operator):
+                number = self._pool.add(
+                    traced.call.operator,
+                    traced.call.overload,
+                    bound.args,
+                    bound.kwargs,
+                    self._groups[key],
+                    rewritten_tensors,
+                    restored,
+                )
             if key not in checked:
                 checked.add(key)
                 _check_answer(self._pool, number, str(traced.call), traced.call.operator, traced.call.overload, bound,
@@ -147,7 +150,8 @@ class Sampling:
     def warm_up(self) -> None:
         """Run until rounds stop getting faster, then begin or continue the pool in the profile."""
         start = time.perf_counter()
-        _named("warm-up", lambda: self._pool.warm_up(WARM_UP_S))
+        with _named("the pool"):
+            self._pool.warm_up(WARM_UP_S)
         if self._host is not None:
             self._host.round(self._pool)  # warms the host and, not kept, its company
         self.seconds += time.perf_counter() - start
@@ -209,11 +213,12 @@ class Sampling:
         return ended, flags
 
 
-def _named(operator: str, function: Callable[[], Any]) -> Any:  # noqa: ANN401
-    """Turn the extension's ValueError into an error of ours: it names the operator already."""
+@contextmanager
+def _named(operator: str) -> Iterator[None]:
+    """Turn the extension's errors into ours, which name the operator."""
     try:
-        return function()
-    except ValueError as error:
+        yield
+    except ValueError as error:  # names it already
         raise OpCallError(f"cannot time {error}") from error
     except (RuntimeError, MemoryError) as error:
         raise OpCallError(f"cannot time {operator}: {str(error).splitlines()[0]}") from error
@@ -261,7 +266,8 @@ def _check_answer(
     """Compare the answer of the path that is timed with PyTorch's own. Raises OpCallError where they differ."""
     namespace, _, name = operator.partition("::")
     own = getattr(getattr(getattr(torch.ops, namespace), name), overload or "default")
-    mine = _named(operator, lambda: pool.answer(number))
+    with _named(operator):
+        mine = pool.answer(number)
     if torch.Tag.nondeterministic_seeded in own.tags or "empty" in name:
         return
     mine = [item.clone() if isinstance(item, torch.Tensor) else item for item in mine]

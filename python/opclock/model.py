@@ -113,7 +113,9 @@ def _checked(text: str, factory: Callable[[], Any]) -> tuple[torch.nn.Module, In
 def _factory(text: str) -> Callable[[], Any]:
     kind, colon, name = text.rpartition(":")
     if not colon or not kind or not name:
-        raise ModelError(f"no model {text!r}: write zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY")
+        raise ModelError(
+            f"no model {text!r}: write zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY"
+        )
     if kind == "zoo":
         return _zoo(name)
     if kind == "torchvision":

@@ -343,4 +343,3 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise ProfileError(f"{path} is not a profile or is damaged ({error}); restore a copy or give another file"
                            ) from error  # fmt: skip
-

@@ -203,7 +203,7 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
 
             def run(model: torch.nn.Module, inputs: Inputs) -> None:
                 args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
-                torch.func.functional_call(model, weights, args, kwargs)
+                torch.func.functional_call(model, weights, args, kwargs, tie_weights=False)  # all names are given
 
         for tensor in weights.values():
             recorder.storages.number(tensor, "weight")

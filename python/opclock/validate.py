@@ -20,9 +20,10 @@ from opclock.estimate import Estimate, estimate
 from opclock.host import host_for
 from opclock.host_table import host_key
 from opclock.macs import model_macs, model_macs_thop
-from opclock.measure import POOL_MEMORY_SHARE, Progress, Sampling, condition_of, lacking, silent, split, thread_team
+from opclock.measure import POOL_MEMORY_SHARE, Sampling, condition_of, lacking, split, thread_team
 from opclock.model import Model
 from opclock.profile import Profile
+from opclock.progress import Progress, silent
 from opclock.reference import Reference, ReferenceRun, forward_of
 from opclock.trace import Trace
 from opclock.tracer import trace
@@ -238,9 +239,7 @@ def validate_model(
 
 def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
     """The rows with their leave-one-out regression on MACs filled in."""
-    fitted = baselines.mac_regression(
-        [model_macs(row.trace) for row in rows], [row.reference.median_s for row in rows]
-    )
+    fitted = baselines.mac_regression([model_macs(row.trace) for row in rows], [row.reference.median_s for row in rows])
     return tuple(
         Row(row.trace, row.threads, row.reference, row.estimate, {**row.baselines_s, "mac_regression": seconds},
             row.measure_s, row.flags)

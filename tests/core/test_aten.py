@@ -97,7 +97,11 @@ def test_cold_and_full_pools_say_so():
 
 
 def played(model, x, outputs):
-    calls = [("aten::linear", "", (outputs[0],)), ("aten::relu_", "", (outputs[0],)), ("aten::add", "Tensor", (outputs[1],))]
+    calls = [
+        ("aten::linear", "", (outputs[0],)),
+        ("aten::relu_", "", (outputs[0],)),
+        ("aten::add", "Tensor", (outputs[1],)),
+    ]
     return _aten.Playback(calls), lambda: model(x)
 
 
@@ -142,10 +146,11 @@ def test_playback_among_a_round():
 
 
 def test_playback_of_another_model_is_refused():
-    playback, _ = played(Small(), torch.ones(2, 3), (torch.ones(2, 3), torch.ones(2, 3)))
+    x = torch.ones(2, 3)
+    playback, _ = played(Small(), x, (x, x))
     with torch.inference_mode():
         with pytest.raises(RuntimeError, match="call 0 is aten::tanh, the trace has aten::linear"):
-            playback.run(lambda: torch.ones(1).tanh())
+            playback.run(lambda: x.tanh())
         with pytest.raises(RuntimeError, match="made 0 calls, the trace has 3"):
             playback.run(lambda: None)
         assert torch.ones(1).tanh() < 1  # kernels are on after both

@@ -52,7 +52,15 @@ def test_measure_then_estimate(small, profile):
     made = estimate(traced, profile, threads=1)
     assert made.complete
     assert made.coverage.measured == 1
-    assert set(made.by_class()) >= {"convolution", "normalisation", "activation", "concat", "element-wise", "gemm", "host"}
+    assert set(made.by_class()) >= {
+        "convolution",
+        "normalisation",
+        "activation",
+        "concat",
+        "element-wise",
+        "gemm",
+        "host",
+    }
     assert 0 < made.ci_low_s <= made.total_s <= made.ci_high_s
     again = measure(traced, profile, forward=forward_of(*small), threads=1)
     assert (again.timed, again.known, again.ended) == (0, len(traced.unique), "nothing_to_do")
@@ -165,7 +173,11 @@ def test_two_equal_arguments_of_one_call_get_a_buffer_each():
 def test_arguments_have_the_spec_and_values_in_range(dtype):
     spec = TensorSpec((3, 5), (1, 3), dtype)
     tensor = new_tensor(spec, 4)
-    assert (tuple(tensor.shape), tuple(tensor.stride()), str(tensor.dtype)) == (spec.shape, spec.stride, f"torch.{dtype}")
+    assert (tuple(tensor.shape), tuple(tensor.stride()), str(tensor.dtype)) == (
+        spec.shape,
+        spec.stride,
+        f"torch.{dtype}",
+    )
     if "int" in dtype:
         assert tensor.min() >= 0
         assert tensor.max() < 4

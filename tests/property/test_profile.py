@@ -54,7 +54,9 @@ def test_closed_profile_is_one_file(profile_path):
     assert [path.name for path in profile_path.parent.iterdir()] == [profile_path.name]
 
 
-@pytest.mark.parametrize("content", [b"not a database at all, only some text\n" * 50, b"\0" * 4096, b"SQLite format 3\0"])
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, only some text\n" * 50, b"\0" * 4096, b"SQLite format 3\0"]
+)
 def test_foreign_file_is_refused_and_untouched(profile_path, content):
     profile_path.write_bytes(content)
     for opening in (lambda: Profile.open(profile_path), lambda: Profile.create_or_open(profile_path, BOARD)):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from helpers import linear_trace
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from opclock.estimate import Coverage, Estimate, Part
 from opclock.reference import Reference
@@ -25,7 +26,9 @@ def row(name: str, width: int, reference_s: float, estimate_s: float, repeat: fl
         Part(0, "head", "aten::linear", "gemm", width, estimate_s * 0.6, estimate_s * 0.1),
         Part(1, "act", "aten::relu", "activation", 0, estimate_s * 0.2, estimate_s * 0.05),
     )
-    made = Estimate(name, estimate_s, estimate_s * 0.98, estimate_s * 1.02, parts, estimate_s * 0.05, Coverage(1, 0, 0), ())
+    made = Estimate(
+        name, estimate_s, estimate_s * 0.98, estimate_s * 1.02, parts, estimate_s * 0.05, Coverage(1, 0, 0), ()
+    )
     reference = Reference(np.full(20, reference_s), np.full(20, reference_s * repeat))
     others = dict.fromkeys(BASELINES[:3], reference_s / 2) | {"mac_regression": None}
     return Row(trace, 2, reference, made, others, 1.0, ())
@@ -58,7 +61,7 @@ def test_no_errors_no_summary():
 def test_inversions_are_those_beyond_the_noise(validation):
     study = hidden_costs(validation)
     assert [(pair.fewer_macs, pair.more_macs) for pair in study.inversions] == [("small", "middle")]
-    assert study.inversions[0].macs_ratio == 0.5
+    assert study.inversions[0].macs_ratio == 0.25
     assert study.inversions[0].time_ratio == pytest.approx(2)
     noisy = Validation(BOARD_FACTS, with_regression([row("a", 8, 1.05e-3, 1e-3, 1.1), row("b", 16, 1e-3, 1e-3, 1.1),
                                                      row("c", 32, 3e-3, 3e-3)]))  # fmt: skip
@@ -75,34 +78,47 @@ def test_words_name_the_numbers(validation):
     text = " ".join(hidden_costs(validation).words())
     assert "MAC count does not explain this board" in text
     assert "host (20%)" in text
-    assert "small has 0.50 times the MACs of middle" in text
+    assert "small has 0.25 times the MACs of middle" in text
 
 
 def test_tables(validation):
     table = validation_table(validation)
     assert list(table["model"]) == ["small", "middle", "large", "huge"]
     assert (table[["mac_share", "non_mac_share", "host_share"]].sum(axis=1) - 1).abs().max() < 1e-9
-    assert list(class_table(validation).columns) == ["gemm", "host", "activation"]
+    assert set(class_table(validation).columns) == {"gemm", "host", "activation"}
+    assert class_table(validation).columns[0] == "gemm"
     assert shown(table)["error"].iloc[1] == "-0.5%"
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_is_cut_off(validation, name):
     figure = FIGURES[name](hidden_costs(validation))
-    figure.canvas.draw()
-    box = figure.bbox
-    for text in figure.findobj(lambda artist: hasattr(artist, "get_text") and artist.get_text() and artist.get_visible()):
+    FigureCanvasAgg(figure).draw()
+    for text in written(figure):
+        if not text.get_text():
+            continue
         extent = text.get_window_extent()
-        assert extent.x0 >= box.x0 - 2, text.get_text()
-        assert extent.x1 <= box.x1 + 2, text.get_text()
-        assert extent.y0 >= box.y0 - 2, text.get_text()
-        assert extent.y1 <= box.y1 + 2, text.get_text()
+        assert figure.bbox.padded(2).contains(extent.x0, extent.y0), text.get_text()
+        assert figure.bbox.padded(2).contains(extent.x1, extent.y1), text.get_text()
+
+
+def written(figure):
+    """Every text of the figure that is drawn; ticks beyond an axis' limits are not."""
+    (axes,) = figure.axes
+    legends = [legend for legend in (axes.get_legend(), *figure.legends) if legend]
+    yield from (axes.title, axes._left_title, *axes.texts)
+    for legend in legends:
+        yield from legend.get_texts()
+    if axes.axison:
+        yield from (axes.xaxis.label, axes.yaxis.label)
+        low, high = sorted(axes.get_ylim())
+        yield from (tick.label1 for tick in axes.yaxis.get_major_ticks() if low <= tick.get_loc() <= high)
 
 
 def test_report_is_whole_and_self_contained(validation, tmp_path):
     write_report(validation, tmp_path)
     page = (tmp_path / "index.html").read_text()
-    assert "src=\"data:image/png;base64," in page
+    assert 'src="data:image/png;base64,' in page
     assert "http" not in page.replace("http-equiv", "")
     data = json.loads((tmp_path / "hidden-costs.json").read_text())
     assert data["schema"] == "opclock.hidden-costs/1"

@@ -54,7 +54,9 @@ def estimate(
         f"modelled {made.coverage.modelled:.0%}, unknown {made.coverage.unknown:.0%}"
     )
     for name, seconds in (("operator class", made.by_class()), ("module", made.by_module(depth))):
-        rows = [(key or "(model)", f"{value * 1e3:.3f}", f"{value / made.total_s:.1%}") for key, value in seconds.items()]
+        rows = [
+            (key or "(model)", f"{value * 1e3:.3f}", f"{value / made.total_s:.1%}") for key, value in seconds.items()
+        ]
         show_table(pd.DataFrame(rows, columns=[name, "ms", "share"]), title, json_to)
         title = ""
     for flag in made.flags:

@@ -49,14 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OpclockError as error:
         _complain(str(error))
         code = BAD_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted; every finished round is stored: the same command with the same --profile goes on")
+        code = INTERRUPTED
+    except ImportError as error:
+        _complain(f"cannot import {error.name or 'a module'} ({error}); 'opclock doctor' says what mends it")
+        code = BAD_INPUT
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "not enough memory" not in str(error):
             raise
         _complain("out of memory: use a smaller input or batch, or stop other processes")
         code = BAD_INPUT
-    except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted; every finished round is stored: the same command with the same --profile goes on")
-        code = INTERRUPTED
     except BrokenPipeError:
         code = 0
     sys.exit(code if isinstance(code, int) else 0)

@@ -14,16 +14,22 @@ from opclock.errors import OptionError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 model_argument = click.argument("model", metavar="MODEL")
-input_option = click.option("--input", "input_text", metavar="SHAPE", help="Random inputs: 1x3x32x32, several by commas.")
+input_option = click.option(
+    "--input", "input_text", metavar="SHAPE", help="Random inputs: 1x3x32x32, several by commas."
+)
 dtype_option = click.option("--dtype", default="float32", show_default=True, help="Of parameters and inputs.")
 device_option = click.option("--device", default="cpu", show_default=True, help="Where the model runs.")
-threads_option = click.option("--threads", type=int, help="PyTorch's threads.  [default: the cores this process may use]")
+threads_option = click.option(
+    "--threads", type=int, help="PyTorch's threads.  [default: the cores this process may use]"
+)
 weights_option = click.option("--weights", type=click.Path(path_type=Path), help="A state dict to load.")
 data_option = click.option("--data", type=click.Path(path_type=Path),
                            help="Folder of CIFAR-100's binary version: real images as inputs.")  # fmt: skip
 real_option = click.option("--real", is_flag=True, help="Trace by a real run: for shapes that depend on data.")
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of every random order.")
-json_option = click.option("--json", "json_to", metavar="FILE|-", help="Write JSON; with - nothing else goes to stdout.")
+json_option = click.option(
+    "--json", "json_to", metavar="FILE|-", help="Write JSON; with - nothing else goes to stdout."
+)
 
 
 def profile_option(default: str | None) -> Callable[[Function], Function]:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from opclock.errors import OptionError
 from opclock.files import write_whole
-from opclock.measure import Progress as Report
+from opclock.progress import Progress as Report
 
 
 def check_json(json_to: str | None) -> None:
@@ -24,7 +24,9 @@ def check_json(json_to: str | None) -> None:
     if json_to not in (None, "-"):
         path = Path(json_to)  # type: ignore[arg-type]
         if not path.parent.is_dir() or path.is_dir():
-            raise OptionError(f"--json {json_to}: there is no such folder, or it is one; name a file in a folder there is")
+            raise OptionError(
+                f"--json {json_to}: there is no such folder, or it is one; name a file in a folder there is"
+            )
 
 
 def write_json(json_to: str, data: dict[str, Any]) -> None:
@@ -38,7 +40,7 @@ def write_json(json_to: str, data: dict[str, Any]) -> None:
 
 def say(text: str, json_to: str | None) -> None:
     """Print for a person; to standard error where standard output belongs to JSON."""
-    print(text, file=sys.stderr if json_to == "-" else sys.stdout)  # noqa: T201
+    print(text, file=sys.stderr if json_to == "-" else sys.stdout)
 
 
 def show_table(frame: pd.DataFrame, title: str, json_to: str | None) -> None:

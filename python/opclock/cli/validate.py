@@ -34,7 +34,9 @@ TOO_FAR = 1  # exit code where an error is beyond --max-error
 @options.real_option
 @options.seed_option
 @click.option("--max-error", type=float, help="Exit with 1 if any model's error is beyond this fraction.")
-@click.option("--report", type=click.Path(path_type=Path), help="Folder for the table as CSV and Markdown, and the JSON.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Folder for the table as CSV and Markdown, and the JSON."
+)
 @options.json_option
 def validate(
     models: tuple[str, ...],
@@ -75,7 +77,9 @@ def validate(
         sys.exit(TOO_FAR)
 
 
-def run(models: Sequence[Model], profile_path: Path | None, threads: int, seed: int, *, real: bool = False) -> Validation:
+def run(
+    models: Sequence[Model], profile_path: Path | None, threads: int, seed: int, *, real: bool = False
+) -> Validation:
     """Validate into the profile, or a temporary one."""
     from opclock.board import read_board
     from opclock.profile import Profile

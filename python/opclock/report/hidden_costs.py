@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap, kendalltau, spearmanr
 
-from opclock.report.tables import class_table, validation_table
 from opclock.operator_classes import MAC_CLASSES
+from opclock.report.tables import class_table, validation_table
 from opclock.validate import Validation
 
 RESAMPLES = 2000
@@ -89,10 +89,10 @@ class HiddenCosts:
             f"{self.summary['repeat_mape']:.1%}; adding up kernels timed back to back misses by "
             f"{self.summary['baselines']['back_to_back']['mape']:.0%}."
         )
+        largest = ", then ".join(f"{name} ({share:.0%})" for name, share in classes.head(3).items())
         sentences.append(
             f"{outside:.0%} of a model's time, on average, lies outside the kernels that MACs count; the most of it in "
-            f"{classes.index[0]} ({classes.iloc[0]:.0%}), then {classes.index[1]} ({classes.iloc[1]:.0%}) and "
-            f"{classes.index[2]} ({classes.iloc[2]:.0%})."
+            f"{largest}."
         )
         rates = self.table.set_index("model")["gmacs_per_s"]
         sentences.append(

@@ -22,7 +22,7 @@ PAGE = """<!DOCTYPE html>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c }
 h1 { margin-bottom: 0 } .board { color: #666; margin-top: .2rem }
-table { border-collapse: collapse; font-size: .85rem } td, th { padding: .3rem .6rem; text-align: right; white-space: nowrap }
+table { border-collapse: collapse; font-size: .85rem } td, th { padding: .3rem .6rem; text-align: right }
 th { border-bottom: 2px solid #999 } tr:nth-child(even) td { background: #f4f6f9 }
 td:first-child, th:first-child { text-align: left } .wide { overflow-x: auto } img { max-width: 100%; margin: 1rem 0 }
 </style></head><body>
@@ -58,14 +58,17 @@ def write_report(validation: Validation, folder: Path) -> HiddenCosts:
             write_whole(folder / f"{name.replace('_', '-')}.{suffix}", buffer.getvalue())
             if suffix == "png":
                 images[name.replace("_", " ")] = base64.b64encode(buffer.getvalue()).decode()
-    page = Environment(autoescape=True).from_string(PAGE).render(
-        board=validation.board,
-        threads=validation.rows[0].threads,
-        words=study.words(),
-        figures=images,
-        table=Markup(readable.to_html(index=False, border=0)),  # noqa: S704  (pandas has escaped every cell)
-        inversions=study.inversions,
+    page = (
+        Environment(autoescape=True)
+        .from_string(PAGE)
+        .render(
+            board=validation.board,
+            threads=validation.rows[0].threads,
+            words=study.words(),
+            figures=images,
+            table=Markup(readable.to_html(index=False, border=0)),
+            inversions=study.inversions,
+        )
     )
     write_whole(folder / "index.html", page.encode())
     return study
-

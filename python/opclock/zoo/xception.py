@@ -5,6 +5,8 @@ Entry flow with a stem that keeps the image's size, eight middle blocks, exit fl
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -27,7 +29,7 @@ class Block(nn.Module):
     def __init__(self, widths: tuple[int, ...], *, pools: bool, first_relu: bool = True) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for number, (channels, out) in enumerate(zip(widths, widths[1:], strict=False)):
+        for number, (channels, out) in enumerate(pairwise(widths)):
             if number > 0 or first_relu:
                 layers.append(nn.ReLU())
             layers.append(Separable(channels, out))

@@ -1,0 +1,79 @@
+# Everything a user or developer runs. `make study` and `make test` set up what they need.
+#
+# TORCH chooses the torch: a pip requirement, or "system" for the one this machine's Python already has
+# (a Jetson's own, say). The default is a release with no CUDA packages behind it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(shell uname -m),aarch64)
+TORCH ?= torch==2.9.1
+else
+TORCH ?= torch==2.13.0+cpu
+endif
+# Where the x86 wheels without CUDA come from, if the configured index has none.
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
+
+.PHONY: study test test-cpp test-python lint format tidy asan clean
+
+study: $(VENV)/.installed
+	$(BIN)/opclock doctor
+	$(BIN)/opclock study hidden-costs --report report
+
+test: test-cpp test-python
+
+test-cpp:
+	cmake --preset dev
+	cmake --build --preset dev
+	ctest --preset dev
+
+test-python: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.hpp')
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest opclock._core opclock._aten
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.hpp')
+
+tidy:
+	cmake --preset tidy
+	cmake --build --preset tidy
+
+asan:
+	cmake --preset asan
+	cmake --build --preset asan
+	ctest --preset asan
+
+$(VENV)/.torch:
+ifeq ($(TORCH),system)
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+else
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet '$(TORCH)' || $(PIP) install --quiet --index-url $(TORCH_INDEX) '$(TORCH)'
+endif
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch $(SOURCES)
+	$(PIP) install --quiet '.[report]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.installed
+	$(PIP) install --quiet '.[report,test]'
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(PIP) install --quiet '.[lint]'
+	touch $@
+
+clean:
+	rm -rf build dist $(VENV)
