@@ -57,8 +57,7 @@ class Pool {
     auto stack = naming(name, [&] { return bind_arguments(op, args, kwargs); });
     std::vector<OpCall::Restored> pairs;
     for (const auto& [argument, pristine] : restored) pairs.push_back({argument, pristine});
-    calls_.push_back(
-        std::make_unique<OpCall>(op, std::move(stack), std::move(written_before), std::move(pairs)));
+    calls_.push_back(std::make_unique<OpCall>(op, std::move(stack), std::move(written_before), std::move(pairs)));
     names_.push_back(name);
     groups_.push_back(group);
     return calls_.size() - 1;
@@ -128,7 +127,8 @@ void bind_pool(py::module_& module) {
       .def(
           "warm_up", [](Pool& pool, double most_s) { return timed([&] { return pool.warm_up(most_s); }); },
           py::arg("most_s"), "Rounds that are not kept, until they stop getting faster or the time is up.")
-      .def("begin_round", [](Pool& pool) { pool.rounds().begin(); }, "Begin a round that playbacks make the visits of.")
+      .def(
+          "begin_round", [](Pool& pool) { pool.rounds().begin(); }, "Begin a round that playbacks make the visits of.")
       .def_property_readonly("visits_left", [](Pool& pool) { return pool.rounds().visits_left(); })
       .def(
           "end_round",
@@ -144,15 +144,17 @@ void bind_pool(py::module_& module) {
             pool.rounds().add_earlier(group, seconds);
           },
           py::arg("group"), py::arg("seconds"), "Samples of an interrupted run count towards the stopping rule.")
-      .def("settled", [](Pool& pool) { return pool.rounds().settled(); }, "Whether every group has been sampled enough.")
+      .def(
+          "settled", [](Pool& pool) { return pool.rounds().settled(); }, "Whether every group has been sampled enough.")
       .def(
           "reason", [](Pool& pool, std::size_t group) { return std::string(to_string(pool.rounds().reason(group))); },
           py::arg("group"), "Why the group settled: narrow or stagnant; none while it has not.")
       .def(
           "calls_per_sample", [](Pool& pool, std::size_t number) { return pool.rounds().calls_per_sample(number); },
           py::arg("number"))
-      .def_property_readonly("clock_faults", [](Pool& pool) { return pool.rounds().clock_faults(); },
-                             "Samples taken again because the counter ran backwards.");
+      .def_property_readonly(
+          "clock_faults", [](Pool& pool) { return pool.rounds().clock_faults(); },
+          "Samples taken again because the counter ran backwards.");
 }
 
 std::vector<double> play(Playback& playback, const py::function& forward, Pool* company) {

@@ -15,11 +15,14 @@ using namespace opclock;  // NOLINT(google-build-using-namespace): a binding fil
 
 namespace {
 
-// Samples of spins of known length, for checking the harness against its peers.
-std::vector<double> time_spins(Clock& clock, double spin_s, std::size_t samples) {
-  Spin<Clock> spin(clock, spin_s);
-  Rounds rounds(clock, {&spin}, {0}, Order::shuffled, 0);
+// Seconds of each sample of a chain, taken the way kernels are sampled.
+std::vector<double> time_chain(Clock& clock, std::uint64_t steps, std::size_t samples) {
+  constexpr double kWarmUpS = 0.001;
+  Chain chain(steps);
+  Rounds rounds(clock, {&chain}, {0}, Order::shuffled, 0);
+  rounds.warm_up(kWarmUpS);
   std::vector<double> seconds;
+  seconds.reserve(samples);
   for (std::size_t i = 0; i < samples; ++i) seconds.push_back(rounds.next().seconds[0]);
   return seconds;
 }
@@ -83,7 +86,10 @@ PYBIND11_MODULE(_core, module) {
   bind_clock(module);
   bind_statistics(module);
   bind_ceilings(module);
-  module.def("time_spins", &time_spins, py::arg("clock"), py::arg("spin_s"), py::arg("samples"),
+  module.def(
+      "run_chain", [](std::uint64_t steps) { Chain(steps).run(); }, py::arg("steps"),
+      "A fixed amount of dependent arithmetic: the work that harnesses are compared on.");
+  module.def("time_chain", &time_chain, py::arg("clock"), py::arg("steps"), py::arg("samples"),
              py::call_guard<py::gil_scoped_release>(),
-             "Seconds of each sample of a spin of known length, taken the way kernels are sampled.");
+             "Seconds of each sample of such a chain, taken the way kernels are sampled.");
 }

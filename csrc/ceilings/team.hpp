@@ -28,7 +28,8 @@ inline double team_s(Clock& clock, int threads, const std::function<void(int)>& 
   for (int thread = 1; thread < threads; ++thread) others.emplace_back(member, thread);
   member(0);
   for (auto& other : others) other.join();
-  return clock.elapsed_s(*std::min_element(starts.begin(), starts.end()), *std::max_element(stops.begin(), stops.end()));
+  return clock.elapsed_s(*std::min_element(starts.begin(), starts.end()),
+                         *std::max_element(stops.begin(), stops.end()));
 }
 
 // The best rate seen by repeating `work` (which does `amount` a thread) for `most_s` seconds, at least thrice.

@@ -10,14 +10,14 @@
 namespace opclock {
 namespace {
 
-constexpr int kCalibrationWindows = 5;               // median of five outvotes two that were disturbed
-constexpr std::uint64_t kWindowNs = 4'000'000;       // a 50 ns bracket over 4 ms is 1.3e-5
-constexpr int kMomentTries = 16;                     // the tightest of 16 brackets escapes a preemption
-constexpr double kRateTolerance = 1e-3;              // windows further apart than this: no clock to trust
-constexpr int kIntervals = 2000;                     // empty intervals read for resolution and cost
-constexpr int kStepReads = 1'000'000;                // a counter that stands still this long is dead
-constexpr double kKeptShare = 0.9;                   // the slowest tenth of empty intervals is interruptions
-constexpr double kResolutionsPerSample = 1000.0;     // docs/method.md, "Samples"
+constexpr int kCalibrationWindows = 5;            // median of five outvotes two that were disturbed
+constexpr std::uint64_t kWindowNs = 4'000'000;    // a 50 ns bracket over 4 ms is 1.3e-5
+constexpr int kMomentTries = 16;                  // the tightest of 16 brackets escapes a preemption
+constexpr double kRateTolerance = 1e-3;           // windows further apart than this: no clock to trust
+constexpr int kIntervals = 2000;                  // empty intervals read for resolution and cost
+constexpr int kStepReads = 1'000'000;             // a counter that stands still this long is dead
+constexpr double kKeptShare = 0.9;                // the slowest tenth of empty intervals is interruptions
+constexpr double kResolutionsPerSample = 1000.0;  // docs/method.md, "Samples"
 constexpr double kReadsPerSample = 100.0;
 
 double median_of(std::vector<double> values) {
@@ -85,6 +85,7 @@ void Clock::calibrate() {
   // The median window and its two nearest must agree: a disturbed window or two is the machine's noise,
   // three are the counter's.
   std::vector<double> apart;
+  apart.reserve(rates.size());
   for (const double rate : rates) apart.push_back(std::abs(rate / rate_hz_ - 1.0));
   steady_ = median_of(apart) <= kRateTolerance;
 }

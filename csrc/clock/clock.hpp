@@ -35,7 +35,7 @@ class Clock {
   std::string name() const { return ticks_->name(); }
   double nominal_hz() const { return ticks_->nominal_hz(); }
   double rate_hz() const { return rate_hz_; }
-  bool steady() const { return steady_; }              // calibration windows agreed with one another
+  bool steady() const { return steady_; }                // calibration windows agreed with one another
   double resolution_s() const { return resolution_s_; }  // smallest difference two intervals can show
   double read_cost_s() const { return read_cost_s_; }    // one read
   double empty_s() const { return empty_s_; }            // what start() directly followed by stop() reads

@@ -12,14 +12,13 @@
 namespace opclock {
 namespace {
 
-constexpr std::size_t kMostCalls = 4096;   // a call the clock cannot see at all must not loop for ever
-constexpr int kFaultTries = 8;             // a counter that runs backwards this often in a row is broken
-constexpr std::size_t kWarmUpPasses = 3;   // fewest passes: the first binds, the second warms, the third tells
+constexpr std::size_t kMostCalls = 4096;  // a call the clock cannot see at all must not loop for ever
+constexpr int kFaultTries = 8;            // a counter that runs backwards this often in a row is broken
+constexpr std::size_t kWarmUpPasses = 3;  // fewest passes: the first binds, the second warms, the third tells
 
 }  // namespace
 
-Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order,
-               std::uint64_t seed)
+Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order, std::uint64_t seed)
     : clock_(clock),
       tasks_(std::move(tasks)),
       groups_(std::move(groups)),

@@ -33,8 +33,7 @@ class Rounds {
  public:
   // Tasks are borrowed. `groups[i]` names the statistic that task i's samples count for: one model may call
   // the same kernel from many places. The seed makes every order repeatable.
-  Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order,
-         std::uint64_t seed);
+  Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order, std::uint64_t seed);
 
   // Rounds that are not kept, until they stop getting faster or `most_s` have passed; then fixes how many
   // calls make one sample of each task.
@@ -79,7 +78,7 @@ class Rounds {
   std::vector<StopReason> reasons_;           // by group
   StoppingRule rule_;
   Round round_;
-  Anchor anchor_;
+  Chain anchor_{kAnchorSteps};
   std::size_t anchor_calls_ = 1;
   std::size_t next_visit_ = 0;
   std::size_t kept_rounds_ = 0;

@@ -36,8 +36,8 @@ StopReason judge(const std::vector<double>& samples, const StoppingRule& rule) {
 }
 
 bool Plateau::reached() const {
-  constexpr std::size_t kWindow = 3;       // a median of three outvotes one disturbed pass
-  constexpr double kStillFalling = 0.98;   // the repeatability floor: 2 % is noise
+  constexpr std::size_t kWindow = 3;      // a median of three outvotes one disturbed pass
+  constexpr double kStillFalling = 0.98;  // the repeatability floor: 2 % is noise
   if (passes_s_.size() < 2 * kWindow) return false;
   const auto end = passes_s_.end();
   const double before = median({end - 2 * kWindow, end - kWindow});

@@ -13,37 +13,27 @@ class Task {
   virtual void run() = 0;
 };
 
-// A fixed amount of dependent integer arithmetic that touches no memory: its time is the core's own speed,
-// so a change of it across rounds is the machine's, not the kernel's.
-class Anchor final : public Task {
+// A fixed amount of dependent integer arithmetic that touches no memory: its time is the core's own speed.
+class Chain final : public Task {
  public:
+  explicit Chain(std::uint64_t steps) : steps_(steps) {}
   void run() override {
-    std::uint64_t state = 0x9E3779B97F4A7C15U;
-    for (int step = 0; step < kSteps; ++step) {
+    std::uint64_t state = state_;
+    for (std::uint64_t step = 0; step < steps_; ++step) {
       state ^= state >> 29U;
       state *= 0xBF58476D1CE4E5B9U;
       asm volatile("" : "+r"(state));
     }
+    state_ = state;  // the next run depends on this one: two in a row cannot overlap in the core
   }
 
  private:
-  static constexpr int kSteps = 4096;  // about 10 us at 2 GHz: well above every clock's shortest sample
+  std::uint64_t steps_;
+  std::uint64_t state_ = 0x9E3779B97F4A7C15U;
 };
 
-// Spins until the clock says that `seconds` have passed: a work of known length, for checking the harness.
-template <typename ClockType>
-class Spin final : public Task {
- public:
-  Spin(ClockType& clock, double seconds) : clock_(clock), seconds_(seconds) {}
-  void run() override {
-    const auto start = clock_.start();
-    while (clock_.elapsed_s(start, clock_.stop()) < seconds_) {
-    }
-  }
-
- private:
-  ClockType& clock_;
-  double seconds_;
-};
+// The anchor is a chain of this length, visited once a round: a change of it is the machine's, not the kernels'.
+// About 10 us at 2 GHz: well above every clock's shortest sample.
+constexpr std::uint64_t kAnchorSteps = 4096;
 
 }  // namespace opclock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from opclock.trace import Trace, TracedCall
 
 # Operators whose integer tensors index the dimension of another argument: argument position of the indices →
 # what they index. Every other integer tensor gets values that fit the shortest dimension of the call's tensors.
-INDEXED_SIZE = {
+INDEXED_SIZE: dict[str, Callable[[OpCall], int]] = {
     "embedding": lambda call: call.args[0].shape[0],
     "embedding_bag": lambda call: call.args[0].shape[0],
     "gather": lambda call: call.args[0].shape[call.args[1]],
@@ -45,7 +46,7 @@ def named_constant(named: Named) -> Any:  # noqa: ANN401
 def index_bound(call: OpCall) -> int:
     """One more than the largest index that is legal in the call's integer tensors."""
     if call.name in INDEXED_SIZE:
-        return max(1, int(INDEXED_SIZE[call.name](call)))
+        return max(1, INDEXED_SIZE[call.name](call))
     sizes = [size for spec in call.tensors() if "int" not in spec.dtype for size in spec.shape]
     return max(1, min(sizes, default=2))
 

@@ -232,8 +232,12 @@ def _assemble(
     parts = []
     for position, traced in enumerate(trace.calls):
         median_s = medians.get(traced.call.key)
-        parts.append(Part(position, traced.module, traced.call.operator, class_of(traced.call), macs(traced),
-                          None if median_s is None else median_s * scale, float(host_calls[position]) * scale))  # fmt: skip
+        kernel_s = None if median_s is None else median_s * scale
+        host_s = float(host_calls[position]) * scale
+        operator_class = class_of(traced.call)
+        parts.append(
+            Part(position, traced.module, traced.call.operator, operator_class, macs(traced), kernel_s, host_s)
+        )
     unknown = tuple(str(call) for key, call in trace.unique.items() if key not in chosen)
     lost = sum(1 for traced in trace.calls if traced.call.key not in chosen) / max(1, len(trace.calls))
     modelled = float(host_calls.sum()) * scale / total_s * (1 - lost) if modelled_host and total_s > 0 else 0.0

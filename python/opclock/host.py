@@ -142,7 +142,7 @@ class KindsHost:
 
     def round(self, pool: Any) -> tuple[list[float], float, Samples]:  # noqa: ANN401
         """One round of the pool, among as many plays as it takes; host seconds by kind, averaged over the plays."""
-        plays = []
+        plays: list[list[float]] = []
         with torch.inference_mode():
             pool.begin_round()
             while pool.visits_left > 1 or not plays:

@@ -78,7 +78,8 @@ def _recurrent(call: OpCall, outputs: tuple[Value, ...]) -> int:
 
 
 def _native_attention(call: OpCall, outputs: tuple[Value, ...]) -> int:
-    batch, length, width = call.args[0].shape
+    source: TensorSpec = call.args[0]
+    batch, length, width = source.shape
     projections = sum(math.prod(_shape(call.args[i])) for i in (5, 7))
     return batch * length * projections + attention((batch, length, width), (length, width), (length, width))
 

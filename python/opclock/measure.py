@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +22,7 @@ from opclock.extension import load_aten, load_core
 from opclock.host import Forward, Host, host_for
 from opclock.host_table import host_key
 from opclock.measurement import Samples
+from opclock.op import TensorSpec
 from opclock.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.trace import Trace
@@ -311,7 +312,8 @@ def split(trace: Trace, limit_bytes: int) -> list[range]:
     Raises OpCallError for a single op call that does not fit.
     """
     runs: list[range] = []
-    first, held, seen = 0, 0, set()
+    first, held = 0, 0
+    seen: set[tuple[int, TensorSpec]] = set()
     for position, traced in enumerate(trace.calls):
         specs = traced.call.tensors()
         needed = {
@@ -325,8 +327,8 @@ def split(trace: Trace, limit_bytes: int) -> list[range]:
         fresh = sum(spec.nbytes for number, spec in needed - seen)
         if held + fresh > limit_bytes:
             runs.append(range(first, position))
-            first, held, seen = position, 0, set()
-            fresh = alone
+            first, held, fresh = position, 0, alone
+            seen = set()
         held += fresh
         seen |= needed
     runs.append(range(first, len(trace.calls)))

@@ -170,7 +170,7 @@ def _run(model: torch.nn.Module, inputs: Inputs) -> None:
 
 def _faked(fake: FakeTensorMode, model: torch.nn.Module, inputs: Inputs) -> tuple[dict[str, torch.Tensor], Inputs]:
     named = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    weights = {name: fake.from_tensor(tensor.detach()) for name, tensor in named}
+    weights: dict[str, torch.Tensor] = {name: fake.from_tensor(tensor.detach()) for name, tensor in named}
     return weights, tree_map_only(torch.Tensor, fake.from_tensor, inputs)
 
 

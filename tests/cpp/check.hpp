@@ -45,7 +45,8 @@ void throws(const std::function<void()>& function, const std::string& what) {
   static void name();                                        \
   static const check::Register register_##name(#name, name); \
   static void name()
-#define CHECK(condition) check::that((condition), std::string(__FILE__ ":") + std::to_string(__LINE__) + ": " #condition)
+#define CHECK(condition) \
+  check::that((condition), std::string(__FILE__ ":") + std::to_string(__LINE__) + ": " #condition)
 #define NEAR(found, wanted, tolerance) check::near((found), (wanted), (tolerance), #found)
 
 int main() {

@@ -184,5 +184,6 @@ TEST(sample_in_which_the_counter_ran_backwards_is_taken_again) {
 TEST(nonsense_is_refused) {
   Fixture fixture;
   check::throws<std::invalid_argument>([&] { Rounds(fixture.clock, {}, {}, Order::given, 0); }, "no tasks");
-  check::throws<std::invalid_argument>([&] { Rounds(fixture.clock, {&fixture.slow}, {}, Order::given, 0); }, "no group");
+  check::throws<std::invalid_argument>([&] { Rounds(fixture.clock, {&fixture.slow}, {}, Order::given, 0); },
+                                       "no group");
 }

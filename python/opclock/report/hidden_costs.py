@@ -102,9 +102,9 @@ class HiddenCosts:
         if self.inversions:
             worst = max(self.inversions, key=lambda inversion: inversion.time_ratio / inversion.macs_ratio)
             sentences.append(
-                f"In {len(self.inversions)} pairs of models the one with fewer MACs takes longer, beyond the noise; the "
-                f"starkest: {worst.fewer_macs} has {worst.macs_ratio:.2f} times the MACs of {worst.more_macs} and takes "
-                f"{worst.time_ratio:.2f} times as long."
+                f"In {len(self.inversions)} pairs of models the one with fewer MACs takes longer, beyond the noise; "
+                f"the starkest: {worst.fewer_macs} has {worst.macs_ratio:.2f} times the MACs of {worst.more_macs} and "
+                f"takes {worst.time_ratio:.2f} times as long."
             )
         else:
             sentences.append("No model with fewer MACs takes longer than one with more, beyond the noise.")

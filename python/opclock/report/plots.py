@@ -94,7 +94,10 @@ def estimate_against_measured(study: HiddenCosts) -> Figure:
               color="#dfe7f0", label="measuring the model twice")  # fmt: skip
     axes.errorbar(error, places, xerr=[(error - low).clip(lower=0), (high - error).clip(lower=0)], fmt="o", color=BLUE,
                   capsize=3, label="estimate, with its interval")  # fmt: skip
-    axes.set_yticks(places, [f"{row.model}  {row.reference_s * 1e3:.1f} ms" for row in table.itertuples()])
+    names = [
+        f"{name}  {seconds * 1e3:.1f} ms" for name, seconds in zip(table["model"], table["reference_s"], strict=True)
+    ]
+    axes.set_yticks(places, names)
     reach = max(10.0, float(np.nanmax(np.abs(np.concatenate([low, high])))) * 1.1)
     axes.set_xlim(-reach, reach)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f} %" if value else "0"))
@@ -106,8 +109,13 @@ def estimate_against_measured(study: HiddenCosts) -> Figure:
 
 def errors_by_method(study: HiddenCosts) -> Figure:
     """Absolute errors of the estimate and of every simpler one."""
-    methods = {"error": "opclock's estimate", "back_to_back_error": "kernels back to back", "mac_kernels_only_error":
-               "MAC kernels only", "roofline_error": "roofline", "mac_regression_error": "line through MACs"}  # fmt: skip
+    methods = {
+        "error": "opclock's estimate",
+        "back_to_back_error": "kernels back to back",
+        "mac_kernels_only_error": "MAC kernels only",
+        "roofline_error": "roofline",
+        "mac_regression_error": "line through MACs",
+    }
     figure, axes = _figure(7.5, 3.2)
     for place, (column, _) in enumerate(methods.items()):
         errors = study.table[column].astype(float).abs().dropna() * 100
