@@ -15,6 +15,9 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The requirements of one extra, without building opclock anew for them.
+REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
+  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")'
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
 
 .PHONY: study test test-cpp test-python lint format tidy asan clean
@@ -68,11 +71,11 @@ $(VENV)/.installed: $(VENV)/.torch $(SOURCES)
 	touch $@
 
 $(VENV)/.test: $(VENV)/.installed
-	$(PIP) install --quiet '.[report,test]'
+	$(PIP) install --quiet -r <($(REQUIREMENTS) test)
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.test
-	$(PIP) install --quiet '.[lint]'
+	$(PIP) install --quiet -r <($(REQUIREMENTS) lint)
 	touch $@
 
 clean:

@@ -62,7 +62,6 @@ void Playback::begin(Clock& clock, Rounds* company) {
   host_s_.clear();
   clock_ = &clock;
   company_ = company;
-  if (company_ != nullptr) company_->begin();
   active = this;
   c10::impl::tls_set_dispatch_key_included(kKey, true);
   host_start_ = clock_->start();
@@ -85,6 +84,13 @@ void Playback::abandon() {
 }
 
 void Playback::play(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  // PyTorch hides what its own constructors do (the empty() inside torch.tensor()) from Python dispatch, so no
+  // trace holds it: it is host work, and runs.
+  if (c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python)) {
+    const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+    op.callBoxed(stack);
+    return;
+  }
   host_s_.push_back(clock_->elapsed_s(host_start_, clock_->stop()));
   if (position_ >= calls_.size() || !(calls_[position_].op == op)) {
     const std::string traced =

@@ -31,8 +31,8 @@ class Playback {
   Playback(const Playback&) = delete;
   Playback& operator=(const Playback&) = delete;
 
-  // Begins one inference. With `company`, one visit of its round is made at every call: host and kernels then
-  // displace each other from the caches as they do in a real inference, which neither does when run alone.
+  // Begins one inference. With `company`, one visit of the round it has begun is made at every call: host and kernels
+  // then displace each other from the caches as they do in a real inference, which neither does when run alone.
   void begin(Clock& clock, Rounds* company);
   // Ends it; returns the host's seconds before each call, and after the last.
   const std::vector<double>& end();

@@ -13,6 +13,10 @@ class TraceError(OpclockError):
     """A model whose op calls cannot be recorded, or a trace file that cannot be read."""
 
 
+class DataNeededError(TraceError):
+    """A model that fake tensors cannot carry through: only a real run can trace it."""
+
+
 class OpCallError(OpclockError):
     """An op call that cannot be rebuilt, bound or timed."""
 

@@ -18,9 +18,12 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from opclock.errors import TraceError
+from opclock.errors import DataNeededError, TraceError
 from opclock.op import Named, OpCall, TensorSpec, Value
 from opclock.trace import Storage, StorageKind, Trace, TracedCall
+
+# What fake tensors raise where they would need values.
+NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
 
 # A model's example inputs: positional arguments, or keyword arguments as a dict.
 Inputs = tuple[Any, ...] | dict[str, Any]
@@ -187,7 +190,8 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
         The trace, with the specs of all op calls, where each came from and which storages it touched.
 
     Raises:
-        TraceError: the model's forward raised, or its shapes depend on data and ``real`` was not given.
+        DataNeededError: its shapes depend on data and ``real`` was not given.
+        TraceError: the model's forward raised.
     """
     recorder = _Recorder(model)
     with ExitStack() as stack:
@@ -213,12 +217,11 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
         try:
             with recorder:
                 run(model, given)
-        except (DataDependentOutputException, DynamicOutputShapeException) as error:
-            raise TraceError(f"the shapes of {name or type(model).__name__} depend on data ({error.func}): "
-                             "trace it by a real run (real=True, --real)") from error  # fmt: skip
-        except UnsupportedFakeTensorException as error:
-            raise TraceError(f"{name or type(model).__name__} cannot be traced without data ({error}): "
-                             "trace it by a real run (real=True, --real)") from error  # fmt: skip
+        except NEEDS_DATA as error:
+            raise DataNeededError(
+                f"{name or type(model).__name__} cannot be traced without data ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}): trace it by a real run (real=True, --real)"
+            ) from error
         except TraceError:
             raise
         except Exception as error:

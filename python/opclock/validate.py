@@ -15,7 +15,7 @@ from scipy.stats import kendalltau, spearmanr
 from opclock import baselines
 from opclock.arguments import Arguments
 from opclock.condition import Condition
-from opclock.errors import OpCallError
+from opclock.errors import DataNeededError, OpCallError
 from opclock.estimate import Estimate, estimate
 from opclock.host import host_for
 from opclock.host_table import host_key
@@ -203,6 +203,14 @@ class _Turns:
         return self._kernel_s() + (self.binding_s if self.measured_now else 0.0)
 
 
+def _traced(model: Model, *, real: bool) -> Trace:
+    """The model is going to be run anyway here: where shapes depend on data, a real run may trace it as well."""
+    try:
+        return trace(model.module, model.inputs, name=model.name, real=real)
+    except DataNeededError:
+        return trace(model.module, model.inputs, name=model.name, real=True)
+
+
 def validate_model(
     model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False,
     progress: Progress = silent,
@@ -213,7 +221,7 @@ def validate_model(
         TraceError, ModelError, OpCallError: where the model cannot be traced, run or timed.
         ProfileError: where the profile cannot be written.
     """
-    traced = trace(model.module, model.inputs, name=model.name, real=real_trace)
+    traced = _traced(model, real=real_trace)
     with thread_team(threads):
         progress(f"{model.name}: warming up", 0.0)
         turns = _Turns(model, traced, profile, threads, seed)

@@ -159,3 +159,32 @@ def test_playback_of_another_model_is_refused():
 def test_playback_needs_as_many_outputs_as_the_operator_has():
     with pytest.raises(ValueError, match="returns 1 values, 0 were recorded"):
         _aten.Playback([("aten::relu", "", ())])
+
+
+def test_several_playbacks_make_one_round():
+    x = torch.ones(2, 3)
+    playback, forward = played(Small(), x, (x, x))
+    pool = _aten.Pool(0, False)
+    for _ in range(5):
+        add(pool, "aten::tanh", "", (torch.ones(100),))
+    pool.warm_up(0.01)
+    with torch.inference_mode():
+        pool.begin_round()
+        left = []
+        for _ in range(3):
+            playback.run(forward, pool)
+            left.append(pool.visits_left)
+    assert left == [3, 0, 0]
+
+
+class Constant(torch.nn.Module):
+    def forward(self, x):
+        return x + torch.tensor(2.0)
+
+
+def test_what_no_trace_holds_is_host_work():
+    calls = [("aten::lift_fresh", "", (torch.tensor(2.0),)), ("aten::add", "Tensor", (torch.zeros(3),))]
+    playback = _aten.Playback(calls)
+    model, x = Constant(), torch.ones(3)
+    with torch.inference_mode():
+        assert len(playback.run(lambda: model(x))) == 3

@@ -87,7 +87,8 @@ class OnlyFake(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.inner = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16))
+        # more calls than the stand-in makes in one play
+        self.inner = nn.Sequential(*[nn.Sequential(nn.Linear(16, 16), nn.ReLU(inplace=True)) for _ in range(40)])
 
     def forward(self, x):
         if not isinstance(x, torch._subclasses.FakeTensor):
@@ -193,6 +194,19 @@ def test_indices_stay_in_range(profile):
     inputs = (torch.randn(5, 4), torch.randint(0, 5, (3, 4)))
     traced = trace(Indexes(), inputs, real=True)
     assert measure(traced, profile, forward=forward_of(Indexes(), inputs), threads=1, most_s=0.1).timed > 4
+
+
+def test_calls_that_overwrite_a_shared_buffer_answer_alike(profile):
+    class Overwrites(nn.Module):
+        def forward(self, x):
+            y = x + 1
+            y += x
+            y *= x
+            y -= x
+            return torch.relu_(y)
+
+    inputs = (torch.randn(4, 4),)
+    assert measure(trace(Overwrites(), inputs), profile, threads=1, most_s=0.1).timed == 5
 
 
 def test_reference_has_a_repeat(small):
