@@ -175,16 +175,3 @@ def test_several_playbacks_make_one_round():
             playback.run(forward, pool)
             left.append(pool.visits_left)
     assert left == [3, 0, 0]
-
-
-class Constant(torch.nn.Module):
-    def forward(self, x):
-        return x + torch.tensor(2.0)
-
-
-def test_what_no_trace_holds_is_host_work():
-    calls = [("aten::lift_fresh", "", (torch.tensor(2.0),)), ("aten::add", "Tensor", (torch.zeros(3),))]
-    playback = _aten.Playback(calls)
-    model, x = Constant(), torch.ones(3)
-    with torch.inference_mode():
-        assert len(playback.run(lambda: model(x))) == 3

@@ -11,6 +11,7 @@ from opclock.arguments import Arguments, new_tensor
 from opclock.board import read_board
 from opclock.errors import ModelError, OpCallError
 from opclock.estimate import estimate
+from opclock.host import PlayedHost
 from opclock.measure import Sampling, condition_of, lacking, measure, split
 from opclock.model import Model
 from opclock.op import OpCall, TensorSpec
@@ -207,6 +208,18 @@ def test_calls_that_overwrite_a_shared_buffer_answer_alike(profile):
 
     inputs = (torch.randn(4, 4),)
     assert measure(trace(Overwrites(), inputs), profile, threads=1, most_s=0.1).timed == 5
+
+
+class Constant(nn.Module):
+    def forward(self, x):
+        return x + torch.tensor(2.0)
+
+
+def test_what_no_trace_holds_is_host_work():
+    inputs = (torch.ones(3),)
+    traced = trace(Constant(), inputs)  # without the empty() inside torch.tensor(), which a real run dispatches too
+    played = PlayedHost(traced, forward_of(Constant(), inputs))
+    assert len(played.alone()) == len(traced.calls) + 1
 
 
 def test_reference_has_a_repeat(small):
