@@ -35,3 +35,8 @@ class EstimateError(OpclockError):
 
 class OptionError(OpclockError):
     """An option whose value makes no sense here."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of somebody else's says, without its backtrace; its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

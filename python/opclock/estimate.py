@@ -15,7 +15,7 @@ from opclock.condition import Condition, Timing
 from opclock.errors import EstimateError
 from opclock.host_table import HostTable, host_key, host_kinds
 from opclock.macs import macs
-from opclock.measurement import Pool, Samples, median_interval
+from opclock.measurement import Pool, Samples, median_interval, nearest_first
 from opclock.operator_classes import MAC_CLASSES, class_of
 from opclock.profile import Profile
 from opclock.trace import Trace
@@ -124,11 +124,8 @@ def choose_pools(trace: Trace, profile: Profile, condition: Condition) -> dict[s
     numbers = profile.pools(condition.timing, condition.device, condition.threads, trace.unique)
     pools = [profile.pool(number) for number in numbers]
 
-    def fitness(pool: Pool) -> tuple[int, bool, int]:
-        return (abs(pool.condition.working_set - condition.working_set), not pool.ended, -pool.number)
-
     chosen: dict[str, Pool] = {}
-    for pool in sorted(pools, key=fitness):
+    for pool in nearest_first(pools, condition):
         for key in pool.positions:
             if key in trace.unique:
                 chosen.setdefault(key, pool)
@@ -193,12 +190,11 @@ def estimate(
         EstimateError: the profile has nothing at all on this model for this device and number of threads.
         ProfileError: the profile cannot be read.
     """
-    device = next((spec.device for traced in trace.calls for spec in traced.call.tensors()), "cpu")
-    condition = Condition.of(timing, device, threads, trace.working_set)
+    condition = Condition.of(timing, trace.device, threads, trace.working_set)
     chosen = choose_pools(trace, profile, condition)
     if not chosen:
         raise EstimateError(
-            f"{profile.path} has no measurement of {trace.model} with {threads} threads on {device}; "
+            f"{profile.path} has no measurement of {trace.model} with {threads} threads on {trace.device}; "
             f"run 'opclock measure' with this profile and --threads {threads} first"
         )
     sums = _kernel_sums(trace, chosen)
@@ -219,11 +215,16 @@ def estimate(
             host_calls = np.array([table.kind_s(kind) for kind in host_kinds(trace)])
             extra.append(_Sum(np.full(1, host_calls.sum())))
     whole = [*(_Sum(rounds_s) for rounds_s in sums.values()), *extra]
-    return _assemble(trace, chosen, whole, host_calls, modelled_host)
+    return _assemble(trace, condition, chosen, whole, host_calls, modelled_host)
 
 
 def _assemble(
-    trace: Trace, chosen: dict[str, Pool], whole: Sequence[_Sum], host_calls: Samples, modelled_host: bool
+    trace: Trace,
+    condition: Condition,
+    chosen: dict[str, Pool],
+    whole: Sequence[_Sum],
+    host_calls: Samples,
+    modelled_host: bool,
 ) -> Estimate:
     medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in chosen.items()}
     total_s = sum(part.median_s for part in whole)
@@ -241,7 +242,7 @@ def _assemble(
     unknown = tuple(str(call) for key, call in trace.unique.items() if key not in chosen)
     lost = sum(1 for traced in trace.calls if traced.call.key not in chosen) / max(1, len(trace.calls))
     modelled = float(host_calls.sum()) * scale / total_s * (1 - lost) if modelled_host and total_s > 0 else 0.0
-    distant = any(pool.condition.working_set != _working_set_digits(trace) for pool in chosen.values())
+    distant = any(pool.condition.working_set != condition.working_set for pool in chosen.values())
     return Estimate(
         model=trace.model,
         total_s=total_s,
@@ -253,7 +254,3 @@ def _assemble(
         unknown=unknown,
         flags=("other_working_set",) if distant else (),
     )
-
-
-def _working_set_digits(trace: Trace) -> int:
-    return trace.working_set.bit_length()

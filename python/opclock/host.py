@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from opclock.arguments import named_constant
-from opclock.errors import OpCallError
+from opclock.errors import OpCallError, first_line
 from opclock.extension import load_aten
 from opclock.host_table import host_key, host_kinds
 from opclock.measurement import Samples
-from opclock.op import Named, TensorSpec, Value
+from opclock.op import Named, TensorSpec, Value, tensors
 from opclock.trace import Trace
 from opclock.tracer import trace as trace_model
 
@@ -39,7 +39,7 @@ class _Placeholders:
     """Outputs to hand back: the right specs, no values, all in one block of memory that is never touched."""
 
     def __init__(self, trace: Trace) -> None:
-        specs = [spec for traced in trace.calls for spec in _specs(traced.outputs)]
+        specs = [spec for traced in trace.calls for spec in tensors(traced.outputs)]
         self._blocks: dict[tuple[str, str], torch.Tensor] = {}
         for spec in specs:
             kind = (spec.dtype, spec.device)
@@ -55,12 +55,6 @@ class _Placeholders:
         if isinstance(value, tuple):
             return [self.make(item) for item in value]
         return value
-
-
-def _specs(value: Value) -> list[TensorSpec]:
-    if isinstance(value, TensorSpec):
-        return [value]
-    return [spec for item in value for spec in _specs(item)] if isinstance(value, tuple) else []
 
 
 class PlayedHost:
@@ -85,8 +79,7 @@ class PlayedHost:
             with torch.inference_mode():
                 return np.array(self._playback.run(self._forward))
         except Exception as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise OpCallError(f"the model cannot be played back: {first}") from error
+            raise OpCallError(f"the model cannot be played back: {first_line(error)}") from error
 
     def round(self, pool: Any) -> tuple[list[float], float, Samples]:  # noqa: ANN401
         """One inference's Python among one round of the pool."""

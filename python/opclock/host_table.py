@@ -9,7 +9,7 @@ import numpy as np
 
 from opclock.condition import Condition
 from opclock.errors import EstimateError
-from opclock.measurement import Pool, Samples
+from opclock.measurement import Pool, Samples, nearest_first
 from opclock.profile import Profile
 from opclock.trace import Trace
 
@@ -39,10 +39,7 @@ class HostTable:
         """All host work that was played with this device and number of threads."""
         numbers = profile.pools_with_host(condition.timing, condition.device, condition.threads)
         pools = [profile.pool(number) for number in numbers]
-        pools.sort(
-            key=lambda pool: (abs(pool.condition.working_set - condition.working_set), not pool.ended, -pool.number)
-        )
-        return HostTable(tuple(pools))
+        return HostTable(tuple(nearest_first(pools, condition)))
 
     def played(self, key: str) -> Pool | None:
         """The pool in which this very host was played, if any."""

@@ -144,9 +144,9 @@ class Sampling:
             if position not in place or not made:
                 continue
             freed = max(self.trace.storages[number].freed_before for number in made)
-            later = [number for number in (place.get(freed), 0) if number is not None]
-            if freed > position + 1 and later[0] != place[position]:
-                self._pool.hold_outputs(place[position], later[0])
+            until = place.get(freed, 0)  # beyond this run of calls: until the next round
+            if freed > position + 1 and until != place[position]:
+                self._pool.hold_outputs(place[position], until)
 
     def warm_up(self) -> None:
         """Run until rounds stop getting faster, then begin or continue the pool in the profile."""
@@ -308,8 +308,7 @@ def _flags(
 
 def condition_of(trace: Trace, threads: int, timing: Timing = "in_model") -> Condition:
     """The condition that the op calls of this trace are timed in."""
-    device = next((spec.device for traced in trace.calls for spec in traced.call.tensors()), "cpu")
-    return Condition.of(timing, device, threads, trace.working_set)
+    return Condition.of(timing, trace.device, threads, trace.working_set)
 
 
 def split(trace: Trace, limit_bytes: int) -> list[range]:
@@ -387,20 +386,20 @@ def measure(
             return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
         rounds, flags, endings = 0, [remark] if remark else [], []
         runs = split(trace, int(psutil.virtual_memory().available * POOL_MEMORY_SHARE))
-        binding_s = time.perf_counter() - start
+        seconds = time.perf_counter() - start
         for run in runs:
             start = time.perf_counter()
             sampling = Sampling(trace, run, Arguments(trace), profile, condition, host, seed=seed)
-            binding_s += time.perf_counter() - start
+            seconds += time.perf_counter() - start
             sampling.warm_up()
             _sample(sampling, most_s, progress)
             ended, complaints = sampling.end()
             rounds += sampling.rounds
-            binding_s += sampling.seconds
+            seconds += sampling.seconds
             endings.append(ended)
             flags += complaints
     ended = "settled" if set(endings) == {"settled"} else "time_cap"
-    return MeasureSummary(len(missing), known, rounds, binding_s, ended, tuple(dict.fromkeys(flags)))
+    return MeasureSummary(len(missing), known, rounds, seconds, ended, tuple(dict.fromkeys(flags)))
 
 
 def _sample(sampling: Sampling, most_s: float | None, progress: Progress) -> None:

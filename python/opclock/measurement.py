@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -109,3 +110,12 @@ class Pool:
             self.calls_per_sample[positions[0]],
             self.reasons[positions[0]],
         )
+
+
+def nearest_first(pools: Iterable[Pool], condition: Condition) -> list[Pool]:
+    """The nearest working set first, ended before interrupted, then the newest."""
+
+    def distance(pool: Pool) -> tuple[int, bool, int]:
+        return (abs(pool.condition.working_set - condition.working_set), not pool.ended, -pool.number)
+
+    return sorted(pools, key=distance)

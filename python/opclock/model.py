@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from opclock.errors import ModelError, OptionError
+from opclock.errors import ModelError, OptionError, first_line
 from opclock.tracer import Inputs, flat_tensors
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -94,8 +94,7 @@ def _checked(text: str, factory: Callable[[], Any]) -> tuple[torch.nn.Module, In
     try:
         made = factory()
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"the factory {text} raised {type(error).__name__}: {first}") from error
+        raise ModelError(f"the factory {text} raised {type(error).__name__}: {first_line(error)}") from error
     if isinstance(made, torch.nn.Module):
         return made, None
     if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], torch.nn.Module):
@@ -153,8 +152,7 @@ def _import(name: str, text: str) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(name)
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"cannot import {name} for {text}: {type(error).__name__}: {first}") from error
+        raise ModelError(f"cannot import {name} for {text}: {type(error).__name__}: {first_line(error)}") from error
     finally:
         sys.path.remove("")
 
@@ -170,8 +168,7 @@ def _load_file(path: Path) -> Any:  # noqa: ANN401
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path} cannot be run: {type(error).__name__}: {first}") from error
+        raise ModelError(f"{path} cannot be run: {type(error).__name__}: {first_line(error)}") from error
     finally:
         sys.path.pop(0)
     return module
@@ -183,5 +180,4 @@ def _load_weights(module: torch.nn.Module, path: Path) -> None:
     except OSError as error:
         raise ModelError(f"cannot read the weights {path}: {error.strerror}") from error
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"the weights {path} do not fit: {first}") from error
+        raise ModelError(f"the weights {path} do not fit: {first_line(error)}") from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from opclock.errors import ModelError
+from opclock.errors import ModelError, first_line
 from opclock.host import Forward
 from opclock.measurement import Samples, median_interval
 from opclock.tracer import Inputs
@@ -75,8 +75,7 @@ class ReferenceRun:
         try:
             warm_up = [self._once() for _ in range(WARM_UP_RUNS)]
         except Exception as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelError(f"{name} raised on real data: {type(error).__name__}: {first}") from error
+            raise ModelError(f"{name} raised on real data: {type(error).__name__}: {first_line(error)}") from error
         self.runs = max(FEWEST_RUNS, min(MOST_RUNS, int(BLOCK_S / max(min(warm_up), 1e-6))))
 
     def _once(self) -> float:

@@ -113,6 +113,11 @@ class Trace:
         return ",".join("x".join(map(str, spec.shape)) for spec in self.inputs)
 
     @property
+    def device(self) -> str:
+        """Where the op calls' tensors are; "cpu" where there are none."""
+        return next((spec.device for traced in self.calls for spec in traced.call.tensors()), "cpu")
+
+    @property
     def dtype(self) -> str:
         """The dtype of the first floating-point input or op call argument; "float32" where there is none."""
         specs: Iterable[TensorSpec] = (*self.inputs, *(spec for traced in self.calls for spec in traced.call.tensors()))

@@ -18,7 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from opclock.errors import DataNeededError, TraceError
+from opclock.errors import DataNeededError, TraceError, first_line
 from opclock.op import Named, OpCall, TensorSpec, Value
 from opclock.trace import Storage, StorageKind, Trace, TracedCall
 
@@ -225,9 +225,10 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
         except TraceError:
             raise
         except Exception as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise TraceError(f"the forward of {name or type(model).__name__} raised {type(error).__name__}: {first}; "
-                             "check that the input fits the model") from error  # fmt: skip
+            raise TraceError(
+                f"the forward of {name or type(model).__name__} raised {type(error).__name__}: {first_line(error)}; "
+                "check that the input fits the model"
+            ) from error
     return Trace(
         model=name or type(model).__name__,
         inputs=tuple(spec_of(tensor) for tensor in flat_tensors(inputs)),

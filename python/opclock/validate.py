@@ -14,7 +14,6 @@ from scipy.stats import kendalltau, spearmanr
 
 from opclock import baselines
 from opclock.arguments import Arguments
-from opclock.condition import Condition
 from opclock.errors import DataNeededError, OpCallError
 from opclock.estimate import Estimate, estimate
 from opclock.host import host_for
@@ -61,12 +60,11 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data."""
-        device = next((spec.device for spec in self.trace.inputs), "cpu")
         return {
             "model": self.trace.model,
             "input": self.trace.input_text,
             "dtype": self.trace.dtype,
-            "device": device,
+            "device": self.trace.device,
             "threads": self.threads,
             "params": self.trace.parameters,
             "macs": model_macs(self.trace),
@@ -162,8 +160,8 @@ class _Turns:
             self.kernels = Sampling(traced, everything, arguments, profile, condition, host, seed=seed)
             self.samplings.append(self.kernels)
         first = {traced_call.call.key: i for i, traced_call in reversed(list(enumerate(traced.calls)))}
-        alone = Condition.of("back_to_back", condition.device, threads, traced.working_set)
-        if set(traced.unique) - profile.measured(alone):
+        alone = condition_of(traced, threads, "back_to_back")
+        if lacking(traced, profile, alone):
             self.back_to_back = Sampling(traced, sorted(first.values()), arguments, profile, alone, None, seed=seed)
             self.samplings.append(self.back_to_back)
         self.binding_s = time.perf_counter() - start
