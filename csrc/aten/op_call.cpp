@@ -1,31 +1,11 @@
 #include "aten/op_call.hpp"
 
-#include <stdexcept>
 #include <utility>
 
 namespace opclock {
 
-c10::OperatorHandle find_operator(const std::string& name, const std::string& overload) {
-  const c10::OperatorName wanted(name, overload);
-  if (auto found = c10::Dispatcher::singleton().findSchema(wanted)) return *found;
-  std::string overloads;
-  for (const auto& known : c10::Dispatcher::singleton().getAllOpNames()) {
-    if (known.name != name) continue;
-    overloads += (overloads.empty() ? "" : ", ") + (known.overload_name.empty() ? "(none)" : known.overload_name);
-  }
-  const std::string shown = overload.empty() ? name : name + "." + overload;
-  throw std::invalid_argument("PyTorch has no operator '" + shown + "'" +
-                              (overloads.empty() ? "" : "; its overloads are: " + overloads));
-}
-
-OpCall::OpCall(c10::OperatorHandle op, torch::jit::Stack arguments, std::vector<at::Tensor> written_before,
-               std::vector<Restored> restored)
-    : op_(std::move(op)),
-      arguments_(std::move(arguments)),
-      written_before_(std::move(written_before)),
-      restored_(std::move(restored)) {
-  stack_.reserve(arguments_.size() + op_.schema().returns().size());
-}
+OpCall::OpCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored)
+    : call_(std::move(call)), written_before_(std::move(written_before)), restored_(std::move(restored)) {}
 
 void OpCall::prepare() {
   for (auto& pair : restored_) pair.argument.copy_(pair.pristine);
@@ -34,11 +14,9 @@ void OpCall::prepare() {
 }
 
 void OpCall::run() {
-  for (auto* other : releases_) other->held_.clear();
-  stack_ = arguments_;
-  op_.callBoxed(&stack_);
-  if (holds_) held_.swap(stack_);
-  stack_.clear();
+  for (auto* other : releases_) other->call_->release();
+  call_->run();
+  if (!holds_) call_->release();
 }
 
 void OpCall::release_first(OpCall* other) {
@@ -47,9 +25,10 @@ void OpCall::release_first(OpCall* other) {
 }
 
 torch::jit::Stack OpCall::answer() {
-  torch::jit::Stack stack = arguments_;
-  op_.callBoxed(&stack);
-  return stack;
+  call_->run();
+  auto outputs = call_->outputs();
+  call_->release();
+  return outputs;
 }
 
 }  // namespace opclock

@@ -1,19 +1,15 @@
-// One ATen operator bound to its arguments, callable through PyTorch's boxed dispatcher.
+// One ATen operator bound to its arguments, as a task that can be sampled.
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/core/stack.h>
 
-#include <string>
+#include <memory>
 #include <vector>
 
+#include "aten/call.hpp"
 #include "sampling/task.hpp"
 
 namespace opclock {
-
-// Throws std::invalid_argument that names the operator and its known overloads.
-c10::OperatorHandle find_operator(const std::string& name, const std::string& overload);
 
 class OpCall final : public Task {
  public:
@@ -24,8 +20,7 @@ class OpCall final : public Task {
     at::Tensor argument;
     at::Tensor pristine;
   };
-  OpCall(c10::OperatorHandle op, torch::jit::Stack arguments, std::vector<at::Tensor> written_before,
-         std::vector<Restored> restored);
+  OpCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored);
 
   void prepare() override;
   // Outputs are freed before it returns, as eager PyTorch frees an output nobody keeps; or held, see below.
@@ -37,12 +32,9 @@ class OpCall final : public Task {
   torch::jit::Stack answer();
 
  private:
+  std::unique_ptr<Call> call_;
   std::vector<OpCall*> releases_;
   bool holds_ = false;
-  torch::jit::Stack held_;
-  c10::OperatorHandle op_;
-  torch::jit::Stack arguments_;
-  torch::jit::Stack stack_;
   std::vector<at::Tensor> written_before_;
   std::vector<Restored> restored_;
 };

@@ -6,7 +6,12 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
+
+#include "aten/call.hpp"
+#include "aten/known_operators.hpp"
 
 namespace opclock {
 namespace {
@@ -16,18 +21,106 @@ constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 
 thread_local Playback* active = nullptr;
 
-void fallback(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
-  active->play(op, stack);
+// PyTorch hides what its own constructors do (the empty() inside torch.tensor()) from Python dispatch, so no trace
+// holds it: it is host work, and runs.
+bool hidden() { return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python); }
+
+void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
+  if (hidden()) {
+    const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+    op.callBoxed(stack);
+    return;
+  }
+  const PlayedCall& call = active->arrive(op);
+  if (active->real()) {
+    const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+    active->enter_kernel();
+    op.callBoxed(stack);
+    active->leave_kernel();
+    return;
+  }
+  const std::size_t first = stack->size() - op.schema().arguments().size();
+  torch::jit::Stack outputs;
+  outputs.reserve(call.outputs.size());
+  for (std::size_t i = 0; i < call.outputs.size(); ++i) {
+    outputs.push_back(call.from_argument[i] ? (*stack)[first + *call.from_argument[i]] : call.outputs[i]);
+  }
+  stack->resize(first);
+  for (auto& output : outputs) stack->push_back(std::move(output));
+  active->leave();
+}
+
+template <class First, class... Rest>
+at::Tensor& first_written(First&& first, Rest&&... rest) {
+  if constexpr (std::is_same_v<First, at::Tensor&>) {
+    return first;
+  } else {
+    return first_written(std::forward<Rest>(rest)...);
+  }
+}
+
+void read(const std::vector<c10::IValue>& recorded, at::Tensor& output) { output = recorded[0].toTensor(); }
+void read(const std::vector<c10::IValue>& recorded, std::vector<at::Tensor>& output) {
+  output = recorded[0].toTensorVector();
+}
+template <class... Tensors>
+void read(const std::vector<c10::IValue>& recorded, std::tuple<Tensors...>& output) {
+  std::size_t next = 0;
+  std::apply([&](auto&... tensor) { ((tensor = recorded[next++].toTensor()), ...); }, output);
+}
+
+// The same for an operator whose signature is known: nothing is boxed.
+template <class Operator, class Schema>
+struct Unboxed;
+
+template <class Operator, class Return, class... Arguments>
+struct Unboxed<Operator, Return(Arguments...)> {
+  static Return play(Arguments... arguments) {
+    if (hidden()) {
+      const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+      return Operator::call(std::forward<Arguments>(arguments)...);
+    }
+    static const c10::OperatorHandle op = find_operator(Operator::name, Operator::overload_name);
+    const PlayedCall& call = active->arrive(op);
+    if (active->real()) {
+      const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+      active->enter_kernel();
+      Return output = Operator::call(std::forward<Arguments>(arguments)...);
+      active->leave_kernel();
+      return output;
+    }
+    if constexpr (std::is_reference_v<Return>) {
+      active->leave();
+      return first_written(std::forward<Arguments>(arguments)...);
+    } else {
+      Return output;
+      read(call.outputs, output);
+      active->leave();
+      return output;
+    }
+  }
+};
+
+template <class... Operators>
+void implement(torch::Library& library, OperatorList<Operators...> /*known*/) {
+  const auto full = [](const char* name, const char* overload) {
+    return *overload == 0 ? std::string(name) : std::string(name) + "." + overload;
+  };
+  (library.impl(full(Operators::name, Operators::overload_name).c_str(),
+                torch::CppFunction(&Unboxed<Operators, typename Operators::schema>::play)),
+   ...);
 }
 
 // Registered on first use and kept: the key is inert while no thread includes it.
-void register_fallback() {
-  static const auto library = [] {
-    auto made = std::make_unique<torch::Library>(torch::Library::IMPL, "_", kKey, __FILE__, __LINE__);
-    made->fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>());
-    return made;
+void register_playback() {
+  static const auto libraries = [] {
+    auto any = std::make_unique<torch::Library>(torch::Library::IMPL, "_", kKey, __FILE__, __LINE__);
+    any->fallback(torch::CppFunction::makeFromBoxedFunction<&boxed>());
+    auto aten = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", kKey, __FILE__, __LINE__);
+    implement(*aten, Known{});
+    return std::make_pair(std::move(any), std::move(aten));
   }();
-  static_cast<void>(library);
+  static_cast<void>(libraries);
 }
 
 std::optional<std::size_t> argument_handed_back(const c10::FunctionSchema& schema, const c10::Argument& output) {
@@ -52,7 +145,7 @@ PlayedCall::PlayedCall(c10::OperatorHandle handle, std::vector<c10::IValue> reco
   for (const auto& output : schema.returns()) from_argument.push_back(argument_handed_back(schema, output));
 }
 
-Playback::Playback(std::vector<PlayedCall> calls) : calls_(std::move(calls)) { register_fallback(); }
+Playback::Playback(std::vector<PlayedCall> calls) : calls_(std::move(calls)) { register_playback(); }
 
 Playback::~Playback() { abandon(); }
 
@@ -81,16 +174,21 @@ void Playback::abandon() {
   if (active != this) return;
   c10::impl::tls_set_dispatch_key_included(kKey, false);
   active = nullptr;
+  real_ = false;
 }
 
-void Playback::play(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
-  // PyTorch hides what its own constructors do (the empty() inside torch.tensor()) from Python dispatch, so no
-  // trace holds it: it is host work, and runs.
-  if (c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python)) {
-    const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
-    op.callBoxed(stack);
-    return;
-  }
+void Playback::begin_real(Clock& clock) {
+  kernel_s_.clear();
+  real_ = true;
+  begin(clock, nullptr);
+}
+
+void Playback::leave_kernel() {
+  kernel_s_.push_back(clock_->elapsed_s(kernel_start_, clock_->stop()));
+  leave();
+}
+
+const PlayedCall& Playback::arrive(const c10::OperatorHandle& op) {
   host_s_.push_back(clock_->elapsed_s(host_start_, clock_->stop()));
   if (position_ >= calls_.size() || !(calls_[position_].op == op)) {
     const std::string traced =
@@ -102,16 +200,7 @@ void Playback::play(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
     company_->visit();
   }
-  const PlayedCall& call = calls_[position_++];
-  const std::size_t first = stack->size() - op.schema().arguments().size();
-  torch::jit::Stack outputs;
-  outputs.reserve(call.outputs.size());
-  for (std::size_t i = 0; i < call.outputs.size(); ++i) {
-    outputs.push_back(call.from_argument[i] ? (*stack)[first + *call.from_argument[i]] : call.outputs[i]);
-  }
-  stack->resize(first);
-  for (auto& output : outputs) stack->push_back(std::move(output));
-  host_start_ = clock_->start();
+  return calls_[position_++];
 }
 
 }  // namespace opclock

@@ -36,18 +36,30 @@ class Playback {
   void begin(Clock& clock, Rounds* company);
   // Ends it; returns the host's seconds before each call, and after the last.
   const std::vector<double>& end();
+  const std::vector<double>& kernel_s() const { return kernel_s_; }
   // Ends it wherever it is, keeping nothing.
   void abandon();
 
-  void play(const c10::OperatorHandle& op, torch::jit::Stack* stack);
+  // The same with the kernels on: each call really runs, on the model's own data, and is timed.
+  void begin_real(Clock& clock);
+  bool real() const { return real_; }
+  void enter_kernel() { kernel_start_ = clock_->start(); }
+  void leave_kernel();
+  // One call of the model has come: stops the host's time, makes the visit, and says what was recorded.
+  const PlayedCall& arrive(const c10::OperatorHandle& op);
+  // The host goes on.
+  void leave() { host_start_ = clock_->start(); }
 
  private:
   std::vector<PlayedCall> calls_;
   std::size_t position_ = 0;
   Clock* clock_ = nullptr;
   Rounds* company_ = nullptr;
+  bool real_ = false;
   std::uint64_t host_start_ = 0;
+  std::uint64_t kernel_start_ = 0;
   std::vector<double> host_s_;
+  std::vector<double> kernel_s_;
 };
 
 }  // namespace opclock

@@ -57,7 +57,8 @@ class Pool {
     auto stack = naming(name, [&] { return bind_arguments(op, args, kwargs); });
     std::vector<OpCall::Restored> pairs;
     for (const auto& [argument, pristine] : restored) pairs.push_back({argument, pristine});
-    calls_.push_back(std::make_unique<OpCall>(op, std::move(stack), std::move(written_before), std::move(pairs)));
+    auto call = naming(name, [&] { return bind_call(op, stack); });
+    calls_.push_back(std::make_unique<OpCall>(std::move(call), std::move(written_before), std::move(pairs)));
     names_.push_back(name);
     groups_.push_back(group);
     return calls_.size() - 1;
@@ -184,6 +185,7 @@ void bind_playback(py::module_& module) {
              return std::make_unique<Playback>(std::move(calls));
            }),
            py::arg("calls"), "From (operator, overload, recorded outputs) of every call, in order.")
+      .def("real", [](Playback& playback, const py::function& forward){ playback.begin_real(process_clock()); forward(); auto h=playback.end(); return std::make_pair(h, playback.kernel_s());})
       .def("run", &play, py::arg("forward"), py::arg("company") = nullptr,
            "Call forward() with the kernels off: the host's seconds before each call, and after the last. With a pool "
            "for company, each call makes one visit of the pool's round.");

@@ -1,0 +1,119 @@
+#include "aten/call.hpp"
+
+#include <ATen/core/boxing/impl/make_boxed_from_unboxed_functor.h>
+
+#include <optional>
+#include <stdexcept>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "aten/known_operators.hpp"
+
+namespace opclock {
+namespace {
+
+class BoxedCall final : public Call {
+ public:
+  BoxedCall(c10::OperatorHandle op, torch::jit::Stack arguments) : op_(std::move(op)), arguments_(std::move(arguments)) {
+    stack_.reserve(arguments_.size() + op_.schema().returns().size());
+  }
+  void run() override {
+    stack_ = arguments_;
+    op_.callBoxed(&stack_);
+  }
+  void release() override { stack_.clear(); }
+  torch::jit::Stack outputs() const override { return stack_; }
+
+ private:
+  c10::OperatorHandle op_;
+  torch::jit::Stack arguments_;
+  torch::jit::Stack stack_;
+};
+
+// How an argument is kept between calls: as the type that PyTorch's own wrappers unpack it to.
+template <class Argument>
+struct Kept {
+  using Type = decltype(c10::impl::ivalue_to_arg<typename c10::impl::decay_if_not_tensor<Argument>::type, true>::call(
+      std::declval<c10::IValue&>()));
+  static Type from(c10::IValue& value) {
+    return c10::impl::ivalue_to_arg<typename c10::impl::decay_if_not_tensor<Argument>::type, true>::call(value);
+  }
+};
+
+// Python hands over a plain array of tensors, not a boxed list.
+template <>
+struct Kept<const at::ITensorListRef&> {
+  using Type = std::vector<at::Tensor>;
+  static Type from(c10::IValue& value) { return value.toTensorVector(); }
+};
+
+template <class Operator, class Schema>
+class UnboxedCall;
+
+template <class Operator, class Return, class... Arguments>
+class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
+ public:
+  explicit UnboxedCall(torch::jit::Stack values)
+      : values_(std::move(values)), arguments_(unpack(std::index_sequence_for<Arguments...>{})) {}
+
+  void run() override {
+    std::apply([this](auto&... arguments) { outputs_.emplace(Operator::call(arguments...)); }, arguments_);
+  }
+  void release() override { outputs_.reset(); }
+  torch::jit::Stack outputs() const override {
+    torch::jit::Stack stack;
+    if (outputs_) {
+      std::decay_t<Return> copy = *outputs_;
+      c10::impl::push_outputs<std::decay_t<Return>, true>::call(std::move(copy), &stack);
+    }
+    return stack;
+  }
+
+ private:
+  using Unpacked = std::tuple<typename Kept<Arguments>::Type...>;
+
+  template <std::size_t... Positions>
+  Unpacked unpack(std::index_sequence<Positions...> /*positions*/) {
+    return Unpacked(Kept<Arguments>::from(values_[Positions])...);
+  }
+
+  torch::jit::Stack values_;  // tensors among the arguments are references into it
+  Unpacked arguments_;
+  std::optional<std::decay_t<Return>> outputs_;
+};
+
+using Maker = std::unique_ptr<Call> (*)(torch::jit::Stack);
+
+template <class... Operators>
+std::unordered_map<c10::OperatorName, Maker> makers(OperatorList<Operators...> /*known*/) {
+  return {{c10::OperatorName(Operators::name, Operators::overload_name),
+           [](torch::jit::Stack arguments) -> std::unique_ptr<Call> {
+             return std::make_unique<UnboxedCall<Operators, typename Operators::schema>>(std::move(arguments));
+           }}...};
+}
+
+}  // namespace
+
+c10::OperatorHandle find_operator(const std::string& name, const std::string& overload) {
+  const c10::OperatorName wanted(name, overload);
+  if (auto found = c10::Dispatcher::singleton().findSchema(wanted)) return *found;
+  std::string overloads;
+  for (const auto& known : c10::Dispatcher::singleton().getAllOpNames()) {
+    if (known.name != name) continue;
+    overloads += (overloads.empty() ? "" : ", ") + (known.overload_name.empty() ? "(none)" : known.overload_name);
+  }
+  const std::string shown = overload.empty() ? name : name + "." + overload;
+  throw std::invalid_argument("PyTorch has no operator '" + shown + "'" +
+                              (overloads.empty() ? "" : "; its overloads are: " + overloads));
+}
+
+std::unique_ptr<Call> bind_call(const c10::OperatorHandle& op, const torch::jit::Stack& arguments) {
+  static const auto known = makers(Known{});
+  const auto found = known.find(op.operator_name());
+  if (found == known.end()) return std::make_unique<BoxedCall>(op, arguments);
+  return found->second(arguments);
+}
+
+}  // namespace opclock
