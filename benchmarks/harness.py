@@ -30,7 +30,7 @@ from torch.utils.benchmark import Timer
 
 from opclock import _core
 from opclock.extension import load_aten
-from opclock.measure import process_clock
+from opclock.sampling import process_clock
 
 LENGTHS_S = {"100 ns": 100e-9, "1 us": 1e-6, "10 us": 10e-6, "1 ms": 1e-3}
 ADD = "aten::add"
@@ -61,10 +61,10 @@ class Opclock:
         return float(np.median(_core.time_chain(process_clock(), steps, SAMPLES)))
 
     def add(self) -> float:
-        samples = []
-        for _ in range(SAMPLES):
+        samples = np.empty((SAMPLES, 1))
+        for sample in samples:
             self._pool.begin_round()
-            samples.append(self._pool.end_round()[0][0])
+            self._pool.end_round(sample)
         return float(np.median(samples))
 
 

@@ -83,6 +83,6 @@ def filled(
         pool = profile.start_pool(condition, keys, [1] * len(keys), signature="s", host=host)
         for number in range(rounds):
             factor = 1.0 + noise * random.standard_normal()
-            host_values = None if host_s is None else np.full(len(trace.calls) + 1, host_s)
-            profile.add_round(pool, number, values * factor, 1e-5, host_values)
+            host_values = None if host_s is None else np.full((1, len(trace.calls) + 1), host_s)
+            profile.add_rounds(pool, values[None] * factor, np.array([1e-5]), host_values)
         profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})

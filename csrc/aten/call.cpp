@@ -14,11 +14,32 @@
 namespace opclock {
 namespace {
 
+// Reads what a kernel reads of a tensor before its data.
+std::size_t touched(const at::Tensor& tensor) {
+  if (!tensor.defined()) return 0;
+  const auto dimensions = static_cast<std::size_t>(tensor.dim());
+  const std::size_t shape = dimensions == 0 ? 0 : tensor.sizes()[0] + tensor.strides()[dimensions - 1];
+  const std::size_t storage = tensor.has_storage() ? tensor.storage().nbytes() : 0;
+  return shape + storage + tensor.key_set().raw_repr() + static_cast<std::size_t>(tensor.storage_offset());
+}
+
+void touch(const torch::jit::Stack& arguments) {
+  std::size_t sum = 0;
+  for (const auto& argument : arguments) {
+    if (argument.isTensor()) sum += touched(argument.toTensor());
+    if (argument.isTensorList()) {
+      for (const at::Tensor tensor : argument.toTensorList()) sum += touched(tensor);
+    }
+  }
+  asm volatile("" : : "r"(sum));  // read, whatever the compiler thinks of it
+}
+
 class BoxedCall final : public Call {
  public:
   BoxedCall(c10::OperatorHandle op, torch::jit::Stack arguments) : op_(std::move(op)), arguments_(std::move(arguments)) {
     stack_.reserve(arguments_.size() + op_.schema().returns().size());
   }
+  void prepare() override { touch(arguments_); }
   void run() override {
     stack_ = arguments_;
     op_.callBoxed(&stack_);
@@ -55,11 +76,15 @@ class UnboxedCall;
 template <class Operator, class Return, class... Arguments>
 class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
  public:
-  explicit UnboxedCall(torch::jit::Stack values)
-      : values_(std::move(values)), arguments_(unpack(std::index_sequence_for<Arguments...>{})) {}
+  explicit UnboxedCall(torch::jit::Stack boxed) : boxed_(std::move(boxed)) { unpack(); }
+
+  void prepare() override {
+    touch(boxed_);
+    unpack();
+  }
 
   void run() override {
-    std::apply([this](auto&... arguments) { outputs_.emplace(Operator::call(arguments...)); }, arguments_);
+    std::apply([this](auto&... arguments) { outputs_.emplace(Operator::call(arguments...)); }, *arguments_);
   }
   void release() override { outputs_.reset(); }
   torch::jit::Stack outputs() const override {
@@ -72,15 +97,18 @@ class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
   }
 
  private:
-  using Unpacked = std::tuple<typename Kept<Arguments>::Type...>;
-
+  void unpack() {
+    values_ = boxed_;
+    unpack_each(std::index_sequence_for<Arguments...>{});
+  }
   template <std::size_t... Positions>
-  Unpacked unpack(std::index_sequence<Positions...> /*positions*/) {
-    return Unpacked(Kept<Arguments>::from(values_[Positions])...);
+  void unpack_each(std::index_sequence<Positions...> /*positions*/) {
+    arguments_.emplace(Kept<Arguments>::from(values_[Positions])...);
   }
 
-  torch::jit::Stack values_;  // tensors among the arguments are references into it
-  Unpacked arguments_;
+  torch::jit::Stack boxed_;
+  torch::jit::Stack values_;  // unpacking may empty it, and tensors among the arguments are references into it
+  std::optional<std::tuple<typename Kept<Arguments>::Type...>> arguments_;
   std::optional<std::decay_t<Return>> outputs_;
 };
 

@@ -11,6 +11,7 @@ void OpCall::prepare() {
   for (auto& pair : restored_) pair.argument.copy_(pair.pristine);
   // Negation keeps the distribution of the values, cannot overflow and settles into no denormals.
   for (auto& tensor : written_before_) tensor.neg_();
+  call_->prepare();
 }
 
 void OpCall::run() {

@@ -32,7 +32,7 @@ void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::j
     return;
   }
   const PlayedCall& call = active->arrive(op);
-  if (active->real()) {
+  if (active->observing()) {
     const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
     active->enter_kernel();
     op.callBoxed(stack);
@@ -82,7 +82,7 @@ struct Unboxed<Operator, Return(Arguments...)> {
     }
     static const c10::OperatorHandle op = find_operator(Operator::name, Operator::overload_name);
     const PlayedCall& call = active->arrive(op);
-    if (active->real()) {
+    if (active->observing()) {
       const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
       active->enter_kernel();
       Return output = Operator::call(std::forward<Arguments>(arguments)...);
@@ -174,12 +174,12 @@ void Playback::abandon() {
   if (active != this) return;
   c10::impl::tls_set_dispatch_key_included(kKey, false);
   active = nullptr;
-  real_ = false;
+  observing_ = false;
 }
 
-void Playback::begin_real(Clock& clock) {
+void Playback::begin_observing(Clock& clock) {
   kernel_s_.clear();
-  real_ = true;
+  observing_ = true;
   begin(clock, nullptr);
 }
 

@@ -34,19 +34,21 @@ class Playback {
   // Begins one inference. With `company`, one visit of the round it has begun is made at every call: host and kernels
   // then displace each other from the caches as they do in a real inference, which neither does when run alone.
   void begin(Clock& clock, Rounds* company);
+  // Begins one real inference, kernels on: for seeing where an estimate differs from it, and nothing else.
+  void begin_observing(Clock& clock);
   // Ends it; returns the host's seconds before each call, and after the last.
   const std::vector<double>& end();
-  const std::vector<double>& kernel_s() const { return kernel_s_; }
   // Ends it wherever it is, keeping nothing.
   void abandon();
+  // Of an observed inference: seconds by call.
+  const std::vector<double>& kernel_s() const { return kernel_s_; }
 
-  // The same with the kernels on: each call really runs, on the model's own data, and is timed.
-  void begin_real(Clock& clock);
-  bool real() const { return real_; }
+  // For the kernels that stand in for the model's. One call of the model has come: stops the host's time, makes the
+  // visit, and says what was recorded.
+  const PlayedCall& arrive(const c10::OperatorHandle& op);
+  bool observing() const { return observing_; }
   void enter_kernel() { kernel_start_ = clock_->start(); }
   void leave_kernel();
-  // One call of the model has come: stops the host's time, makes the visit, and says what was recorded.
-  const PlayedCall& arrive(const c10::OperatorHandle& op);
   // The host goes on.
   void leave() { host_start_ = clock_->start(); }
 
@@ -55,7 +57,7 @@ class Playback {
   std::size_t position_ = 0;
   Clock* clock_ = nullptr;
   Rounds* company_ = nullptr;
-  bool real_ = false;
+  bool observing_ = false;
   std::uint64_t host_start_ = 0;
   std::uint64_t kernel_start_ = 0;
   std::vector<double> host_s_;

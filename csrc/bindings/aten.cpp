@@ -1,5 +1,6 @@
 // opclock._aten: operator calls and null playback. Links libtorch.
 #include <c10/core/InferenceMode.h>
+#include <pybind11/numpy.h>
 #include <torch/csrc/jit/python/pybind_utils.h>
 
 #include <algorithm>
@@ -103,7 +104,22 @@ class Pool {
   std::optional<Rounds> rounds_;
 };
 
-py::tuple seconds_and_anchor(const Round& round) { return py::make_tuple(round.seconds, round.anchor_s); }
+// Results go into arrays that the caller made before it began: a list made here between two inferences would take its
+// memory from the heap that the model's page faults depend on.
+using Seconds = py::array_t<double, py::array::c_style>;
+
+void store(const std::vector<double>& from, Seconds& to) {
+  if (to.ndim() != 1 || static_cast<std::size_t>(to.size()) != from.size()) {
+    throw std::invalid_argument("an array of " + std::to_string(from.size()) + " float64 is needed, this one has " +
+                                std::to_string(to.size()));
+  }
+  std::copy(from.begin(), from.end(), to.mutable_data());
+}
+
+double store_round(const Round& round, Seconds& seconds) {
+  store(round.seconds, seconds);
+  return round.anchor_s;
+}
 
 template <typename Function>
 auto timed(Function&& function) {
@@ -133,12 +149,19 @@ void bind_pool(py::module_& module) {
       .def_property_readonly("visits_left", [](Pool& pool) { return pool.rounds().visits_left(); })
       .def(
           "end_round",
-          [](Pool& pool) { return seconds_and_anchor(timed([&]() -> const Round& { return pool.rounds().end(); })); },
-          "Make the visits that are left and keep the round: (seconds of one call, by number; the anchor's seconds).")
+          [](Pool& pool, Seconds seconds) {
+            return store_round(timed([&]() -> const Round& { return pool.rounds().end(); }), seconds);
+          },
+          py::arg("seconds").noconvert(),
+          "Make the visits that are left and keep the round: fills in seconds of one call, by number, and returns the "
+          "anchor's.")
       .def(
           "back_to_back",
-          [](Pool& pool) { return seconds_and_anchor(timed([&] { return pool.rounds().back_to_back(); })); },
-          "One round in which every call directly follows itself.")
+          [](Pool& pool, Seconds seconds) {
+            return store_round(timed([&] { return pool.rounds().back_to_back(); }), seconds);
+          },
+          py::arg("seconds").noconvert(),
+          "One round in which every call directly follows itself: fills in as end_round does.")
       .def(
           "add_earlier",
           [](Pool& pool, std::size_t group, const std::vector<double>& seconds) {
@@ -158,7 +181,7 @@ void bind_pool(py::module_& module) {
           "Samples taken again because the counter ran backwards.");
 }
 
-std::vector<double> play(Playback& playback, const py::function& forward, Pool* company) {
+void play(Playback& playback, const py::function& forward, Seconds host_s, Pool* company) {
   playback.begin(process_clock(), company == nullptr ? nullptr : &company->rounds());
   try {
     forward();
@@ -166,7 +189,19 @@ std::vector<double> play(Playback& playback, const py::function& forward, Pool* 
     playback.abandon();
     throw;
   }
-  return playback.end();
+  store(playback.end(), host_s);
+}
+
+void observe(Playback& playback, const py::function& forward, Seconds kernel_s, Seconds host_s) {
+  playback.begin_observing(process_clock());
+  try {
+    forward();
+  } catch (...) {
+    playback.abandon();
+    throw;
+  }
+  store(playback.end(), host_s);
+  store(playback.kernel_s(), kernel_s);
 }
 
 void bind_playback(py::module_& module) {
@@ -185,10 +220,12 @@ void bind_playback(py::module_& module) {
              return std::make_unique<Playback>(std::move(calls));
            }),
            py::arg("calls"), "From (operator, overload, recorded outputs) of every call, in order.")
-      .def("real", [](Playback& playback, const py::function& forward){ playback.begin_real(process_clock()); forward(); auto h=playback.end(); return std::make_pair(h, playback.kernel_s());})
-      .def("run", &play, py::arg("forward"), py::arg("company") = nullptr,
-           "Call forward() with the kernels off: the host's seconds before each call, and after the last. With a pool "
-           "for company, each call makes one visit of the pool's round.");
+      .def("run", &play, py::arg("forward"), py::arg("host_s").noconvert(), py::arg("company") = nullptr,
+           "Call forward() with the kernels off: fills in the host's seconds before each call, and after the last. With a "
+           "pool for company, each call makes one visit of the pool's round.")
+      .def("observe", &observe, py::arg("forward"), py::arg("kernel_s").noconvert(),
+           py::arg("host_s").noconvert(),
+           "Call forward() with the kernels on, for real: fills in seconds by call, and the host's as run() does.");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct Round {
 };
 
 // shuffled: afresh each round, so that no task keeps a neighbour. given: tasks are calls of one model in its order,
-// and the neighbour is part of the condition.
+// and the neighbour is part of the condition; each is called once a visit.
 enum class Order { shuffled, given };
 
 struct WarmUp {
@@ -36,7 +36,7 @@ class Rounds {
   Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order, std::uint64_t seed);
 
   // Rounds that are not kept, until they stop getting faster or `most_s` have passed; then fixes how many
-  // calls make one sample of each task.
+  // calls make one sample of each task (one, in a given order).
   WarmUp warm_up(double most_s);
 
   // One kept round. A sample for which the counter ran backwards is taken again, and counted as a fault.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from opclock.errors import OpCallError
+from opclock.errors import OpCallError, first_line
 from opclock.op import Named, OpCall, TensorSpec, Value
 from opclock.trace import Trace, TracedCall
+
+LEAST_MAPPED = 4096  # bytes: a page
 
 # Operators whose integer tensors index the dimension of another argument: argument position of the indices →
 # what they index. Every other integer tensor gets values that fit the shortest dimension of the call's tensors.
@@ -52,16 +55,45 @@ def index_bound(call: OpCall) -> int:
 
 
 def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
-    """A tensor of this spec: standard normal values, or integers in [0, below), or random booleans."""
+    """A tensor of this spec: standard normal values, integers in [0, below), or booleans.
+
+    Booleans are two runs, false and true: masks come in runs, and a coin for each element would have every branch on
+    them mispredicted.
+    """
     dtype = named_constant(Named("dtype", spec.dtype))
-    storage = torch.empty(spec.span, dtype=dtype, device=spec.device)
+    storage = _own_memory(spec, dtype)
     if dtype.is_floating_point or dtype.is_complex:
         storage.normal_()
     elif dtype == torch.bool:
-        storage.random_(2)
+        storage.fill_(False)[: spec.span // 2] = True
     else:
         storage.random_(min(below, torch.iinfo(dtype).max))
     return storage.as_strided(spec.shape, spec.stride)
+
+
+def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
+    """Uninitialised elements; on a CPU in a mapping of their own.
+
+    The C library's heap is left to the outputs: where a model's page faults come from its heap growing and shrinking
+    with every inference, foreign blocks in between would change them.
+    """
+    if spec.device != "cpu" or spec.nbytes < LEAST_MAPPED:
+        return torch.empty(spec.span, dtype=dtype, device=spec.device)
+    return torch.frombuffer(mmap.mmap(-1, spec.nbytes), dtype=dtype, count=spec.span)
+
+
+def as_weight(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor with values that a weight might have, in place.
+
+    Matrices and filters are scaled to hand on the variance of their input (LeCun et al. 1998), so that no gate saturates
+    into denormal numbers, which are slow; vectors are positive: variances are among them.
+    """
+    if tensor.is_floating_point():
+        if tensor.dim() > 1 and tensor.numel() > 0:
+            tensor.mul_((tensor.numel() / tensor.shape[0]) ** -0.5)
+        else:
+            tensor.abs_()
+    return tensor
 
 
 class Arguments:
@@ -85,6 +117,9 @@ class Arguments:
         def build(value: Value) -> Any:  # noqa: ANN401
             if isinstance(value, TensorSpec):
                 number = next(reads)
+                if value.same_as is not None:
+                    bound.tensors.append(bound.tensors[value.same_as])
+                    return bound.tensors[-1]
                 ordinal = in_call[value] = in_call.get(value, -1) + 1
                 bound.tensors.append(self._tensor(value, number, ordinal, below))
                 return bound.tensors[-1]
@@ -111,8 +146,10 @@ class Arguments:
         key = ("weight", number, spec) if weight else ("activation", ordinal, spec, below if "int" in spec.dtype else 0)
         if key not in self._made:
             try:
-                self._made[key] = new_tensor(spec, below)
+                made = new_tensor(spec, below)
+                self._made[key] = as_weight(made) if weight else made
             except (RuntimeError, MemoryError) as error:
-                first = str(error).splitlines()[0]
-                raise OpCallError(f"no memory for an argument {spec}: {first}; use a smaller input or batch") from error
+                raise OpCallError(
+                    f"no memory for an argument {spec}: {first_line(error)}; use a smaller input or batch"
+                ) from error
         return self._made[key]

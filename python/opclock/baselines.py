@@ -41,7 +41,7 @@ def buffer_bytes(working_set: int) -> int:
 
 def measure_ceilings(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
     """Multiply-adds and bytes a second on this board, from the profile or measured into it now."""
-    from opclock.measure import process_clock
+    from opclock.sampling import process_clock
 
     core, size = load_core(), buffer_bytes(working_set)
     peak = profile.ceiling("multiply_adds_float32", 0, threads)

@@ -9,20 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
-
 from opclock.condition import Condition, Timing
 from opclock.errors import EstimateError
 from opclock.host_table import HostTable, host_key, host_kinds
 from opclock.macs import macs
-from opclock.measurement import Pool, Samples, median_interval, nearest_first
+from opclock.measurement import Pool, Samples, nearest_first, repeat_interval
 from opclock.operator_classes import MAC_CLASSES, class_of
 from opclock.profile import Profile
 from opclock.trace import Trace
 
 HOST = "host"
-BATCHES = 8  # few enough that each spans more than one mood of a shared machine
-LEAST_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
 
 
 @dataclass(frozen=True)
@@ -144,18 +140,7 @@ class _Sum:
 
     @property
     def interval_s(self) -> tuple[float, float]:
-        """The interval of the median, by order statistics or by batches, whichever is wider.
-
-        Rounds taken together share the machine's mood, and order statistics take them for independent. Medians of
-        consecutive batches show that mood: their standard error times Student's t (the method of batch means).
-        """
-        low, high = median_interval(self.rounds_s)
-        batches = min(BATCHES, len(self.rounds_s) // LEAST_IN_BATCH)
-        if batches > 1:
-            medians = [float(np.median(batch)) for batch in np.array_split(self.rounds_s, batches)]
-            half = float(t.ppf(0.975, batches - 1) * np.std(medians, ddof=1) / np.sqrt(batches))
-            low, high = min(low, self.median_s - half), max(high, self.median_s + half)
-        return max(0.0, low), high
+        return repeat_interval(self.rounds_s)
 
 
 def _kernel_sums(trace: Trace, chosen: dict[str, Pool]) -> dict[int, Samples]:

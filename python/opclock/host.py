@@ -31,8 +31,8 @@ class Host(Protocol):
     key: str
     kinds: tuple[str, ...]
 
-    def round(self, pool: Any) -> tuple[list[float], float, Samples]:  # noqa: ANN401
-        """One round of the pool: (seconds by number, the anchor's seconds, host seconds by kind)."""
+    def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
+        """One round of the pool: fills in seconds by number and host seconds by kind, returns the anchor's."""
 
 
 class _Placeholders:
@@ -76,18 +76,24 @@ class PlayedHost:
     def alone(self) -> Samples:
         """Host seconds by kind with no kernels at all."""
         try:
+            host_s = np.empty(len(self.kinds))
             with torch.inference_mode():
-                return np.array(self._playback.run(self._forward))
+                self._playback.run(self._forward, host_s)
+            return host_s
         except Exception as error:
             raise OpCallError(f"the model cannot be played back: {first_line(error)}") from error
 
-    def round(self, pool: Any) -> tuple[list[float], float, Samples]:  # noqa: ANN401
+    def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """One inference's Python among one round of the pool."""
         with torch.inference_mode():
             pool.begin_round()
-            host_s = np.array(self._playback.run(self._forward, pool))
-            seconds, anchor_s = pool.end_round()
-        return seconds, anchor_s, host_s
+            self._playback.run(self._forward, host_s, pool)
+            return float(pool.end_round(seconds))
+
+    def observe(self, kernel_s: Samples, host_s: Samples) -> None:
+        """The model on its real inputs, kernels on: fills in seconds by op call, and of the host between them."""
+        with torch.inference_mode():
+            self._playback.observe(self._forward, kernel_s, host_s)
 
 
 class _Kinds(torch.nn.Module):
@@ -133,15 +139,18 @@ class KindsHost:
         self.key = "kinds-" + self._played.key
         self.kinds = self._played.kinds
 
-    def round(self, pool: Any) -> tuple[list[float], float, Samples]:  # noqa: ANN401
+    def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """One round of the pool, among as many plays as it takes; host seconds by kind, averaged over the plays."""
-        plays: list[list[float]] = []
+        plays, latest = 0, np.empty_like(host_s)
+        host_s[:] = 0.0
         with torch.inference_mode():
             pool.begin_round()
             while pool.visits_left > 1 or not plays:
-                plays.append(self._played._playback.run(self._played._forward, pool))
-            seconds, anchor_s = pool.end_round()
-        return seconds, anchor_s, np.mean(plays, axis=0)
+                self._played._playback.run(self._played._forward, latest, pool)
+                host_s += latest
+                plays += 1
+            host_s /= plays
+            return float(pool.end_round(seconds))
 
 
 def host_for(trace: Trace, forward: Forward | None) -> tuple[Host, str]:

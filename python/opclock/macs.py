@@ -162,7 +162,8 @@ def model_macs_thop(trace: Trace) -> int:
 
 
 def moved_bytes(traced: TracedCall) -> int:
-    """Bytes that an op call must read and write at least: its tensor arguments and what it writes anew."""
+    """Bytes that an op call must read and write at least: its tensor arguments, each once, and its outputs."""
     if not traced.writes:
         return 0
-    return sum(spec.nbytes for spec in (*traced.call.tensors(), *tensors(traced.outputs)))
+    read = [spec for spec in traced.call.tensors() if spec.same_as is None]
+    return sum(spec.nbytes for spec in (*read, *tensors(traced.outputs)))

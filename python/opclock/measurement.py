@@ -8,11 +8,14 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+from scipy.stats import binom, t
 
 from opclock.condition import Condition
 
 Samples = npt.NDArray[np.float64]
+
+BATCHES = 8  # few enough that each spans more than one mood of a shared machine
+LEAST_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
 
 
 def median_interval(samples: Samples, confidence: float = 0.95) -> tuple[float, float]:
@@ -30,6 +33,24 @@ def median_interval(samples: Samples, confidence: float = 0.95) -> tuple[float, 
         low -= 1
     low = max(low, 0)
     return float(ordered[low]), float(ordered[count - 1 - low])
+
+
+def repeat_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float, float]:
+    """Where the median of another window as long as this one should lie, a run of the real model say.
+
+    Rounds taken together share the machine's mood, and order statistics take them for independent. Medians of
+    consecutive batches show that mood: their standard error times Student's t (the method of batch means). The wider
+    of the two, times the square root of two: the other window varies as well. Raises ValueError on no samples.
+    """
+    middle = float(np.median(rounds_s))
+    low, high = median_interval(rounds_s, confidence)
+    below, above = middle - low, high - middle
+    batches = min(BATCHES, rounds_s.size // LEAST_IN_BATCH)
+    if batches > 1:
+        medians = [float(np.median(batch)) for batch in np.array_split(rounds_s, batches)]
+        half = float(t.ppf((1 + confidence) / 2, batches - 1) * np.std(medians, ddof=1) / np.sqrt(batches))
+        below, above = max(below, half), max(above, half)
+    return max(0.0, middle - np.sqrt(2) * below), middle + np.sqrt(2) * above
 
 
 @dataclass(frozen=True)
@@ -90,6 +111,12 @@ class Pool:
     host_key: str  # which host was played among them; "" for none
     host_s: Samples  # rounds x host calls
     host_kinds: tuple[str, ...]  # by host call
+
+    @property
+    def rounds_s(self) -> Samples:
+        """By round: everything in it, host work as well."""
+        kernels_s: Samples = self.seconds.sum(axis=1)
+        return kernels_s + self.host_s.sum(axis=1) if self.host_kinds else kernels_s
 
     @cached_property
     def positions(self) -> dict[str, list[int]]:

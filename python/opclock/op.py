@@ -17,12 +17,17 @@ ITEM_BYTES = {
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a tensor is, without its values. Strides in elements, as PyTorch has them."""
+    """What a tensor is, without its values. Strides in elements, as PyTorch has them.
+
+    ``same_as`` is set on an argument that is the very tensor of an earlier argument of its call, given by that one's
+    number: ``x * x`` reads half the memory of ``x * y``, and attention to oneself runs another kernel.
+    """
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
     dtype: str
     device: str = "cpu"
+    same_as: int | None = None
 
     @property
     def numel(self) -> int:
@@ -60,8 +65,10 @@ Value = Any
 def encode(value: Value) -> Any:  # noqa: ANN401
     """The value as JSON-ready data, without loss."""
     if isinstance(value, TensorSpec):
-        data = {"tensor": value.dtype, "shape": list(value.shape), "stride": list(value.stride)}
-        return data if value.device == "cpu" else {**data, "device": value.device}
+        data: dict[str, Any] = {"tensor": value.dtype, "shape": list(value.shape), "stride": list(value.stride)}
+        if value.device != "cpu":
+            data["device"] = value.device
+        return data if value.same_as is None else {**data, "same_as": value.same_as}
     if isinstance(value, Named):
         return {value.kind: value.name}
     if isinstance(value, tuple):
@@ -83,7 +90,7 @@ def decode(data: Any) -> Value:  # noqa: ANN401
         return data
     if "tensor" in data:
         shape, stride = tuple(data["shape"]), tuple(data["stride"])
-        return TensorSpec(shape, stride, data["tensor"], data.get("device", "cpu"))
+        return TensorSpec(shape, stride, data["tensor"], data.get("device", "cpu"), data.get("same_as"))
     if len(data) == 1:
         (kind, content), *_ = data.items()
         if kind in ("dtype", "layout", "memory_format", "device"):

@@ -61,7 +61,7 @@ def _blob(values: Samples) -> bytes:
 
 
 class Profile:
-    """An open profile. Use it in a ``with`` block; every finished round is on disk when ``add_round`` returns."""
+    """An open profile. Use it in a ``with`` block; rounds are on disk when ``add_rounds`` returns."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writable: bool) -> None:
         self.path = path
@@ -188,11 +188,19 @@ class Profile:
         assert pool is not None
         return pool
 
-    def add_round(self, pool: int, number: int, seconds: Samples, anchor_s: float, host_s: Samples | None) -> None:
-        """Keep one finished round."""
-        row = (pool, number, _blob(seconds), anchor_s, None if host_s is None else _blob(host_s))
+    def add_rounds(self, pool: int, seconds: Samples, anchor_s: Samples, host_s: Samples | None) -> None:
+        """Keep finished rounds after those the pool has.
+
+        ``seconds`` is rounds x members, ``anchor_s`` one a round, ``host_s`` rounds x kinds, or None where no host was
+        played.
+        """
+        hosts = [None] * len(seconds) if host_s is None else [_blob(row) for row in host_s]
         with self._transaction() as connection:
-            connection.execute("INSERT INTO round VALUES (?, ?, ?, ?, ?)", row)
+            connection.executemany(
+                "INSERT INTO round VALUES (?, (SELECT coalesce(max(number) + 1, 0) FROM round WHERE pool = ?), ?, ?, ?)",
+                [(pool, pool, _blob(row), float(anchor), host)
+                 for row, anchor, host in zip(seconds, anchor_s, hosts, strict=True)],
+            )  # fmt: skip
 
     def end_pool(self, pool: int, ended: str, reasons: Sequence[str], after: dict[str, Any]) -> None:
         """Record why sampling stopped, by position and for the whole pool, and the board's state afterwards."""

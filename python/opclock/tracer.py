@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
+    FakeTensor,
     FakeTensorMode,
     UnsupportedFakeTensorException,
+    unset_fake_temporarily,
 )
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
@@ -36,12 +39,18 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
     return TensorSpec(tuple(tensor.shape), tuple(tensor.stride()), str(tensor.dtype)[6:], str(tensor.device))
 
 
-def value_of(argument: Any) -> Value:  # noqa: ANN401
-    """An argument or output as it is recorded."""
+def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value:  # noqa: ANN401
+    """An argument or output as it is recorded; ``met`` collects the tensors among one call's arguments."""
     if isinstance(argument, torch.Tensor):
-        return spec_of(argument)
+        spec = spec_of(argument)
+        if met is None:
+            return spec
+        identity = (argument.untyped_storage()._cdata, argument.storage_offset(), spec)
+        met.append(identity)
+        first = met.index(identity)
+        return spec if first == len(met) - 1 else replace(spec, same_as=first)
     if isinstance(argument, list | tuple):
-        return tuple(value_of(item) for item in argument)
+        return tuple(value_of(item, met) for item in argument)
     for kind, kinds in (("dtype", torch.dtype), ("layout", torch.layout), ("memory_format", torch.memory_format)):
         if isinstance(argument, kinds):
             return Named(kind, str(argument)[6:])  # type: ignore[arg-type]
@@ -55,6 +64,34 @@ def value_of(argument: Any) -> Value:  # noqa: ANN401
 def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401
     """Every tensor in nested lists, tuples and dicts, in order."""
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]
+
+
+def _meta(value: Any) -> Any:  # noqa: ANN401
+    """The arguments with tensors that have no data, outside any mode."""
+
+    def bare(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+
+    return tree_map_only(torch.Tensor, bare, value)
+
+
+def _as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:  # noqa: ANN401
+    """The output as PyTorch's own kernels give it, where fake tensors are known to give another one.
+
+    Dropout outside training hands its input back (fakes copy it), and views of tensors with a dimension of size one
+    have other strides, by which a later convolution chooses its memory format.
+    """
+    given = args[0] if args else None
+    if not isinstance(given, FakeTensor) or not func._schema.returns:
+        return output
+    if func._schema.name in ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout") and not args[2]:
+        return given
+    views = func._schema.returns[0].alias_info is not None and not func._schema.is_mutable
+    if not views or not isinstance(output, torch.Tensor) or 1 not in output.shape or func._schema.name == "aten::to":
+        return output
+    with unset_fake_temporarily():
+        stride = func(*_meta(args), **_meta(kwargs)).stride()
+    return output if output.stride() == stride else output.as_strided(output.shape, stride, output.storage_offset())
 
 
 class _Storages:
@@ -130,15 +167,16 @@ class _Recorder(TorchDispatchMode):
         if schema.name.startswith("prim::"):  # asked of fake tensors only: no kernel, and not seen in a real run
             return func(*args, **kwargs)
         self.storages.note_freed(len(self.calls))
+        met: list[tuple[Any, ...]] = []
         call = OpCall(
             schema.name,
             schema.overload_name,
-            value_of(args),
-            tuple((name, value_of(argument)) for name, argument in kwargs.items()),
+            value_of(args, met),
+            tuple((name, value_of(argument, met)) for name, argument in kwargs.items()),
         )
         given = flat_tensors((args, tuple(kwargs.values())))
         reads = tuple(self.storages.number(tensor, "weight") for tensor in given)
-        output = func(*args, **kwargs)
+        output = _as_really(func, args, kwargs, func(*args, **kwargs))
 
         outputs = output if isinstance(output, tuple) and len(schema.returns) != 1 else (output,)
         writes = self._changed(schema, args, kwargs)

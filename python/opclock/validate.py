@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,17 @@ from opclock import baselines
 from opclock.arguments import Arguments
 from opclock.errors import DataNeededError, OpCallError
 from opclock.estimate import Estimate, estimate
-from opclock.host import host_for
+from opclock.explain import Explanation
+from opclock.host import PlayedHost, host_for
 from opclock.host_table import host_key
 from opclock.macs import model_macs, model_macs_thop
-from opclock.measure import POOL_MEMORY_SHARE, Sampling, condition_of, lacking, split, thread_team
+from opclock.measure import FEWEST_IN_BLOCK, POOL_MEMORY_SHARE, condition_of, lacking, split
+from opclock.measurement import Samples
 from opclock.model import Model
 from opclock.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.reference import Reference, ReferenceRun, forward_of
+from opclock.sampling import Sampling, thread_team
 from opclock.trace import Trace
 from opclock.tracer import trace
 
@@ -32,7 +35,6 @@ SCHEMA = "opclock.validation/1"
 FEWEST_BLOCKS = 8  # of everything in turn: four a half see a drift that two would miss
 MOST_S = 3.2  # of kernel rounds for a small model, and
 MOST_LATENCIES = 30  # times its latency for a large one
-KERNEL_BLOCK_SHARE = 0.5  # kernel rounds for each reference run of a block: two reference halves share the block
 BASELINES = ("back_to_back", "mac_kernels_only", "roofline", "mac_regression")
 
 
@@ -47,6 +49,7 @@ class Row:
     baselines_s: dict[str, float | None]
     measure_s: float  # wall time spent timing kernels
     flags: tuple[str, ...]
+    explanation: Explanation | None = None
 
     @property
     def error(self) -> float:
@@ -79,6 +82,7 @@ class Row:
             },
             "measure_s": self.measure_s,
             "flags": list(self.flags),
+            **({} if self.explanation is None else {"explanation": self.explanation.to_json()}),
         }
 
 
@@ -134,14 +138,40 @@ class Validation:
         }
 
 
+class _Looks:
+    """Two other looks at the op calls that a pool samples, for explaining what the estimate misses."""
+
+    def __init__(self, traced: Trace, kernels: Sampling, host: PlayedHost) -> None:
+        self._trace, self._kernels, self._host = traced, kernels, host
+        self._replays: list[Samples] = []
+        self._observed: list[Samples] = []
+        self._observed_host: list[Samples] = []
+
+    def block(self, rounds: int) -> None:
+        """So many of each, after one that is not kept."""
+        calls = len(self._trace.calls)
+        kernel_s, host_s = np.empty((rounds, calls)), np.empty((rounds, calls + 1))
+        for number in (0, *range(rounds)):
+            self._host.observe(kernel_s[number], host_s[number])
+        self._observed.append(kernel_s)
+        self._observed_host.append(host_s)
+        self._replays.append(self._kernels.replay(rounds))
+
+    def explain(self, made: Estimate, reference_s: float) -> Explanation:
+        """What they saw."""
+        seen = (np.concatenate(blocks) for blocks in (self._replays, self._observed, self._observed_host))
+        return Explanation(self._trace, made, reference_s, *seen)
+
+
 class _Turns:
     """Everything of one model that is sampled in turn."""
 
-    def __init__(self, model: Model, traced: Trace, profile: Profile, threads: int, seed: int) -> None:
+    def __init__(self, model: Model, traced: Trace, profile: Profile, threads: int, seed: int, explain: bool) -> None:
         forward = forward_of(model.module, model.inputs)
         self.reference = ReferenceRun(forward, model.name)
         self.flags: list[str] = []
         self.samplings: list[Sampling] = []
+        self.looks: _Looks | None = None
         condition = condition_of(traced, threads)
         self.measured_now = bool(lacking(traced, profile, condition)) or not profile.host_measured(
             condition, host_key(traced)
@@ -159,6 +189,8 @@ class _Turns:
             everything = range(len(traced.calls))
             self.kernels = Sampling(traced, everything, arguments, profile, condition, host, seed=seed)
             self.samplings.append(self.kernels)
+            if explain and isinstance(host, PlayedHost):
+                self.looks = _Looks(traced, self.kernels, host)
         first = {traced_call.call.key: i for i, traced_call in reversed(list(enumerate(traced.calls)))}
         alone = condition_of(traced, threads, "back_to_back")
         if lacking(traced, profile, alone):
@@ -171,11 +203,14 @@ class _Turns:
     def run(self, shuffle: random.Random, progress: Progress, text: str) -> None:
         """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
         turns: list[Callable[[], object]] = [lambda: self.reference.block(0), lambda: self.reference.block(1)]
-        rounds = max(1, round(self.reference.runs * KERNEL_BLOCK_SHARE))
+        rounds = max(FEWEST_IN_BLOCK, self.reference.runs)
         if self.measured_now:
-            turns.append(lambda: [self.kernels.round() for _ in range(rounds)])
+            turns.append(lambda: self.kernels.block(rounds))
+        if self.looks is not None:
+            looks = self.looks
+            turns.append(lambda: looks.block(rounds))
         if len(self.samplings) > self.measured_now:
-            turns.append(lambda: self.back_to_back.round())
+            turns.append(lambda: self.back_to_back.block(1))
         cap_s, spent_s, blocks = MOST_S, 0.0, 0
         while blocks < FEWEST_BLOCKS or (spent_s < cap_s and self.measured_now and not self.kernels.settled):
             shuffle.shuffle(turns)
@@ -185,7 +220,7 @@ class _Turns:
             blocks += 1
             step_s = self._kernel_s() - before_s
             spent_s += step_s
-            cap_s = max(MOST_S, MOST_LATENCIES * step_s / rounds)
+            cap_s = max(MOST_S, MOST_LATENCIES * step_s / (rounds + 1))
             progress(text, min(1.0, max(blocks / FEWEST_BLOCKS * 0.5, spent_s / cap_s)))
             if blocks >= FEWEST_BLOCKS and spent_s >= cap_s:
                 break
@@ -210,10 +245,13 @@ def _traced(model: Model, *, real: bool) -> Trace:
 
 
 def validate_model(
-    model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False,
+    model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False, explain: bool = False,
     progress: Progress = silent,
 ) -> Row:  # fmt: skip
     """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
+
+    With ``explain`` the op calls are looked at in two more ways in the same turns; there is nothing to look at where the
+    profile had every measurement already, or where the model's Python cannot be played.
 
     Raises:
         TraceError, ModelError, OpCallError: where the model cannot be traced, run or timed.
@@ -222,15 +260,16 @@ def validate_model(
     traced = _traced(model, real=real_trace)
     with thread_team(threads):
         progress(f"{model.name}: warming up", 0.0)
-        turns = _Turns(model, traced, profile, threads, seed)
+        turns = _Turns(model, traced, profile, threads, seed, explain)
         turns.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn")
         measure_s = turns.end()
         peak, bandwidth = baselines.measure_ceilings(profile, traced.working_set, threads)
     made = estimate(traced, profile, threads=threads)
+    reference = turns.reference.reference()
     return Row(
         trace=traced,
         threads=threads,
-        reference=turns.reference.reference(),
+        reference=reference,
         estimate=made,
         baselines_s={
             "back_to_back": baselines.back_to_back(traced, profile, threads),
@@ -240,6 +279,7 @@ def validate_model(
         },
         measure_s=measure_s,
         flags=tuple(dict.fromkeys([*turns.flags, *made.flags])),
+        explanation=turns.looks.explain(made, reference.median_s) if turns.looks else None,
     )
 
 
@@ -247,15 +287,14 @@ def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
     """The rows with their leave-one-out regression on MACs filled in."""
     fitted = baselines.mac_regression([model_macs(row.trace) for row in rows], [row.reference.median_s for row in rows])
     return tuple(
-        Row(row.trace, row.threads, row.reference, row.estimate, {**row.baselines_s, "mac_regression": seconds},
-            row.measure_s, row.flags)
+        replace(row, baselines_s={**row.baselines_s, "mac_regression": seconds})
         for row, seconds in zip(rows, fitted, strict=True)
-    )  # fmt: skip
+    )
 
 
 def validate(
     models: Sequence[Model], profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False,
-    progress: Progress = silent,
+    explain: bool = False, progress: Progress = silent,
 ) -> Validation:  # fmt: skip
     """Measure, estimate and really run each model, all in turn, and compare.
 
@@ -265,13 +304,15 @@ def validate(
         threads: of PyTorch.
         seed: of the random order of turns.
         real_trace: trace by a real run, for shapes that depend on data.
+        explain: say of each model which part of its error is due to what.
         progress: told what is done and how far each model is.
 
     Raises:
         OpclockError: see ``validate_model``.
     """
     rows = [
-        validate_model(model, profile, threads=threads, seed=seed, real_trace=real_trace, progress=progress)
+        validate_model(model, profile, threads=threads, seed=seed, real_trace=real_trace, explain=explain,
+                       progress=progress)  # fmt: skip
         for model in models
     ]
     return Validation(profile.board(), with_regression(rows))

@@ -32,9 +32,9 @@ def test_what_is_stored_is_read_back(keys, rounds, hosts):
         with Profile.create_or_open(path, BOARD) as profile:
             pool = profile.start_pool(CONDITION, keys, range(1, len(keys) + 1), signature="s",
                                       host=("h", kinds) if hosts else None)  # fmt: skip
-            for number, (value, anchor_s) in enumerate(rounds):
-                host_s = np.full(hosts, value) if hosts else None
-                profile.add_round(pool, number, np.full(len(keys), value) + np.arange(len(keys)), anchor_s, host_s)
+            for value, anchor_s in rounds:
+                host_s = np.full((1, hosts), value) if hosts else None
+                profile.add_rounds(pool, value + np.arange(len(keys))[None], np.array([anchor_s]), host_s)
             profile.end_pool(pool, "settled", ["narrow"] * len(keys), {"after": 1})
         with Profile.open(path) as profile:
             read = profile.pool(pool)
@@ -114,9 +114,9 @@ def test_two_writers_and_a_reader_at_once(profile_path):
     with Profile.create_or_open(profile_path, BOARD) as one, Profile.create_or_open(profile_path, BOARD) as two:
         first = one.start_pool(CONDITION, ["a"], [1], signature="1")
         second = two.start_pool(CONDITION, ["a"], [1], signature="2")
-        for number in range(20):
-            one.add_round(first, number, np.ones(1), 1.0, None)
-            two.add_round(second, number, np.ones(1) * 2, 1.0, None)
+        for _ in range(10):
+            one.add_rounds(first, np.ones((2, 1)), np.ones(2), None)
+            two.add_rounds(second, np.ones((2, 1)) * 2, np.ones(2), None)
         with Profile.open(profile_path) as reader:
             assert len(reader.pool(first).anchor_s) == 20
     with Profile.open(profile_path) as reader:

@@ -33,6 +33,9 @@ TOO_FAR = 1  # exit code where an error is beyond --max-error
 @options.data_option
 @options.real_option
 @options.seed_option
+@click.option(
+    "--explain", is_flag=True, help="Say which part of each error is due to kernels' condition, host, and neither."
+)
 @click.option("--max-error", type=float, help="Exit with 1 if any model's error is beyond this fraction.")
 @click.option(
     "--report", type=click.Path(path_type=Path), help="Folder for the table as CSV and Markdown, and the JSON."
@@ -49,6 +52,7 @@ def validate(
     data: Path | None,
     real: bool,
     seed: int,
+    explain: bool,
     max_error: float | None,
     report: Path | None,
     json_to: str | None,
@@ -65,12 +69,14 @@ def validate(
     loaded = [
         with_images(load_model(name, input_text=input_text, dtype=dtype, weights=weights), data) for name in models
     ]
-    made = run(loaded, profile_path, options.checked_threads(threads), seed, real=real)
+    made = run(loaded, profile_path, options.checked_threads(threads), seed, real=real, explain=explain)
     if report is not None:
         _write(made, report)
     if json_to:
         write_json(json_to, made.to_json())
     _show(made, json_to)
+    if explain:
+        _explain(made, json_to)
     worst = max(abs(row.error) for row in made.rows)
     if max_error is not None and worst > max_error:
         say(f"the worst error, {worst:.1%}, is beyond --max-error {max_error:.1%}", json_to)
@@ -78,7 +84,13 @@ def validate(
 
 
 def run(
-    models: Sequence[Model], profile_path: Path | None, threads: int, seed: int, *, real: bool = False
+    models: Sequence[Model],
+    profile_path: Path | None,
+    threads: int,
+    seed: int,
+    *,
+    real: bool = False,
+    explain: bool = False,
 ) -> Validation:
     """Validate into the profile, or a temporary one."""
     from opclock.board import read_board
@@ -88,7 +100,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         path = profile_path or Path(folder) / "profile.sqlite"
         with Profile.create_or_open(path, read_board()) as profile, progress_bar() as progress:
-            return compare(models, profile, threads=threads, seed=seed, real_trace=real, progress=progress)
+            return compare(models, profile, threads=threads, seed=seed, real_trace=real, explain=explain, progress=progress)
 
 
 def with_images(model: Model, data: Path | None) -> Model:
@@ -131,3 +143,16 @@ def _show(made: Validation, json_to: str | None) -> None:
         f"{summary['repeat_mape']:.1%}; back-to-back {summary['baselines']['back_to_back']['mape']:.1%}",
         json_to,
     )
+
+
+def _explain(made: Validation, json_to: str | None) -> None:
+    from opclock.report.tables import explanation_table, explanation_text
+
+    for row in made.rows:
+        say("", json_to)
+        if row.explanation is None:
+            say(f"{row.trace.model}: nothing to explain with: its op calls were measured earlier, or its Python cannot be "
+                "played; give no --profile, or a new one", json_to)  # fmt: skip
+            continue
+        show_table(explanation_table(row.explanation), row.trace.model, json_to)
+        say(explanation_text(row.explanation), json_to)

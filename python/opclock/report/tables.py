@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from opclock.explain import Explanation
 from opclock.macs import model_macs, model_macs_thop
 from opclock.validate import BASELINES, Validation
 
@@ -64,3 +65,29 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         "GMAC/s": table["gmacs_per_s"].map("{:.1f}".format),
         "flags": table["flags"],
     })  # fmt: skip
+
+
+def explanation_table(explanation: Explanation) -> pd.DataFrame:
+    """What a person reads of an explanation's classes, in ms."""
+
+    def milliseconds(values: pd.Series, form: str) -> pd.Series:
+        return (values * 1e3).map(lambda value: "" if pd.isna(value) else format(value, form))
+
+    table = explanation.by_class()
+    return pd.DataFrame({
+        "class": table["class"],
+        "estimate (ms)": milliseconds(table["estimate_s"], ".3f"),
+        "in-order replay (ms)": milliseconds(table["replay_s"], ".3f"),
+        "in the real model (ms)": milliseconds(table["observed_s"], ".3f"),
+        "difference (ms)": milliseconds(table["difference_s"], "+.3f"),
+    })  # fmt: skip
+
+
+def explanation_text(explanation: Explanation) -> str:
+    """The three parts of the error in one line, and the host by difference."""
+    return (
+        f"estimate - measured = {explanation.residual_s * 1e3:+.3f} ms: kernels' condition "
+        f"{explanation.condition_s * 1e3:+.3f}, host {explanation.host_s * 1e3:+.3f}, left "
+        f"{explanation.left_s * 1e3:+.3f}. The replay takes {explanation.replay_s * 1e3:.3f} ms, which leaves the host "
+        f"{explanation.host_by_replay_s * 1e3:.3f} (played {explanation.estimate.host_s * 1e3:.3f})"
+    )

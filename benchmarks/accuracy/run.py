@@ -1,0 +1,138 @@
+"""How far estimates lie from real inference, case by case, beside the repeatability floor.
+
+    make accuracy                                      # the development set on 1 and 2 threads, about 12 minutes
+    python benchmarks/accuracy/run.py --held-out       # the models that no method was chosen on
+    python benchmarks/accuracy/run.py --quick          # four small models, under three minutes; see below
+
+Every case is one `opclock validate` with a fresh profile. The quick check exits with 1 where the mean error is not at
+least LEAST_GAIN times smaller than that of the back-to-back sum, twice in a row: a ratio, so it holds on any machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from cases import DEVELOPMENT, HELD_OUT, QUICK, Case
+
+from opclock.board import read_board
+from opclock.errors import OpclockError
+from opclock.model import load_model
+from opclock.profile import Profile
+from opclock.validate import Row, validate_model
+
+LEAST_GAIN = 4.0  # measured 8 to 20: half of that says that something broke
+LEAST_BUDGET_S, BUDGET_LATENCIES = 5.0, 60  # what measuring a model from nothing may cost
+
+
+def validated(case: Case, threads: int) -> Row:
+    """The case with a profile of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile:
+            return validate_model(load_model(case.model, input_text=case.input_text), profile, threads=threads)
+
+
+def record(case: Case, row: Row) -> dict[str, Any]:
+    """What the table shows of a row."""
+    made, median_s = row.estimate, row.reference.median_s
+    return {
+        "case": case.name,
+        "threads": row.threads,
+        "op_calls": len(row.trace.calls),
+        "reference_ms": median_s * 1e3,
+        "repeat": row.reference.repeat_error,
+        "error": row.error,
+        "half_width": (made.ci_high_s - made.ci_low_s) / 2 / made.total_s,
+        "held": made.ci_low_s <= median_s <= made.ci_high_s,
+        "back_to_back": row.baseline_error("back_to_back"),
+        "host_share": made.host_s / made.total_s,
+        "measure_s": row.measure_s,
+        "in_budget": row.measure_s <= max(LEAST_BUDGET_S, BUDGET_LATENCIES * median_s),
+        "flags": " ".join(row.flags),
+    }
+
+
+def run(cases: Sequence[Case], threads: Sequence[int]) -> pd.DataFrame:
+    """One row a case and number of threads; a case that fails is named on stderr and left out."""
+    records = []
+    for count in threads:
+        for case in cases:
+            try:
+                records.append(record(case, validated(case, count)))
+            except OpclockError as error:
+                print(f"{case.name}: {error}", file=sys.stderr)
+                continue
+            latest = records[-1]
+            print(f"{case.name}, {count} threads: {latest['error']:+.1%} (repeat {latest['repeat']:+.1%})",
+                  file=sys.stderr)  # fmt: skip
+    return pd.DataFrame(records)
+
+
+def summary(table: pd.DataFrame) -> dict[str, float]:
+    """The figures that a change is judged by; fractions, not percents."""
+    error, away = table["error"], table["error"].abs()
+    return {
+        "cases": len(table),
+        "mean_error": away.mean(),
+        "bias": error.mean(),
+        "within_10pct": (away <= 0.10).mean(),
+        "worst": away.max(),
+        "repeat": table["repeat"].abs().mean(),
+        "back_to_back": table["back_to_back"].abs().mean(),
+        "gain": table["back_to_back"].abs().mean() / away.mean(),
+        "interval_holds": table["held"].mean(),
+        "widest_interval": table["half_width"].max(),
+        "in_budget": table["in_budget"].mean(),
+    }
+
+
+def shown(table: pd.DataFrame) -> str:
+    """The table as Markdown."""
+    text = table.copy()
+    for column in ("repeat", "error", "back_to_back"):
+        text[column] = table[column].map("{:+.1%}".format)
+    for column in ("half_width", "host_share"):
+        text[column] = table[column].map("{:.1%}".format)
+    text["reference_ms"] = table["reference_ms"].map("{:.2f}".format)
+    text["measure_s"] = table["measure_s"].map("{:.1f}".format)
+    return str(text.to_markdown(index=False))
+
+
+def main() -> None:
+    """Run what was asked for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--held-out", action="store_true", help="the models that no method was chosen on")
+    parser.add_argument("--quick", action="store_true", help="four small models, and fail where the gain is lost")
+    parser.add_argument("--cases", nargs="+", help="only these, by the first word of their name")
+    parser.add_argument("--json", type=Path, help="write every row here as well")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")  # what model libraries say about their own code
+    cases = QUICK if options.quick else HELD_OUT if options.held_out else DEVELOPMENT
+    if options.cases:
+        cases = [case for case in [*DEVELOPMENT, *HELD_OUT] if case.name.split()[0] in options.cases]
+    for attempt in (1, 2):
+        table = run(cases, options.threads)
+        figures = summary(table)
+        print(shown(table), "\n")
+        for threads, rows in table.groupby("threads"):
+            print(f"{threads} threads:", ", ".join(f"{name} {value:.3g}" for name, value in summary(rows).items()))
+        print("all:", ", ".join(f"{name} {value:.3g}" for name, value in figures.items()), flush=True)
+        if not options.quick or figures["gain"] >= LEAST_GAIN:
+            break
+        print(f"attempt {attempt}: the gain over back-to-back is {figures['gain']:.1f}, below {LEAST_GAIN}")
+    if options.json:
+        options.json.write_text(json.dumps({"rows": table.to_dict("records"), "summary": figures}, indent=2) + "\n")
+    if options.quick and figures["gain"] < LEAST_GAIN:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

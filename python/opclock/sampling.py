@@ -1,0 +1,321 @@
+"""Op calls of one trace, bound and timed together. The only caller of the compiled pool."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from opclock.arguments import Arguments, Bound
+from opclock.board import BoardState, read_state
+from opclock.condition import Condition
+from opclock.errors import OpCallError, OptionError, first_line
+from opclock.extension import load_aten, load_core
+from opclock.host import Host
+from opclock.measurement import Samples, repeat_interval
+from opclock.op import OpCall
+from opclock.profile import Profile
+from opclock.trace import Trace
+
+WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
+NARROW = 0.01  # half the interval of a round's median, as a fraction: below the repeatability floor
+DRIFT_LIMIT = 0.05  # of the anchor between the halves of a pool: beyond it the machine changed under the rounds
+
+# Samples of rounds: seconds (rounds x op calls), the anchor's (rounds), the host's (rounds x kinds) where it is played.
+Rounds = tuple[Samples, Samples, Samples | None]
+
+
+@cache
+def process_clock() -> Any:  # noqa: ANN401
+    """The clock of this process, calibrated once."""
+    return load_core().Clock.choose()
+
+
+def clock_facts() -> dict[str, Any]:
+    """The clock, and its rate against the OS clock just now."""
+    clock = process_clock()
+    proof = clock.prove()
+    return {
+        "name": clock.name, "rate_hz": clock.rate_hz, "nominal_hz": clock.nominal_hz,
+        "resolution_s": clock.resolution_s, "read_cost_s": clock.read_cost_s,
+        "disagreement": proof.disagreement, "agrees": proof.agrees,
+    }  # fmt: skip
+
+
+@contextmanager
+def thread_team(threads: int) -> Iterator[None]:
+    """PyTorch with this many threads inside the block. Raises OptionError below 1."""
+    if threads < 1:
+        raise OptionError(f"--threads {threads}: at least one thread is needed")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Sampling:
+    """Op calls of one trace at the given positions, bound and timed together; every round goes into the profile."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        positions: Sequence[int],
+        arguments: Arguments,
+        profile: Profile,
+        condition: Condition,
+        host: Host | None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self.trace = trace
+        self.condition = condition
+        self.rounds = 0
+        self.seconds = 0.0
+        self._positions = positions
+        self._profile = profile
+        self._host = host
+        self._seed = seed
+        self._in_model = condition.timing == "in_model"
+        self._keys = [trace.calls[position].call.key for position in positions]
+        self._groups = {key: group for group, key in enumerate(dict.fromkeys(self._keys))}
+        self._pool = load_aten().Pool(seed, not self._in_model)
+        self._bind(arguments)
+        self._number: int | None = None
+        self._before = read_state()
+        self._clock_before = clock_facts()
+        self._anchor_s: list[float] = []
+        self._rounds_s: list[float] = []
+
+    def _bind(self, arguments: Arguments) -> None:
+        newest = _just_written(self.trace) if self._in_model else [()] * len(self.trace.calls)
+        checked: set[str] = set()
+        for position, key in zip(self._positions, self._keys, strict=True):
+            traced = self.trace.calls[position]
+            bound = arguments.bind(traced)
+            overwritten, rewritten = _preparations(bound, traced.reads, traced.writes, newest[position])
+            specs = traced.call.tensors()
+            restored = [(bound.tensors[i], arguments.pristine(bound.tensors[i], specs[i])) for i in overwritten]
+            rewritten_tensors = [bound.tensors[i] for i in rewritten]
+            with _named(traced.call.operator):
+                number = self._pool.add(
+                    traced.call.operator,
+                    traced.call.overload,
+                    bound.args,
+                    bound.kwargs,
+                    self._groups[key],
+                    rewritten_tensors,
+                    restored,
+                )
+            if key not in checked:
+                checked.add(key)
+                _check_answer(self._pool, number, traced.call, bound, restored)
+        if self._in_model:
+            self._hold_outputs()
+
+    def _hold_outputs(self) -> None:
+        """Outputs live as long as the model keeps them, so that memory is handed out as it is there."""
+        place = {position: number for number, position in enumerate(self._positions)}
+        for position, made in enumerate(self.trace.allocations):
+            if position not in place or not made:
+                continue
+            freed = max(self.trace.storages[number].freed_before for number in made)
+            until = place.get(freed, 0)  # beyond this run of calls: until the next round
+            if freed > position + 1 and until != place[position]:
+                self._pool.hold_outputs(place[position], until)
+
+    def warm_up(self) -> None:
+        """Run until rounds stop getting faster, then begin or continue the pool in the profile."""
+        start = time.perf_counter()
+        with _named("the pool"):
+            self._pool.warm_up(WARM_UP_S)
+        if self._host is not None:
+            self._round(self._empty(1), 0)  # warms the host and, not kept, its company
+        self.seconds += time.perf_counter() - start
+        digest = hashlib.sha256("\n".join([*self._keys, self._host.key if self._host else ""]).encode()).hexdigest()
+        self._number = self._profile.interrupted_pool(self.condition, digest)
+        if self._number is None:
+            self._number = self._profile.start_pool(
+                self.condition,
+                self._keys,
+                [self._pool.calls_per_sample(number) for number in range(len(self._keys))],
+                signature=digest,
+                host=(self._host.key, self._host.kinds) if self._host else None,
+                context={"seed": self._seed, "before": self._before.to_json(), "clock_before": self._clock_before},
+            )
+        else:
+            earlier = self._profile.pool(self._number)
+            self.rounds = len(earlier.anchor_s)
+            self._anchor_s = list(earlier.anchor_s)
+            self._rounds_s = list(earlier.rounds_s)
+            for key, group in self._groups.items():
+                self._pool.add_earlier(group, list(earlier.measurement(key).samples))
+
+    def block(self, rounds: int) -> float:
+        """One round that is not kept, then so many that are; returns the median seconds of a kept one.
+
+        The first finds the caches as other work left them (storing the block before, say); a model that runs again
+        and again does not. An interruption leaves the finished rounds in the profile.
+        """
+        assert self._number is not None, "warm_up comes first"
+        start = time.perf_counter()
+        kept = self._empty(rounds)
+        done = 0
+        try:
+            if self._in_model:
+                self._round(kept, 0)
+            for number in range(rounds):
+                self._round(kept, number)
+                done += 1
+        finally:
+            self.seconds += time.perf_counter() - start
+            self._profile.add_rounds(self._number, *(None if each is None else each[:done] for each in kept))
+            self.rounds += done
+            seconds, anchor_s, host_s = kept
+            self._anchor_s += anchor_s[:done].tolist()
+            self._rounds_s += (seconds[:done].sum(axis=1) + (0.0 if host_s is None else host_s[:done].sum(axis=1))).tolist()
+        return float(np.median(self._rounds_s[-rounds:]))
+
+    def replay(self, rounds: int) -> Samples:
+        """The op calls in order with no Python between them: seconds, rounds x op calls, after a round that is not kept."""
+        seconds = np.empty((rounds, len(self._keys)))
+        for number in (0, *range(rounds)):
+            self._pool.begin_round()
+            self._pool.end_round(seconds[number])
+        return seconds
+
+    def _empty(self, rounds: int) -> Rounds:
+        # Made before the rounds begin, and filled in by them: nothing is taken from the heap in between.
+        host_s = None if self._host is None else np.empty((rounds, len(self._host.kinds)))
+        return np.empty((rounds, len(self._keys))), np.empty(rounds), host_s
+
+    def _round(self, into: Rounds, number: int) -> None:
+        seconds, anchor_s, host_s = into
+        if self.condition.timing == "back_to_back":
+            anchor_s[number] = self._pool.back_to_back(seconds[number])
+        elif self._host is None or host_s is None:
+            self._pool.begin_round()
+            anchor_s[number] = self._pool.end_round(seconds[number])
+        else:
+            anchor_s[number] = self._host.round(self._pool, seconds[number], host_s[number])
+
+    @property
+    def settled(self) -> bool:
+        """Whether every distinct op call has been sampled enough, and a whole round, too."""
+        if not self._pool.settled():
+            return False
+        low, high = repeat_interval(np.array(self._rounds_s))
+        return (high - low) / 2 <= NARROW * float(np.median(self._rounds_s))
+
+    def end(self) -> tuple[str, tuple[str, ...]]:
+        """Record why sampling stopped; returns that and what was wrong with the board meanwhile."""
+        assert self._number is not None, "warm_up comes first"
+        settled = self.condition.timing == "back_to_back" or self.settled
+        reasons = {key: self._pool.reason(group) for key, group in self._groups.items()}
+        capped = ["time_cap" if reasons[key] == "none" else reasons[key] for key in self._keys]
+        after, clock_after = read_state(), clock_facts()
+        flags = _flags(self._before, after, self._clock_before, clock_after, self._anchor_s)
+        ended = "settled" if settled else "time_cap"
+        self._profile.end_pool(
+            self._number, ended, capped,
+            {"after": after.to_json(), "clock_after": clock_after, "flags": list(flags),
+             "clock_faults": self._pool.clock_faults},
+        )  # fmt: skip
+        return ended, flags
+
+
+@contextmanager
+def _named(operator: str) -> Iterator[None]:
+    """Turn the extension's errors into ours, which name the operator."""
+    try:
+        yield
+    except ValueError as error:  # names it already
+        raise OpCallError(f"cannot time {error}") from error
+    except (RuntimeError, MemoryError) as error:
+        raise OpCallError(f"cannot time {operator}: {first_line(error)}") from error
+
+
+def _just_written(trace: Trace) -> list[tuple[int, ...]]:
+    """By op call: the storages whose last writer was the op call before it (views in between do not count)."""
+    newest: list[tuple[int, ...]] = []
+    last: tuple[int, ...] = ()
+    for traced in trace.calls:
+        newest.append(tuple(number for number in traced.reads if number in last))
+        if traced.writes:
+            last = traced.writes
+    return newest
+
+
+def _preparations(
+    bound: Bound, reads: Sequence[int], writes: Sequence[int], newest: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Which tensor arguments to restore before each sample (the call writes them), and which to rewrite."""
+    overwritten = [i for i, number in enumerate(reads) if number in writes]
+    taken = {bound.tensors[i].data_ptr() for i in overwritten}
+    rewritten = []
+    for i, number in enumerate(reads):
+        tensor = bound.tensors[i]
+        if number in newest and tensor.is_floating_point() and tensor.data_ptr() not in taken and not _overlaps(tensor):
+            taken.add(tensor.data_ptr())
+            rewritten.append(i)
+    return overwritten, rewritten
+
+
+def _overlaps(tensor: torch.Tensor) -> bool:
+    return any(stride == 0 and size > 1 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def _restore(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    with torch.inference_mode():
+        for tensor, pristine in pairs:
+            tensor.copy_(pristine)
+
+
+def _check_answer(
+    pool: Any,  # noqa: ANN401
+    number: int,
+    call: OpCall,
+    bound: Bound,
+    restored: Sequence[tuple[torch.Tensor, torch.Tensor]],
+) -> None:
+    """Compare the answer of the path that is timed with PyTorch's own. Raises OpCallError where they differ."""
+    namespace, _, name = call.operator.partition("::")
+    own = getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
+    _restore(restored)  # another call of the model may have written the buffer that they share
+    with _named(call.operator):
+        mine = pool.answer(number)
+    if torch.Tag.nondeterministic_seeded in own.tags or "empty" in name:
+        return
+    mine = [item.clone() if isinstance(item, torch.Tensor) else item for item in mine]
+    _restore(restored)
+    with torch.inference_mode():
+        answer = own(*bound.args, **bound.kwargs)
+    theirs = list(answer) if isinstance(answer, tuple) and len(mine) != 1 else [answer] if mine else []
+    for left, right in zip(mine, theirs, strict=True):
+        if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
+            tolerance = 1e-2 if left.element_size() < 4 else 1e-4
+            if not torch.allclose(left, right, rtol=tolerance, atol=tolerance, equal_nan=True):
+                raise OpCallError(f"{call} gives another answer through opclock than through PyTorch: not timed; "
+                                  "please report it")  # fmt: skip
+
+
+def _flags(
+    before: BoardState, after: BoardState, clock_before: dict[str, Any], clock_after: dict[str, Any],
+    anchor_s: Sequence[float],
+) -> tuple[str, ...]:  # fmt: skip
+    """What was wrong with the board while the rounds ran; an empty tuple for nothing."""
+    flags = []
+    if {"throttled", "frequency capped", "under-voltage", "temperature limit"} & set(after.throttle):
+        flags.append("throttled")
+    if not (clock_before["agrees"] and clock_after["agrees"]):
+        flags.append("clock_disagrees")
+    if abs(load_core().drift(list(anchor_s))) > DRIFT_LIMIT:
+        flags.append("drifting")
+    return tuple(flags)
