@@ -81,7 +81,7 @@ def filled(
     with Profile.create_or_open(path, board) as profile:
         host = None if host_s is None else (host_key(trace), host_kinds(trace))
         pool = profile.start_pool(condition, keys, [1] * len(keys), signature="s", host=host)
-        for number in range(rounds):
+        for _ in range(rounds):
             factor = 1.0 + noise * random.standard_normal()
             host_values = None if host_s is None else np.full((1, len(trace.calls) + 1), host_s)
             profile.add_rounds(pool, values[None] * factor, np.array([1e-5]), host_values)

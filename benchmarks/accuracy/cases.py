@@ -33,7 +33,8 @@ def zoo(**inputs: str) -> list[Case]:
 
 
 DEVELOPMENT = [
-    *own("unet", "unet_tiny", "yolo", "ssd", "densenet", "mixer", "keywords", "speech_lstm", "text_gru", "text_encoder"),
+    *own("unet", "unet_tiny", "yolo", "ssd", "densenet", "mixer", "keywords", "speech_lstm", "text_gru",
+         "text_encoder"),
     *transformers("bert", "gpt2", "t5_encoder", "deit_224", "swin", "convnext", "mobilevit", "efficientnet",
                   "segformer", "yolos", "wav2vec2"),
     *zoo(mobilenetv2="1x3x224x224", shufflenetv2="8x3x96x96", resnet50="2x3x64x64", inceptionv3="1x3x96x96",

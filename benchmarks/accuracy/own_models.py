@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -77,7 +79,7 @@ class Yolo(nn.Module):
              for i in range(4)]
         )  # fmt: skip
         wide = [width * 2**level for level in (4, 3, 2)]
-        self.lateral = nn.ModuleList([conv(a + b, b, 1) for a, b in zip(wide, wide[1:], strict=False)])
+        self.lateral = nn.ModuleList([conv(a + b, b, 1) for a, b in pairwise(wide)])
         self.heads = nn.ModuleList([nn.Conv2d(channels, 5 + classes, 1) for channels in wide])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,7 +106,10 @@ class Ssd(nn.Module):
         super().__init__()
         widths = [16, 32, 64, 128, 128, 128]
         self.features = nn.ModuleList(
-            [nn.Sequential(conv(a, a, 3, 2, groups=a), conv(a, b, 1)) for a, b in zip([3, *widths], widths, strict=False)]
+            [
+                nn.Sequential(conv(a, a, 3, 2, groups=a), conv(a, b, 1))
+                for a, b in zip([3, *widths], widths, strict=False)
+            ]
         )
         self.classes = nn.ModuleList([nn.Conv2d(width, 6 * 21, 3, padding=1) for width in widths[3:]])
         self.boxes = nn.ModuleList([nn.Conv2d(width, 6 * 4, 3, padding=1) for width in widths[3:]])
@@ -224,41 +229,41 @@ class TextEncoder(nn.Module):
         return self.head(self.encoder(self.embed(ids))[:, 0])
 
 
-def unet() -> Made:  # noqa: D103
+def unet() -> Made:
     return UNet(16, 4), (torch.randn(2, 3, 128, 128),)
 
 
-def unet_tiny() -> Made:  # noqa: D103
+def unet_tiny() -> Made:
     return UNet(8, 3), (torch.randn(1, 3, 64, 64),)
 
 
-def yolo() -> Made:  # noqa: D103
+def yolo() -> Made:
     return Yolo(), (torch.randn(1, 3, 192, 192),)
 
 
-def ssd() -> Made:  # noqa: D103
+def ssd() -> Made:
     return Ssd(), (torch.randn(4, 3, 160, 160),)
 
 
-def densenet() -> Made:  # noqa: D103
+def densenet() -> Made:
     return DenseNet(), (torch.randn(2, 3, 96, 96),)
 
 
-def mixer() -> Made:  # noqa: D103
+def mixer() -> Made:
     return Mixer(64, 8, 192, 6), (torch.randn(8, 3, 64, 64),)
 
 
-def keywords() -> Made:  # noqa: D103
+def keywords() -> Made:
     return Keywords(), (torch.randn(1, 1, 49, 40),)
 
 
-def speech_lstm() -> Made:  # noqa: D103
+def speech_lstm() -> Made:
     return SpeechLstm(), (torch.randn(1, 1, 8000),)
 
 
-def text_gru() -> Made:  # noqa: D103
+def text_gru() -> Made:
     return TextGru(), (torch.randint(0, 10000, (4, 48)),)
 
 
-def text_encoder() -> Made:  # noqa: D103
+def text_encoder() -> Made:
     return TextEncoder(), (torch.randint(0, 8000, (2, 64)),)

@@ -34,9 +34,11 @@ LEAST_BUDGET_S, BUDGET_LATENCIES = 5.0, 60  # what measuring a model from nothin
 
 def validated(case: Case, threads: int) -> Row:
     """The case with a profile of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        with Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile:
-            return validate_model(load_model(case.model, input_text=case.input_text), profile, threads=threads)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile,
+    ):
+        return validate_model(load_model(case.model, input_text=case.input_text), profile, threads=threads)
 
 
 def record(case: Case, row: Row) -> dict[str, Any]:

@@ -36,10 +36,11 @@ void touch(const torch::jit::Stack& arguments) {
 
 class BoxedCall final : public Call {
  public:
-  BoxedCall(c10::OperatorHandle op, torch::jit::Stack arguments) : op_(std::move(op)), arguments_(std::move(arguments)) {
+  BoxedCall(c10::OperatorHandle op, torch::jit::Stack arguments)
+      : op_(std::move(op)), arguments_(std::move(arguments)) {
     stack_.reserve(arguments_.size() + op_.schema().returns().size());
   }
-  void prepare() override { touch(arguments_); }
+  void unpack() override { touch(arguments_); }
   void run() override {
     stack_ = arguments_;
     op_.callBoxed(&stack_);
@@ -76,11 +77,11 @@ class UnboxedCall;
 template <class Operator, class Return, class... Arguments>
 class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
  public:
-  explicit UnboxedCall(torch::jit::Stack boxed) : boxed_(std::move(boxed)) { unpack(); }
+  explicit UnboxedCall(torch::jit::Stack boxed) : boxed_(std::move(boxed)) { unpack_all(); }
 
-  void prepare() override {
+  void unpack() override {
     touch(boxed_);
-    unpack();
+    unpack_all();
   }
 
   void run() override {
@@ -97,7 +98,7 @@ class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
   }
 
  private:
-  void unpack() {
+  void unpack_all() {
     values_ = boxed_;
     unpack_each(std::index_sequence_for<Arguments...>{});
   }

@@ -16,7 +16,7 @@ class Call {
  public:
   virtual ~Call() = default;
   // Unpacks and touches the arguments, as Python's argument parser has just done when a model makes the call.
-  virtual void prepare() = 0;
+  virtual void unpack() = 0;
   // Its outputs live until release().
   virtual void run() = 0;
   virtual void release() = 0;

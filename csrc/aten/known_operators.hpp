@@ -27,9 +27,9 @@ using Known = OperatorList<
     ops::log_softmax_int, ops::glu, ops::relu6, ops::relu6_,
     // element-wise
     ops::add_Tensor, ops::add__Tensor, ops::sub_Tensor, ops::sub__Tensor, ops::mul_Tensor, ops::mul__Tensor,
-    ops::div_Tensor, ops::div__Tensor, ops::rsub_Scalar, ops::add_Scalar, ops::mul_Scalar, ops::div_Scalar,
-    ops::neg, ops::exp, ops::log, ops::sqrt, ops::rsqrt, ops::pow_Tensor_Scalar, ops::pow_Scalar, ops::clamp,
-    ops::clamp_, ops::clamp_min, ops::abs, ops::sin, ops::cos, ops::erf, ops::floor, ops::reciprocal, ops::where_self,
+    ops::div_Tensor, ops::div__Tensor, ops::rsub_Scalar, ops::add_Scalar, ops::mul_Scalar, ops::div_Scalar, ops::neg,
+    ops::exp, ops::log, ops::sqrt, ops::rsqrt, ops::pow_Tensor_Scalar, ops::pow_Scalar, ops::clamp, ops::clamp_,
+    ops::clamp_min, ops::abs, ops::sin, ops::cos, ops::erf, ops::floor, ops::reciprocal, ops::where_self,
     ops::masked_fill_Scalar, ops::masked_fill__Scalar, ops::eq_Scalar, ops::ne_Scalar, ops::lt_Scalar, ops::le_Scalar,
     ops::gt_Scalar, ops::ge_Scalar, ops::eq_Tensor, ops::lt_Tensor, ops::le_Tensor, ops::gt_Tensor, ops::ge_Tensor,
     ops::bitwise_not, ops::bitwise_and_Tensor, ops::bitwise_or_Tensor, ops::logical_not, ops::maximum, ops::minimum,

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "aten/playback.hpp"
+
 namespace opclock {
 
 OpCall::OpCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored)
@@ -11,7 +13,13 @@ void OpCall::prepare() {
   for (auto& pair : restored_) pair.argument.copy_(pair.pristine);
   // Negation keeps the distribution of the values, cannot overflow and settles into no denormals.
   for (auto& tensor : written_before_) tensor.neg_();
-  call_->prepare();
+}
+
+void OpCall::approach() {
+  call_->unpack();
+  const Rehearsal rehearsal;
+  call_->run();
+  call_->release();
 }
 
 void OpCall::run() {

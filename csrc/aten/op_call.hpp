@@ -23,6 +23,8 @@ class OpCall final : public Task {
   OpCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored);
 
   void prepare() override;
+  // Goes the whole way to the kernel and back without it, as Python has just gone most of it in a model.
+  void approach() override;
   // Outputs are freed before it returns, as eager PyTorch frees an output nobody keeps; or held, see below.
   void run() override;
   // From now on `other` holds its outputs until this call begins, as a model holds an output that is still to be

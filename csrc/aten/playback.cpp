@@ -20,12 +20,18 @@ namespace {
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 
 thread_local Playback* active = nullptr;
+thread_local bool rehearsing = false;
 
 // PyTorch hides what its own constructors do (the empty() inside torch.tensor()) from Python dispatch, so no trace
 // holds it: it is host work, and runs.
 bool hidden() { return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python); }
 
 void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
+  if (rehearsing) {
+    torch::jit::drop(*stack, op.schema().arguments().size());
+    stack->resize(stack->size() + op.schema().returns().size());
+    return;
+  }
   if (hidden()) {
     const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
     op.callBoxed(stack);
@@ -76,6 +82,13 @@ struct Unboxed;
 template <class Operator, class Return, class... Arguments>
 struct Unboxed<Operator, Return(Arguments...)> {
   static Return play(Arguments... arguments) {
+    if (rehearsing) {
+      if constexpr (std::is_reference_v<Return>) {
+        return first_written(std::forward<Arguments>(arguments)...);
+      } else {
+        return Return();
+      }
+    }
     if (hidden()) {
       const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
       return Operator::call(std::forward<Arguments>(arguments)...);
@@ -134,6 +147,19 @@ std::optional<std::size_t> argument_handed_back(const c10::FunctionSchema& schem
 }
 
 }  // namespace
+
+Rehearsal::Rehearsal() : was_excluded_(c10::impl::tls_is_dispatch_key_excluded(kKey)) {
+  register_playback();
+  c10::impl::tls_set_dispatch_key_excluded(kKey, false);
+  c10::impl::tls_set_dispatch_key_included(kKey, true);
+  rehearsing = true;
+}
+
+Rehearsal::~Rehearsal() {
+  rehearsing = false;
+  c10::impl::tls_set_dispatch_key_included(kKey, active != nullptr);
+  c10::impl::tls_set_dispatch_key_excluded(kKey, was_excluded_);
+}
 
 PlayedCall::PlayedCall(c10::OperatorHandle handle, std::vector<c10::IValue> recorded)
     : op(std::move(handle)), outputs(std::move(recorded)) {

@@ -64,4 +64,17 @@ class Playback {
   std::vector<double> kernel_s_;
 };
 
+// While it lives, calls on this thread end where their kernel would begin, and give back nothing: what is left of a
+// call is the way there, which a rehearsal brings into the caches as the host does in a model.
+class Rehearsal {
+ public:
+  Rehearsal();
+  ~Rehearsal();
+  Rehearsal(const Rehearsal&) = delete;
+  Rehearsal& operator=(const Rehearsal&) = delete;
+
+ private:
+  bool was_excluded_;
+};
+
 }  // namespace opclock

@@ -221,10 +221,10 @@ void bind_playback(py::module_& module) {
            }),
            py::arg("calls"), "From (operator, overload, recorded outputs) of every call, in order.")
       .def("run", &play, py::arg("forward"), py::arg("host_s").noconvert(), py::arg("company") = nullptr,
-           "Call forward() with the kernels off: fills in the host's seconds before each call, and after the last. With a "
+           "Call forward() with the kernels off: fills in the host's seconds before each call, and after the last. "
+           "With a "
            "pool for company, each call makes one visit of the pool's round.")
-      .def("observe", &observe, py::arg("forward"), py::arg("kernel_s").noconvert(),
-           py::arg("host_s").noconvert(),
+      .def("observe", &observe, py::arg("forward"), py::arg("kernel_s").noconvert(), py::arg("host_s").noconvert(),
            "Call forward() with the kernels on, for real: fills in seconds by call, and the host's as run() does.");
 }
 

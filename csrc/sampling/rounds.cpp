@@ -34,7 +34,8 @@ Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> 
 
 double Rounds::sample(Task& task, std::size_t calls, bool prepared) {
   for (int attempt = 0; attempt < kFaultTries; ++attempt) {
-    if (prepared) task.prepare();
+    if (prepared && attempt > 0) task.prepare();
+    if (prepared) task.approach();
     const std::uint64_t start = clock_.start();
     for (std::size_t call = 0; call < calls; ++call) task.run();
     const std::uint64_t stop = clock_.stop();
@@ -57,6 +58,13 @@ void Rounds::begin() {
   round_.seconds.resize(tasks_.size());
   arrange(round_.order);
   next_visit_ = 0;
+  prepare_next();
+}
+
+void Rounds::prepare_next() {
+  if (next_visit_ < round_.order.size() && round_.order[next_visit_] < tasks_.size()) {
+    tasks_[round_.order[next_visit_]]->prepare();
+  }
 }
 
 bool Rounds::visit() {
@@ -67,6 +75,7 @@ bool Rounds::visit() {
   } else {
     round_.seconds[number] = sample(*tasks_[number], calls_[number], true);
   }
+  prepare_next();
   return true;
 }
 

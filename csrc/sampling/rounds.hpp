@@ -66,6 +66,7 @@ class Rounds {
  private:
   void pass();
   double sample(Task& task, std::size_t calls, bool prepared);
+  void prepare_next();
   void arrange(std::vector<std::size_t>& order);
 
   Clock& clock_;

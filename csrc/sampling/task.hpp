@@ -8,8 +8,11 @@ namespace opclock {
 class Task {
  public:
   virtual ~Task() = default;
-  // Untimed, before each sample: brings caches and arguments to the condition wanted.
+  // Untimed, as soon as the task before has run: writes what that one would have written, before the host comes
+  // between.
   virtual void prepare() {}
+  // Untimed, directly before each sample: what the host does last.
+  virtual void approach() {}
   virtual void run() = 0;
 };
 

@@ -85,8 +85,8 @@ def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
 def as_weight(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor with values that a weight might have, in place.
 
-    Matrices and filters are scaled to hand on the variance of their input (LeCun et al. 1998), so that no gate saturates
-    into denormal numbers, which are slow; vectors are positive: variances are among them.
+    Matrices and filters are scaled to hand on the variance of their input (LeCun et al. 1998), so that no gate
+    saturates into denormal numbers, which are slow; vectors are positive: variances are among them.
     """
     if tensor.is_floating_point():
         if tensor.dim() > 1 and tensor.numel() > 0:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from opclock.condition import Condition, Timing
 from opclock.errors import EstimateError
 from opclock.host_table import HostTable, host_key, host_kinds

@@ -68,12 +68,19 @@ class Explanation:
         return self.reference_s - self.replay_s
 
     def by_class(self) -> pd.DataFrame:
-        """One row an operator class, the host last: estimate_s, replay_s (none for the host), observed_s, difference_s
-        (estimate minus observed), the largest estimate first."""  # fmt: skip
+        """One row an operator class, the largest estimate first, the host last.
+
+        Columns: class, estimate_s, replay_s (NaN for the host), observed_s, difference_s (estimate minus observed).
+        """
         classes = [class_of(traced.call) for traced in self.trace.calls]
         kernels = [part.kernel_s or 0.0 for part in self.estimate.parts]
         table = pd.DataFrame(
-            {"class": classes, "estimate_s": kernels, "replay_s": self._replay_parts, "observed_s": self._observed_parts}
+            {
+                "class": classes,
+                "estimate_s": kernels,
+                "replay_s": self._replay_parts,
+                "observed_s": self._observed_parts,
+            }
         )
         table = table.groupby("class").sum().sort_values("estimate_s", ascending=False)
         table.loc[HOST] = [self.estimate.host_s, np.nan, self._observed_host_s]

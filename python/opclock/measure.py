@@ -24,7 +24,7 @@ MOST_S = 3.5  # of rounds for a small model, and
 MOST_LATENCIES = 40  # times its own latency for a large one
 FEWEST_ROUNDS = 5
 BLOCK_S = 0.04  # of rounds in a row, between which nothing else happens
-FEWEST_IN_BLOCK, MOST_IN_BLOCK = 3, 20
+FEWEST_IN_BLOCK, MOST_IN_BLOCK = 2, 20
 POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need room, too
 
 

@@ -14,7 +14,7 @@ from opclock.condition import Condition
 
 Samples = npt.NDArray[np.float64]
 
-BATCHES = 8  # few enough that each spans more than one mood of a shared machine
+BATCHES = 32  # at most; in a validation about as many as blocks, between which other things were timed
 LEAST_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
 
 

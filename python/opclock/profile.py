@@ -194,10 +194,11 @@ class Profile:
         ``seconds`` is rounds x members, ``anchor_s`` one a round, ``host_s`` rounds x kinds, or None where no host was
         played.
         """
-        hosts = [None] * len(seconds) if host_s is None else [_blob(row) for row in host_s]
+        hosts: Sequence[bytes | None] = [None] * len(seconds) if host_s is None else [_blob(row) for row in host_s]
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT INTO round VALUES (?, (SELECT coalesce(max(number) + 1, 0) FROM round WHERE pool = ?), ?, ?, ?)",
+                "INSERT INTO round "
+                "VALUES (?, (SELECT coalesce(max(number) + 1, 0) FROM round WHERE pool = ?), ?, ?, ?)",
                 [(pool, pool, _blob(row), float(anchor), host)
                  for row, anchor, host in zip(seconds, anchor_s, hosts, strict=True)],
             )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -21,7 +21,7 @@ from opclock.host import Host
 from opclock.measurement import Samples, repeat_interval
 from opclock.op import OpCall
 from opclock.profile import Profile
-from opclock.trace import Trace
+from opclock.trace import Trace, TracedCall
 
 WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
 NARROW = 0.01  # half the interval of a round's median, as a fraction: below the repeatability floor
@@ -95,28 +95,28 @@ class Sampling:
         self._rounds_s: list[float] = []
 
     def _bind(self, arguments: Arguments) -> None:
-        newest = _just_written(self.trace) if self._in_model else [()] * len(self.trace.calls)
+        bound = {position: arguments.bind(self.trace.calls[position]) for position in self._positions}
+        results = _results(self.trace, bound) if self._in_model else {}
         checked: set[str] = set()
         for position, key in zip(self._positions, self._keys, strict=True):
-            traced = self.trace.calls[position]
-            bound = arguments.bind(traced)
-            overwritten, rewritten = _preparations(bound, traced.reads, traced.writes, newest[position])
-            specs = traced.call.tensors()
-            restored = [(bound.tensors[i], arguments.pristine(bound.tensors[i], specs[i])) for i in overwritten]
-            rewritten_tensors = [bound.tensors[i] for i in rewritten]
-            with _named(traced.call.operator):
+            call, mine = self.trace.calls[position].call, bound[position]
+            restored = [
+                (mine.tensors[i], arguments.pristine(mine.tensors[i], call.tensors()[i]))
+                for i in _overwritten(self.trace.calls[position])
+            ]
+            with _named(call.operator):
                 number = self._pool.add(
-                    traced.call.operator,
-                    traced.call.overload,
-                    bound.args,
-                    bound.kwargs,
+                    call.operator,
+                    call.overload,
+                    mine.args,
+                    mine.kwargs,
                     self._groups[key],
-                    rewritten_tensors,
+                    results.get(position - 1, []),
                     restored,
                 )
             if key not in checked:
                 checked.add(key)
-                _check_answer(self._pool, number, traced.call, bound, restored)
+                _check_answer(self._pool, number, call, mine, restored)
         if self._in_model:
             self._hold_outputs()
 
@@ -176,15 +176,20 @@ class Sampling:
                 done += 1
         finally:
             self.seconds += time.perf_counter() - start
-            self._profile.add_rounds(self._number, *(None if each is None else each[:done] for each in kept))
-            self.rounds += done
             seconds, anchor_s, host_s = kept
-            self._anchor_s += anchor_s[:done].tolist()
-            self._rounds_s += (seconds[:done].sum(axis=1) + (0.0 if host_s is None else host_s[:done].sum(axis=1))).tolist()
+            self._keep(seconds[:done], anchor_s[:done], None if host_s is None else host_s[:done])
         return float(np.median(self._rounds_s[-rounds:]))
 
+    def _keep(self, seconds: Samples, anchor_s: Samples, host_s: Samples | None) -> None:
+        assert self._number is not None, "warm_up comes first"
+        self._profile.add_rounds(self._number, seconds, anchor_s, host_s)
+        rounds_s = seconds.sum(axis=1) if host_s is None else seconds.sum(axis=1) + host_s.sum(axis=1)
+        self.rounds += len(seconds)
+        self._anchor_s += anchor_s.tolist()
+        self._rounds_s += rounds_s.tolist()
+
     def replay(self, rounds: int) -> Samples:
-        """The op calls in order with no Python between them: seconds, rounds x op calls, after a round that is not kept."""
+        """The op calls in order with no Python between them: seconds, rounds x op calls, after one not kept."""
         seconds = np.empty((rounds, len(self._keys)))
         for number in (0, *range(rounds)):
             self._pool.begin_round()
@@ -242,30 +247,31 @@ def _named(operator: str) -> Iterator[None]:
         raise OpCallError(f"cannot time {operator}: {first_line(error)}") from error
 
 
-def _just_written(trace: Trace) -> list[tuple[int, ...]]:
-    """By op call: the storages whose last writer was the op call before it (views in between do not count)."""
-    newest: list[tuple[int, ...]] = []
-    last: tuple[int, ...] = ()
-    for traced in trace.calls:
-        newest.append(tuple(number for number in traced.reads if number in last))
-        if traced.writes:
-            last = traced.writes
-    return newest
+def _overwritten(traced: TracedCall) -> list[int]:
+    """Which tensor arguments the op call writes: they are restored before each sample."""
+    return [i for i, number in enumerate(traced.reads) if number in traced.writes]
 
 
-def _preparations(
-    bound: Bound, reads: Sequence[int], writes: Sequence[int], newest: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """Which tensor arguments to restore before each sample (the call writes them), and which to rewrite."""
-    overwritten = [i for i, number in enumerate(reads) if number in writes]
-    taken = {bound.tensors[i].data_ptr() for i in overwritten}
-    rewritten = []
-    for i, number in enumerate(reads):
-        tensor = bound.tensors[i]
-        if number in newest and tensor.is_floating_point() and tensor.data_ptr() not in taken and not _overlaps(tensor):
-            taken.add(tensor.data_ptr())
-            rewritten.append(i)
-    return overwritten, rewritten
+def _results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
+    """By op call: the buffers that stand for what it writes, wherever the model reads that later.
+
+    They are rewritten when it has run, so that every input is as old in the caches as it is in the model. A view reads
+    no data, and what a call overwrites is restored anyway.
+    """
+    found: dict[int, dict[int, torch.Tensor]] = {}
+    writer: dict[int, int] = {}
+    for position, traced in enumerate(trace.calls):
+        if position in bound and traced.writes:
+            for i, number in enumerate(traced.reads):
+                tensor = bound[position].tensors[i]
+                if number in writer and number not in traced.writes and _rewritable(tensor):
+                    found.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
+        writer.update(dict.fromkeys(traced.writes, position))
+    return {position: list(tensors.values()) for position, tensors in found.items()}
+
+
+def _rewritable(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() and not _overlaps(tensor)
 
 
 def _overlaps(tensor: torch.Tensor) -> bool:

@@ -33,8 +33,8 @@ from opclock.tracer import trace
 SCHEMA = "opclock.validation/1"
 
 FEWEST_BLOCKS = 8  # of everything in turn: four a half see a drift that two would miss
-MOST_S = 3.2  # of kernel rounds for a small model, and
-MOST_LATENCIES = 30  # times its latency for a large one
+MOST_S = 3.8  # of kernel rounds for a small model, and
+MOST_LATENCIES = 40  # times its latency for a large one
 BASELINES = ("back_to_back", "mac_kernels_only", "roofline", "mac_regression")
 
 
@@ -204,26 +204,28 @@ class _Turns:
         """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
         turns: list[Callable[[], object]] = [lambda: self.reference.block(0), lambda: self.reference.block(1)]
         rounds = max(FEWEST_IN_BLOCK, self.reference.runs)
+        latency_s = 0.0
+
+        def kernels() -> None:
+            nonlocal latency_s
+            latency_s = self.kernels.block(rounds)
+
         if self.measured_now:
-            turns.append(lambda: self.kernels.block(rounds))
+            turns.append(kernels)
         if self.looks is not None:
             looks = self.looks
             turns.append(lambda: looks.block(rounds))
         if len(self.samplings) > self.measured_now:
             turns.append(lambda: self.back_to_back.block(1))
-        cap_s, spent_s, blocks = MOST_S, 0.0, 0
-        while blocks < FEWEST_BLOCKS or (spent_s < cap_s and self.measured_now and not self.kernels.settled):
+        begin_s, blocks, enough = self._kernel_s(), 0, False
+        while not enough:
             shuffle.shuffle(turns)
-            before_s = self._kernel_s()
             for turn in turns:
                 turn()
             blocks += 1
-            step_s = self._kernel_s() - before_s
-            spent_s += step_s
-            cap_s = max(MOST_S, MOST_LATENCIES * step_s / (rounds + 1))
+            spent_s, cap_s = self._kernel_s() - begin_s, max(MOST_S, MOST_LATENCIES * latency_s)
+            enough = blocks >= FEWEST_BLOCKS and (spent_s >= cap_s or not self.measured_now or self.kernels.settled)
             progress(text, min(1.0, max(blocks / FEWEST_BLOCKS * 0.5, spent_s / cap_s)))
-            if blocks >= FEWEST_BLOCKS and spent_s >= cap_s:
-                break
 
     def _kernel_s(self) -> float:
         return self.kernels.seconds if self.measured_now else 0.0
@@ -250,8 +252,8 @@ def validate_model(
 ) -> Row:  # fmt: skip
     """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
 
-    With ``explain`` the op calls are looked at in two more ways in the same turns; there is nothing to look at where the
-    profile had every measurement already, or where the model's Python cannot be played.
+    With ``explain`` the op calls are looked at in two more ways in the same turns; there is nothing to look at where
+    the profile had every measurement already, or where the model's Python cannot be played.
 
     Raises:
         TraceError, ModelError, OpCallError: where the model cannot be traced, run or timed.
@@ -311,8 +313,9 @@ def validate(
         OpclockError: see ``validate_model``.
     """
     rows = [
-        validate_model(model, profile, threads=threads, seed=seed, real_trace=real_trace, explain=explain,
-                       progress=progress)  # fmt: skip
+        validate_model(
+            model, profile, threads=threads, seed=seed, real_trace=real_trace, explain=explain, progress=progress
+        )
         for model in models
     ]
     return Validation(profile.board(), with_regression(rows))

@@ -100,7 +100,9 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         path = profile_path or Path(folder) / "profile.sqlite"
         with Profile.create_or_open(path, read_board()) as profile, progress_bar() as progress:
-            return compare(models, profile, threads=threads, seed=seed, real_trace=real, explain=explain, progress=progress)
+            return compare(
+                models, profile, threads=threads, seed=seed, real_trace=real, explain=explain, progress=progress
+            )
 
 
 def with_images(model: Model, data: Path | None) -> Model:
@@ -151,8 +153,8 @@ def _explain(made: Validation, json_to: str | None) -> None:
     for row in made.rows:
         say("", json_to)
         if row.explanation is None:
-            say(f"{row.trace.model}: nothing to explain with: its op calls were measured earlier, or its Python cannot be "
-                "played; give no --profile, or a new one", json_to)  # fmt: skip
+            say(f"{row.trace.model}: nothing to explain with: its op calls were measured earlier, or its Python cannot "
+                "be played; give no --profile, or a new one", json_to)  # fmt: skip
             continue
         show_table(explanation_table(row.explanation), row.trace.model, json_to)
         say(explanation_text(row.explanation), json_to)
