@@ -20,7 +20,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
   print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")'
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
 
-.PHONY: study test test-cpp test-python lint format tidy asan clean
+.PHONY: study test test-cpp test-python accuracy accuracy-quick lint format tidy asan clean
 
 study: $(VENV)/.installed
 	$(BIN)/opclock doctor
@@ -35,6 +35,13 @@ test-cpp:
 
 test-python: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# Estimates against real inference: the development set (12 minutes), or four small models (under three).
+accuracy: $(VENV)/.accuracy
+	$(BIN)/python benchmarks/accuracy/run.py
+
+accuracy-quick: $(VENV)/.test
+	$(BIN)/python benchmarks/accuracy/run.py --quick
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -72,6 +79,10 @@ $(VENV)/.installed: $(VENV)/.torch $(SOURCES)
 
 $(VENV)/.test: $(VENV)/.installed
 	$(PIP) install --quiet -r <($(REQUIREMENTS) test)
+	touch $@
+
+$(VENV)/.accuracy: $(VENV)/.test
+	$(PIP) install --quiet -r <($(REQUIREMENTS) accuracy)
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.test

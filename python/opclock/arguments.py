@@ -79,21 +79,26 @@ def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
     """
     if spec.device != "cpu" or spec.nbytes < LEAST_MAPPED:
         return torch.empty(spec.span, dtype=dtype, device=spec.device)
-    return torch.frombuffer(mmap.mmap(-1, spec.nbytes), dtype=dtype, count=spec.span)
+    return torch.frombuffer(
+        mmap.mmap(-1, spec.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype=dtype, count=spec.span
+    )
 
 
-def as_weight(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor with values that a weight might have, in place.
+def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
+    """A tensor of this spec as a model's weight is: made outside inference mode, with values a weight might have.
 
     Matrices and filters are scaled to hand on the variance of their input (LeCun et al. 1998), so that no gate
     saturates into denormal numbers, which are slow; vectors are positive: variances are among them.
     """
-    if tensor.is_floating_point():
+    with torch.inference_mode(mode=False):
+        tensor = new_tensor(spec, below)
+        if not tensor.is_floating_point():
+            return tensor
         if tensor.dim() > 1 and tensor.numel() > 0:
             tensor.mul_((tensor.numel() / tensor.shape[0]) ** -0.5)
         else:
             tensor.abs_()
-    return tensor
+        return tensor.requires_grad_(spec.requires_grad)
 
 
 class Arguments:
@@ -146,8 +151,7 @@ class Arguments:
         key = ("weight", number, spec) if weight else ("activation", ordinal, spec, below if "int" in spec.dtype else 0)
         if key not in self._made:
             try:
-                made = new_tensor(spec, below)
-                self._made[key] = as_weight(made) if weight else made
+                self._made[key] = new_weight(spec, below) if weight else new_tensor(spec, below)
             except (RuntimeError, MemoryError) as error:
                 raise OpCallError(
                     f"no memory for an argument {spec}: {first_line(error)}; use a smaller input or batch"

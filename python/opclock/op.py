@@ -21,6 +21,7 @@ class TensorSpec:
 
     ``same_as`` is set on an argument that is the very tensor of an earlier argument of its call, given by that one's
     number: ``x * x`` reads half the memory of ``x * y``, and attention to oneself runs another kernel.
+    ``requires_grad`` is that of a parameter; PyTorch folds a matmul or not by it, in inference as well.
     """
 
     shape: tuple[int, ...]
@@ -28,6 +29,7 @@ class TensorSpec:
     dtype: str
     device: str = "cpu"
     same_as: int | None = None
+    requires_grad: bool = False
 
     @property
     def numel(self) -> int:
@@ -68,7 +70,11 @@ def encode(value: Value) -> Any:  # noqa: ANN401
         data: dict[str, Any] = {"tensor": value.dtype, "shape": list(value.shape), "stride": list(value.stride)}
         if value.device != "cpu":
             data["device"] = value.device
-        return data if value.same_as is None else {**data, "same_as": value.same_as}
+        if value.same_as is not None:
+            data["same_as"] = value.same_as
+        if value.requires_grad:
+            data["requires_grad"] = True
+        return data
     if isinstance(value, Named):
         return {value.kind: value.name}
     if isinstance(value, tuple):
@@ -90,7 +96,8 @@ def decode(data: Any) -> Value:  # noqa: ANN401
         return data
     if "tensor" in data:
         shape, stride = tuple(data["shape"]), tuple(data["stride"])
-        return TensorSpec(shape, stride, data["tensor"], data.get("device", "cpu"), data.get("same_as"))
+        device, same_as = data.get("device", "cpu"), data.get("same_as")
+        return TensorSpec(shape, stride, data["tensor"], device, same_as, data.get("requires_grad", False))
     if len(data) == 1:
         (kind, content), *_ = data.items()
         if kind in ("dtype", "layout", "memory_format", "device"):

@@ -96,7 +96,7 @@ class Sampling:
 
     def _bind(self, arguments: Arguments) -> None:
         bound = {position: arguments.bind(self.trace.calls[position]) for position in self._positions}
-        results = _results(self.trace, bound) if self._in_model else {}
+        written = results(self.trace, bound) if self._in_model else {}
         checked: set[str] = set()
         for position, key in zip(self._positions, self._keys, strict=True):
             call, mine = self.trace.calls[position].call, bound[position]
@@ -111,7 +111,7 @@ class Sampling:
                     mine.args,
                     mine.kwargs,
                     self._groups[key],
-                    results.get(position - 1, []),
+                    written.get(position - 1, []),
                     restored,
                 )
             if key not in checked:
@@ -252,7 +252,7 @@ def _overwritten(traced: TracedCall) -> list[int]:
     return [i for i, number in enumerate(traced.reads) if number in traced.writes]
 
 
-def _results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
+def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
     """By op call: the buffers that stand for what it writes, wherever the model reads that later.
 
     They are rewritten when it has run, so that every input is as old in the caches as it is in the model. A view reads

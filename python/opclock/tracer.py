@@ -36,7 +36,13 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
     """The spec of a real or fake tensor. Raises TraceError for layouts that have no strides."""
     if tensor.layout != torch.strided or tensor.is_quantized:
         raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
-    return TensorSpec(tuple(tensor.shape), tuple(tensor.stride()), str(tensor.dtype)[6:], str(tensor.device))
+    return TensorSpec(
+        tuple(tensor.shape),
+        tuple(tensor.stride()),
+        str(tensor.dtype)[6:],
+        str(tensor.device),
+        requires_grad=tensor.requires_grad,
+    )
 
 
 def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value:  # noqa: ANN401
@@ -78,16 +84,17 @@ def _meta(value: Any) -> Any:  # noqa: ANN401
 def _as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:  # noqa: ANN401
     """The output as PyTorch's own kernels give it, where fake tensors are known to give another one.
 
-    Dropout outside training hands its input back (fakes copy it), and views of tensors with a dimension of size one
-    have other strides, by which a later convolution chooses its memory format.
+    Dropout outside training hands its input back (fakes copy it), and views and resized images with a dimension of
+    size one have other strides, by which a later convolution chooses its memory format.
     """
     given = args[0] if args else None
     if not isinstance(given, FakeTensor) or not func._schema.returns:
         return output
     if func._schema.name in ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout") and not args[2]:
         return given
-    views = func._schema.returns[0].alias_info is not None and not func._schema.is_mutable
-    if not views or not isinstance(output, torch.Tensor) or 1 not in output.shape or func._schema.name == "aten::to":
+    view = func._schema.returns[0].alias_info is not None and not func._schema.is_mutable
+    known = (view and func._schema.name != "aten::to") or func._schema.name.startswith("aten::upsample")
+    if not known or not isinstance(output, torch.Tensor) or 1 not in output.shape:
         return output
     with unset_fake_temporarily():
         stride = func(*_meta(args), **_meta(kwargs)).stride()
@@ -211,7 +218,10 @@ def _run(model: torch.nn.Module, inputs: Inputs) -> None:
 
 def _faked(fake: FakeTensorMode, model: torch.nn.Module, inputs: Inputs) -> tuple[dict[str, torch.Tensor], Inputs]:
     named = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    weights: dict[str, torch.Tensor] = {name: fake.from_tensor(tensor.detach()) for name, tensor in named}
+    with torch.inference_mode(mode=False):  # parameters are made outside it, too
+        weights: dict[str, torch.Tensor] = {
+            name: fake.from_tensor(tensor.detach()).requires_grad_(tensor.requires_grad) for name, tensor in named
+        }
     return weights, tree_map_only(torch.Tensor, fake.from_tensor, inputs)
 
 

@@ -34,7 +34,7 @@ SCHEMA = "opclock.validation/1"
 
 FEWEST_BLOCKS = 8  # of everything in turn: four a half see a drift that two would miss
 MOST_S = 3.8  # of kernel rounds for a small model, and
-MOST_LATENCIES = 40  # times its latency for a large one
+MOST_LATENCIES = 25  # times its latency for a large one
 BASELINES = ("back_to_back", "mac_kernels_only", "roofline", "mac_regression")
 
 
@@ -191,12 +191,12 @@ class _Turns:
             self.samplings.append(self.kernels)
             if explain and isinstance(host, PlayedHost):
                 self.looks = _Looks(traced, self.kernels, host)
+        self.binding_s = time.perf_counter() - start
         first = {traced_call.call.key: i for i, traced_call in reversed(list(enumerate(traced.calls)))}
         alone = condition_of(traced, threads, "back_to_back")
         if lacking(traced, profile, alone):
             self.back_to_back = Sampling(traced, sorted(first.values()), arguments, profile, alone, None, seed=seed)
             self.samplings.append(self.back_to_back)
-        self.binding_s = time.perf_counter() - start
         for sampling in self.samplings:
             sampling.warm_up()
 

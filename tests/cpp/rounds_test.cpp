@@ -18,11 +18,16 @@ class Timed final : public Task {
     ++prepared;
     machine_.now_s += 1e-3;  // must not be in any sample
   }
+  void approach() override {
+    ++approached;
+    machine_.now_s += 1e-3;  // nor this
+  }
   void run() override {
     ++runs;
     machine_.now_s += seconds_;
   }
   int prepared = 0;
+  int approached = 0;
   int runs = 0;
 
  private:
@@ -63,6 +68,24 @@ TEST(calls_too_short_for_the_clock_are_batched) {
   const int before = fixture.tiny.runs;
   rounds.next();
   CHECK(fixture.tiny.runs - before == 5);
+}
+
+TEST(in_a_given_order_each_task_is_called_once_a_visit) {
+  Fixture fixture;
+  auto rounds = fixture.rounds(Order::given);
+  rounds.warm_up(0.01);
+  CHECK(rounds.calls_per_sample(2) == 1);
+  CHECK((rounds.next().order == std::vector<std::size_t>{0, 1, 2, 3}));
+}
+
+TEST(a_task_is_prepared_when_the_one_before_has_run_and_approached_when_its_own_turn_comes) {
+  Fixture fixture;
+  auto rounds = fixture.rounds(Order::given);
+  rounds.begin();
+  CHECK(fixture.slow.prepared == 1 && fixture.slow.approached == 0);
+  rounds.visit();
+  CHECK(fixture.slow.approached == 1 && fixture.slow.runs == 1);
+  CHECK(fixture.quick.prepared == 1 && fixture.quick.approached == 0 && fixture.quick.runs == 0);
 }
 
 TEST(every_round_visits_each_task_and_the_anchor_once) {

@@ -146,13 +146,17 @@ def test_trace_measure_estimate(factories, tmp_path):
 def test_validate_json_report_and_max_error(factories, tmp_path):
     report = tmp_path / "report"
     done = opclock(
-        "validate", f"{factories}:good", "--threads", 1, "--json", "-", "--report", report, "--max-error", 1e-9
-    )
+        "validate", f"{factories}:good", "--threads", 1, "--json", "-", "--report", report, "--max-error", 1e-9,
+        "--explain",
+    )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "beyond --max-error" in done.stderr
     data = json.loads(done.stdout)
     assert data["schema"] == "opclock.validation/1"
     assert data["rows"][0]["model"] == "good"
+    explained = data["rows"][0]["explanation"]
+    assert explained["by_class"][-1]["class"] == "host"
+    assert "estimate - measured = " in done.stderr
     assert {path.name for path in report.iterdir()} == {
         "validation.csv", "validation.md", "validation.json", "by-class.csv"
     }  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from opclock.arguments import Arguments, new_tensor
+from opclock.arguments import Arguments, new_tensor, new_weight
 from opclock.board import read_board
 from opclock.errors import ModelError, OpCallError
 from opclock.estimate import estimate
@@ -17,10 +17,10 @@ from opclock.model import Model
 from opclock.op import OpCall, TensorSpec
 from opclock.profile import Profile
 from opclock.reference import forward_of, reference
-from opclock.sampling import Sampling
+from opclock.sampling import Sampling, results
 from opclock.trace import Storage, Trace, TracedCall
 from opclock.tracer import trace
-from opclock.validate import validate
+from opclock.validate import validate, validate_model
 
 
 class Small(nn.Module):
@@ -170,6 +170,62 @@ def test_two_equal_arguments_of_one_call_get_a_buffer_each():
     storages = (Storage("input", 32, 1), Storage("input", 32, 1), Storage("activation", 32, 1))
     left, right = Arguments(Trace("m", (spec,), 0, 0, storages, (call,))).bind(call).tensors
     assert left.data_ptr() != right.data_ptr()
+
+
+def test_the_same_tensor_twice_is_one_buffer():
+    class Square(nn.Module):
+        def forward(self, x):
+            return x * x
+
+    traced = trace(Square(), (torch.randn(2, 4),))
+    left, right = Arguments(traced).bind(traced.calls[0]).tensors
+    assert left is right
+
+
+def test_weights_have_the_scale_of_weights():
+    matrix, vector = (new_weight(TensorSpec(shape, stride, "float32", requires_grad=True), 0)
+                      for shape, stride in (((64, 32, 3, 3), (288, 9, 3, 1)), ((4000,), (1,))))  # fmt: skip
+    assert matrix.requires_grad
+    assert not matrix.is_inference()
+    assert matrix.var().item() == pytest.approx(1 / (32 * 3 * 3), rel=0.1)
+    assert vector.min() >= 0
+
+
+def test_booleans_come_in_runs():
+    flags = new_tensor(TensorSpec((1000,), (1,), "bool"), 0)
+    assert flags.sum() == 500
+    assert flags.diff().sum() == 1
+
+
+def test_inputs_are_rewritten_when_the_model_writes_them():
+    class Skips(nn.Module):
+        def forward(self, x):
+            kept = x.exp()  # 0: read by 2
+            other = x.view(4, 2).tanh()  # 1 (view) and 2 (tanh)
+            return kept + other.view(2, 4)  # 3 (view), 4: reads what 0 and 2 wrote
+
+    traced = trace(Skips(), (torch.randn(2, 4),))
+    arguments = Arguments(traced)
+    bound = {position: arguments.bind(call) for position, call in enumerate(traced.calls)}
+    found = results(traced, bound)
+    names = [call.call.name for call in traced.calls]
+    adds = bound[names.index("add")].tensors
+    assert [tensor.data_ptr() for tensor in found[names.index("exp")]] == [adds[0].data_ptr()]
+    assert [tensor.data_ptr() for tensor in found[names.index("tanh")]] == [adds[1].data_ptr()]
+    assert len(found) == 2  # views write nothing, and nothing reads the sum
+
+
+def test_explanation_of_a_validation(small, profile):
+    row = validate_model(Model("small", *small), profile, threads=1, explain=True)
+    found = row.explanation
+    assert found.condition_s + found.host_s + found.left_s == pytest.approx(found.residual_s)
+    assert found.residual_s == pytest.approx(row.estimate.total_s - row.reference.median_s)
+    table = found.by_class()
+    assert table["estimate_s"].sum() == pytest.approx(row.estimate.total_s)
+    assert table["replay_s"].sum() == pytest.approx(found.replay_s)
+    assert (table["observed_s"] > 0).all()
+    known = validate_model(Model("small", *small), profile, threads=1, explain=True)
+    assert known.explanation is None  # nothing was timed in the same turns
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16", "int64", "uint8", "bool", "complex64"])

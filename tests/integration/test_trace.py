@@ -30,6 +30,55 @@ def test_zoo_traces_as_it_runs(name):
     assert model(image).shape == (1, 100)
 
 
+class Tokens(nn.Module):
+    """Views of a batch of one, which fake tensors give other strides, and a dropout that hands its input back."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.mix, self.drop = nn.Conv2d(8, 8, 3, padding=1), nn.Dropout(0.5)
+
+    def forward(self, x):
+        tokens = x.flatten(2).transpose(1, 2)
+        y = self.drop(tokens) + self.attention(tokens, tokens, tokens)[0]
+        image = y.reshape(1, 4, 4, 8).permute(0, 3, 1, 2)
+        heads = y.view(1, 16, 2, 4).permute(0, 2, 1, 3).reshape(2, 1, 16, 4).transpose(1, 2)
+        return self.mix(nn.functional.interpolate(image, scale_factor=2.0)), heads.reshape(-1, 4) * heads.reshape(-1, 4)
+
+
+def test_fake_and_real_traces_have_the_same_strides_and_lifetimes():
+    model, image = Tokens().eval(), torch.randn(1, 8, 4, 4)
+    fake, real = trace(model, (image,)), trace(model, (image,), real=True)
+    assert [call.call for call in fake.calls] == [call.call for call in real.calls]
+    assert [call.outputs for call in fake.calls] == [call.outputs for call in real.calls]
+    assert [call.writes for call in fake.calls] == [call.writes for call in real.calls]
+    lives = [[storage.freed_before for storage in traced.storages] for traced in (fake, real)]
+    assert lives[0] == lives[1]
+
+
+def test_parameters_are_known_as_such():
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+    model[0].bias.requires_grad_(False)
+    linear, norm = trace(model.eval(), (torch.randn(2, 4),)).calls
+    assert [spec.requires_grad for spec in linear.call.tensors()] == [False, True, False]
+    assert [spec.requires_grad for spec in norm.call.tensors()] == [False, True, True, False, False]
+    assert trace(model, (torch.randn(2, 4),), real=True).calls[0].call == linear.call
+
+
+def test_an_argument_given_twice_is_known_as_one():
+    class Squares(nn.Module):
+        def forward(self, x):
+            left, right = x.chunk(2, 1)
+            return x * x, torch.cat((x, left, x), 1), left * right
+
+    square, joined, product = [
+        call.call.tensors() for call in trace(Squares(), (torch.randn(2, 4),)).calls if call.call.name != "chunk"
+    ]
+    assert [spec.same_as for spec in square] == [None, 0]
+    assert [spec.same_as for spec in joined] == [None, None, 0]
+    assert [spec.same_as for spec in product] == [None, None]  # of one storage, and two tensors
+
+
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from opclock.condition import Condition
 from opclock.extension import load_core
-from opclock.measurement import Measurement, median_interval
+from opclock.measurement import Measurement, median_interval, repeat_interval
 
 samples = st.lists(st.floats(1e-7, 10.0), min_size=1, max_size=200).map(np.array)
 
@@ -35,6 +35,25 @@ def test_interval_covers_the_true_median_as_often_as_it_says():
         low, high = median_interval(random.lognormal(0, 1, 25))
         hits += low <= 1.0 <= high
     assert hits / 400 >= 0.93
+
+
+@given(samples)
+def test_another_window_may_lie_further_off_than_the_median(values):
+    low, high = median_interval(values)
+    wider = repeat_interval(values)
+    assert 0 <= wider[0] <= low
+    assert wider[1] >= high
+
+
+def test_repeat_interval_holds_another_window_whatever_the_mood():
+    """Moods last as long as a batch; a window is 32 of them."""
+    random = np.random.default_rng(2)
+    hits = 0
+    for _ in range(300):
+        one, other = (1 + np.repeat(random.normal(0, 0.05, 32), 6) + random.normal(0, 0.02, 192) for _ in range(2))
+        low, high = repeat_interval(one)
+        hits += low <= np.median(other) <= high
+    assert 0.9 <= hits / 300 <= 0.99
 
 
 def test_statistics_by_hand():

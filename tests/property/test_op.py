@@ -16,6 +16,8 @@ specs = sizes.flatmap(
         st.lists(st.integers(0, 5000), min_size=len(shape), max_size=len(shape)).map(tuple),
         st.sampled_from(["float32", "int64", "bool", "bfloat16"]),
         st.sampled_from(["cpu", "cuda:0"]),
+        st.none() | st.integers(0, 3),
+        st.booleans(),
     )
 )
 named = st.builds(

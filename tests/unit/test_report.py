@@ -10,11 +10,12 @@ from helpers import linear_trace
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from opclock.estimate import Coverage, Estimate, Part
+from opclock.explain import Explanation
 from opclock.reference import Reference
 from opclock.report.hidden_costs import hidden_costs
 from opclock.report.page import write_report
 from opclock.report.plots import FIGURES
-from opclock.report.tables import class_table, shown, validation_table
+from opclock.report.tables import class_table, explanation_table, explanation_text, shown, validation_table
 from opclock.validate import BASELINES, Row, Validation, error_summary, with_regression
 
 BOARD_FACTS = {"model": "a board", "identity": "a board, 2 cores", "opclock": "0.1.0", "commit": "abc"}
@@ -113,6 +114,29 @@ def written(figure):
         yield from (axes.xaxis.label, axes.yaxis.label)
         low, high = sorted(axes.get_ylim())
         yield from (tick.label1 for tick in axes.yaxis.get_major_ticks() if low <= tick.get_loc() <= high)
+
+
+def test_explanation_by_hand(validation):
+    """Two kernels and the host: 0.6, 0.2 and 0.2 of 2.1 ms estimated."""
+    made = validation.rows[0].estimate
+    found = Explanation(
+        validation.rows[0].trace,
+        made,
+        reference_s=2e-3,
+        replay=np.array([[1.2e-3, 0.3e-3]] * 3),
+        observed=np.array([[1.3e-3, 0.4e-3]] * 3),
+        observed_host=np.array([[0.1e-3, 0.1e-3, 0.05e-3]] * 3),
+    )
+    assert found.condition_s == pytest.approx(0.8 * 2.1e-3 - 1.7e-3)
+    assert found.host_s == pytest.approx(made.host_s - 0.25e-3)
+    assert found.condition_s + found.host_s + found.left_s == pytest.approx(0.1e-3)
+    assert found.host_by_replay_s == pytest.approx(0.5e-3)
+    table = found.by_class().set_index("class")
+    assert list(table.index) == ["gemm", "activation", "host"]
+    assert table.loc["gemm", "difference_s"] == pytest.approx(0.6 * 2.1e-3 - 1.3e-3)
+    assert explanation_table(found)["in-order replay (ms)"].tolist() == ["1.200", "0.300", ""]
+    assert "estimate - measured = +0.100 ms" in explanation_text(found)
+    json.dumps(found.to_json(), allow_nan=False)
 
 
 def test_report_is_whole_and_self_contained(validation, tmp_path):
