@@ -30,6 +30,8 @@ class OpCall final : public Task {
   // From now on `other` holds its outputs until this call begins, as a model holds an output that is still to be
   // read. The C library then hands out memory, and takes it back, in the order it does under the model.
   void release_first(OpCall* other);
+  // Lets go of outputs that are still held.
+  void release() { call_->release(); }
   // The outputs of one call, for comparing with PyTorch's own answer.
   torch::jit::Stack answer();
 

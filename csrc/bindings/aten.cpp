@@ -90,6 +90,13 @@ class Pool {
     calls_[until]->release_first(calls_[number].get());
   }
 
+  // Nothing outlives the round, as nothing of an inference outlives it where its result is dropped.
+  const Round& end_round() {
+    const Round& round = rounds().end();
+    for (auto& call : calls_) call->release();
+    return round;
+  }
+
   Rounds& rounds() {
     if (!rounds_) throw std::invalid_argument("the pool is cold: call warm_up() first");
     return *rounds_;
@@ -150,7 +157,7 @@ void bind_pool(py::module_& module) {
       .def(
           "end_round",
           [](Pool& pool, Seconds seconds) {
-            return store_round(timed([&]() -> const Round& { return pool.rounds().end(); }), seconds);
+            return store_round(timed([&]() -> const Round& { return pool.end_round(); }), seconds);
           },
           py::arg("seconds").noconvert(),
           "Make the visits that are left and keep the round: fills in seconds of one call, by number, and returns the "

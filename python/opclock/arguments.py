@@ -91,7 +91,7 @@ def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
     saturates into denormal numbers, which are slow; vectors are positive: variances are among them.
     """
     with torch.inference_mode(mode=False):
-        tensor = new_tensor(spec, below)
+        tensor = new_tensor(spec, below).detach()  # no view of another tensor, which hands requires_grad on differently
         if not tensor.is_floating_point():
             return tensor
         if tensor.dim() > 1 and tensor.numel() > 0:

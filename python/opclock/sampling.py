@@ -127,7 +127,7 @@ class Sampling:
             if position not in place or not made:
                 continue
             freed = max(self.trace.storages[number].freed_before for number in made)
-            until = place.get(freed, 0)  # beyond this run of calls: until the next round
+            until = place.get(freed, 0)  # beyond this run of calls: to the end of the round
             if freed > position + 1 and until != place[position]:
                 self._pool.hold_outputs(place[position], until)
 

@@ -138,13 +138,26 @@ class _Storages:
 class _Recorder(TorchDispatchMode):
     """Sees every op call before PyTorch takes it apart."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: torch.nn.Module, fake: FakeTensorMode | None) -> None:
         super().__init__()
+        self._fake = fake
+        self._fakes: list[torch.Tensor] = []  # kept: the mode itself forgets a fake that nobody holds
         self.storages = _Storages()
         self.calls: list[TracedCall] = []
         self.module_calls = 0
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._entered: list[tuple[str, str]] = [("", type(model).__name__)]
+
+    def bare(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor without its data where fakes are used: always the same fake for the same tensor.
+
+        The model keeps its own parameters: some modules hold them in lists as well, which a swap would not restore.
+        """
+        if self._fake is None or isinstance(tensor, FakeTensor):
+            return tensor
+        with torch.inference_mode(mode=False):
+            self._fakes.append(self._fake.from_tensor(tensor))
+        return self._fakes[-1]
 
     @contextmanager
     def watching_modules(self) -> Iterator[None]:
@@ -169,7 +182,7 @@ class _Recorder(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        kwargs = kwargs or {}
+        args, kwargs = tree_map_only(torch.Tensor, self.bare, (args, kwargs or {}))
         schema = func._schema
         if schema.name.startswith("prim::"):  # asked of fake tensors only: no kernel, and not seen in a real run
             return func(*args, **kwargs)
@@ -216,15 +229,6 @@ def _run(model: torch.nn.Module, inputs: Inputs) -> None:
         model(*inputs)
 
 
-def _faked(fake: FakeTensorMode, model: torch.nn.Module, inputs: Inputs) -> tuple[dict[str, torch.Tensor], Inputs]:
-    named = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    with torch.inference_mode(mode=False):  # parameters are made outside it, too
-        weights: dict[str, torch.Tensor] = {
-            name: fake.from_tensor(tensor.detach()).requires_grad_(tensor.requires_grad) for name, tensor in named
-        }
-    return weights, tree_map_only(torch.Tensor, fake.from_tensor, inputs)
-
-
 def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool = False) -> Trace:
     """Record the op calls of one inference.
 
@@ -241,30 +245,21 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
         DataNeededError: its shapes depend on data and ``real`` was not given.
         TraceError: the model's forward raised.
     """
-    recorder = _Recorder(model)
+    fake = None if real else FakeTensorMode(allow_non_fake_inputs=True)
+    recorder = _Recorder(model, fake)
+    for tensor in (*model.parameters(), *model.buffers()):
+        recorder.storages.number(recorder.bare(tensor), "weight")
+    given = tree_map_only(torch.Tensor, recorder.bare, inputs)
+    for tensor in flat_tensors(given):
+        recorder.storages.number(tensor, "input")
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
-        if real:
-            run = _run
-            weights: dict[str, torch.Tensor] = dict(model.named_parameters()) | dict(model.named_buffers())
-            given = inputs
-        else:
-            fake = FakeTensorMode(allow_non_fake_inputs=True)
-            weights, given = _faked(fake, model, inputs)
+        if fake is not None:
             stack.enter_context(fake)
-
-            def run(model: torch.nn.Module, inputs: Inputs) -> None:
-                args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
-                torch.func.functional_call(model, weights, args, kwargs, tie_weights=False)  # all names are given
-
-        for tensor in weights.values():
-            recorder.storages.number(tensor, "weight")
-        for tensor in flat_tensors(given):
-            recorder.storages.number(tensor, "input")
         stack.enter_context(recorder.watching_modules())
         try:
             with recorder:
-                run(model, given)
+                _run(model, given)
         except NEEDS_DATA as error:
             raise DataNeededError(
                 f"{name or type(model).__name__} cannot be traced without data ({type(error).__name__}: "

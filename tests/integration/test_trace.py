@@ -149,6 +149,14 @@ def test_tracing_leaves_the_model_as_it_was():
     assert model.weight.requires_grad
 
 
+def test_modules_that_list_their_parameters_keep_them():
+    model, x = nn.GRU(3, 4), torch.randn(2, 1, 3)
+    before = model(x)[0]
+    trace(model, (x,))
+    assert all(listed is own for listed, own in zip(model._flat_weights, model.parameters(), strict=True))
+    assert torch.equal(model(x)[0], before)
+
+
 def test_foreign_and_damaged_trace_files(tmp_path):
     file = tmp_path / "t.json"
     for text, complaint in (("{}", "not a trace"), ("[]", "not a trace"), ("nonsense", "not JSON"),
