@@ -14,7 +14,7 @@ from opclock.condition import Condition, Timing
 from opclock.errors import EstimateError
 from opclock.host_table import HostTable, host_key, host_kinds
 from opclock.macs import macs
-from opclock.measurement import Pool, Samples, nearest_first, repeat_interval
+from opclock.measurement import Pool, Samples, nearest_first, rounds_interval
 from opclock.operator_classes import MAC_CLASSES, class_of
 from opclock.profile import Profile
 from opclock.trace import Trace
@@ -141,7 +141,7 @@ class _Sum:
 
     @property
     def interval_s(self) -> tuple[float, float]:
-        return repeat_interval(self.rounds_s)
+        return rounds_interval(self.rounds_s)
 
 
 def _kernel_sums(trace: Trace, chosen: dict[str, Pool]) -> dict[int, Samples]:

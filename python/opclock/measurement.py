@@ -14,7 +14,7 @@ from opclock.condition import Condition
 
 Samples = npt.NDArray[np.float64]
 
-BATCHES = 32  # at most; in a validation about as many as blocks, between which other things were timed
+BATCHES = 24  # at most; in a validation a batch is then about a block, and other things are timed between blocks
 LEAST_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
 
 
@@ -35,22 +35,20 @@ def median_interval(samples: Samples, confidence: float = 0.95) -> tuple[float, 
     return float(ordered[low]), float(ordered[count - 1 - low])
 
 
-def repeat_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float, float]:
-    """Where the median of another window as long as this one should lie, a run of the real model say.
+def rounds_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of the median of rounds that share the machine's mood.
 
-    Rounds taken together share the machine's mood, and order statistics take them for independent. Medians of
-    consecutive batches show that mood: their standard error times Student's t (the method of batch means). The wider
-    of the two, times the square root of two: the other window varies as well. Raises ValueError on no samples.
+    Order statistics would take them for independent. Medians of consecutive batches show the mood: their standard error
+    times Student's t (the method of batch means); order statistics where there are too few rounds for two batches.
+    Raises ValueError on no samples.
     """
-    middle = float(np.median(rounds_s))
-    low, high = median_interval(rounds_s, confidence)
-    below, above = middle - low, high - middle
     batches = min(BATCHES, rounds_s.size // LEAST_IN_BATCH)
-    if batches > 1:
-        medians = [float(np.median(batch)) for batch in np.array_split(rounds_s, batches)]
-        half = float(t.ppf((1 + confidence) / 2, batches - 1) * np.std(medians, ddof=1) / np.sqrt(batches))
-        below, above = max(below, half), max(above, half)
-    return max(0.0, middle - np.sqrt(2) * below), middle + np.sqrt(2) * above
+    if batches < 2:
+        return median_interval(rounds_s, confidence)
+    medians = [float(np.median(batch)) for batch in np.array_split(rounds_s, batches)]
+    half = float(t.ppf((1 + confidence) / 2, batches - 1) * np.std(medians, ddof=1) / np.sqrt(batches))
+    middle = float(np.median(rounds_s))
+    return max(0.0, middle - half), middle + half
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from opclock.condition import Condition
 from opclock.errors import OpCallError, OptionError, first_line
 from opclock.extension import load_aten, load_core
 from opclock.host import Host
-from opclock.measurement import Samples, repeat_interval
+from opclock.measurement import Samples, rounds_interval
 from opclock.op import OpCall
 from opclock.profile import Profile
 from opclock.trace import Trace, TracedCall
@@ -216,7 +216,7 @@ class Sampling:
         """Whether every distinct op call has been sampled enough, and a whole round, too."""
         if not self._pool.settled():
             return False
-        low, high = repeat_interval(np.array(self._rounds_s))
+        low, high = rounds_interval(np.array(self._rounds_s))
         return (high - low) / 2 <= NARROW * float(np.median(self._rounds_s))
 
     def end(self) -> tuple[str, tuple[str, ...]]:
