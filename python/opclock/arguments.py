@@ -94,10 +94,11 @@ def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
         tensor = new_tensor(spec, below).detach()  # no view of another tensor, which hands requires_grad on differently
         if not tensor.is_floating_point():
             return tensor
+        elements = tensor.as_strided((spec.span,), (1,))  # an expanded weight has several names for one of them
         if tensor.dim() > 1 and tensor.numel() > 0:
-            tensor.mul_((tensor.numel() / tensor.shape[0]) ** -0.5)
+            elements.mul_((tensor.numel() / tensor.shape[0]) ** -0.5)
         else:
-            tensor.abs_()
+            elements.abs_()
         return tensor.requires_grad_(spec.requires_grad)
 
 

@@ -187,6 +187,7 @@ def test_weights_have_the_scale_of_weights():
                       for shape, stride in (((64, 32, 3, 3), (288, 9, 3, 1)), ((4000,), (1,))))  # fmt: skip
     assert matrix.requires_grad
     assert not matrix.is_inference()
+    assert new_weight(TensorSpec((2, 1, 8), (0, 8, 1), "float32"), 0).shape == (2, 1, 8)  # an expanded token
     assert matrix.var().item() == pytest.approx(1 / (32 * 3 * 3), rel=0.1)
     assert vector.min() >= 0
 
