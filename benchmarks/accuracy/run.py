@@ -26,7 +26,7 @@ from opclock.board import read_board
 from opclock.errors import OpclockError
 from opclock.model import load_model
 from opclock.profile import Profile
-from opclock.validate import Row, validate_model
+from opclock.validate import Row, error_summary, validate_model
 
 LEAST_GAIN = 4.0  # measured 8 to 20: half of that says that something broke
 LEAST_BUDGET_S, BUDGET_LATENCIES = 5.0, 60  # what measuring a model from nothing may cost
@@ -77,18 +77,19 @@ def run(cases: Sequence[Case], threads: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def summary(table: pd.DataFrame) -> dict[str, float]:
+def summary(table: pd.DataFrame) -> dict[str, Any]:
     """The figures that a change is judged by; fractions, not percents."""
-    error, away = table["error"], table["error"].abs()
+    found = error_summary(table["error"])
+    back_to_back = table["back_to_back"].abs().mean()
     return {
         "cases": len(table),
-        "mean_error": away.mean(),
-        "bias": error.mean(),
-        "within_10pct": (away <= 0.10).mean(),
-        "worst": away.max(),
+        "mean_error": found["mape"],
+        "bias": table["error"].mean(),
+        "within_10pct": found["within_10pct"],
+        "worst": found["max_abs_error"],
         "repeat": table["repeat"].abs().mean(),
-        "back_to_back": table["back_to_back"].abs().mean(),
-        "gain": table["back_to_back"].abs().mean() / away.mean(),
+        "back_to_back": back_to_back,
+        "gain": back_to_back / found["mape"],
         "interval_holds": table["held"].mean(),
         "widest_interval": table["half_width"].max(),
         "in_budget": table["in_budget"].mean(),

@@ -4,8 +4,6 @@
 
 #include <ATen/Operators.h>
 
-#include <type_traits>
-
 namespace opclock {
 
 template <class... Operators>

@@ -188,26 +188,25 @@ void bind_pool(py::module_& module) {
           "Samples taken again because the counter ran backwards.");
 }
 
-void play(Playback& playback, const py::function& forward, Seconds host_s, Pool* company) {
-  playback.begin(process_clock(), company == nullptr ? nullptr : &company->rounds());
+// Runs the inference that has begun, and returns the host's seconds.
+const std::vector<double>& finish(Playback& playback, const py::function& forward) {
   try {
     forward();
   } catch (...) {
     playback.abandon();
     throw;
   }
-  store(playback.end(), host_s);
+  return playback.end();
+}
+
+void play(Playback& playback, const py::function& forward, Seconds host_s, Pool* company) {
+  playback.begin(process_clock(), company == nullptr ? nullptr : &company->rounds());
+  store(finish(playback, forward), host_s);
 }
 
 void observe(Playback& playback, const py::function& forward, Seconds kernel_s, Seconds host_s) {
   playback.begin_observing(process_clock());
-  try {
-    forward();
-  } catch (...) {
-    playback.abandon();
-    throw;
-  }
-  store(playback.end(), host_s);
+  store(finish(playback, forward), host_s);
   store(playback.kernel_s(), kernel_s);
 }
 
@@ -229,8 +228,7 @@ void bind_playback(py::module_& module) {
            py::arg("calls"), "From (operator, overload, recorded outputs) of every call, in order.")
       .def("run", &play, py::arg("forward"), py::arg("host_s").noconvert(), py::arg("company") = nullptr,
            "Call forward() with the kernels off: fills in the host's seconds before each call, and after the last. "
-           "With a "
-           "pool for company, each call makes one visit of the pool's round.")
+           "With a pool for company, each call makes one visit of the pool's round.")
       .def("observe", &observe, py::arg("forward"), py::arg("kernel_s").noconvert(), py::arg("host_s").noconvert(),
            "Call forward() with the kernels on, for real: fills in seconds by call, and the host's as run() does.");
 }

@@ -16,6 +16,7 @@ from opclock.host_table import host_key
 from opclock.op import TensorSpec
 from opclock.profile import Profile
 from opclock.progress import Progress, silent
+from opclock.reference import runs_in_block
 from opclock.sampling import Sampling, thread_team
 from opclock.trace import Trace
 
@@ -23,8 +24,6 @@ LEAST_S = 2.0  # of rounds: shorter windows differ by more than the intervals in
 MOST_S = 3.5  # of rounds for a small model, and
 MOST_LATENCIES = 40  # times its own latency for a large one
 FEWEST_ROUNDS = 5
-BLOCK_S = 0.04  # of rounds in a row, between which nothing else happens
-FEWEST_IN_BLOCK, MOST_IN_BLOCK = 2, 20
 POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need room, too
 
 
@@ -136,11 +135,6 @@ def measure(
     return MeasureSummary(len(missing), known, rounds, seconds, ended, tuple(dict.fromkeys(flags)))
 
 
-def block_rounds(latency_s: float) -> int:
-    """How many rounds make a block: as long as a block of the reference, but never a single one."""
-    return int(max(FEWEST_IN_BLOCK, min(MOST_IN_BLOCK, BLOCK_S / max(latency_s, 1e-6))))
-
-
 def _sample(sampling: Sampling, most_s: float | None, progress: Progress) -> None:
     """Blocks of rounds until all op calls are sampled enough, or the time is up."""
     start = time.perf_counter()
@@ -152,5 +146,5 @@ def _sample(sampling: Sampling, most_s: float | None, progress: Progress) -> Non
         if enough and (spent_s >= cap_s or sampling.settled):
             break
         progress(f"{sampling.trace.model}: round {sampling.rounds}", min(1.0, spent_s / cap_s))
-        sampling.block(block_rounds(latency_s))
+        sampling.block(runs_in_block(latency_s))
     progress(f"{sampling.trace.model}: {sampling.rounds} rounds", 1.0)

@@ -71,7 +71,7 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
         module = module.to(device=device, dtype=DTYPES[dtype]).eval()
         inputs = _converted(inputs, DTYPES[dtype], device)
     except (RuntimeError, AssertionError, MemoryError) as error:
-        raise ModelError(f"{text} cannot be put on {device} as {dtype}: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
     return Model(_display_name(text), module, inputs)
 
 

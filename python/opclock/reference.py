@@ -66,6 +66,11 @@ def forward_of(model: torch.nn.Module, inputs: Inputs) -> Forward:
     return lambda: model(*inputs)
 
 
+def runs_in_block(latency_s: float) -> int:
+    """How many runs of this length make a block, of the real model and of rounds alike."""
+    return max(FEWEST_RUNS, min(MOST_RUNS, int(BLOCK_S / max(latency_s, 1e-6))))
+
+
 class ReferenceRun:
     """Takes reference samples block by block, so that something else can be timed in between."""
 
@@ -76,7 +81,7 @@ class ReferenceRun:
             warm_up = [self._once() for _ in range(WARM_UP_RUNS)]
         except Exception as error:
             raise ModelError(f"{name} raised on real data: {type(error).__name__}: {first_line(error)}") from error
-        self.runs = max(FEWEST_RUNS, min(MOST_RUNS, int(BLOCK_S / max(min(warm_up), 1e-6))))
+        self.runs = runs_in_block(min(warm_up))
 
     def _once(self) -> float:
         with torch.inference_mode():

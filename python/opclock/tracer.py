@@ -263,7 +263,7 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
         except NEEDS_DATA as error:
             raise DataNeededError(
                 f"{name or type(model).__name__} cannot be traced without data ({type(error).__name__}: "
-                f"{str(error).splitlines()[0]}): trace it by a real run (real=True, --real)"
+                f"{first_line(error)}): trace it by a real run (real=True, --real)"
             ) from error
         except TraceError:
             raise

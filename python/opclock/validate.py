@@ -20,7 +20,7 @@ from opclock.explain import Explanation
 from opclock.host import PlayedHost, host_for
 from opclock.host_table import host_key
 from opclock.macs import model_macs, model_macs_thop
-from opclock.measure import FEWEST_IN_BLOCK, POOL_MEMORY_SHARE, condition_of, lacking, split
+from opclock.measure import POOL_MEMORY_SHARE, condition_of, lacking, split
 from opclock.measurement import Samples
 from opclock.model import Model
 from opclock.profile import Profile
@@ -203,7 +203,7 @@ class _Turns:
     def run(self, shuffle: random.Random, progress: Progress, text: str) -> None:
         """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
         turns: list[Callable[[], object]] = [lambda: self.reference.block(0), lambda: self.reference.block(1)]
-        rounds = max(FEWEST_IN_BLOCK, self.reference.runs)
+        rounds = self.reference.runs
         latency_s = 0.0
 
         def kernels() -> None:
