@@ -27,7 +27,7 @@ def kept_rounds(path: Path) -> int:
     if not path.exists():
         return 0
     with Profile.open(path) as profile:
-        return sum(len(profile.pool(pool).anchor_s) for pool in profile.pools("in_model", "cpu", 1))
+        return sum(len(profile.pool(pool).anchor_s) for pool in profile.pools(["in_model"], "cpu", 1))
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
             kept = now
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         with Profile.open(path) as profile:
-            pools = [profile.pool(pool) for pool in profile.pools("in_model", "cpu", 1)]
+            pools = [profile.pool(pool) for pool in profile.pools(["in_model"], "cpu", 1)]
         assert all(pool.ended for pool in pools)
         assert kept_rounds(path) >= kept
         print(f"left alone: {len(pools)} pool, {kept_rounds(path)} rounds, ended {pools[0].ended}")

@@ -152,7 +152,12 @@ void bind_pool(py::module_& module) {
           "warm_up", [](Pool& pool, double most_s) { return timed([&] { return pool.warm_up(most_s); }); },
           py::arg("most_s"), "Rounds that are not kept, until they stop getting faster or the time is up.")
       .def(
-          "begin_round", [](Pool& pool) { pool.rounds().begin(); }, "Begin a round that playbacks make the visits of.")
+          "begin_round",
+          [](Pool& pool) {
+            const c10::InferenceMode inference;  // the first call's inputs are rewritten here
+            pool.rounds().begin();
+          },
+          "Begin a round that playbacks make the visits of.")
       .def_property_readonly("visits_left", [](Pool& pool) { return pool.rounds().visits_left(); })
       .def(
           "end_round",

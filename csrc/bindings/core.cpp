@@ -68,12 +68,30 @@ void bind_statistics(py::module_& module) {
 }
 
 void bind_ceilings(py::module_& module) {
-  module.def("copy_bytes_per_s", &copy_bytes_per_s, py::arg("clock"), py::arg("buffer_bytes"), py::arg("threads"),
-             py::arg("most_s"), py::call_guard<py::gil_scoped_release>(),
-             "Bytes read and written a second by memcpy between buffers of this many bytes.");
-  module.def("multiply_adds_per_s", &multiply_adds_per_s, py::arg("clock"), py::arg("threads"), py::arg("most_s"),
-             py::call_guard<py::gil_scoped_release>(), "fp32 multiply-accumulates a second in registers.");
-  module.def("vector_instructions", &vector_instructions, "The instructions multiply_adds_per_s used.");
+  module.def(
+      "bytes_per_s",
+      [](Clock& clock, const std::string& pattern, std::size_t bytes, int threads, double most_s) {
+        const Pattern chosen = pattern_of(pattern);
+        const py::gil_scoped_release release;
+        return bytes_per_s(clock, chosen, bytes, threads, most_s);
+      },
+      py::arg("clock"), py::arg("pattern"), py::arg("working_set_bytes"), py::arg("threads"), py::arg("most_s"),
+      "Bytes read and written a second by read, write, copy or triad over a working set of all buffers and threads.");
+  module.def("loads_per_s", &loads_per_s, py::arg("clock"), py::arg("working_set_bytes"), py::arg("most_s"),
+             py::call_guard<py::gil_scoped_release>(),
+             "Loads a second on one thread where each gives the address of the next.");
+  module.def(
+      "multiply_adds_per_s",
+      [](Clock& clock, const std::string& dtype, int threads, double most_s) {
+        const Number chosen = number_of(dtype);
+        const py::gil_scoped_release release;
+        return multiply_adds_per_s(clock, chosen, threads, most_s);
+      },
+      py::arg("clock"), py::arg("dtype"), py::arg("threads"), py::arg("most_s"),
+      "Multiply-accumulates a second in registers of float64, float32, bfloat16, float16 or int8.");
+  module.def(
+      "vector_instructions", [](const std::string& dtype) { return vector_instructions(number_of(dtype)); },
+      py::arg("dtype"), "The instructions multiply_adds_per_s uses.");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What the machine can do at most: measured, never read from a data sheet.
+// What the machine can do at most: measured, never read from a data sheet. Every rate is the best of several passes
+// over `most_s` seconds: a ceiling is what was reached once.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +9,29 @@
 
 namespace opclock {
 
-// Bytes read and written a second by copying between two buffers of `bytes` each, on `threads` threads
-// (each its own share). The best of several passes over `most_s` seconds: a ceiling is what was reached once.
-double copy_bytes_per_s(Clock& clock, std::size_t bytes, int threads, double most_s);
+// What a pass over memory does; `copy` is the C library's memcpy or a plain loop, whichever is faster, and `triad`
+// is STREAM's a = b + s * c (McCalpin 1995).
+enum class Pattern { read, write, copy, triad };
+// Throws std::invalid_argument that lists all there are.
+Pattern pattern_of(const std::string& name);
 
-// fp32 multiply-accumulates a second in registers, all `threads` together.
-double multiply_adds_per_s(Clock& clock, int threads, double most_s);
+// Bytes read and written a second, of a working set of `bytes` altogether: all buffers, all threads.
+double bytes_per_s(Clock& clock, Pattern pattern, std::size_t bytes, int threads, double most_s);
 
-// Which vector instructions multiply_adds_per_s used: "avx512f", "avx2+fma", "neon" or "baseline".
-std::string vector_instructions();
+// Loads a second on one thread where each gives the address of the next, one in each cache line of `bytes`, in random
+// order: the inverse is the latency.
+double loads_per_s(Clock& clock, std::size_t bytes, double most_s);
+
+// What numbers are multiplied; the sum is of the kind that the machine adds them up in.
+enum class Number { float64, float32, bfloat16, float16, int8 };
+// Throws std::invalid_argument that lists all there are.
+Number number_of(const std::string& name);
+
+// Multiply-accumulates a second in registers, all `threads` together. Numbers that the machine cannot multiply as they
+// are become float32, as they do in PyTorch.
+double multiply_adds_per_s(Clock& clock, Number number, int threads, double most_s);
+
+// Which instructions multiply_adds_per_s uses: "avx512f", "avx2+fma", "avx512_vnni", "neon", ... or "baseline".
+std::string vector_instructions(Number number);
 
 }  // namespace opclock

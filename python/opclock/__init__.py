@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from opclock.model import load_model
     from opclock.profile import Profile
     from opclock.reference import Reference, reference
+    from opclock.sweep import sweep
+    from opclock.sweeps import family
     from opclock.trace import Trace
     from opclock.tracer import trace
     from opclock.validate import Validation, validate
@@ -35,15 +37,29 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 __all__ = [
-    "Estimate", "OpclockError", "Profile", "Reference", "Trace", "Validation", "__version__", "estimate", "load_model",
-    "measure", "open_profile", "reference", "trace", "validate",
+    "Estimate",
+    "OpclockError",
+    "Profile",
+    "Reference",
+    "Trace",
+    "Validation",
+    "__version__",
+    "estimate",
+    "family",
+    "load_model",
+    "measure",
+    "open_profile",
+    "reference",
+    "sweep",
+    "trace",
+    "validate",
 ]  # fmt: skip
 
 # Imported when first used: tracing needs torch, estimating does not.
 _HOMES = {
     "Estimate": "estimate", "estimate": "estimate", "measure": "measure", "load_model": "model", "Profile": "profile",
     "Reference": "reference", "reference": "reference", "Trace": "trace", "trace": "tracer", "Validation": "validate",
-    "validate": "validate",
+    "validate": "validate", "sweep": "sweep", "family": "sweeps",
 }  # fmt: skip
 
 

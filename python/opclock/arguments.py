@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from opclock.op import Named, OpCall, TensorSpec, Value
 from opclock.trace import Trace, TracedCall
 
 LEAST_MAPPED = 4096  # bytes: a page
+BLOCK = 1 << 16  # elements: more than any branch predictor learns by heart
 
 # Operators whose integer tensors index the dimension of another argument: argument position of the indices →
 # what they index. Every other integer tensor gets values that fit the shortest dimension of the call's tensors.
@@ -63,12 +65,26 @@ def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
     dtype = named_constant(Named("dtype", spec.dtype))
     storage = _own_memory(spec, dtype)
     if dtype.is_floating_point or dtype.is_complex:
-        storage.normal_()
+        _fill(storage)
     elif dtype == torch.bool:
         storage.fill_(False)[: spec.span // 2] = True
     else:
         storage.random_(min(below, torch.iinfo(dtype).max))
     return storage.as_strided(spec.shape, spec.stride)
+
+
+def _fill(storage: torch.Tensor) -> None:
+    """Standard normal values, the same again after each BLOCK: drawing a million takes longer than most kernels."""
+    block = _normal_block(storage.dtype).to(storage.device)
+    whole = storage.numel() // BLOCK * BLOCK
+    storage[:whole].view(-1, BLOCK).copy_(block.expand(whole // BLOCK, BLOCK))
+    storage[whole:].copy_(block[: storage.numel() - whole])
+
+
+@cache
+def _normal_block(dtype: torch.dtype) -> torch.Tensor:
+    with torch.inference_mode(mode=False):
+        return torch.randn(BLOCK, dtype=torch.complex64 if dtype.is_complex else torch.float32).to(dtype)
 
 
 def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
@@ -106,12 +122,16 @@ class Arguments:
     """Makes arguments for the calls of one trace so that together they touch the memory the model touches.
 
     Weights keep a buffer of their own, one for each storage of the model. Activations of equal spec share one
-    buffer, as the model's allocator would hand the same block out again; two in one call get two.
+    buffer, as the model's allocator would hand the same block out again; two in one call get two. ``one_block`` goes
+    further, for op calls of no model: all activations that are only read lie in one block for each place in a call, so
+    that a hundred calls touch no more memory than a model would.
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, *, one_block: bool = False) -> None:
         self._trace = trace
+        self._one_block = one_block
         self._made: dict[tuple[Any, ...], torch.Tensor] = {}
+        self._blocks: dict[tuple[int, str], torch.Tensor] = {}
 
     def bind(self, traced: TracedCall) -> Bound:
         """Real arguments for the call. Raises OpCallError where memory or a named constant is missing."""
@@ -127,7 +147,10 @@ class Arguments:
                     bound.tensors.append(bound.tensors[value.same_as])
                     return bound.tensors[-1]
                 ordinal = in_call[value] = in_call.get(value, -1) + 1
-                bound.tensors.append(self._tensor(value, number, ordinal, below))
+                if self._one_block and self._only_read(value, number, traced):
+                    bound.tensors.append(self._block(value, len(bound.tensors)))
+                else:
+                    bound.tensors.append(self._tensor(value, number, ordinal, below))
                 return bound.tensors[-1]
             if isinstance(value, Named):
                 return named_constant(value)
@@ -146,6 +169,18 @@ class Arguments:
         if key not in self._made:
             self._made[key] = tensor.clone()
         return self._made[key]
+
+    def _only_read(self, spec: TensorSpec, number: int, traced: TracedCall) -> bool:
+        weight = self._trace.storages[number].kind == "weight"
+        return not weight and number not in traced.writes and "float" in spec.dtype
+
+    def _block(self, spec: TensorSpec, place: int) -> torch.Tensor:
+        """A tensor in the block of its place, which has room for the largest there is."""
+        if (place, spec.dtype) not in self._blocks:
+            every = (other for traced in self._trace.calls for other in traced.call.tensors())
+            span = max(other.span for other in every if other.dtype == spec.dtype)
+            self._blocks[place, spec.dtype] = new_tensor(TensorSpec((span,), (1,), spec.dtype, spec.device), 0)
+        return self._blocks[place, spec.dtype].as_strided(spec.shape, spec.stride)
 
     def _tensor(self, spec: TensorSpec, number: int, ordinal: int, below: int) -> torch.Tensor:
         weight = self._trace.storages[number].kind == "weight"

@@ -35,23 +35,23 @@ def roofline(trace: Trace, multiply_adds_per_s: float, bytes_per_s: float) -> fl
 
 
 def buffer_bytes(working_set: int) -> int:
-    """The buffer size whose bandwidth stands for this working set: the next power of two, within bounds."""
+    """The size whose bandwidth stands for this working set: the next power of two, within bounds."""
     return min(MOST_BUFFER, max(LEAST_BUFFER, 1 << max(0, working_set - 1).bit_length()))
 
 
-def measure_ceilings(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
+def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
     """Multiply-adds and bytes a second on this board, from the profile or measured into it now."""
     from opclock.sampling import process_clock
 
     core, size = load_core(), buffer_bytes(working_set)
     peak = profile.ceiling("multiply_adds_float32", 0, threads)
     if peak is None:
-        peak = core.multiply_adds_per_s(process_clock(), threads, CEILING_S)
+        peak = core.multiply_adds_per_s(process_clock(), "float32", threads, CEILING_S)
         profile.set_ceiling("multiply_adds_float32", 0, threads, peak)
-    bandwidth = profile.ceiling("copy_bytes", size, threads)
+    bandwidth = profile.ceiling("copy_bytes_per_s", size, threads)
     if bandwidth is None:
-        bandwidth = core.copy_bytes_per_s(process_clock(), size, threads, CEILING_S)
-        profile.set_ceiling("copy_bytes", size, threads, bandwidth)
+        bandwidth = core.bytes_per_s(process_clock(), "copy", size, threads, CEILING_S)
+        profile.set_ceiling("copy_bytes_per_s", size, threads, bandwidth)
     return peak, bandwidth
 
 

@@ -53,8 +53,14 @@ class Board:
         return f"{self.model}, {self.machine}, {self.cores} cores, torch {self.torch}"
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready data."""
+        """JSON-ready data, the inverse of from_json."""
         return {**asdict(self), "identity": self.identity}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Board:
+        """Rebuild from to_json."""
+        fields: dict[str, Any] = {name: value for name, value in data.items() if name != "identity"}
+        return Board(**{**fields, "cpu_parts": tuple(fields["cpu_parts"]), "caches": tuple(fields["caches"])})
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ class EstimateError(OpclockError):
     """An estimate that cannot be made from this profile."""
 
 
+class SweepError(OpclockError):
+    """A sweep that names no family or parameter there is, or leaves no legal combination."""
+
+
 class OptionError(OpclockError):
     """An option whose value makes no sense here."""
 

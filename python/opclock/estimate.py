@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,12 +16,15 @@ from opclock.condition import Condition, Timing
 from opclock.errors import EstimateError
 from opclock.host_table import HostTable, host_key, host_kinds
 from opclock.macs import macs
-from opclock.measurement import Pool, Samples, nearest_first, rounds_interval
+from opclock.measurement import Pool, Samples, rounds_interval
 from opclock.operator_classes import MAC_CLASSES, class_of
-from opclock.profile import Profile
+from opclock.predictor import Prediction, Predictor
+from opclock.profile_reader import Candidate, ProfileReader
 from opclock.trace import Trace
 
 HOST = "host"
+TWO_SIDED_95 = 1.96  # standard deviations of a normal distribution that hold 95 % of it
+Source = Literal["measured", "modelled", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Coverage:
     """Shares of the estimated time, fractions that add up to 1."""
 
     measured: float
-    modelled: float  # the host's cost where it comes from the table by kind of call
+    modelled: float  # op calls predicted from sweeps, and the host where it comes from the table by kind of call
     unknown: float  # the share of op calls that have no number, when any has none
 
 
@@ -42,6 +47,7 @@ class Part:
     macs: int
     kernel_s: float | None  # None: no number for it
     host_s: float
+    source: Source  # of kernel_s
 
 
 @dataclass(frozen=True)
@@ -116,78 +122,137 @@ class Estimate:
         }
 
 
-def choose_pools(trace: Trace, profile: Profile, condition: Condition) -> dict[str, Pool]:
+def choose_pools(trace: Trace, profile: ProfileReader, condition: Condition) -> dict[str, Pool]:
     """For each op call the pool to take it from: the nearest working set, ended before interrupted, then the newest."""
-    numbers = profile.pools(condition.timing, condition.device, condition.threads, trace.unique)
-    pools = [profile.pool(number) for number in numbers]
-
-    chosen: dict[str, Pool] = {}
-    for pool in nearest_first(pools, condition):
-        for key in pool.positions:
-            if key in trace.unique:
-                chosen.setdefault(key, pool)
-    return chosen
+    found = profile.candidates(condition.timing, condition.device, condition.threads, trace.unique)
+    best: dict[str, Candidate] = {}
+    for one in sorted(found, key=lambda one: (abs(one.working_set - condition.working_set), not one.ended, -one.pool)):
+        best.setdefault(one.key, one)
+    pools = {number: profile.pool(number) for number in sorted({one.pool for one in best.values()})}
+    return {key: pools[one.pool] for key, one in best.items()}
 
 
 @dataclass(frozen=True)
-class _Sum:
-    """One pool's share of the model: its sums over op calls, round by round."""
+class _Share:
+    """A part of the total with its interval."""
 
-    rounds_s: Samples
+    median_s: float
+    low_s: float
+    high_s: float
 
-    @property
-    def median_s(self) -> float:
-        return float(np.median(self.rounds_s))
-
-    @property
-    def interval_s(self) -> tuple[float, float]:
-        return rounds_interval(self.rounds_s)
+    @staticmethod
+    def of(rounds_s: Samples) -> _Share:
+        """From the sums of one pool's rounds."""
+        return _Share(float(np.median(rounds_s)), *rounds_interval(rounds_s))
 
 
-def _kernel_sums(trace: Trace, chosen: dict[str, Pool]) -> dict[int, Samples]:
+@dataclass(frozen=True)
+class _Kernels:
+    """What is known of a model's kernels."""
+
+    pools: dict[str, Pool]  # of op calls that were measured
+    predictions: dict[str, Prediction]  # of op calls that were not
+
+    def seconds(self) -> dict[str, float]:
+        """By op call."""
+        found = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in self.pools.items()}
+        return found | {key: one.seconds for key, one in self.predictions.items()}
+
+    def source(self, key: str) -> Source:
+        """Where an op call's time is from."""
+        if key in self.pools:
+            return "measured"
+        return "modelled" if key in self.predictions else "unknown"
+
+
+def _kernels(trace: Trace, profile: ProfileReader, condition: Condition, *, measured_only: bool) -> _Kernels:
+    pools = choose_pools(trace, profile, condition)
+    if condition.timing != "in_model":
+        return _Kernels(pools, {})
+    # A sweep may have met the very same op call, though not in this model's company.
+    swept = choose_pools(trace, profile, replace(condition, timing="interleaved"))
+    pools = {**swept, **pools}
+    missing = {traced.call.key: traced for traced in trace.calls if traced.call.key not in pools}
+    if not missing or measured_only:
+        return _Kernels(pools, {})
+    try:
+        predictor = Predictor.train(profile, condition.threads, condition.device)
+    except EstimateError:
+        if not pools:
+            raise
+        return _Kernels(pools, {})
+    made = predictor.predict(list(missing.values()), condition.working_set)
+    return _Kernels(pools, {key: one for key, one in zip(missing, made, strict=True) if one is not None})
+
+
+def _measured_sums(trace: Trace, pools: dict[str, Pool]) -> dict[int, Samples]:
     """By pool: seconds of the model's op calls that it stands for, round by round."""
-    counts: dict[str, int] = {}
-    for traced in trace.calls:
-        counts[traced.call.key] = counts.get(traced.call.key, 0) + 1
+    counts = Counter(traced.call.key for traced in trace.calls)
     sums: dict[int, Samples] = {}
-    for key, pool in chosen.items():
+    for key, pool in pools.items():
         once = pool.seconds[:, pool.positions[key]].mean(axis=1)
         sums[pool.number] = sums.get(pool.number, np.zeros(len(once))) + counts[key] * once
     return sums
 
 
+def _modelled(trace: Trace, predictions: dict[str, Prediction]) -> _Share:
+    """The sum of predictions: errors that a class shares add up, those of single op calls partly cancel out."""
+    counts = Counter(traced.call.key for traced in trace.calls)
+    total_s = own = 0.0
+    by_class: dict[str, float] = {}
+    for key, one in predictions.items():
+        seconds = counts[key] * one.seconds
+        total_s += seconds
+        own += (seconds * one.spread.own) ** 2
+        by_class[one.operator_class] = by_class.get(one.operator_class, 0.0) + seconds * one.spread.shared
+    deviation = math.sqrt(own + sum(by_class.values()) ** 2) / total_s if total_s > 0 else 0.0
+    reach = math.exp(TWO_SIDED_95 * deviation)
+    return _Share(total_s, total_s / reach, total_s * reach)
+
+
 def estimate(
-    trace: Trace, profile: Profile, *, threads: int, timing: Timing = "in_model", host: bool = True
+    trace: Trace,
+    profile: ProfileReader,
+    *,
+    threads: int,
+    timing: Timing = "in_model",
+    host: bool = True,
+    measured_only: bool = False,
 ) -> Estimate:
-    """Compose a model's latency from the profile's measurements.
+    """Compose a model's latency from the profile's measurements, and from predictions where it has none.
 
     Kernels and host are summed round by round, pool by pool, and the median of those sums is taken: what disturbs a
-    round disturbs a real inference as well, and a sum of medians would leave it out. The interval is the sum of the
-    pools' intervals, as if their errors all pointed one way.
+    round disturbs a real inference as well, and a sum of medians would leave it out. Op calls that were not measured
+    are predicted from the profile's sweeps. The interval is the sum of the parts' intervals, as if their errors all
+    pointed one way.
 
     Args:
         trace: the model.
         profile: opened read-only is enough.
         threads: of PyTorch; measurements with another number do not count.
-        timing: the condition to take the kernels from.
+        timing: the condition to take the kernels from; only "in_model" is filled up by predictions.
         host: whether the host's cost is part of it.
+        measured_only: leave out what was not measured, as unknown.
 
     Raises:
         EstimateError: the profile has nothing at all on this model for this device and number of threads.
         ProfileError: the profile cannot be read.
     """
     condition = Condition.of(timing, trace.device, threads, trace.working_set)
-    chosen = choose_pools(trace, profile, condition)
-    if not chosen:
+    try:
+        kernels = _kernels(trace, profile, condition, measured_only=measured_only)
+    except EstimateError:
+        kernels = _Kernels({}, {})
+    if not kernels.pools and not kernels.predictions:
         raise EstimateError(
             f"{profile.path} has no measurement of {trace.model} with {threads} threads on {trace.device}; "
-            f"run 'opclock measure' with this profile and --threads {threads} first"
+            f"run 'opclock measure' with this profile and --threads {threads} first, or 'opclock sweep --preset board'"
         )
-    sums = _kernel_sums(trace, chosen)
+    sums = _measured_sums(trace, kernels.pools)
     host_calls, modelled_host = np.zeros(len(trace.calls) + 1), False
-    extra: list[_Sum] = []
+    shares: list[_Share] = [_modelled(trace, kernels.predictions)] if kernels.predictions else []
     if host:
-        table = HostTable.read(profile, condition)
+        table = HostTable(profile, condition)
         played = table.played(host_key(trace))
         if played is not None:
             host_calls = np.median(played.host_s, axis=0)
@@ -195,48 +260,57 @@ def estimate(
             if played.number in sums:
                 sums[played.number] = sums[played.number] + rounds_s
             else:
-                extra.append(_Sum(rounds_s))
+                shares.append(_Share.of(rounds_s))
         else:
             modelled_host = True
             host_calls = np.array([table.kind_s(kind) for kind in host_kinds(trace)])
-            extra.append(_Sum(np.full(1, host_calls.sum())))
-    whole = [*(_Sum(rounds_s) for rounds_s in sums.values()), *extra]
-    return _assemble(trace, condition, chosen, whole, host_calls, modelled_host)
+            shares.append(_Share(*[float(host_calls.sum())] * 3))
+    shares = [*(_Share.of(rounds_s) for rounds_s in sums.values()), *shares]
+    return _assemble(trace, condition, kernels, shares, host_calls, modelled_host)
 
 
 def _assemble(
     trace: Trace,
     condition: Condition,
-    chosen: dict[str, Pool],
-    whole: Sequence[_Sum],
+    kernels: _Kernels,
+    shares: Sequence[_Share],
     host_calls: Samples,
     modelled_host: bool,
 ) -> Estimate:
-    medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in chosen.items()}
-    total_s = sum(part.median_s for part in whole)
-    parts_s = sum(medians.get(traced.call.key, 0.0) for traced in trace.calls) + float(host_calls.sum())
+    seconds = kernels.seconds()
+    total_s = sum(share.median_s for share in shares)
+    parts_s = sum(seconds.get(traced.call.key, 0.0) for traced in trace.calls) + float(host_calls.sum())
     scale = total_s / parts_s if parts_s > 0 else 1.0
-    parts = []
-    for position, traced in enumerate(trace.calls):
-        median_s = medians.get(traced.call.key)
-        kernel_s = None if median_s is None else median_s * scale
-        host_s = float(host_calls[position]) * scale
-        operator_class = class_of(traced.call)
-        parts.append(
-            Part(position, traced.module, traced.call.operator, operator_class, macs(traced), kernel_s, host_s)
+    parts = tuple(
+        Part(
+            position,
+            traced.module,
+            traced.call.operator,
+            class_of(traced.call),
+            macs(traced),
+            seconds[traced.call.key] * scale if traced.call.key in seconds else None,
+            float(host_calls[position]) * scale,
+            kernels.source(traced.call.key),
         )
-    unknown = tuple(str(call) for key, call in trace.unique.items() if key not in chosen)
-    lost = sum(1 for traced in trace.calls if traced.call.key not in chosen) / max(1, len(trace.calls))
-    modelled = float(host_calls.sum()) * scale / total_s * (1 - lost) if modelled_host and total_s > 0 else 0.0
-    distant = any(pool.condition.working_set != condition.working_set for pool in chosen.values())
+        for position, traced in enumerate(trace.calls)
+    )
+    distant = any(pool.condition.working_set != condition.working_set for pool in kernels.pools.values())
+    swept = any(pool.condition.timing != condition.timing for pool in kernels.pools.values())
     return Estimate(
         model=trace.model,
         total_s=total_s,
-        ci_low_s=sum(part.interval_s[0] for part in whole),
-        ci_high_s=sum(part.interval_s[1] for part in whole),
-        parts=tuple(parts),
+        ci_low_s=sum(share.low_s for share in shares),
+        ci_high_s=sum(share.high_s for share in shares),
+        parts=parts,
         host_tail_s=float(host_calls[-1]) * scale,
-        coverage=Coverage(1 - modelled - lost, modelled, lost),
-        unknown=unknown,
-        flags=("other_working_set",) if distant else (),
+        coverage=_coverage(parts, total_s, float(host_calls.sum()) * scale if modelled_host else 0.0),
+        unknown=tuple(str(call) for key, call in trace.unique.items() if key not in seconds),
+        flags=tuple(name for name, set_ in (("other_working_set", distant), ("from_sweep", swept)) if set_),
     )
+
+
+def _coverage(parts: Sequence[Part], total_s: float, modelled_host_s: float) -> Coverage:
+    lost = sum(1 for part in parts if part.source == "unknown") / max(1, len(parts))
+    modelled_s = modelled_host_s + sum(part.kernel_s or 0.0 for part in parts if part.source == "modelled")
+    modelled = modelled_s / total_s * (1 - lost) if total_s > 0 else 0.0
+    return Coverage(1 - modelled - lost, modelled, lost)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from opclock.condition import Condition
 from opclock.errors import EstimateError
 from opclock.measurement import Pool, Samples, nearest_first
-from opclock.profile import Profile
+from opclock.profile_reader import NEWEST, ProfileReader
 from opclock.trace import Trace
 
 # The host's work after the last op call: leaving the modules, handing the output back.
@@ -28,25 +28,34 @@ def host_key(trace: Trace) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
+MOST_POOLS = 16  # of other models, for a table by kind of call: more would add little and cost time
+
+
 class HostTable:
-    """Every pool with host work in it, the nearest condition first."""
+    """A profile's host work for one condition, read as it is asked for."""
 
-    pools: tuple[Pool, ...]
+    def __init__(self, profile: ProfileReader, condition: Condition) -> None:
+        self._profile = profile
+        self._condition = condition
 
-    @staticmethod
-    def read(profile: Profile, condition: Condition) -> HostTable:
-        """All host work that was played with this device and number of threads."""
-        numbers = profile.pools_with_host(condition.timing, condition.device, condition.threads)
-        pools = [profile.pool(number) for number in numbers]
-        return HostTable(tuple(nearest_first(pools, condition)))
+    def _pools(self, key: str | None, most: int) -> list[Pool]:
+        numbers = self._profile.pools_with_host(self._condition.device, self._condition.threads, key, most)
+        return nearest_first((self._profile.pool(number) for number in numbers), self._condition)
+
+    @cached_property
+    def _table(self) -> list[Pool]:
+        pools = self._pools(None, MOST_POOLS)
+        nearest = abs(pools[0].condition.working_set - self._condition.working_set) if pools else 0
+        return [p for p in pools if abs(p.condition.working_set - self._condition.working_set) <= nearest + 1]
 
     def played(self, key: str) -> Pool | None:
         """The pool in which this very host was played, if any."""
-        return next((pool for pool in self.pools if pool.host_key == key), None)
+        return next((pool for pool in self._pools(key, NEWEST) if pool.condition.timing == "in_model"), None)
 
     def kind_s(self, kind: str) -> float:
         """Median seconds of one kind of host work; the operator in any module, then any work, where it is unknown.
+
+        From pools of the nearest working set, whose kernels left the host about as cold as this model's do.
 
         Raises EstimateError where the profile has no host work at all.
         """
@@ -54,7 +63,7 @@ class HostTable:
         for fits in (lambda other: other == kind, lambda other: other.rpartition("/")[2] == operator, lambda _: True):
             found: list[Samples] = [
                 pool.host_s[:, column]
-                for pool in self.pools
+                for pool in self._table
                 for column, other in enumerate(pool.host_kinds)
                 if fits(other)
             ]

@@ -161,9 +161,16 @@ def model_macs_thop(trace: Trace) -> int:
     return sum(macs_thop(traced) for traced in trace.calls)
 
 
+# Operators that read as many rows of their table as they return, not the whole of it.
+PICKING = ("embedding", "index_select", "gather", "index", "take")
+
+
 def moved_bytes(traced: TracedCall) -> int:
     """Bytes that an op call must read and write at least: its tensor arguments, each once, and its outputs."""
     if not traced.writes:
         return 0
+    written = sum(spec.moved for spec in tensors(traced.outputs))
     read = [spec for spec in traced.call.tensors() if spec.same_as is None]
-    return sum(spec.nbytes for spec in (*read, *tensors(traced.outputs)))
+    if traced.call.name in PICKING:
+        return 2 * written + sum(spec.moved for spec in read if "int" in spec.dtype)
+    return sum(spec.moved for spec in read) + written

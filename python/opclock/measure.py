@@ -75,7 +75,7 @@ def split(trace: Trace, limit_bytes: int) -> list[range]:
 
 def lacking(trace: Trace, profile: Profile, condition: Condition) -> set[str]:
     """Keys of the trace's op calls that the profile has no finished measurement of in this condition."""
-    return set(trace.unique) - profile.measured(condition)
+    return set(trace.unique) - profile.measured(condition, trace.unique)
 
 
 def measure(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +110,7 @@ class Pool:
     host_key: str  # which host was played among them; "" for none
     host_s: Samples  # rounds x host calls
     host_kinds: tuple[str, ...]  # by host call
+    context: dict[str, Any] = field(default_factory=dict)  # the clock, and the board's state before and after
 
     @property
     def rounds_s(self) -> Samples:

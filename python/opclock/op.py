@@ -48,6 +48,11 @@ class TensorSpec:
         """Bytes of storage from the first to the last element."""
         return self.span * ITEM_BYTES.get(self.dtype, 4)
 
+    @property
+    def moved(self) -> int:
+        """Bytes of its own elements: what lies between them is not counted, and an expanded one counts once."""
+        return min(self.numel, self.span) * ITEM_BYTES.get(self.dtype, 4)
+
     def __str__(self) -> str:
         return f"{self.dtype}[{'x'.join(map(str, self.shape))}]"
 

@@ -17,7 +17,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     ),
     "normalisation": (
         "batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training", "layer_norm", "native_layer_norm",
-        "group_norm", "native_group_norm", "instance_norm", "rms_norm", "local_response_norm",
+        "group_norm", "native_group_norm", "instance_norm", "rms_norm", "local_response_norm", "_weight_norm",
         "linalg_vector_norm", "norm", "cudnn_batch_norm",
     ),
     "activation": (
@@ -32,8 +32,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "bitwise_or", "bitwise_not", "maximum", "minimum", "fmod", "floor", "ceil", "round", "sign", "isnan", "isinf",
     ),
     "concat": (
-        "cat", "concat", "stack", "hstack", "vstack", "channel_shuffle", "native_channel_shuffle", "roll", "pad",
-        "constant_pad_nd", "reflection_pad2d", "replication_pad2d", "pixel_shuffle", "pixel_unshuffle", "flip",
+        "cat", "concat", "stack", "hstack", "vstack", "split_copy", "channel_shuffle", "native_channel_shuffle", "roll",
+        "pad", "constant_pad_nd", "reflection_pad2d", "replication_pad2d", "pixel_shuffle", "pixel_unshuffle", "flip",
     ),
     "pooling": (
         "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
@@ -44,8 +44,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "var_mean", "cumsum", "logsumexp", "topk", "sort", "argsort", "median",
     ),
     "copy": (
-        "clone", "contiguous", "copy", "to", "_to_copy", "type_as", "repeat", "repeat_interleave", "tile", "float",
-        "half", "bfloat16", "long", "int", "bool", "item", "_local_scalar_dense", "lift_fresh_copy",
+        "clone", "contiguous", "copy", "memcpy", "to", "_to_copy", "type_as", "repeat", "repeat_interleave", "tile",
+        "float", "half", "bfloat16", "long", "int", "bool", "item", "_local_scalar_dense", "lift_fresh_copy",
     ),
     "index": (
         "embedding", "index", "index_select", "gather", "scatter", "scatter_add", "index_put", "index_add", "take",

@@ -44,6 +44,7 @@ def clock_facts() -> dict[str, Any]:
     return {
         "name": clock.name, "rate_hz": clock.rate_hz, "nominal_hz": clock.nominal_hz,
         "resolution_s": clock.resolution_s, "read_cost_s": clock.read_cost_s,
+        "shortest_sample_s": clock.shortest_sample_s,
         "disagreement": proof.disagreement, "agrees": proof.agrees,
     }  # fmt: skip
 
@@ -96,7 +97,7 @@ class Sampling:
 
     def _bind(self, arguments: Arguments) -> None:
         bound = {position: arguments.bind(self.trace.calls[position]) for position in self._positions}
-        written = results(self.trace, bound) if self._in_model else {}
+        written = results(self.trace, bound) if self._in_model else inputs(self.trace, bound)
         checked: set[str] = set()
         for position, key in zip(self._positions, self._keys, strict=True):
             call, mine = self.trace.calls[position].call, bound[position]
@@ -111,7 +112,7 @@ class Sampling:
                     mine.args,
                     mine.kwargs,
                     self._groups[key],
-                    written.get(position - 1, []),
+                    written.get(position, []),
                     restored,
                 )
             if key not in checked:
@@ -147,6 +148,7 @@ class Sampling:
                 self._keys,
                 [self._pool.calls_per_sample(number) for number in range(len(self._keys))],
                 signature=digest,
+                calls=[self.trace.calls[position] for position in self._positions],
                 host=(self._host.key, self._host.kinds) if self._host else None,
                 context={"seed": self._seed, "before": self._before.to_json(), "clock_before": self._clock_before},
             )
@@ -253,10 +255,10 @@ def _overwritten(traced: TracedCall) -> list[int]:
 
 
 def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
-    """By op call: the buffers that stand for what it writes, wherever the model reads that later.
+    """By op call: the buffers that stand for what the call before it wrote, wherever the model reads that later.
 
-    They are rewritten when it has run, so that every input is as old in the caches as it is in the model. A view reads
-    no data, and what a call overwrites is restored anyway.
+    They are rewritten when that one has run, so that every input is as old in the caches as it is in the model. A view
+    reads no data, and what a call overwrites is restored anyway.
     """
     found: dict[int, dict[int, torch.Tensor]] = {}
     writer: dict[int, int] = {}
@@ -267,7 +269,21 @@ def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Te
                 if number in writer and number not in traced.writes and _rewritable(tensor):
                     found.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
         writer.update(dict.fromkeys(traced.writes, position))
-    return {position: list(tensors.values()) for position, tensors in found.items()}
+    return {position + 1: list(tensors.values()) for position, tensors in found.items()}
+
+
+def inputs(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
+    """By op call: its activations, which a model would have written just before."""
+    found: dict[int, list[torch.Tensor]] = {}
+    for position, mine in bound.items():
+        traced = trace.calls[position]
+        fresh = {
+            tensor.data_ptr(): tensor
+            for number, tensor in zip(traced.reads, mine.tensors, strict=True)
+            if trace.storages[number].kind != "weight" and number not in traced.writes and _rewritable(tensor)
+        }
+        found[position] = list(fresh.values()) if traced.writes else []
+    return found
 
 
 def _rewritable(tensor: torch.Tensor) -> bool:
@@ -307,7 +323,10 @@ def _check_answer(
     for left, right in zip(mine, theirs, strict=True):
         if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
             tolerance = 1e-2 if left.element_size() < 4 else 1e-4
-            if not torch.allclose(left, right, rtol=tolerance, atol=tolerance, equal_nan=True):
+            same = torch.equal(left, right) or torch.allclose(
+                left, right, rtol=tolerance, atol=tolerance, equal_nan=True
+            )
+            if not same:
                 raise OpCallError(f"{call} gives another answer through opclock than through PyTorch: not timed; "
                                   "please report it")  # fmt: skip
 

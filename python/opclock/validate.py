@@ -265,7 +265,7 @@ def validate_model(
         turns = _Turns(model, traced, profile, threads, seed, explain)
         turns.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn")
         measure_s = turns.end()
-        peak, bandwidth = baselines.measure_ceilings(profile, traced.working_set, threads)
+        peak, bandwidth = baselines.measure_roofs(profile, traced.working_set, threads)
     made = estimate(traced, profile, threads=threads)
     reference = turns.reference.reference()
     return Row(

@@ -34,13 +34,13 @@ def test_sigkill_at_random_moments(tmp_path, profile_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         with Profile.open(profile_path) as profile:
-            rounds = sum(len(profile.pool(pool).anchor_s) for pool in profile.pools("in_model", "cpu", 1))
+            rounds = sum(len(profile.pool(pool).anchor_s) for pool in profile.pools(["in_model"], "cpu", 1))
         assert rounds >= kept
         kept = rounds
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "kept in" in done.stdout
     with Profile.open(profile_path) as profile:
-        pools = [profile.pool(pool) for pool in profile.pools("in_model", "cpu", 1)]
+        pools = [profile.pool(pool) for pool in profile.pools(["in_model"], "cpu", 1)]
     assert all(pool.ended for pool in pools)
     assert sum(len(pool.anchor_s) for pool in pools) > kept or kept > 0
 
@@ -60,4 +60,4 @@ def test_ctrl_c_keeps_the_rounds_and_says_so(tmp_path, profile_path):
     assert "Traceback" not in errors
     assert "goes on" in errors
     with Profile.open(profile_path) as profile:
-        assert profile.pools("in_model", "cpu", 1)
+        assert profile.pools(["in_model"], "cpu", 1)

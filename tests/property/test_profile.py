@@ -138,15 +138,16 @@ def test_interrupted_pool_is_found_again(profile_path):
         pool = profile.start_pool(CONDITION, ["a"], [1], signature="mine")
         assert profile.interrupted_pool(CONDITION, "mine") == pool
         assert profile.interrupted_pool(CONDITION, "other") is None
-        assert profile.measured(CONDITION) == set()
+        assert profile.measured(CONDITION, ["a"]) == set()
+        profile.add_rounds(pool, np.ones((1, 1)), np.ones(1), None)
         profile.end_pool(pool, "settled", ["narrow"], {})
         assert profile.interrupted_pool(CONDITION, "mine") is None
-        assert profile.measured(CONDITION) == {"a"}
+        assert profile.measured(CONDITION, ["a", "b"]) == {"a"}
 
 
 def test_ceiling_keeps_the_higher(profile_path):
     with Profile.create_or_open(profile_path, BOARD) as profile:
-        assert profile.ceiling("copy_bytes", 1024, 2) is None
+        assert profile.ceiling("copy_bytes_per_s", 1024, 2) is None
         for rate in (5.0, 9.0, 7.0):
-            profile.set_ceiling("copy_bytes", 1024, 2, rate)
-        assert profile.ceiling("copy_bytes", 1024, 2) == 9.0
+            profile.set_ceiling("copy_bytes_per_s", 1024, 2, rate)
+        assert profile.ceiling("copy_bytes_per_s", 1024, 2) == 9.0

@@ -19,6 +19,7 @@ from opclock.errors import EstimateError
 @click.option("--threads", type=int, default=None, help="As measured.  [default: the cores this process may use]")
 @options.profile_option("opclock.sqlite")
 @options.real_option
+@click.option("--measured-only", is_flag=True, help="Refuse what the profile has no measurement of.")
 @click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True, help="Of module paths in the table.")
 @options.json_option
 def estimate(
@@ -28,12 +29,14 @@ def estimate(
     threads: int | None,
     profile_path: Path,
     real: bool,
+    measured_only: bool,
     depth: int,
     json_to: str | None,
 ) -> None:
     """Estimate how long MODEL takes from a profile, and where the time goes.
 
     MODEL as for trace, or a trace file (FILE.json), which needs no torch. Works on any machine with a copied profile.
+    What was not measured is predicted from the profile's sweeps ('opclock sweep --preset board').
     """
     from opclock.estimate import estimate as compose
     from opclock.profile import Profile
@@ -43,7 +46,7 @@ def estimate(
     count = options.checked_threads(None) if threads is None else threads
     with Profile.open(profile_path) as profile:
         traced = Trace.load(Path(model)) if model.endswith(".json") else _traced(model, input_text, dtype, real)
-        made = compose(traced, profile, threads=count)
+        made = compose(traced, profile, threads=count, measured_only=measured_only)
     if json_to:
         write_json(json_to, {"schema": "opclock.estimate/1", "model": made.model, "threads": count, **made.to_json(),
                              "by_module": made.by_module(depth), "unknown": list(made.unknown),

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 
 import click
 
+from opclock.cli.ceilings import ceilings
+from opclock.cli.compare import compare
 from opclock.cli.doctor import doctor
 from opclock.cli.estimate import estimate
 from opclock.cli.measure import measure
+from opclock.cli.profile import profile
 from opclock.cli.study import study
+from opclock.cli.sweep import sweep
 from opclock.cli.trace import trace
 from opclock.cli.validate import validate
 from opclock.errors import OpclockError
@@ -27,7 +31,7 @@ def commands() -> None:
     """How long a PyTorch model takes on this board, where the time goes, and what MACs hide."""
 
 
-for _command in (doctor, trace, measure, estimate, validate, study):
+for _command in (doctor, trace, measure, sweep, ceilings, estimate, validate, compare, profile, study):
     commands.add_command(_command)
 
 

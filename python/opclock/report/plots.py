@@ -23,7 +23,8 @@ def _plain(value: float, _position: object = None) -> str:
     return f"{value:g}"
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def figure_with_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure, sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
     axes = figure.add_subplot()
     for side in ("top", "right"):
@@ -31,7 +32,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _log_axes(axes: Axes) -> None:
+def log_axes(axes: Axes) -> None:
+    """Both axes logarithmic, with plain numbers."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
@@ -62,9 +64,9 @@ def _touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 def macs_against_time(study: HiddenCosts) -> Figure:
     """Measured time over MACs, with the straight line that fits best."""
-    figure, axes = _figure(7.5, 5.2)
+    figure, axes = figure_with_axes(7.5, 5.2)
     x, y = study.table["macs"] / 1e6, study.table["reference_s"] * 1e3
-    _log_axes(axes)
+    log_axes(axes)
     line = np.geomspace(x.min() / 2, x.max() * 2, 200)
     fitted = (study.offset_s + study.slope_s_per_mac * line * 1e6) * 1e3
     axes.plot(line[fitted > 0], fitted[fitted > 0], color=GREY, linewidth=1.5,
@@ -84,7 +86,7 @@ def macs_against_time(study: HiddenCosts) -> Figure:
 def estimate_against_measured(study: HiddenCosts) -> Figure:
     """Error of each model's estimate with its interval, and the reference's own repeatability."""
     table = study.table.sort_values("reference_s", ascending=False).reset_index(drop=True)
-    figure, axes = _figure(7.5, 0.42 * len(table) + 1.6)
+    figure, axes = figure_with_axes(7.5, 0.42 * len(table) + 1.6)
     places = np.arange(len(table))
     error = table["error"] * 100  # percent, for the eye
     low = (table["estimate_low_s"] / table["reference_s"] - 1) * 100
@@ -116,7 +118,7 @@ def errors_by_method(study: HiddenCosts) -> Figure:
         "roofline_error": "roofline",
         "mac_regression_error": "line through MACs",
     }
-    figure, axes = _figure(7.5, 3.2)
+    figure, axes = figure_with_axes(7.5, 3.2)
     for place, (column, _) in enumerate(methods.items()):
         errors = study.table[column].astype(float).abs().dropna() * 100
         axes.scatter(errors, np.full(len(errors), place), color=BLUE if column == "error" else ORANGE, alpha=0.65)
@@ -141,7 +143,7 @@ def time_by_class(study: HiddenCosts) -> Figure:
     first = [name for name in MAC_CLASSES if name in shares]
     shares = shares[[*first, *[name for name in shares.columns if name not in first]]]
     shares = shares.loc[shares[first].sum(axis=1).sort_values().index]
-    figure, axes = _figure(8.5, 0.42 * len(shares) + 1.8)
+    figure, axes = figure_with_axes(8.5, 0.42 * len(shares) + 1.8)
     left = np.zeros(len(shares))
     for name in shares.columns:
         axes.barh(shares.index, shares[name], left=left, color=CLASS_COLOURS.get(name, "#d5d5d5"), label=name,
@@ -163,7 +165,7 @@ def rank_inversions(study: HiddenCosts) -> Figure:
     by_macs = study.table.sort_values("macs")["model"].tolist()
     by_time = study.table.sort_values("reference_s")["model"].tolist()
     inverted = {name for pair in study.inversions for name in (pair.fewer_macs, pair.more_macs)}
-    figure, axes = _figure(6.5, 0.42 * len(by_macs) + 1.4)
+    figure, axes = figure_with_axes(6.5, 0.42 * len(by_macs) + 1.4)
     table = study.table.set_index("model")
     for name in by_macs:
         colour = RED if name in inverted else GREY

@@ -1,0 +1,9 @@
+"""Kernel families: parameters in, op calls out. Importing this registers those that opclock brings."""
+
+from opclock.sweeps import concat, conv, copy, elementwise, gemm, index, pool, recurrent, reduce, resize, view
+from opclock.sweeps.family import FAMILIES, Family, family
+
+__all__ = [
+    "FAMILIES", "Family", "concat", "conv", "copy", "elementwise", "family", "gemm", "index", "pool", "recurrent",
+    "reduce", "resize", "view",
+]  # fmt: skip

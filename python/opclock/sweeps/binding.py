@@ -1,0 +1,147 @@
+"""Op calls of a sweep as PyTorch would record them: outputs, memory, and defaults left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from opclock.arguments import named_constant
+from opclock.errors import first_line
+from opclock.extension import load_aten
+from opclock.op import Named, OpCall, TensorSpec, Value
+from opclock.sweeps.configuration import Configuration
+from opclock.sweeps.family import IllegalError
+from opclock.trace import Storage, StorageKind, Trace, TracedCall
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A configuration whose op call PyTorch accepts."""
+
+    configuration: Configuration
+    call: OpCall
+    outputs: tuple[Value, ...]
+    written: tuple[int, ...]  # which of the call's tensors it overwrites
+    fresh: int  # bytes of new memory that its outputs take
+
+    @property
+    def traced(self) -> TracedCall:
+        """The call with its outputs; of no model, and so of its storages only that it writes one, if it does."""
+        return TracedCall(self.call, self.outputs, (), (0,) if self.fresh or self.written else ())
+
+
+def plan_all(configurations: Iterable[Configuration]) -> tuple[list[Planned], Counter[str]]:
+    """What PyTorch accepts, one of each op call, and how often each reason spoke against one."""
+    planned: dict[str, Planned] = {}
+    refused: Counter[str] = Counter()
+    for one in configurations:
+        try:
+            made = plan(one)
+        except IllegalError as error:
+            refused[str(error)] += 1
+        else:
+            planned.setdefault(made.call.key, made)
+    return list(planned.values()), refused
+
+
+def plan(configuration: Configuration) -> Planned:
+    """Run the op call on tensors without data. Raises IllegalError with PyTorch's reason where it refuses."""
+    load_aten()  # brings operators of its own
+    call = configuration.call
+    try:
+        operator = find(call)
+        made: list[torch.Tensor] = []
+        args = tuple(_without_data(value, made) for value in call.args)
+        kwargs = {name: _without_data(value, made) for name, value in call.kwargs}
+        with torch.inference_mode():
+            outputs = operator(*args, **kwargs)
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError) as error:
+        raise IllegalError(f"{call.name}: {first_line(error)}") from error
+    inputs = [tensor.untyped_storage()._cdata for tensor in made]
+    returned = outputs if isinstance(outputs, tuple | list) else (outputs,)
+    fresh = sum(
+        item.untyped_storage().nbytes()
+        for item in returned
+        if isinstance(item, torch.Tensor) and item.untyped_storage()._cdata not in inputs
+    )
+    changed = {
+        i
+        for i, argument in enumerate(operator._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    }
+    written = tuple(number for number, tensor in enumerate(made) if any(tensor is args[i] for i in changed))
+    shown = tuple(_spec(item) for item in returned if isinstance(item, torch.Tensor))
+    trimmed = OpCall(call.operator, call.overload, _trimmed(operator, call.args), call.kwargs)
+    return Planned(configuration, trimmed, shown, written, fresh)
+
+
+def find(call: OpCall) -> Any:  # noqa: ANN401
+    """PyTorch's operator. Raises AttributeError where it has none."""
+    namespace, _, name = call.operator.partition("::")
+    return getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
+
+
+def _without_data(value: Value, made: list[torch.Tensor]) -> Any:  # noqa: ANN401
+    if isinstance(value, TensorSpec):
+        dtype = named_constant(Named("dtype", value.dtype))
+        made.append(torch.empty_strided(value.shape, value.stride, dtype=dtype, device="meta"))
+        return made[-1]
+    if isinstance(value, Named):
+        return named_constant(value)
+    if isinstance(value, tuple):
+        return [_without_data(item, made) for item in value]
+    return value
+
+
+def _spec(tensor: torch.Tensor) -> TensorSpec:
+    return TensorSpec(tuple(tensor.shape), tuple(tensor.stride()), str(tensor.dtype).removeprefix("torch."))
+
+
+def _trimmed(operator: Any, args: tuple[Value, ...]) -> tuple[Value, ...]:  # noqa: ANN401
+    """Without trailing defaults, as PyTorch hands a call on: then a model's call has the same key."""
+    schema = operator._schema.arguments
+    count = len(args)
+    while count > 0 and schema[count - 1].has_default_value() and _equal(schema[count - 1], args[count - 1]):
+        count -= 1
+    return args[:count]
+
+
+def _equal(argument: Any, value: Value) -> bool:  # noqa: ANN401
+    default = argument.default_value
+    if isinstance(value, tuple) and isinstance(default, int):
+        return all(item == default for item in value)
+    if isinstance(value, tuple) and isinstance(default, list):
+        return list(value) == default
+    return bool(type(default) is type(value) and default == value)
+
+
+def is_weight(spec: TensorSpec) -> bool:
+    """Whether a sweep leaves a tensor as cold as the others make it: parameters, and whatever has one dimension.
+
+    Everything else is an activation, which a model's kernel has written just before.
+    """
+    return spec.requires_grad or len(spec.shape) < 2
+
+
+def as_trace(planned: Sequence[Planned]) -> Trace:
+    """Op calls that are sampled together, as if one model made them one after the other."""
+    storages: list[Storage] = []
+    calls = []
+    for position, one in enumerate(planned):
+        reads = [_storage(storages, spec, position) for spec in one.call.tensors()]
+        writes = [reads[i] for i in one.written]
+        if one.fresh:
+            storages.append(Storage("activation", one.fresh, position + 1))
+            writes.append(len(storages) - 1)
+        calls.append(TracedCall(one.call, one.outputs, tuple(reads), tuple(writes)))
+    return Trace("sweep", (), 0, 0, tuple(storages), tuple(calls))
+
+
+def _storage(storages: list[Storage], spec: TensorSpec, position: int) -> int:
+    kind: StorageKind = "weight" if is_weight(spec) else "activation"
+    storages.append(Storage(kind, spec.nbytes, position + 1))
+    return len(storages) - 1

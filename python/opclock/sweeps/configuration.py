@@ -1,0 +1,108 @@
+"""One point of a sweep: a family's parameters, and the op call that they make."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opclock.errors import SweepError
+from opclock.op import OpCall
+from opclock.sweeps.family import Family, IllegalError, Parameter, find_family
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A family's parameters and their op call."""
+
+    family: str
+    parameters: tuple[tuple[str, Parameter], ...]
+    call: OpCall
+
+    @property
+    def parameters_text(self) -> str:
+        """The parameters as a profile keeps them."""
+        return json.dumps(dict(self.parameters), separators=(",", ":"))
+
+
+def configuration(family: Family, given: Mapping[str, Parameter]) -> Configuration:
+    """One configuration; what is not given has the family's default. Raises IllegalError with the reason."""
+    values = {name: given.get(name, default) for name, default in family.parameters.items()}
+    return Configuration(family.name, tuple(values.items()), family.make(**values))
+
+
+def grid(name: str, parameters: Mapping[str, Any]) -> tuple[list[Configuration], Counter[str]]:
+    """Every combination of the parameters' values that an op call can have, and how often each reason spoke against it.
+
+    A value is one or several: a number, text or size, or any iterable of them but a tuple, which is a size by
+    dimension. Two combinations that make the same op call count once.
+
+    Raises:
+        SweepError: an unknown family or parameter, a missing one, or no legal combination at all.
+    """
+    family = find_family(name)
+    for given in parameters:
+        if given not in family.parameters:
+            raise SweepError(f"{name} has no parameter '{given}'; it has: {', '.join(family.parameters)}")
+    missing = [one for one in family.required if one not in parameters]
+    if missing:
+        raise SweepError(f"{name} needs {', '.join(missing)}: give one value or several")
+    choices = [values(value) for value in parameters.values()]
+    found: dict[str, Configuration] = {}
+    skipped: Counter[str] = Counter()
+    for combination in itertools.product(*choices):
+        try:
+            made = configuration(family, dict(zip(parameters, combination, strict=True)))
+        except IllegalError as error:
+            skipped[str(error)] += 1
+        else:
+            found.setdefault(made.call.key, made)
+    if not found:
+        reason = skipped.most_common(1)[0][0] if skipped else "a parameter has no value at all"
+        raise SweepError(f"no combination of {name}'s parameters is legal: {reason}")
+    return list(found.values()), skipped
+
+
+def values(value: Any) -> list[Parameter]:  # noqa: ANN401
+    """One value or several as a list."""
+    if isinstance(value, str | tuple) or not isinstance(value, Iterable):
+        return [value]
+    return list(value)
+
+
+def parse(text: str, default: Any) -> list[Parameter]:  # noqa: ANN401
+    """Values as the command line has them: "16,32", "8:64:8" (the end included), "1x7" (a size), "true".
+
+    ``default`` says whether a text is wanted. Raises SweepError where there is no such value.
+    """
+    found: list[Parameter] = []
+    for part in text.split(","):
+        if ":" in part:
+            found += _range(part)
+        else:
+            found.append(_value(part.strip(), isinstance(default, bool)))
+    return found
+
+
+def _range(text: str) -> list[Parameter]:
+    try:
+        start, stop, step = (int(number) for number in (text + ":1").split(":")[:3])
+        return list(range(start, stop + 1, step))
+    except ValueError:
+        raise SweepError(f"'{text}' is no range: start:stop or start:stop:step, the stop included") from None
+
+
+def _value(text: str, truth: bool) -> Parameter:
+    if truth:
+        if text.lower() not in ("true", "false", "yes", "no", "1", "0"):
+            raise SweepError(f"'{text}': true or false is needed")
+        return text.lower() in ("true", "yes", "1")
+    if text.lstrip("-").isdigit():
+        return int(text)
+    sides = text.split("x")
+    if len(sides) > 1 and all(side.isdigit() for side in sides):
+        return tuple(int(side) for side in sides)
+    return text

@@ -1,0 +1,42 @@
+"""Moving numbers without computing."""
+
+from dataclasses import replace
+
+from opclock.op import Named, OpCall, TensorSpec
+from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor, transposed
+
+
+@family
+def copy(rows: int, columns: int, kind: str = "clone", batch: int = 1, dtype: str = "float32") -> OpCall:
+    """Copies: clone, transpose, heads (of attention), shuffle (of channels), cast, channels_last, memcpy, to_device."""
+    plain = tensor(batch, rows, columns, dtype=dtype)
+    memory = {"memory_format": Named("memory_format", "contiguous_format")}
+    if kind == "clone":
+        return aten("clone", plain)
+    if kind == "transpose":
+        return aten("clone", transposed(plain), **memory)
+    if kind in ("heads", "shuffle"):
+        return _regrouped(batch, rows, columns, kind, dtype)
+    if kind == "cast":
+        return aten("to.dtype", plain, Named("dtype", "bfloat16" if dtype == "float32" else "float32"))
+    if kind == "channels_last":
+        image = tensor(batch, rows, columns, columns, dtype=dtype)
+        return aten("contiguous", image, memory_format=Named("memory_format", "channels_last"))
+    if kind == "memcpy":
+        return OpCall("opclock::memcpy", "", (plain, replace(plain, requires_grad=False)))
+    if kind == "to_device":
+        raise IllegalError("copies to a device need an accelerator, and this release times the cpu only")
+    raise IllegalError(f"kind '{kind}': clone, transpose, heads, shuffle, cast, channels_last, memcpy or to_device")
+
+
+def _regrouped(batch: int, rows: int, columns: int, kind: str, dtype: str) -> OpCall:
+    """A reshape that cannot be a view: attention's heads back in rows, or channels of two groups in turn."""
+    if kind == "heads":
+        need(columns % 4 == 0, f"{columns} columns in 4 heads")
+        straight = contiguous((batch, 4, rows, columns // 4))
+        spec = TensorSpec((batch, rows, 4, columns // 4), (straight[0], straight[2], straight[1], 1), dtype)
+        return aten("reshape", spec, (batch, rows, columns))
+    need(rows % 2 == 0, f"{rows} channels in 2 groups")
+    straight = contiguous((batch, 2, rows // 2, columns))
+    spec = TensorSpec((batch, rows // 2, 2, columns), (straight[0], straight[2], straight[1], 1), dtype)
+    return aten("reshape", spec, (batch, rows, columns))

@@ -1,0 +1,114 @@
+"""A kernel family: a function from parameters to one op call, known by its name."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from opclock.errors import SweepError
+from opclock.op import ITEM_BYTES, OpCall, TensorSpec, Value
+
+# What a configuration is made of: numbers, texts, yes or no, and sizes by dimension.
+Parameter = int | float | str | bool | tuple[int, ...]
+
+
+class IllegalError(ValueError):
+    """A combination of parameters that no op call can have; its text is the reason."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A named generator of op calls."""
+
+    name: str
+    make: Callable[..., OpCall]
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """By name its default; ``inspect.Parameter.empty`` where there is none."""
+        return {name: parameter.default for name, parameter in inspect.signature(self.make).parameters.items()}
+
+    @property
+    def required(self) -> list[str]:
+        """The parameters without a default."""
+        return [name for name, default in self.parameters.items() if default is inspect.Parameter.empty]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the generator's docstring."""
+        return (inspect.getdoc(self.make) or self.name).splitlines()[0]
+
+
+FAMILIES: dict[str, Family] = {}
+
+
+def family(make: Callable[..., OpCall]) -> Callable[..., OpCall]:
+    """Register a generator of op calls under its own name.
+
+    It takes keyword arguments, returns an OpCall of ``tensor``, ``weight`` and plain values, and raises IllegalError,
+    with the reason, for a combination that cannot be. What PyTorch itself refuses need not be looked for.
+    """
+    FAMILIES[make.__name__] = Family(make.__name__, make)
+    return make
+
+
+def find_family(name: str) -> Family:
+    """The family of this name. Raises SweepError that lists all there are."""
+    if name not in FAMILIES:
+        raise SweepError(f"there is no kernel family '{name}'; there are: {', '.join(sorted(FAMILIES))}")
+    return FAMILIES[name]
+
+
+def need(condition: bool, reason: str) -> None:
+    """Raise IllegalError with this reason unless the condition holds."""
+    if not condition:
+        raise IllegalError(reason)
+
+
+def contiguous(shape: Iterable[int]) -> tuple[int, ...]:
+    """Strides, in elements, of a row-major tensor."""
+    sizes = tuple(shape)
+    return tuple(math.prod(sizes[i + 1 :]) for i in range(len(sizes)))
+
+
+def tensor(*shape: int, dtype: str = "float32", memory_format: str = "contiguous") -> TensorSpec:
+    """An activation: in a sweep it was written just before, as it is in a model. Sizes of at least two dimensions."""
+    need(dtype in ITEM_BYTES, f"there is no dtype '{dtype}'; there are: {', '.join(ITEM_BYTES)}")
+    need(all(size > 0 for size in shape), f"a tensor of {'x'.join(map(str, shape))} elements")
+    if memory_format == "channels_last":
+        need(len(shape) == 4, "channels_last is for four dimensions")
+        _, channels, height, width = shape
+        return TensorSpec(shape, (height * width * channels, 1, width * channels, channels), dtype)
+    need(memory_format == "contiguous", f"memory_format '{memory_format}': contiguous or channels_last")
+    return TensorSpec(shape, contiguous(shape), dtype)
+
+
+def weight(*shape: int, dtype: str = "float32", memory_format: str = "contiguous") -> TensorSpec:
+    """A parameter: as cold as the other kernels of the sweep make it."""
+    spec = tensor(*shape, dtype=dtype, memory_format=memory_format)
+    return replace(spec, requires_grad="float" in dtype)
+
+
+def transposed(spec: TensorSpec) -> TensorSpec:
+    """The same numbers with the last two dimensions swapped, not moved."""
+    *batch, rows, columns = spec.shape
+    *steps, down, across = spec.stride
+    return replace(spec, shape=(*batch, columns, rows), stride=(*steps, across, down))
+
+
+def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    """Height and width."""
+    if isinstance(value, tuple):
+        need(len(value) == 2, f"{value}: height and width are needed")
+        return value[0], value[1]
+    return value, value
+
+
+def aten(operator: str, *args: Value, **kwargs: Value) -> OpCall:
+    """An op call of PyTorch's: ``aten("add.Tensor", ...)``."""
+    name, _, overload = operator.partition(".")
+    return OpCall(f"aten::{name}", overload, args, tuple(kwargs.items()))

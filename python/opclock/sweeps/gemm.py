@@ -1,0 +1,61 @@
+"""Matrix products."""
+
+from dataclasses import replace
+
+from opclock.op import OpCall, TensorSpec
+from opclock.sweeps.family import IllegalError, aten, family, need, tensor, transposed, weight
+
+
+def _operand(transpose: bool, *shape: int, dtype: str) -> TensorSpec:
+    if not transpose:
+        return tensor(*shape, dtype=dtype)
+    *batch, rows, columns = shape
+    return transposed(tensor(*batch, columns, rows, dtype=dtype))
+
+
+@family
+def gemm(
+    m: int,
+    n: int,
+    k: int,
+    operator: str = "linear",
+    batch: int = 1,
+    bias: bool = True,
+    transpose: str = "",
+    dtype: str = "float32",
+) -> OpCall:
+    """Products of m x k and k x n: linear, mm, addmm, bmm or matmul; transpose "a", "b" or "ab" lies transposed."""
+    need(set(transpose) <= {"a", "b"}, f"transpose '{transpose}': a, b, ab or nothing")
+    need(batch == 1 or operator in ("bmm", "matmul", "linear"), f"{operator} has no batch")
+    if operator == "linear":
+        need(not transpose, "linear has its weight transposed already")
+        shape = (m, k) if batch == 1 else (batch, m, k)
+        addend = weight(n, dtype=dtype) if bias else None
+        return aten("linear", tensor(*shape, dtype=dtype), weight(n, k, dtype=dtype), addend)
+    batches = (batch,) if operator in ("bmm", "matmul") else ()
+    left = _operand("a" in transpose, *batches, m, k, dtype=dtype)
+    right = _operand("b" in transpose, *batches, k, n, dtype=dtype)
+    if operator in ("mm", "addmm"):  # of layers; bmm and matmul are of attention, where both were just made
+        right = replace(right, requires_grad="float" in dtype)
+    if operator == "addmm":
+        return aten("addmm", weight(n, dtype=dtype), left, right)
+    if operator not in ("mm", "bmm", "matmul"):
+        raise IllegalError(f"operator '{operator}': linear, mm, addmm, bmm or matmul")
+    return aten(operator, left, right)
+
+
+@family
+def attention(
+    heads: int, queries: int, width: int, keys: int = 0, causal: bool = False, batch: int = 1, dtype: str = "float32"
+) -> OpCall:
+    """Scaled dot product attention as models lay it out, heads between positions; keys 0: as many as queries."""
+
+    def operand(length: int) -> TensorSpec:
+        step = heads * width
+        return TensorSpec((batch, heads, length, width), (length * step, width, step, 1), dtype)
+
+    need(min(heads, queries, width, batch) > 0, "no elements")
+    other = operand(keys or queries)
+    return aten(
+        "scaled_dot_product_attention", operand(queries), other, other, None, 0.0, causal, scale=float(width) ** -0.5
+    )

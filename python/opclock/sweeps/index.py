@@ -1,0 +1,15 @@
+"""Looking up rows."""
+
+from opclock.op import OpCall
+from opclock.sweeps.family import IllegalError, aten, family, tensor, weight
+
+
+@family
+def index(rows: int, columns: int, picks: int, operator: str = "embedding", dtype: str = "float32") -> OpCall:
+    """So many random rows of a table: embedding or index_select."""
+    table = weight(rows, columns, dtype=dtype)
+    if operator == "embedding":
+        return aten("embedding", table, tensor(1, picks, dtype="int64"))
+    if operator == "index_select":
+        return aten("index_select", table, 0, tensor(picks, dtype="int64"))
+    raise IllegalError(f"operator '{operator}': embedding or index_select")

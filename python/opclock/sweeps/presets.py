@@ -1,0 +1,234 @@
+"""Sweeps that are ready to run: a quick look at a board, and the points that a predictor learns from.
+
+A predictor's points lie at random, because a grid of a dozen parameters has either too many points or too few values of
+each. Sizes are drawn so that their logarithms are even: from a hundred elements to ten million.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from opclock.errors import SweepError
+from opclock.macs import macs
+from opclock.sweeps.binding import Planned, plan, plan_all
+from opclock.sweeps.configuration import configuration, grid
+from opclock.sweeps.family import FAMILIES, IllegalError
+
+MOST_MACS = 4e8  # of one kernel: a fifth of what a small board does in a second is enough for one sample
+MOST_BYTES = 1 << 23  # of its largest tensor: beyond, new memory for each answer costs more than the kernel
+SEED = 20260102  # of the points: every board gets the same ones
+
+Draw = Callable[[random.Random], dict[str, Any]]
+
+QUICK: dict[str, list[dict[str, Any]]] = {
+    "conv2d": [{"in_channels": [32, 128], "out_channels": [32, 128], "size": [14, 56], "kernel": [1, 3]},
+               {"in_channels": [32, 128], "out_channels": [32, 128], "size": [14, 56], "groups": "depthwise"}],
+    "gemm": [{"m": [1, 64, 512], "n": [64, 512], "k": [64, 512], "operator": ["linear", "mm"]}],
+    "elementwise": [{"channels": [64], "size": [7, 28, 112],
+                     "operator": ["add", "mul", "relu", "sigmoid", "silu", "gelu", "hardswish"],
+                     "layout": ["contiguous", "broadcast", "in_place"]}],
+    "norm": [{"channels": [64, 256], "size": [7, 28], "operator": ["batch_norm", "layer_norm", "softmax"]}],
+    "concat": [{"channels": [32, 128], "size": [7, 28], "operator": ["cat", "stack", "split"],
+                "layout": ["contiguous", "strided"]}],
+    "copy": [{"rows": [64, 512], "columns": [64, 512], "kind": ["clone", "transpose", "cast", "memcpy"]},
+             {"rows": [16, 64], "columns": [28, 56], "kind": "channels_last"}],
+    "pool": [{"channels": [64], "size": [14, 56], "operator": ["max", "avg", "adaptive"]}],
+    "resize": [{"channels": [64], "size": [14, 28], "mode": ["nearest", "bilinear", "bicubic"]}],
+}  # fmt: skip
+
+
+def quick() -> list[Planned]:
+    """A few points of every family that the studies name."""
+    points = [one for name, grids in QUICK.items() for parameters in grids for one in grid(name, parameters)[0]]
+    return plan_all(points)[0]
+
+
+def _even(low: int, high: int, random_: random.Random) -> int:
+    """A whole number whose logarithm is even."""
+    drawn: float = low * (high / low) ** random_.random()
+    return round(drawn)
+
+
+def _channels(low: int, high: int, random_: random.Random) -> int:
+    """As networks have them: mostly multiples of 8, some of 4, some of nothing."""
+    count = _even(low, high, random_)
+    step = random_.choices((8, 4, 1), (0.75, 0.15, 0.1))[0]
+    return max(1, round(count / step) * step) if count >= step else count
+
+
+def _batch(random_: random.Random) -> int:
+    return random_.choices((1, 2, 4, 8), (0.7, 0.1, 0.1, 0.1))[0]
+
+
+def _image(random_: random.Random, low: int = 8, high: int = 2048) -> dict[str, Any]:
+    return {"channels": _channels(low, high, random_), "size": _even(1, 160, random_), "batch": _batch(random_)}
+
+
+def _rows(random_: random.Random) -> dict[str, Any]:
+    return {"rows": _even(1, 2048, random_), "columns": _channels(4, 2048, random_), "batch": _batch(random_)}
+
+
+def _convolution(random_: random.Random) -> dict[str, Any]:
+    kind = random_.choices(("pointwise", "dense", "depthwise", "grouped", "wide", "first"),
+                           (0.32, 0.28, 0.18, 0.07, 0.09, 0.06))[0]  # fmt: skip
+    drawn: dict[str, Any] = {
+        "in_channels": _channels(8, 2048, random_),
+        "out_channels": _channels(8, 2048, random_),
+        "size": _even(1, 160, random_),
+        "kernel": 1 if kind == "pointwise" else 3,
+        "stride": random_.choices((1, 2), (0.8, 0.2))[0],
+        "bias": random_.random() < 0.35,
+        "batch": _batch(random_),
+    }
+    if kind == "depthwise":
+        drawn |= {"out_channels": drawn["in_channels"], "groups": "depthwise", "kernel": random_.choice((3, 3, 5, 7))}
+    if kind == "grouped":
+        groups = random_.choice((2, 3, 4, 8, 16, 32))
+        drawn |= {name: max(1, drawn[name] // groups) * groups for name in ("in_channels", "out_channels")}
+        drawn |= {"groups": groups, "kernel": random_.choice((1, 3))}
+    if kind == "wide":
+        drawn |= {"kernel": random_.choice((5, 7, 2, 4, (1, 7), (7, 1), (1, 3), (3, 1)))}
+        drawn |= {"dilation": 2} if random_.random() < 0.2 else {}
+        drawn |= {"padding": 0} if random_.random() < 0.3 else {}
+    if kind == "first":
+        drawn |= {"in_channels": random_.choice((1, 3, 3)), "kernel": random_.choice((3, 5, 7)),
+                  "out_channels": _channels(8, 96, random_), "size": _even(24, 256, random_)}  # fmt: skip
+        if random_.random() < 0.3:
+            patch = random_.choice((2, 4, 8, 16))
+            drawn |= {"kernel": patch, "stride": patch, "padding": 0, "out_channels": _channels(64, 768, random_)}
+    return drawn
+
+
+def _gemm(random_: random.Random) -> dict[str, Any]:
+    operator = random_.choices(("linear", "mm", "addmm", "bmm", "matmul"), (0.7, 0.05, 0.1, 0.075, 0.075))[0]
+    rows = 1 if random_.random() < 0.15 else _even(1, 1024, random_)
+    drawn: dict[str, Any] = {"m": rows, "n": _channels(16, 3072, random_), "k": _channels(16, 3072, random_),
+                             "operator": operator, "bias": random_.random() < 0.7}  # fmt: skip
+    if operator in ("bmm", "matmul"):
+        drawn |= {"batch": _even(2, 32, random_), "n": _channels(4, 256, random_), "k": _channels(4, 256, random_),
+                  "transpose": random_.choice(("", "b"))}  # fmt: skip
+    return drawn
+
+
+def _elementwise(random_: random.Random) -> dict[str, Any]:
+    operator = random_.choice(("add", "mul", "sub", "div", "relu", "relu", "hardtanh", "sigmoid", "silu", "gelu",
+                               "hardswish", "hardsigmoid", "tanh", "exp", "sqrt", "pow", "rsqrt", "add",
+                               "mul"))  # fmt: skip
+    layouts: tuple[str, ...] = (
+        "contiguous",
+        "contiguous",
+        "broadcast",
+        "in_place",
+        "strided",
+        "channels_last",
+        "scalar",
+    )
+    if operator not in ("add", "mul", "sub", "div"):
+        layouts = ("contiguous", "contiguous", "in_place", "in_place", "strided", "channels_last")
+    drawn = {**_image(random_), "operator": operator, "layout": random_.choice(layouts)}
+    if drawn["layout"] not in ("channels_last", "strided") and random_.random() < 0.3:
+        drawn |= {"size": 0, "batch": _even(1, 1024, random_)}
+    return drawn
+
+
+def _norm(random_: random.Random) -> dict[str, Any]:
+    operator = random_.choices(("batch_norm", "layer_norm", "softmax", "group_norm"), (0.45, 0.3, 0.2, 0.05))[0]
+    if operator in ("layer_norm", "softmax"):
+        return {"operator": operator, "channels": _channels(8, 2048, random_), "size": _even(1, 2048, random_),
+                "batch": _batch(random_)}  # fmt: skip
+    return {**_image(random_), "operator": operator}
+
+
+def _concat(random_: random.Random) -> dict[str, Any]:
+    return {**_image(random_, 4, 512), "inputs": random_.randint(2, 5), "layout": random_.choice(
+        ("contiguous", "contiguous", "strided")), "operator": random_.choices(
+        ("cat", "stack", "split"), (0.7, 0.2, 0.1))[0], "axis": random_.choices((1, 0), (0.85, 0.15))[0]}  # fmt: skip
+
+
+def _copy(random_: random.Random) -> dict[str, Any]:
+    kind = random_.choice(("clone", "transpose", "heads", "shuffle", "cast", "channels_last", "memcpy"))
+    if kind == "channels_last":
+        return {"rows": _channels(4, 512, random_), "columns": _even(2, 112, random_), "kind": kind}
+    return {**_rows(random_), "kind": kind}
+
+
+def _pool(random_: random.Random) -> dict[str, Any]:
+    operator = random_.choice(("max", "avg", "adaptive"))
+    kernel, stride, padding = random_.choice(((2, 2, 0), (3, 2, 1), (3, 1, 1), (3, 2, 0), (5, 1, 2)))
+    if operator == "adaptive":
+        kernel, stride, padding = random_.choice((1, 1, 1, 2, 4)), 1, 0
+    return {**_image(random_), "operator": operator, "kernel": kernel, "stride": stride, "padding": padding}
+
+
+def _view(random_: random.Random) -> dict[str, Any]:
+    return {**_rows(random_), "operator": random_.choice(VIEWS)}
+
+
+VIEWS = ("view", "reshape", "flatten", "transpose", "permute", "unsqueeze", "squeeze", "slice", "select", "chunk",
+         "split", "expand", "dropout", "detach")  # fmt: skip
+
+# By family how many points, and how one is drawn.
+BOARD: dict[str, tuple[int, Draw]] = {
+    "conv2d": (1600, _convolution),
+    "gemm": (900, _gemm),
+    "attention": (120, lambda random_: {"heads": random_.choice((2, 3, 4, 6, 8, 12)), "queries": _even(4, 800, random_),
+                                       "width": random_.choice((16, 32, 48, 64)), "batch": _batch(random_),
+                                       "causal": random_.random() < 0.2}),
+    "elementwise": (700, _elementwise),
+    "norm": (500, _norm),
+    "concat": (200, _concat),
+    "pad": (30, lambda random_: {**_image(random_, 4, 512), "around": random_.randint(1, 3)}),
+    "copy": (220, _copy),
+    "pool": (200, _pool),
+    "resize": (80, lambda random_: {**_image(random_, 4, 512), "mode": random_.choice(
+        ("nearest", "bilinear", "bilinear", "bicubic")), "scale": random_.choice((2, 2, 4, 8))}),
+    "reduce": (100, lambda random_: {**_rows(random_), "operator": random_.choice(("mean", "mean", "sum", "amax")),
+                                    "axis": random_.choice((-1, 1))}),
+    "index": (30, lambda random_: {"rows": _even(16, 32768, random_), "columns": _channels(16, 1024, random_),
+                                   "picks": _even(4, 1024, random_),
+                                   "operator": random_.choice(("embedding", "embedding", "index_select"))}),
+    "recurrent": (40, lambda random_: {"steps": _even(4, 64, random_), "width": _channels(16, 512, random_),
+                                       "hidden": _channels(16, 512, random_), "layers": random_.choice((1, 2)),
+                                       "batch": _batch(random_), "operator": random_.choice(("lstm", "gru"))}),
+    "view": (200, _view),
+    "conv1d": (80, lambda random_: {"in_channels": _channels(1, 512, random_), "batch": _batch(random_),
+                                    "out_channels": _channels(16, 512, random_), "length": _even(16, 8000, random_),
+                                    "kernel": random_.choice((1, 2, 3, 3, 10)), "stride": random_.choice((1, 2, 5))}),
+    "conv_transpose2d": (40, lambda random_: {"in_channels": _channels(8, 512, random_), "kernel": random_.choice(
+        (2, 4)), "out_channels": _channels(8, 256, random_), "size": _even(2, 64, random_),
+        "batch": _batch(random_)}),
+}  # fmt: skip
+
+
+def board() -> list[Planned]:
+    """The points that a predictor learns a board from: the same on every board."""
+    found: dict[str, Planned] = {}
+    for name, (count, draw) in BOARD.items():
+        random_ = random.Random(f"{SEED} {name}")
+        wanted = len(found) + count
+        while len(found) < wanted:
+            try:
+                made = plan(configuration(FAMILIES[name], draw(random_)))
+            except IllegalError:
+                continue
+            if _small(made):
+                found.setdefault(made.call.key, made)
+    return list(found.values())
+
+
+def _small(made: Planned) -> bool:
+    """Whether a sample of it takes no more time and memory than a small board can spare."""
+    largest = max(made.fresh, *(spec.nbytes for spec in made.call.tensors()))
+    return largest <= MOST_BYTES and macs(made.traced) <= MOST_MACS
+
+
+PRESETS: dict[str, Callable[[], list[Planned]]] = {"quick": quick, "board": board}
+
+
+def preset(name: str) -> list[Planned]:
+    """The kernels of a preset. Raises SweepError that lists all there are."""
+    if name not in PRESETS:
+        raise SweepError(f"there is no preset '{name}'; there are: {', '.join(PRESETS)}")
+    return PRESETS[name]()
