@@ -29,8 +29,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from opclock import _core
-from opclock.extension import load_aten
-from opclock.sampling import process_clock
+from opclock.extension import load_aten, process_clock
 
 LENGTHS_S = {"100 ns": 100e-9, "1 us": 1e-6, "10 us": 10e-6, "1 ms": 1e-3}
 ADD = "aten::add"

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from opclock.estimate import Estimate, estimate
     from opclock.measure import measure
     from opclock.model import load_model
+    from opclock.op import OpCall
     from opclock.profile import Profile
     from opclock.reference import Reference, reference
-    from opclock.sweep import sweep
+    from opclock.sweeping import sweep
     from opclock.sweeps import family
     from opclock.trace import Trace
     from opclock.tracer import trace
@@ -37,29 +38,15 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 __all__ = [
-    "Estimate",
-    "OpclockError",
-    "Profile",
-    "Reference",
-    "Trace",
-    "Validation",
-    "__version__",
-    "estimate",
-    "family",
-    "load_model",
-    "measure",
-    "open_profile",
-    "reference",
-    "sweep",
-    "trace",
-    "validate",
+    "Estimate", "OpCall", "OpclockError", "Profile", "Reference", "Trace", "Validation", "__version__", "estimate",
+    "family", "load_model", "measure", "open_profile", "reference", "sweep", "trace", "validate",
 ]  # fmt: skip
 
 # Imported when first used: tracing needs torch, estimating does not.
 _HOMES = {
     "Estimate": "estimate", "estimate": "estimate", "measure": "measure", "load_model": "model", "Profile": "profile",
-    "Reference": "reference", "reference": "reference", "Trace": "trace", "trace": "tracer", "Validation": "validate",
-    "validate": "validate", "sweep": "sweep", "family": "sweeps",
+    "OpCall": "op", "Reference": "reference", "reference": "reference", "Trace": "trace", "trace": "tracer",
+    "Validation": "validate", "validate": "validate", "sweep": "sweeping", "family": "sweeps",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from opclock.errors import EstimateError
 from opclock.estimate import Estimate, estimate
-from opclock.extension import load_core
+from opclock.extension import load_core, process_clock
 from opclock.macs import macs, moved_bytes
 from opclock.profile import Profile
 from opclock.trace import Trace
@@ -41,8 +41,6 @@ def buffer_bytes(working_set: int) -> int:
 
 def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
     """Multiply-adds and bytes a second on this board, from the profile or measured into it now."""
-    from opclock.sampling import process_clock
-
     core, size = load_core(), buffer_bytes(working_set)
     peak = profile.ceiling("multiply_adds_float32", 0, threads)
     if peak is None:

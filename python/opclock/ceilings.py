@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opclock.errors import EstimateError
-from opclock.extension import load_core
+from opclock.extension import load_core, process_clock
 from opclock.macs import macs, moved_bytes
 from opclock.profile import Profile
 from opclock.profile_reader import ProfileReader
@@ -98,8 +98,6 @@ def measure_ceilings(profile: Profile, threads: int, progress: Progress = silent
 
 def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> None:
     """Measure all of them; where the profile has a higher one already, that stays."""
-    from opclock.sampling import process_clock
-
     core, clock = load_core(), process_clock()
     steps = [("multiply_adds", dtype, 0) for dtype in DTYPES]
     steps += [(pattern, "bytes", size) for pattern in PATTERNS for size in SIZES]

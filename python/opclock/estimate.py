@@ -47,7 +47,7 @@ class Part:
     macs: int
     kernel_s: float | None  # None: no number for it
     host_s: float
-    source: Source  # of kernel_s
+    source: Source = "measured"  # of kernel_s
 
 
 @dataclass(frozen=True)

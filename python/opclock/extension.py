@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from types import ModuleType
+from typing import Any
 
 from opclock.errors import ExtensionError
 
@@ -16,6 +18,12 @@ def load_core() -> ModuleType:
         return importlib.import_module("opclock._core")
     except ImportError as error:
         raise ExtensionError(f"opclock._core does not load ({error}); in opclock's source folder: {REBUILD}") from error
+
+
+@cache
+def process_clock() -> Any:  # noqa: ANN401
+    """The clock of this process, calibrated once."""
+    return load_core().Clock.choose()
 
 
 def load_torch() -> ModuleType:

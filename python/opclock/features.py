@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from opclock.ceilings import Ceilings
+from opclock.ceilings import Ceilings, call_dtype
 from opclock.macs import macs, moved_bytes
 from opclock.op import ITEM_BYTES, TensorSpec, Value, tensors
 from opclock.operator_classes import class_of
@@ -21,28 +21,37 @@ class Features:
 
     operator: str
     operator_class: str
-    roofline_s: float  # the least time that the ceilings allow
+    least_s: float  # that the ceilings allow, where weights lie as far away as the working set makes them
     numbers: tuple[float, ...]  # as many as every call of its class has
 
 
 def features(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
     """The features of an op call among so large a working set (binary digits of bytes) on a board of these ceilings."""
     operator_class = class_of(traced.call)
-    roofline_s = ceilings.call_s(traced)
-    numbers = [float(working_set), *_amounts(traced, roofline_s), *_layout(traced), *_shape(traced)]
+    least_s = _least_s(traced, ceilings, working_set)
+    numbers = [float(working_set), *_amounts(traced, least_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
         numbers += _convolution(traced)
     if operator_class == "gemm":
         numbers += _gemm(traced)
     name = traced.call.name.removesuffix("_")
-    return Features(name, operator_class, roofline_s, tuple(round(number, DIGITS) for number in numbers))
+    return Features(name, operator_class, least_s, tuple(round(number, DIGITS) for number in numbers))
+
+
+def _least_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
+    """The roofline (Williams et al. 2009), with weights from the memory that so large a working set lies in."""
+    nbytes = moved_bytes(traced)
+    weights = min(nbytes, sum(spec.moved for spec in traced.call.tensors() if spec.requires_grad))
+    far = max(nbytes, 1 << (working_set - 1))
+    moving_s = weights / ceilings.bandwidth(far) + (nbytes - weights) / ceilings.bandwidth(nbytes)
+    return max(macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
 
 
 def _log(value: float) -> float:
     return math.log2(1.0 + value)
 
 
-def _amounts(traced: TracedCall, roofline_s: float) -> list[float]:
+def _amounts(traced: TracedCall, least_s: float) -> list[float]:
     """How much is multiplied, read and written."""
     specs = traced.call.tensors()
     weights = sum(spec.moved for spec in specs if spec.requires_grad)
@@ -50,7 +59,7 @@ def _amounts(traced: TracedCall, roofline_s: float) -> list[float]:
     written = sum(spec.moved for spec in tensors(traced.outputs))
     work = macs(traced)
     return [_log(work), _log(weights), _log(read), _log(written), _log(work / max(1, moved_bytes(traced))),
-            _log(roofline_s * 1e9)]  # fmt: skip
+            _log(least_s * 1e9)]  # fmt: skip
 
 
 def _layout(traced: TracedCall) -> list[float]:

@@ -22,10 +22,10 @@ from opclock.operator_classes import MAC_CLASSES
 from opclock.profile_reader import ProfileReader
 from opclock.trace import TracedCall
 
-TREES = 150  # more change a prediction by less than a percent
-TREES_LEFT_OUT = 40  # of the forests that only tell the error
+TREES = 100  # more change a prediction by less than a percent
+TREES_LEFT_OUT = 20  # of the forests that only tell the error
 FEWEST_IN_LEAF = 2  # op calls: one alone may have met the machine in a bad mood
-FOLDS = 5
+FOLDS = 3
 FEWEST_ROWS = 12  # of a class: with fewer it is predicted from all classes together
 MOST_ROWS = 8000  # the newest: training time must not grow with the profile
 ANY = ""  # the class of what has none of its own: from every class that moves memory and multiplies nothing
@@ -89,7 +89,7 @@ class _ClassModel:
         return np.array([math.log(sample.seconds / self._least_s(sample.found)) for sample in samples])
 
     def _least_s(self, found: Features) -> float:
-        return found.roofline_s + self._floor_s
+        return found.least_s + self._floor_s
 
     def _left_out(
         self, samples: Sequence[Sample], inputs: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]

@@ -24,6 +24,8 @@ from opclock.op import encode
 from opclock.profile_reader import ProfileReader, explained
 from opclock.trace import TracedCall
 
+CACHE_BYTES = 1 << 26  # of a writer: the index of op calls is written all over
+LOG_PAGES = 16_000  # of 4 KiB before the log is folded into the file: the same pages come again and again
 BUSY_S = 60.0  # how long a second writer waits: far above the milliseconds one round takes to store
 
 
@@ -59,6 +61,8 @@ class Profile(ProfileReader):
             # A killed writer must leave a whole file, and two may write at once: a write-ahead log does both.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = {-CACHE_BYTES // 1024}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             profile = Profile(path, connection, writable=True)
             try:
                 with profile.changing():
@@ -225,10 +229,12 @@ class Profile(ProfileReader):
             connection.execute(
                 "UPDATE pool SET ended = ?, context = ? WHERE id = ?", (ended, json.dumps({**context, **after}), pool)
             )
-            connection.executemany(
-                "UPDATE member SET reason = ? WHERE pool = ? AND position = ?",
-                [(reason, pool, position) for position, reason in enumerate(reasons)],
-            )
+            for reason in set(reasons):
+                positions = [position for position, other in enumerate(reasons) if other == reason]
+                connection.execute(
+                    "UPDATE member SET reason = ? WHERE pool = ? AND position IN (SELECT value FROM json_each(?))",
+                    (reason, pool, json.dumps(positions)),
+                )
 
     def set_ceiling(self, name: str, size: int, threads: int, rate: float) -> None:
         """Keep a ceiling (a rate a second, for buffers of `size` bytes); the higher of this and an earlier one."""

@@ -104,11 +104,12 @@ class ProfileReader:
 
     def pools_with_host(self, device: str, threads: int, host_key: str | None, most: int) -> list[int]:
         """At most so many pools with host work in their rounds, the newest first; with ``host_key``, with this work."""
+        which = "p.host IS NOT NULL" if host_key is None else "p.host = (SELECT id FROM host WHERE key = ?)"
         rows = self.ask(
-            "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition JOIN host h ON h.id = p.host "
-            "WHERE c.device = ? AND c.threads = ? AND (? IS NULL OR h.key = ?) "
+            "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition "
+            f"WHERE {which} AND c.device = ? AND c.threads = ? "
             "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.id DESC LIMIT ?",
-            device, threads, host_key, host_key, most,
+            *(() if host_key is None else (host_key,)), device, threads, most,
         )  # fmt: skip
         return [int(row[0]) for row in rows]
 

@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from opclock.arguments import Arguments, Bound
 from opclock.board import BoardState, read_state
 from opclock.condition import Condition
 from opclock.errors import OpCallError, OptionError, first_line
-from opclock.extension import load_aten, load_core
+from opclock.extension import load_aten, load_core, process_clock
 from opclock.host import Host
 from opclock.measurement import Samples, rounds_interval
 from opclock.op import OpCall
@@ -29,12 +28,6 @@ DRIFT_LIMIT = 0.05  # of the anchor between the halves of a pool: beyond it the 
 
 # Samples of rounds: seconds (rounds x op calls), the anchor's (rounds), the host's (rounds x kinds) where it is played.
 Rounds = tuple[Samples, Samples, Samples | None]
-
-
-@cache
-def process_clock() -> Any:  # noqa: ANN401
-    """The clock of this process, calibrated once."""
-    return load_core().Clock.choose()
 
 
 def clock_facts() -> dict[str, Any]:

@@ -48,7 +48,8 @@ CREATE INDEX configuration_of_op_call ON configuration (op_call);
 CREATE INDEX member_of_op_call ON member (op_call, condition, pool);
 CREATE INDEX pool_of_condition ON pool (condition);
 CREATE INDEX pool_of_signature ON pool (signature);
-CREATE INDEX pool_of_host ON pool (host);
+CREATE INDEX pool_of_host ON pool (host, id);
+CREATE INDEX pool_with_host ON pool (id) WHERE host IS NOT NULL;
 """
 
 TABLES = f"""

@@ -21,7 +21,7 @@ CONDITION = Condition("in_model", "cpu", 2, 20)
 
 @settings(max_examples=25, deadline=None)
 @given(
-    keys=st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=6),
+    keys=st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1), min_size=1, max_size=6),
     rounds=st.lists(st.tuples(numbers, numbers), min_size=1, max_size=5),
     hosts=st.integers(0, 4),
 )

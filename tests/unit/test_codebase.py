@@ -21,7 +21,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("cli",),
     ("report", "doctor", "comparison", "curation", "export"),
-    ("validate", "sweep"),
+    ("validate", "sweeping"),
     ("baselines", "reference", "model", "measure", "zoo", "cifar", "explain"),
     ("sampling", "host"),
     ("estimate", "sweep_table"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opclock.sweeps.binding import Planned
 
 PRESET_NAMES = ("quick", "board")
-MOST_SHOWN = 60  # rows on a screen; more are summed up by family
+MOST_SHOWN = 100  # rows on a screen; more are summed up by family
 MEASURES = ("median_s", "low_s", "high_s", "mad_s", "samples", "macs", "bytes", "gmacs_per_s", "gb_per_s",
             "ceiling_share", "timing", "working_set", "calls_per_sample", "pool", "validity")  # fmt: skip
 
@@ -111,8 +111,8 @@ def _run(
     from opclock.board import read_board
     from opclock.ceilings import measure_ceilings
     from opclock.profile import Profile
-    from opclock.sweep import expected_s, run_sweep, words
     from opclock.sweep_table import sweep_rows, sweep_table
+    from opclock.sweeping import expected_s, run_sweep, words
 
     counts = _threads(threads_text)
     with Profile.create_or_open(profile_path, read_board()) as profile:

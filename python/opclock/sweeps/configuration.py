@@ -31,6 +31,7 @@ class Configuration:
 def configuration(family: Family, given: Mapping[str, Parameter]) -> Configuration:
     """One configuration; what is not given has the family's default. Raises IllegalError with the reason."""
     values = {name: given.get(name, default) for name, default in family.parameters.items()}
+    family.check(values)
     return Configuration(family.name, tuple(values.items()), family.make(**values))
 
 

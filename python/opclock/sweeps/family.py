@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from opclock.errors import SweepError
 from opclock.op import ITEM_BYTES, OpCall, TensorSpec, Value
@@ -36,6 +36,14 @@ class Family:
     def required(self) -> list[str]:
         """The parameters without a default."""
         return [name for name, default in self.parameters.items() if default is inspect.Parameter.empty]
+
+    def check(self, values: Mapping[str, Parameter]) -> None:
+        """Raise IllegalError for a value of the wrong type: a text where a number is needed."""
+        hints = get_type_hints(self.make)
+        for name, value in values.items():
+            wanted = tuple(get_origin(kind) or kind for kind in (get_args(hints[name]) or (hints[name],)))
+            if not isinstance(value, wanted):
+                raise IllegalError(f"{name} {value!r}: {' or '.join(kind.__name__ for kind in wanted)} is needed")
 
     @property
     def summary(self) -> str:

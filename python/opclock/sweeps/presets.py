@@ -17,6 +17,7 @@ from opclock.sweeps.configuration import configuration, grid
 from opclock.sweeps.family import FAMILIES, IllegalError
 
 MOST_MACS = 4e8  # of one kernel: a fifth of what a small board does in a second is enough for one sample
+MOST_WEIGHT_BYTES = 1 << 26  # of its weights together: a small board has room for a pool of them
 MOST_BYTES = 1 << 23  # of its largest tensor: beyond, new memory for each answer costs more than the kernel
 SEED = 20260102  # of the points: every board gets the same ones
 
@@ -104,7 +105,7 @@ def _convolution(random_: random.Random) -> dict[str, Any]:
 def _gemm(random_: random.Random) -> dict[str, Any]:
     operator = random_.choices(("linear", "mm", "addmm", "bmm", "matmul"), (0.7, 0.05, 0.1, 0.075, 0.075))[0]
     rows = 1 if random_.random() < 0.15 else _even(1, 1024, random_)
-    drawn: dict[str, Any] = {"m": rows, "n": _channels(16, 3072, random_), "k": _channels(16, 3072, random_),
+    drawn: dict[str, Any] = {"m": rows, "n": _channels(16, 4096, random_), "k": _channels(16, 4096, random_),
                              "operator": operator, "bias": random_.random() < 0.7}  # fmt: skip
     if operator in ("bmm", "matmul"):
         drawn |= {"batch": _even(2, 32, random_), "n": _channels(4, 256, random_), "k": _channels(4, 256, random_),
@@ -220,8 +221,10 @@ def board() -> list[Planned]:
 
 def _small(made: Planned) -> bool:
     """Whether a sample of it takes no more time and memory than a small board can spare."""
-    largest = max(made.fresh, *(spec.nbytes for spec in made.call.tensors()))
-    return largest <= MOST_BYTES and macs(made.traced) <= MOST_MACS
+    specs = made.call.tensors()
+    weights = sum(spec.nbytes for spec in specs if spec.requires_grad)
+    largest = max(made.fresh, *(spec.nbytes for spec in specs if not spec.requires_grad))
+    return weights <= MOST_WEIGHT_BYTES and largest <= MOST_BYTES and macs(made.traced) <= MOST_MACS
 
 
 PRESETS: dict[str, Callable[[], list[Planned]]] = {"quick": quick, "board": board}

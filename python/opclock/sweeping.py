@@ -49,7 +49,7 @@ class SweepSummary:
     timed: int = 0  # op calls timed now
     known: int = 0  # op calls the profile had already
     seconds: float = 0.0  # wall time of it all
-    kernel_s: float = 0.0  # of that inside rounds: kernels, their warm-up, and the writing of their inputs
+    kernel_s: float = 0.0  # of that inside kernels and their warm-up: first runs, rounds, the writing of inputs
     skipped: Counter[str] = field(default_factory=Counter)  # by reason: kernels that do not run on this machine
 
     @property
@@ -235,7 +235,9 @@ def _runs(trace: Trace, position: int, arguments: Arguments, done: SweepSummary)
     try:
         bound: Bound = arguments.bind(trace.calls[position])
         with torch.inference_mode():
+            start = time.perf_counter()
             find(call)(*bound.args, **bound.kwargs)
+            done.kernel_s += time.perf_counter() - start
     except (RuntimeError, NotImplementedError, IndexError, OpCallError) as error:
         done.skipped[f"{call.name}: {first_line(error)}"] += 1
         return False

@@ -1,0 +1,113 @@
+"""Profiles of a million measurements: how fast they are written, opened, estimated from, and how much memory it takes.
+
+    python benchmarks/scale.py [--measurements 1000000]
+
+Every pool is a sweep's: 64 op calls, 12 rounds. A model of 400 calls is measured among them, at the very beginning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from opclock.board import Board
+from opclock.condition import Condition
+from opclock.curation import info, prune
+from opclock.estimate import estimate
+from opclock.host_table import host_key, host_kinds
+from opclock.op import OpCall, TensorSpec
+from opclock.profile import Profile
+from opclock.trace import Storage, Trace, TracedCall
+
+BOARD = Board("x86_64", "benchmark", (), 2, (), 1 << 30, "", "", "2.13.0", "0", "")
+POOL, ROUNDS, CALLS, DISTINCT = 64, 12, 400, 100
+LEAST_ROWS_PER_S, MOST_ESTIMATE_S, MOST_OPEN_S, MOST_BYTES = 20_000, 0.2, 0.05, 500e6
+
+
+def call(number: int) -> TracedCall:
+    """An op call like no other."""
+    spec = TensorSpec((1, 64, 7 + number % 50, 11 + number), (1, 1, 1, 1), "float32")
+    return TracedCall(OpCall("aten::relu", "", (spec,)), (spec,), (0,), (0,), f"layer{number}", "ReLU")
+
+
+def model() -> Trace:
+    """Every distinct call several times."""
+    calls = tuple(call(number % DISTINCT) for number in range(CALLS))
+    return Trace("model", (), 0, CALLS, (Storage("activation", 1 << 20, CALLS),), calls)
+
+
+def fill(profile: Profile, measurements: int) -> float:
+    """Write the model's pool and then sweeps; returns measurements a second, without the making of the calls."""
+    traced, noise, spent_s = model(), np.random.default_rng(0), 0.0
+
+    def store(condition: Condition, calls: list[TracedCall], host: tuple[str, tuple[str, ...]] | None) -> float:
+        keys = [one.call.key for one in calls]
+        kinds = None if host is None else noise.random((ROUNDS, len(host[1]))) * 1e-6
+        start = time.perf_counter()
+        number = profile.start_pool(condition, keys, [1] * len(keys), signature=keys[0], calls=calls, host=host)
+        profile.add_rounds(number, noise.random((ROUNDS, len(keys))) * 1e-4, noise.random(ROUNDS), kinds)
+        profile.end_pool(number, "settled", ["narrow"] * len(keys), {})
+        return time.perf_counter() - start
+
+    store(Condition.of("in_model", "cpu", 2, traced.working_set), list(traced.calls),
+          (host_key(traced), host_kinds(traced)))  # fmt: skip
+    for first in range(0, measurements, POOL):
+        made = [call(DISTINCT + number) for number in range(first, min(first + POOL, measurements))]
+        spent_s += store(Condition("interleaved", "cpu", 2, 20 + first // POOL % 7), made, None)
+    return measurements / spent_s
+
+
+def seconds_of(work: object, times: int) -> float:
+    """Median seconds of calling it."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()  # type: ignore[operator]
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def main() -> int:
+    """Fill, look, and say whether each limit is kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measurements", type=int, default=1_000_000)
+    count = parser.parse_args().measurements
+    traced, kept = model(), True
+
+    def say(name: str, value: float, unit: str, limit: float, above: bool = False) -> None:
+        nonlocal kept
+        good = value >= limit if above else value <= limit
+        kept &= good
+        print(f"{name:34} {value:12,.4g} {unit:8} {'at least' if above else 'at most'} {limit:,.4g}"
+              f"{'' if good else '   MISSED'}", flush=True)  # fmt: skip
+
+    with tempfile.TemporaryDirectory() as folder:
+        for size in (count // 100, count):
+            path = Path(folder) / f"{size}.sqlite"
+            with Profile.create_or_open(path, BOARD) as profile:
+                rate = fill(profile, size)
+            print(f"{size:,} measurements, {path.stat().st_size / 1e6:,.0f} MB")
+            say("writing", rate, "rows/s", LEAST_ROWS_PER_S, above=True)
+            say("opening", seconds_of(lambda path=path: Profile.open(path).close(), 9), "s", MOST_OPEN_S)
+            with Profile.open(path) as profile:
+                say(f"estimating {CALLS} calls", seconds_of(lambda p=profile: estimate(traced, p, threads=2), 9), "s",
+                    MOST_ESTIMATE_S)  # fmt: skip
+        say("most memory of this process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0, "bytes",
+            MOST_BYTES)  # fmt: skip
+        start = time.perf_counter()
+        with Profile.edit(path) as profile:
+            print(f"info {info(profile).measurements:,}", f"{time.perf_counter() - start:.2f} s")
+            start = time.perf_counter()
+            print(f"prune: {prune(profile)} pools", f"{time.perf_counter() - start:.2f} s")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
