@@ -170,7 +170,7 @@ class Predictor:
         return self._model(operator_class).spread
 
     def predict(self, calls: Sequence[TracedCall], working_set: int) -> list[Prediction | None]:
-        """By call its time among so large a working set (binary digits of bytes); None for a class "other"."""
+        """By call its time among so large a working set (binary digits of bytes); None where nothing is like it."""
         found = [features(call, self._ceilings, working_set) for call in calls]
         by_model: dict[str, list[int]] = {}
         for number, one in enumerate(found):
@@ -178,6 +178,8 @@ class Predictor:
                 by_model.setdefault(self._name(one.operator_class), []).append(number)
         made: list[Prediction | None] = [None] * len(calls)
         for name, numbers in by_model.items():
+            if not self._samples(name):
+                continue
             model = self._model(name)
             for number, seconds in zip(numbers, model.predict([found[i] for i in numbers]), strict=True):
                 made[number] = Prediction(seconds, found[number].operator_class, model.spread)
@@ -186,13 +188,14 @@ class Predictor:
     def _name(self, operator_class: str) -> str:
         return operator_class if operator_class in self.classes else ANY
 
+    def _samples(self, name: str) -> list[Sample]:
+        if name != ANY:
+            return self._by_class.get(name, [])
+        return [one for kind, some in self._by_class.items() if kind not in MAC_CLASSES for one in some]
+
     def _model(self, name: str) -> _ClassModel:
         if name not in self._models:
-            samples = self._by_class.get(name, [])
-            if name == ANY:
-                samples = [one for kind, some in self._by_class.items() if kind not in MAC_CLASSES for one in some]
-            if not samples:
-                raise EstimateError("the sweeps have nothing like this operator: run 'opclock sweep --preset board'")
+            samples = self._samples(name)
             self._models[name] = _ClassModel(samples, self._floor_s, min(len(one.found.numbers) for one in samples))
         return self._models[name]
 

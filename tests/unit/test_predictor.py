@@ -141,7 +141,8 @@ def test_no_sweep_says_what_to_run(profile_path):
 
 
 def test_a_laptop_gives_the_same_digits_without_torch_and_compiled_part(profile_path, tmp_path):
-    board_profile(profile_path, GEMMS, np.linspace(1e-4, 1e-3, len(GEMMS)))
+    calls = [*GEMMS, *(relu(numel) for numel in range(100, 20_000, 900))]
+    board_profile(profile_path, calls, np.linspace(1e-4, 1e-3, len(calls)))
     import json
 
     path = tmp_path / "two.json"
