@@ -1,0 +1,71 @@
+"""opclock's ceilings against their peers, in turn in one run: PyTorch's large matmul, and STREAM as the compiler builds it.
+
+    python benchmarks/ceilings.py [--threads N]
+
+Fails where the multiply-adds are below 0.95 of what the matmul reaches, or the bandwidth below 0.95 of STREAM's best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from opclock.ceilings import PATTERNS
+from opclock.extension import load_core, process_clock
+from opclock.sampling import thread_team
+
+TURNS, SIDE, DRAM_BYTES, PASS_S, LEAST_SHARE = 7, 2048, 3 << 27, 0.3, 0.95
+
+
+def matmul_macs_per_s(threads: int) -> float:
+    """The best of several large products."""
+    left, right = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    best = 0.0
+    with thread_team(threads):
+        for _ in range(4):
+            start = time.perf_counter()
+            torch.mm(left, right)
+            best = max(best, SIDE**3 / (time.perf_counter() - start))
+    return best
+
+
+def stream_bytes_per_s(program: Path, threads: int) -> float:
+    """The best of STREAM's four kernels."""
+    done = subprocess.run([program], capture_output=True, text=True, check=True,
+                          env={**os.environ, "OMP_NUM_THREADS": str(threads)})  # fmt: skip
+    return max(float(text) for text in done.stdout.split())
+
+
+def main() -> int:
+    """Compare, print each ratio with its spread, and say whether both hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    threads = parser.parse_args().threads
+    core, clock = load_core(), process_clock()
+    multiply: list[float] = []
+    memory: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "stream"
+        source = Path(__file__).with_name("stream.cpp")
+        subprocess.run(["g++", "-O3", "-march=native", "-fopenmp", source, "-o", program], check=True)
+        for _ in range(TURNS):
+            own = core.multiply_adds_per_s(clock, "float32", threads, PASS_S)
+            multiply.append(own / matmul_macs_per_s(threads))
+            bandwidth = max(core.bytes_per_s(clock, name, DRAM_BYTES, threads, PASS_S) for name in PATTERNS)
+            memory.append(bandwidth / stream_bytes_per_s(program, threads))
+    for name, ratios in (("multiply-adds / matmul", multiply), ("DRAM bandwidth / STREAM", memory)):
+        print(f"{threads} threads  {name:24} median {statistics.median(ratios):.3f}, {min(ratios):.3f} to "
+              f"{max(ratios):.3f}")  # fmt: skip
+    return 0 if min(statistics.median(multiply), statistics.median(memory)) >= LEAST_SHARE else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
