@@ -1,4 +1,4 @@
-"""opclock's ceilings against their peers, in turn in one run: PyTorch's large matmul, and STREAM as the compiler builds it.
+"""opclock's ceilings against their peers, in turn in one run: PyTorch's large matmul, and STREAM as compiled.
 
     python benchmarks/ceilings.py [--threads N]
 
