@@ -2,18 +2,21 @@
 
     python benchmarks/predictor/run.py [--profile FILE] [--threads N] [--json FILE]
 
-Without a profile, 'opclock sweep --preset board' is run first. The models are torchvision's and those of the accuracy
-benchmark that no method was chosen on. Beside the estimate stand the roofline, a line through the other models' MACs,
-and the published way: a random forest for each operator class on raw shape numbers, trained on the same samples.
+What the profile lacks of 'opclock sweep --preset board' is timed in turn with the real models, so that both meet the
+machine in the same moods. The models are torchvision's and those of the accuracy benchmark that no method was chosen on.
+Beside the estimate stand the roofline, a line through the other models' MACs, and the published way: a random forest for
+each operator class on raw shape numbers, trained on the same samples.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +46,8 @@ from opclock.sweeps.presets import preset  # noqa: E402
 from opclock.trace import Trace  # noqa: E402
 from opclock.tracer import trace  # noqa: E402
 
-BLOCKS = 6  # of the reference, and as many of its repeat
+TURNS = 5  # of a part of the sweep and every model: both meet the machine in the same moods
+BLOCKS = 2  # of each model, and as many of its repeat, in one turn
 TORCHVISION = [
     Case(f"{name} {text}", f"torchvision:{name}", text)
     for name, text in (
@@ -56,29 +60,51 @@ TORCHVISION = [
 ]  # fmt: skip
 
 
-def reference_of(case: Case, threads: int) -> tuple[Trace, Reference]:
-    """The model's trace, and its real time."""
-    model = load_model(case.model, input_text=case.input_text)
-    with thread_team(threads):
-        run = ReferenceRun(forward_of(model.module, model.inputs), case.name)
+class Subject:
+    """A model that is traced, and really run in every turn."""
+
+    def __init__(self, case: Case, threads: int) -> None:
+        model = load_model(case.model, input_text=case.input_text)
+        self.traced: Trace = trace(model.module, model.inputs, name=case.name)
+        with thread_team(threads):
+            self._run = ReferenceRun(forward_of(model.module, model.inputs), case.name)
+
+    def turn(self) -> None:
+        """Some blocks of the model and of its repeat."""
         for _ in range(BLOCKS):
-            run.block(0)
-            run.block(1)
-    return trace(model.module, model.inputs, name=case.name), run.reference()
+            self._run.block(0)
+            self._run.block(1)
+
+    def reference(self) -> Reference:
+        """All turns together."""
+        return self._run.reference()
+
+
+def take_turns(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
+    """A part of the sweep, then every model, again and again."""
+    planned = preset("board")
+    random.Random(0).shuffle(planned)
+    for number in range(TURNS):
+        done = run_sweep(planned[number::TURNS], profile, threads=threads, as_in_models=True)
+        print(f"turn {number}: {done.timed} kernels timed, {done.known} known, {done.seconds:.0f} s, "
+              f"{done.kernel_share:.0%} in kernels", flush=True)  # fmt: skip
+        with thread_team(threads):
+            for subject in subjects:
+                subject.turn()
 
 
 def row_of(
-    case: Case, profile: Profile, threads: int, ceilings: Ceilings, published: PublishedPredictor
+    subject: Subject, profile: Profile, threads: int, ceilings: Ceilings, published: PublishedPredictor
 ) -> dict[str, Any]:
     """One model."""
-    traced, reference = reference_of(case, threads)
+    traced, reference = subject.traced, subject.reference()
     made: Estimate = estimate(traced, profile, threads=threads)
     unique = {call.call.key: call for call in traced.calls}
     counts = Counter(call.call.key for call in traced.calls)
     forest_s = sum(counts[key] * seconds for key, seconds in zip(unique, published.predict(list(unique.values())),
                                                                  strict=True))  # fmt: skip
     return {
-        "model": case.name,
+        "model": traced.model,
         "reference_s": reference.median_s,
         "repeat": reference.repeat_error,
         "estimate_s": made.total_s,
@@ -103,22 +129,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = chosen.profile or Path(folder) / "board.sqlite"
         with Profile.create_or_open(path, read_board()) as profile:
-            done = run_sweep(preset("board"), profile, threads=chosen.threads, as_in_models=True)
-            print(f"sweep: {done.timed} kernels timed, {done.known} known, {done.seconds:.0f} s, "
-                  f"{done.kernel_share:.0%} in kernels", flush=True)  # fmt: skip
+            subjects = [Subject(case, chosen.threads) for case in [*TORCHVISION, *HELD_OUT]]
+            take_turns(subjects, profile, chosen.threads)
             ceilings = Ceilings.read(profile, chosen.threads)
             samples = training_samples(profile, chosen.threads, "cpu", ceilings)
             published = PublishedPredictor(samples, profile)
             predictor = Predictor(samples, ceilings)
             for name in predictor.classes:
                 print(f"{name:14} mean error of op calls left out {predictor.spread(name).mean_error:.1%}", flush=True)
-            rows = []
-            for case in [*TORCHVISION, *HELD_OUT]:
-                rows.append(row_of(case, profile, chosen.threads, ceilings, published))
-                print(
-                    f"{case.name:32} {rows[-1]['reference_s'] * 1e3:8.2f} ms, error {rows[-1]['error']:+.1%}",
-                    flush=True,
-                )
+            rows = [row_of(subject, profile, chosen.threads, ceilings, published) for subject in subjects]
     table = pd.DataFrame(rows)
     fitted = mac_regression(list(table["macs"]), list(table["reference_s"]))
     table["mac_regression"] = np.array(fitted, dtype=float) / table["reference_s"] - 1
