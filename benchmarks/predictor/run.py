@@ -4,7 +4,7 @@
 
 What the profile lacks of 'opclock sweep --preset board' is timed in turn with the real models, so that both meet the
 machine in the same moods. The models are torchvision's, and those of the accuracy benchmark that no method was chosen
-on. Beside the estimate stand the roofline, a line through the other models' MACs, and the published way: a random forest
+on. Beside the estimate stand a roofline, a line through other models' MACs, and the published way: a random forest
 for each operator class on raw shape numbers, trained on the same samples.
 """
 
