@@ -22,6 +22,7 @@ from opclock.export import exported, google_benchmark
 from opclock.profile import Profile
 from opclock.sweep_table import sweep_rows, sweep_table
 from opclock.sweeping import run_sweep
+from opclock.sweeps import FAMILIES
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
 
