@@ -135,7 +135,7 @@ def main() -> None:
             samples = training_samples(profile, chosen.threads, "cpu", ceilings)
             published = PublishedPredictor(samples, profile)
             predictor = Predictor(samples, ceilings)
-            for name in predictor.classes:
+            for name in predictor.kinds:
                 print(f"{name:14} mean error of op calls left out {predictor.spread(name).mean_error:.1%}", flush=True)
             rows = [row_of(subject, profile, chosen.threads, ceilings, published) for subject in subjects]
     table = pd.DataFrame(rows)

@@ -11,7 +11,10 @@ from opclock.op import ITEM_BYTES, TensorSpec, Value, tensors
 from opclock.operator_classes import class_of
 from opclock.trace import TracedCall
 
-TILES = (8, 16)  # elements: vector registers hold so many, and blocked layouts are made of them
+TILES = (8, 16, 32, 64)  # elements: vector registers hold so many, and blocked layouts are made of them
+CONVOLUTION_NUMBERS = 16 + 3 * len(TILES)
+# Kernels that have too little in common with the rest of their operator class to be learnt with it.
+APART = {"lstm": "recurrent", "gru": "recurrent", "scaled_dot_product_attention": "attention"}
 DIGITS = 9  # after the point: the last bits of a logarithm differ from one machine's C library to another's
 
 
@@ -21,8 +24,9 @@ class Features:
 
     operator: str
     operator_class: str
+    kind: str  # what it is learnt and predicted with: its operator class, or a kind apart
     least_s: float  # that the ceilings allow, where weights lie as far away as the working set makes them
-    numbers: tuple[float, ...]  # as many as every call of its class has
+    numbers: tuple[float, ...]  # as many as every call of its kind has
 
 
 def features(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
@@ -35,7 +39,8 @@ def features(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Featur
     if operator_class == "gemm":
         numbers += _gemm(traced)
     name = traced.call.name.removesuffix("_")
-    return Features(name, operator_class, least_s, tuple(round(number, DIGITS) for number in numbers))
+    kind = APART.get(name, operator_class)
+    return Features(name, operator_class, kind, least_s, tuple(round(number, DIGITS) for number in numbers))
 
 
 def _least_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
@@ -103,7 +108,7 @@ def _shape(traced: TracedCall) -> list[float]:
 def _convolution(traced: TracedCall) -> list[float]:
     specs = traced.call.tensors()
     if len(specs) < 2:
-        return [0.0] * 22
+        return [0.0] * CONVOLUTION_NUMBERS
     source, weight = specs[0].shape, specs[1].shape
     out = next(tensors(traced.outputs)).shape
     groups = max(1, source[1] // max(1, weight[1])) if "transpose" not in traced.call.name else 1
@@ -132,6 +137,7 @@ def _gemm(traced: TracedCall) -> list[float]:
     return [
         _log(rows), _log(columns), _log(inner), _log(batch), _log(rows * batch), _log(rows * columns),
         _log(columns * inner), *_remainders(rows), *_remainders(columns), *_remainders(inner), *turned,
+        float(rows * batch == 1),  # a vector: another kernel than a matrix
     ]  # fmt: skip
 
 

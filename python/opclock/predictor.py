@@ -140,12 +140,12 @@ class Predictor:
 
     def __init__(self, samples: Sequence[Sample], ceilings: Ceilings) -> None:
         self._ceilings = ceilings
-        self._by_class: dict[str, list[Sample]] = {}
+        self._by_kind: dict[str, list[Sample]] = {}
         for sample in samples:
-            self._by_class.setdefault(sample.found.operator_class, []).append(sample)
+            self._by_kind.setdefault(sample.found.kind, []).append(sample)
         self._models: dict[str, _ClassModel] = {}
         # What no ceiling explains: the way to a kernel and back, as views show it, which do nothing else.
-        shortest = self._by_class.get("view", list(samples))
+        shortest = self._by_kind.get("view", list(samples))
         self._floor_s = float(np.median([sample.seconds for sample in shortest]))
 
     @staticmethod
@@ -161,13 +161,13 @@ class Predictor:
         return Predictor(samples, ceilings)
 
     @property
-    def classes(self) -> list[str]:
-        """Operator classes that have samples enough for a forest of their own."""
-        return sorted(name for name, samples in self._by_class.items() if len(samples) >= FEWEST_ROWS)
+    def kinds(self) -> list[str]:
+        """Kinds of kernels that have samples enough for a forest of their own."""
+        return sorted(name for name, samples in self._by_kind.items() if len(samples) >= FEWEST_ROWS)
 
-    def spread(self, operator_class: str) -> Spread:
-        """How well a class is predicted."""
-        return self._model(operator_class).spread
+    def spread(self, kind: str) -> Spread:
+        """How well a kind of kernel is predicted."""
+        return self._model(kind).spread
 
     def predict(self, calls: Sequence[TracedCall], working_set: int) -> list[Prediction | None]:
         """By call its time among so large a working set (binary digits of bytes); None where nothing is like it."""
@@ -175,7 +175,7 @@ class Predictor:
         by_model: dict[str, list[int]] = {}
         for number, one in enumerate(found):
             if one.operator_class != "other":
-                by_model.setdefault(self._name(one.operator_class), []).append(number)
+                by_model.setdefault(self._name(one), []).append(number)
         made: list[Prediction | None] = [None] * len(calls)
         for name, numbers in by_model.items():
             if not self._samples(name):
@@ -185,13 +185,14 @@ class Predictor:
                 made[number] = Prediction(seconds, found[number].operator_class, model.spread)
         return made
 
-    def _name(self, operator_class: str) -> str:
-        return operator_class if operator_class in self.classes else ANY
+    def _name(self, found: Features) -> str:
+        return next((name for name in (found.kind, found.operator_class) if name in self.kinds), ANY)
 
     def _samples(self, name: str) -> list[Sample]:
         if name != ANY:
-            return self._by_class.get(name, [])
-        return [one for kind, some in self._by_class.items() if kind not in MAC_CLASSES for one in some]
+            return self._by_kind.get(name, [])
+        every = (one for some in self._by_kind.values() for one in some)
+        return [one for one in every if one.found.operator_class not in MAC_CLASSES]
 
     def _model(self, name: str) -> _ClassModel:
         if name not in self._models:

@@ -20,6 +20,9 @@ MOST_MACS = 4e8  # of one kernel: a fifth of what a small board does in a second
 MOST_WEIGHT_BYTES = 1 << 26  # of its weights together: a small board has room for a pool of them
 MOST_BYTES = 1 << 23  # of its largest tensor: beyond, new memory for each answer costs more than the kernel
 SEED = 20260102  # of the points: every board gets the same ones
+STEPS = {64: 0.3, 32: 0.2, 16: 0.2, 8: 0.15, 4: 0.08, 1: 0.07}  # by what channels are divided, how often
+SIDES = (1, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
+TOKENS = (16, 49, 50, 64, 128, 196, 197, 256)
 
 Draw = Callable[[random.Random], dict[str, Any]]
 
@@ -53,38 +56,68 @@ def _even(low: int, high: int, random_: random.Random) -> int:
 
 
 def _channels(low: int, high: int, random_: random.Random) -> int:
-    """As networks have them: mostly multiples of 8, some of 4, some of nothing."""
+    """As networks have them: multiples of a power of two, the larger the number the larger the power; few of none."""
     count = _even(low, high, random_)
-    step = random_.choices((8, 4, 1), (0.75, 0.15, 0.1))[0]
-    return max(1, round(count / step) * step) if count >= step else count
+    fitting = {step: weight for step, weight in STEPS.items() if step <= max(1, count // 2)}
+    step = random_.choices(list(fitting), list(fitting.values()))[0]
+    return max(1, round(count / step) * step)
 
 
 def _batch(random_: random.Random) -> int:
     return random_.choices((1, 2, 4, 8), (0.7, 0.1, 0.1, 0.1))[0]
 
 
+def _side(random_: random.Random) -> int:
+    """Pixels of an image's side: mostly what halving 224 or 256 again and again gives."""
+    return random_.choice(SIDES) if random_.random() < 0.6 else _even(1, 160, random_)
+
+
+def _depth(side: int, low: int, high: int, random_: random.Random) -> int:
+    """Channels of an image of this side: networks trade one for the other, and a predictor must see more, too."""
+    if random_.random() < 0.2:
+        return _channels(low, high, random_)
+    least = low if side <= 4 else max(low, 200 // side)
+    return _channels(least, max(least, min(high, max(64, 20_000 // side))), random_)
+
+
+def _related(count: int, high: int, random_: random.Random) -> int:
+    """The channels that a layer makes of so many: as many, twice, four times, ... or a number of their own."""
+    if random_.random() < 0.3:
+        return _channels(8, high, random_)
+    ratio = random_.choice((1, 1, 1, 2, 0.5, 3, 4, 0.25, 6, 1 / 6))
+    return max(8, min(high, round(count * ratio / 8) * 8))
+
+
 def _image(random_: random.Random, low: int = 8, high: int = 2048) -> dict[str, Any]:
-    return {"channels": _channels(low, high, random_), "size": _even(1, 160, random_), "batch": _batch(random_)}
+    side = _side(random_)
+    return {"channels": _depth(side, low, high, random_), "size": side, "batch": _batch(random_)}
+
+
+def _tokens(high: int, random_: random.Random) -> int:
+    """Positions of a sequence: those of square patches and of text, or any number."""
+    return random_.choice(TOKENS) if random_.random() < 0.4 else _even(1, high, random_)
 
 
 def _rows(random_: random.Random) -> dict[str, Any]:
-    return {"rows": _even(1, 2048, random_), "columns": _channels(4, 2048, random_), "batch": _batch(random_)}
+    return {"rows": _tokens(2048, random_), "columns": _channels(4, 2048, random_), "batch": _batch(random_)}
 
 
 def _convolution(random_: random.Random) -> dict[str, Any]:
     kind = random_.choices(("pointwise", "dense", "depthwise", "grouped", "wide", "first"),
-                           (0.32, 0.28, 0.18, 0.07, 0.09, 0.06))[0]  # fmt: skip
+                           (0.34, 0.28, 0.18, 0.06, 0.08, 0.06))[0]  # fmt: skip
+    side = _side(random_)
+    inner = _depth(side, 8, 2048, random_)
     drawn: dict[str, Any] = {
-        "in_channels": _channels(8, 2048, random_),
-        "out_channels": _channels(8, 2048, random_),
-        "size": _even(1, 160, random_),
+        "in_channels": inner,
+        "out_channels": _related(inner, 2048, random_),
+        "size": side,
         "kernel": 1 if kind == "pointwise" else 3,
         "stride": random_.choices((1, 2), (0.8, 0.2))[0],
         "bias": random_.random() < 0.35,
         "batch": _batch(random_),
     }
     if kind == "depthwise":
-        drawn |= {"out_channels": drawn["in_channels"], "groups": "depthwise", "kernel": random_.choice((3, 3, 5, 7))}
+        drawn |= {"out_channels": inner, "groups": "depthwise", "kernel": random_.choice((3, 3, 5, 7))}
     if kind == "grouped":
         groups = random_.choice((2, 3, 4, 8, 16, 32))
         drawn |= {name: max(1, drawn[name] // groups) * groups for name in ("in_channels", "out_channels")}
@@ -103,14 +136,20 @@ def _convolution(random_: random.Random) -> dict[str, Any]:
 
 
 def _gemm(random_: random.Random) -> dict[str, Any]:
-    operator = random_.choices(("linear", "mm", "addmm", "bmm", "matmul"), (0.7, 0.05, 0.1, 0.075, 0.075))[0]
-    rows = 1 if random_.random() < 0.15 else _even(1, 1024, random_)
-    drawn: dict[str, Any] = {"m": rows, "n": _channels(16, 4096, random_), "k": _channels(16, 4096, random_),
-                             "operator": operator, "bias": random_.random() < 0.7}  # fmt: skip
-    if operator in ("bmm", "matmul"):
-        drawn |= {"batch": _even(2, 32, random_), "n": _channels(4, 256, random_), "k": _channels(4, 256, random_),
-                  "transpose": random_.choice(("", "b"))}  # fmt: skip
-    return drawn
+    kind = random_.choices(("layer", "classifier", "mm", "addmm", "scores"), (0.6, 0.12, 0.04, 0.09, 0.15))[0]
+    if kind == "scores":  # of attention written out, and the mixing by them
+        tokens, width = _tokens(400, random_), random_.choice((16, 32, 48, 64))
+        n, k, transpose = random_.choice(((tokens, width, "b"), (tokens, width, ""), (width, tokens, "")))
+        return {"m": tokens, "n": n, "k": k, "batch": _even(2, 48, random_), "transpose": transpose,
+                "operator": random_.choice(("bmm", "matmul"))}  # fmt: skip
+    drawn: dict[str, Any] = {"bias": random_.random() < 0.7}
+    if kind == "classifier":  # one row for each image: every weight is read for one multiplication or a few
+        return drawn | {"m": random_.choice((1, 1, 1, 2, 4, 8)), "k": _channels(256, 9216, random_),
+                        "n": random_.choice((10, 100, 1000, 4096, _channels(256, 4096, random_)))}  # fmt: skip
+    inner = _channels(16, 4096, random_)
+    return drawn | {"m": 1 if random_.random() < 0.1 else _tokens(1024, random_), "k": inner,
+                    "n": _related(inner, 4096, random_),
+                    "operator": "linear" if kind == "layer" else kind}  # fmt: skip
 
 
 def _elementwise(random_: random.Random) -> dict[str, Any]:
@@ -190,7 +229,7 @@ BOARD: dict[str, tuple[int, Draw]] = {
     "index": (30, lambda random_: {"rows": _even(16, 32768, random_), "columns": _channels(16, 1024, random_),
                                    "picks": _even(4, 1024, random_),
                                    "operator": random_.choice(("embedding", "embedding", "index_select"))}),
-    "recurrent": (40, lambda random_: {"steps": _even(4, 64, random_), "width": _channels(16, 512, random_),
+    "recurrent": (80, lambda random_: {"steps": _even(4, 64, random_), "width": _channels(16, 512, random_),
                                        "hidden": _channels(16, 512, random_), "layers": random_.choice((1, 2)),
                                        "batch": _batch(random_), "operator": random_.choice(("lstm", "gru"))}),
     "view": (200, _view),
