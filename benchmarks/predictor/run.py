@@ -2,8 +2,8 @@
 
     python benchmarks/predictor/run.py [--profile FILE] [--threads N] [--json FILE]
 
-What the profile lacks of 'opclock sweep --preset board' is timed in turn with the real models, so that both meet the
-machine in the same moods. The models are torchvision's, and those of the accuracy benchmark that no method was chosen
+What the profile lacks of 'opclock sweep --preset board' is timed, and between any two of its pools some of the real
+models run, so that both meet the machine in the same moods. The models are torchvision's, and those of the accuracy benchmark that no method was chosen
 on. Beside the estimate stand a roofline, a line through other models' MACs, and the published way: a random forest
 for each operator class on raw shape numbers, trained on the same samples.
 """
@@ -11,10 +11,12 @@ for each operator class on raw shape numbers, trained on the same samples.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +35,7 @@ from published import PublishedPredictor  # noqa: E402
 
 from opclock.baselines import mac_regression  # noqa: E402
 from opclock.board import read_board  # noqa: E402
-from opclock.ceilings import Ceilings  # noqa: E402
+from opclock.ceilings import Ceilings, measure_ceilings  # noqa: E402
 from opclock.estimate import Estimate, estimate  # noqa: E402
 from opclock.macs import model_macs  # noqa: E402
 from opclock.model import load_model  # noqa: E402
@@ -46,8 +48,8 @@ from opclock.sweeps.presets import preset  # noqa: E402
 from opclock.trace import Trace  # noqa: E402
 from opclock.tracer import trace  # noqa: E402
 
-TURNS = 5  # of a part of the sweep and every model: both meet the machine in the same moods
-BLOCKS = 2  # of each model, and as many of its repeat, in one turn
+MODELS = 3  # that run between two pools of the sweep
+FEWEST_TURNS = 6  # of each model, whatever was left to sweep
 TORCHVISION = [
     Case(f"{name} {text}", f"torchvision:{name}", text)
     for name, text in (
@@ -66,14 +68,15 @@ class Subject:
     def __init__(self, case: Case, threads: int) -> None:
         model = load_model(case.model, input_text=case.input_text)
         self.traced: Trace = trace(model.module, model.inputs, name=case.name)
+        self.turns = 0
         with thread_team(threads):
             self._run = ReferenceRun(forward_of(model.module, model.inputs), case.name)
 
     def turn(self) -> None:
-        """Some blocks of the model and of its repeat."""
-        for _ in range(BLOCKS):
-            self._run.block(0)
-            self._run.block(1)
+        """A block of the model and one of its repeat."""
+        self.turns += 1
+        self._run.block(0)
+        self._run.block(1)
 
     def reference(self) -> Reference:
         """All turns together."""
@@ -81,16 +84,25 @@ class Subject:
 
 
 def take_turns(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
-    """A part of the sweep, then every model, again and again."""
-    planned = preset("board")
-    random.Random(0).shuffle(planned)
-    for number in range(TURNS):
-        done = run_sweep(planned[number::TURNS], profile, threads=threads, as_in_models=True)
-        print(f"turn {number}: {done.timed} kernels timed, {done.known} known, {done.seconds:.0f} s, "
-              f"{done.kernel_share:.0%} in kernels", flush=True)  # fmt: skip
-        with thread_team(threads):
-            for subject in subjects:
-                subject.turn()
+    """The sweep, with some models before each of its pools."""
+    waiting = itertools.cycle(random.Random(0).sample(subjects, len(subjects)))
+    spent_s = 0.0
+
+    def between(_text: str, _share: float) -> None:
+        nonlocal spent_s
+        start = time.perf_counter()
+        for _ in range(MODELS):
+            next(waiting).turn()
+        spent_s += time.perf_counter() - start
+
+    measure_ceilings(profile, threads)
+    done = run_sweep(preset("board"), profile, threads=threads, as_in_models=True, progress=between)
+    sweep_s = done.seconds - spent_s
+    print(f"{done.timed} kernels timed, {done.known} known, {sweep_s:.0f} s, {done.kernel_s / sweep_s:.0%} in kernels; "
+          f"models {spent_s:.0f} s", flush=True)  # fmt: skip
+    with thread_team(threads):
+        while min(subject.turns for subject in subjects) < FEWEST_TURNS:
+            next(waiting).turn()
 
 
 def row_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import tempfile
 import time
@@ -35,6 +36,7 @@ KINDS = 6  # of kernels in a pool: models, too, call a few again and again, and 
 POOL_BYTES = 1 << 27  # that a pool touches: as large as a large model, not larger
 # Of pools that a predictor learns from: weights are as cold as the rest of a model makes them.
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
+SPREAD = 2.0  # doublings, a standard deviation: how far the sizes of kernels in a pool lie apart, about as in a model
 FITTING = 4  # a kernel goes into a pool of at least so many times its own bytes
 FEWEST_ROUNDS, MOST_ROUNDS, BLOCK_ROUNDS = 12, 24, 6
 DEVICE = "cpu"
@@ -161,12 +163,17 @@ def _names(planned: Iterable[Planned]) -> list[tuple[str, str, str]]:
 
 
 def _chunks(planned: Sequence[Planned], working_sets: Sequence[int], random_: random.Random) -> Iterator[list[Planned]]:
-    """Pools in random order, of kernels in random order."""
+    """Pools in random order, of kernels of like size.
+
+    A small kernel among large ones finds its code, its data and the host's displaced, as it does in few models.
+    """
     most = int(psutil.virtual_memory().available * POOL_MEMORY_SHARE)
     by_size: dict[int, list[Planned]] = {}
     for one in random_.sample(planned, len(planned)):
         fitting = [size for size in working_sets if _bytes(one) * FITTING <= size]
         by_size.setdefault(random_.choice(fitting) if fitting else max(working_sets), []).append(one)
+    for members in by_size.values():
+        members.sort(key=lambda one: math.log2(1 + _bytes(one)) + random_.gauss(0.0, SPREAD))
     chunks = [chunk for size, members in by_size.items() for chunk in _cut(members, min(size, most))]
     yield from random_.sample(chunks, len(chunks))
 
