@@ -9,8 +9,8 @@
 
 namespace opclock {
 
-// What a pass over memory does; `copy` is the C library's memcpy or a plain loop, whichever is faster, and `triad`
-// is STREAM's a = b + s * c (McCalpin 1995).
+// What a pass over memory does, in whichever way is fastest: a plain loop, the C library's, or stores past the caches.
+// `triad` is STREAM's a = b + s * c (McCalpin 1995).
 enum class Pattern { read, write, copy, triad };
 // Throws std::invalid_argument that lists all there are.
 Pattern pattern_of(const std::string& name);

@@ -97,7 +97,7 @@ class PlayedHost:
             self._playback.observe(self._forward, kernel_s, host_s)
 
 
-REPEATS = 3  # of each block, with modules of its own: so models repeat theirs
+REPEATS = 2  # of each block, with modules of its own: so models repeat theirs
 
 
 class _Block(torch.nn.Module):

@@ -32,7 +32,7 @@ from opclock.sweeps.configuration import grid
 from opclock.trace import Trace
 
 POOL_CALLS = 64  # timed together at most: enough that none finds the caches as its last sample left them
-KINDS = 6  # of kernels in a pool: models, too, call a few again and again, and find their code in the caches
+KINDS = 4  # of kernels in a pool: models, too, call a few again and again, and find their code in the caches
 POOL_BYTES = 1 << 27  # that a pool touches: as large as a large model, not larger
 # Of pools that a predictor learns from: weights are as cold as the rest of a model makes them.
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)

@@ -1,0 +1,39 @@
+// Numbers in pages as large as the system gives: a ceiling is the memory's, not the address translation's.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+namespace opclock {
+
+class Memory {
+ public:
+  Memory() = default;
+  // `place` keeps several of one team apart: at equal distances from a page's begin they would share cache sets.
+  Memory(std::size_t count, std::size_t place, double value) {
+    const std::size_t bytes = (count * sizeof(double) + place * kStagger + kHugePage) / kHugePage * kHugePage;
+    block_.reset(std::aligned_alloc(kHugePage, bytes));
+    if (block_ == nullptr) throw std::bad_alloc();
+    madvise(block_.get(), bytes, MADV_HUGEPAGE);  // a wish: where it is not granted, pages are small
+    first_ = reinterpret_cast<double*>(static_cast<char*>(block_.get()) + place * kStagger);
+    std::fill(first_, first_ + count, value);
+  }
+  double* data() const { return first_; }
+
+ private:
+  static constexpr std::size_t kHugePage = std::size_t{1} << 21U;
+  static constexpr std::size_t kStagger = 1344;  // bytes: whole cache lines, and no divisor of a page
+
+  struct Free {
+    void operator()(void* block) const { std::free(block); }
+  };
+  std::unique_ptr<void, Free> block_;
+  double* first_ = nullptr;
+};
+
+}  // namespace opclock
