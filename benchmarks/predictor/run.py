@@ -3,9 +3,9 @@
     python benchmarks/predictor/run.py [--profile FILE] [--threads N] [--json FILE]
 
 What the profile lacks of 'opclock sweep --preset board' is timed, and between any two of its pools some of the real
-models run, so that both meet the machine in the same moods. The models are torchvision's, and those of the accuracy benchmark that no method was chosen
-on. Beside the estimate stand a roofline, a line through other models' MACs, and the published way: a random forest
-for each operator class on raw shape numbers, trained on the same samples.
+models run, so that both meet the machine in the same moods. The models are torchvision's, and those of the accuracy
+benchmark that no method was chosen on. Beside the estimate stand a roofline, a line through other models' MACs, and the
+published way: a random forest for each operator class on raw shape numbers, trained on the same samples.
 """
 
 from __future__ import annotations
