@@ -73,6 +73,11 @@ void triad_past_caches(double* to, const double* left, const double* right, std:
 }
 #endif
 
+OPCLOCK_CLONES void update_all(double* words, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) words[i] = 1.0 - words[i];
+  touch(words);
+}
+
 struct Buffers {
   Memory a, b, c;
   std::size_t count = 0;
@@ -82,6 +87,7 @@ std::size_t buffers_of(Pattern pattern) {
   switch (pattern) {
     case Pattern::read:
     case Pattern::write:
+    case Pattern::update:
       return 1;
     case Pattern::copy:
       return 2;
@@ -127,6 +133,9 @@ std::vector<Pass> ways(Pattern pattern) {
           [](const Buffers& mine) { triad_past_caches(mine.a.data(), mine.b.data(), mine.c.data(), mine.count); });
 #endif
       break;
+    case Pattern::update:
+      found = {[](const Buffers& mine) { update_all(mine.a.data(), mine.count); }};
+      break;
   }
   return found;
 }
@@ -138,7 +147,8 @@ Pattern pattern_of(const std::string& name) {
   if (name == "write") return Pattern::write;
   if (name == "copy") return Pattern::copy;
   if (name == "triad") return Pattern::triad;
-  throw std::invalid_argument("no pattern '" + name + "': read, write, copy or triad");
+  if (name == "update") return Pattern::update;
+  throw std::invalid_argument("no pattern '" + name + "': read, write, copy, triad or update");
 }
 
 double bytes_per_s(Clock& clock, Pattern pattern, std::size_t bytes, int threads, double most_s) {
@@ -154,7 +164,8 @@ double bytes_per_s(Clock& clock, Pattern pattern, std::size_t bytes, int threads
     if (used > 1) mine.b = Memory(count, 1, 2.0);
     if (used > 2) mine.c = Memory(count, 2, 3.0);
   });
-  const std::size_t moved = used * count * sizeof(double);
+  const std::size_t passes = pattern == Pattern::update ? 2 : 1;  // over the same words: reading and writing
+  const std::size_t moved = used * passes * count * sizeof(double);
   const std::size_t repeats = 1 + kLeastBytesAPass / (moved + 1);
   const double amount = static_cast<double>(moved) * static_cast<double>(repeats);
   double best = 0.0;

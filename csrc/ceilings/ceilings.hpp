@@ -10,8 +10,8 @@
 namespace opclock {
 
 // What a pass over memory does, in whichever way is fastest: a plain loop, the C library's, or stores past the caches.
-// `triad` is STREAM's a = b + s * c (McCalpin 1995).
-enum class Pattern { read, write, copy, triad };
+// `triad` is STREAM's a = b + s * c (McCalpin 1995), `update` overwrites what it reads.
+enum class Pattern { read, write, copy, triad, update };
 // Throws std::invalid_argument that lists all there are.
 Pattern pattern_of(const std::string& name);
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from opclock.errors import EstimateError
 from opclock.extension import load_core, process_clock
-from opclock.macs import macs, moved_bytes
+from opclock.macs import footprint_bytes, macs, moved_bytes
 from opclock.profile import Profile
 from opclock.profile_reader import ProfileReader
 from opclock.progress import Progress, silent
 from opclock.trace import TracedCall
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "int8")
-PATTERNS = ("read", "write", "copy", "triad")
+PATTERNS = ("read", "write", "copy", "triad", "update")
 SIZES = tuple(1 << exponent for exponent in range(12, 29))  # bytes: from a part of L1 to DRAM on any board
 PASS_S = 0.015  # of measuring one of them once; the best of PASSES counts
 PASSES = 2  # over everything: what disturbs a shared machine is gone the second time
@@ -64,13 +64,10 @@ class Ceilings:
         """Multiply-accumulates a second on numbers of this dtype."""
         return self.multiply_adds[COUNTED_IN.get(dtype, "float32")]
 
-    def roofline_s(self, multiply_adds: int, nbytes: int, dtype: str) -> float:
-        """The least time so much work can take (Williams et al. 2009)."""
-        return max(multiply_adds / self.peak(dtype), nbytes / self.bandwidth(nbytes))
-
     def call_s(self, traced: TracedCall) -> float:
-        """The least time an op call can take."""
-        return self.roofline_s(macs(traced), moved_bytes(traced), call_dtype(traced))
+        """The least time an op call can take (Williams et al. 2009)."""
+        moving_s = moved_bytes(traced) / self.bandwidth(footprint_bytes(traced))
+        return max(macs(traced) / self.peak(call_dtype(traced)), moving_s)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, rates a second."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from opclock.ceilings import Ceilings, call_dtype
-from opclock.macs import macs, moved_bytes
+from opclock.macs import footprint_bytes, macs, moved_bytes
 from opclock.op import ITEM_BYTES, TensorSpec, Value, tensors
 from opclock.operator_classes import class_of
 from opclock.trace import TracedCall
@@ -48,7 +48,8 @@ def _least_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
     nbytes = moved_bytes(traced)
     weights = min(nbytes, sum(spec.moved for spec in traced.call.tensors() if spec.requires_grad))
     far = max(nbytes, 1 << (working_set - 1))
-    moving_s = weights / ceilings.bandwidth(far) + (nbytes - weights) / ceilings.bandwidth(nbytes)
+    near = footprint_bytes(traced)
+    moving_s = weights / ceilings.bandwidth(far) + (nbytes - weights) / ceilings.bandwidth(near)
     return max(macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
 
 

@@ -174,3 +174,9 @@ def moved_bytes(traced: TracedCall) -> int:
     if traced.call.name in PICKING:
         return 2 * written + sum(spec.moved for spec in read if "int" in spec.dtype)
     return sum(spec.moved for spec in read) + written
+
+
+def footprint_bytes(traced: TracedCall) -> int:
+    """Bytes of memory that an op call touches: what it overwrites is moved twice and touched once."""
+    written = sum(spec.moved for spec in tensors(traced.outputs))
+    return moved_bytes(traced) - (written if traced.call.name.endswith("_") else 0)

@@ -28,7 +28,7 @@ TEST(a_second_thread_takes_nothing_away) {
 
 TEST(every_pattern_moves_bytes) {
   Clock clock = Clock::choose();
-  for (const char* name : {"read", "write", "copy", "triad"}) {
+  for (const char* name : {"read", "write", "copy", "triad", "update"}) {
     for (const std::size_t bytes : {std::size_t{1}, std::size_t{1} << 14U, std::size_t{1} << 20U}) {
       CHECK(bytes_per_s(clock, pattern_of(name), bytes, 2, 0.005) > 1e6);
     }
