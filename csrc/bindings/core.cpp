@@ -76,7 +76,8 @@ void bind_ceilings(py::module_& module) {
         return bytes_per_s(clock, chosen, bytes, threads, most_s);
       },
       py::arg("clock"), py::arg("pattern"), py::arg("working_set_bytes"), py::arg("threads"), py::arg("most_s"),
-      "Bytes read and written a second by read, write, copy, triad or update over a working set of all buffers and threads.");
+      "Bytes read and written a second by read, write, copy, triad or update over a working set of all buffers and "
+      "threads.");
   module.def("loads_per_s", &loads_per_s, py::arg("clock"), py::arg("working_set_bytes"), py::arg("most_s"),
              py::call_guard<py::gil_scoped_release>(),
              "Loads a second on one thread where each gives the address of the next.");

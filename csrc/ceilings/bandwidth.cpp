@@ -102,39 +102,39 @@ using Pass = void (*)(const Buffers&);
 // Every way there is to do it; the fastest is the ceiling.
 std::vector<Pass> ways(Pattern pattern) {
   std::vector<Pass> found;
+  const auto add = [&found](Pass way) { found.push_back(way); };
   switch (pattern) {
     case Pattern::read:
-      found = {[](const Buffers& mine) { read_all(mine.a.data(), mine.count); }};
+      add([](const Buffers& mine) { read_all(mine.a.data(), mine.count); });
       break;
     case Pattern::write:
-      found = {[](const Buffers& mine) { write_all(mine.a.data(), mine.count); },
-               [](const Buffers& mine) {
-                 std::memset(mine.a.data(), 1, mine.count * sizeof(double));
-                 touch(mine.a.data());
-               }};
+      add([](const Buffers& mine) { write_all(mine.a.data(), mine.count); });
+      add([](const Buffers& mine) {
+        std::memset(mine.a.data(), 1, mine.count * sizeof(double));
+        touch(mine.a.data());
+      });
 #if defined(__x86_64__)
-      found.push_back([](const Buffers& mine) { write_past_caches(mine.a.data(), mine.count); });
+      add([](const Buffers& mine) { write_past_caches(mine.a.data(), mine.count); });
 #endif
       break;
     case Pattern::copy:
-      found = {[](const Buffers& mine) { copy_all(mine.a.data(), mine.b.data(), mine.count); },
-               [](const Buffers& mine) {
-                 std::memcpy(mine.a.data(), mine.b.data(), mine.count * sizeof(double));
-                 touch(mine.a.data());
-               }};
+      add([](const Buffers& mine) { copy_all(mine.a.data(), mine.b.data(), mine.count); });
+      add([](const Buffers& mine) {
+        std::memcpy(mine.a.data(), mine.b.data(), mine.count * sizeof(double));
+        touch(mine.a.data());
+      });
 #if defined(__x86_64__)
-      found.push_back([](const Buffers& mine) { copy_past_caches(mine.a.data(), mine.b.data(), mine.count); });
+      add([](const Buffers& mine) { copy_past_caches(mine.a.data(), mine.b.data(), mine.count); });
 #endif
       break;
     case Pattern::triad:
-      found = {[](const Buffers& mine) { triad_all(mine.a.data(), mine.b.data(), mine.c.data(), mine.count); }};
+      add([](const Buffers& mine) { triad_all(mine.a.data(), mine.b.data(), mine.c.data(), mine.count); });
 #if defined(__x86_64__)
-      found.push_back(
-          [](const Buffers& mine) { triad_past_caches(mine.a.data(), mine.b.data(), mine.c.data(), mine.count); });
+      add([](const Buffers& mine) { triad_past_caches(mine.a.data(), mine.b.data(), mine.c.data(), mine.count); });
 #endif
       break;
     case Pattern::update:
-      found = {[](const Buffers& mine) { update_all(mine.a.data(), mine.count); }};
+      add([](const Buffers& mine) { update_all(mine.a.data(), mine.count); });
       break;
   }
   return found;
