@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,10 +56,10 @@ class Ceilings:
             set(SIZES) <= set(self.bytes_per_s.get(pattern, ())) for pattern in PATTERNS
         )
 
-    def bandwidth(self, nbytes: float) -> float:
+    def bandwidth(self, nbytes: float, patterns: Sequence[str] = PATTERNS) -> float:
         """Bytes a second of the fastest pattern, where a kernel of so many bytes can have found them at best."""
         below = max((size for size in SIZES if size <= nbytes), default=SIZES[0])
-        return max(rate for rates in self.bytes_per_s.values() for size, rate in rates.items() if size >= below)
+        return max(rate for name in patterns for size, rate in self.bytes_per_s[name].items() if size >= below)
 
     def peak(self, dtype: str) -> float:
         """Multiply-accumulates a second on numbers of this dtype."""

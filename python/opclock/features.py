@@ -47,9 +47,9 @@ def _least_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
     """The roofline (Williams et al. 2009), with weights from the memory that so large a working set lies in."""
     nbytes = moved_bytes(traced)
     weights = min(nbytes, sum(spec.moved for spec in traced.call.tensors() if spec.requires_grad))
-    far = max(nbytes, 1 << (working_set - 1))
+    far = max(nbytes, 1 << working_set)
     near = footprint_bytes(traced)
-    moving_s = weights / ceilings.bandwidth(far) + (nbytes - weights) / ceilings.bandwidth(near)
+    moving_s = weights / ceilings.bandwidth(far, ["read"]) + (nbytes - weights) / ceilings.bandwidth(near)
     return max(macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
 
 
