@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ TREES = 100  # more change a prediction by less than a percent
 TREES_LEFT_OUT = 20  # of the forests that only tell the error
 FEWEST_IN_LEAF = 2  # op calls: one alone may have met the machine in a bad mood
 FOLDS = 3
-FEWEST_ROWS = 12  # of a class: with fewer it is predicted from all classes together
+FEWEST_ROWS = 12  # of a kind: with fewer it is predicted with its class, or from all classes together
 MOST_ROWS = 8000  # the newest: training time must not grow with the profile
 ANY = ""  # the class of what has none of its own: from every class that moves memory and multiplies nothing
 SEED = 0
@@ -160,7 +161,7 @@ class Predictor:
             )
         return Predictor(samples, ceilings)
 
-    @property
+    @cached_property
     def kinds(self) -> list[str]:
         """Kinds of kernels that have samples enough for a forest of their own."""
         return sorted(name for name, samples in self._by_kind.items() if len(samples) >= FEWEST_ROWS)

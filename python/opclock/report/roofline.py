@@ -16,7 +16,13 @@ from opclock.report.plots import CLASS_COLOURS, GREY, RED, figure_with_axes, log
 from opclock.sweep_table import SweepRow
 from opclock.trace import Trace
 
-SHOWN_SIZES = {1 << 15: "32 KiB", 1 << 18: "256 KiB", 1 << 22: "4 MiB", 1 << 28: "256 MiB"}
+# Roofs that are shown, by bytes of working set: their names and lines.
+SHOWN_SIZES = {
+    1 << 15: ("32 KiB", "-"),
+    1 << 18: ("256 KiB", "--"),
+    1 << 22: ("4 MiB", "-."),
+    1 << 28: ("256 MiB", ":"),
+}
 LEAST_INTENSITY, MOST_INTENSITY = 0.02, 500.0  # MACs a byte
 
 
@@ -53,11 +59,10 @@ def roofline_figure(ceilings: Ceilings, points: Sequence[Point]) -> Figure:
     log_axes(axes)
     intensity = np.geomspace(LEAST_INTENSITY, MOST_INTENSITY, 200)
     peak = ceilings.peak("float32")
-    for size, name in SHOWN_SIZES.items():
-        roof = np.minimum(peak, intensity * ceilings.bandwidth(size)) / 1e9
-        axes.plot(intensity, roof, color=GREY, linewidth=1.2)
-        axes.annotate(f"{name}: {ceilings.bandwidth(size) / 1e9:.0f} GB/s", (intensity[0], roof[0]), fontsize=8,
-                      rotation=33, rotation_mode="anchor", va="bottom")  # fmt: skip
+    for size, (name, line) in SHOWN_SIZES.items():
+        bandwidth = ceilings.bandwidth(size)
+        axes.plot(intensity, np.minimum(peak, intensity * bandwidth) / 1e9, color=GREY, linewidth=1.2, linestyle=line,
+                  label=f"{name}: {bandwidth / 1e9:.0f} GB/s")  # fmt: skip
     for dtype, rate in ceilings.multiply_adds.items():
         if dtype in ("float32", "float64", "int8"):
             axes.axhline(rate / 1e9, color=GREY, linewidth=0.8, linestyle="--")
@@ -78,6 +83,5 @@ def roofline_figure(ceilings: Ceilings, points: Sequence[Point]) -> Figure:
     axes.set_ylabel("GMAC/s reached (log scale)")
     axes.set_title(f"What kernels reach under the board's ceilings, {ceilings.threads} threads", loc="left",
                    fontweight="bold")  # fmt: skip
-    if points:
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
     return figure
