@@ -38,7 +38,7 @@ DEVELOPMENT = [
     *transformers("bert", "gpt2", "t5_encoder", "deit_224", "swin", "convnext", "mobilevit", "efficientnet",
                   "segformer", "yolos", "wav2vec2"),
     *zoo(mobilenetv2="1x3x224x224", shufflenetv2="8x3x96x96", resnet50="2x3x64x64", inceptionv3="1x3x96x96",
-         xception="4x3x32x32", vgg16="1x3x64x64"),
+         xception="4x3x32x32", vgg16="4x3x32x32"),
 ]  # fmt: skip
 
 # Never looked at while a method was chosen: run them to see whether it holds beyond the development set.

@@ -3,7 +3,8 @@
     python benchmarks/predictor/run.py [--profile FILE] [--threads N] [--json FILE]
 
 What the profile lacks of 'opclock sweep --preset board' is timed, and between any two of its pools some of the real
-models run, so that both meet the machine in the same moods. The models are torchvision's, and those of the accuracy
+models run, so that both meet the machine in the same moods; in processes that come and go, for a heap that is laid out
+by chance decides up to a sixth of a model's time. The models are torchvision's, and those of the accuracy
 benchmark that no method was chosen on. Beside the estimate stand a roofline, a line through other models' MACs, and the
 published way: a random forest for each operator class on raw shape numbers, trained on the same samples.
 """
@@ -11,7 +12,6 @@ published way: a random forest for each operator class on raw shape numbers, tra
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import random
 import sys
@@ -32,6 +32,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "accuracy")]
 import torchvision_operators  # noqa: E402, F401
 from cases import HELD_OUT, Case  # noqa: E402
 from published import PublishedPredictor  # noqa: E402
+from witness import Halves, Witness  # noqa: E402
 
 from opclock.baselines import mac_regression  # noqa: E402
 from opclock.board import read_board  # noqa: E402
@@ -41,15 +42,16 @@ from opclock.macs import model_macs  # noqa: E402
 from opclock.model import load_model  # noqa: E402
 from opclock.predictor import Predictor, training_samples  # noqa: E402
 from opclock.profile import Profile  # noqa: E402
-from opclock.reference import Reference, ReferenceRun, forward_of  # noqa: E402
-from opclock.sampling import thread_team  # noqa: E402
+from opclock.reference import Reference  # noqa: E402
 from opclock.sweeping import run_sweep  # noqa: E402
 from opclock.sweeps.presets import preset  # noqa: E402
 from opclock.trace import Trace  # noqa: E402
 from opclock.tracer import trace  # noqa: E402
 
-MODELS = 3  # that run between two pools of the sweep
-FEWEST_TURNS = 6  # of each model, whatever was left to sweep
+TURNS = 3  # of models between two pools of the sweep
+GENERATIONS = 3  # every model runs in so many fresh processes, in other company each time
+COMPANY = 5  # models that share a process
+FEWEST_TURNS = 2  # of each model in a process, whatever was left to sweep
 TORCHVISION = [
     Case(f"{name} {text}", f"torchvision:{name}", text)
     for name, text in (
@@ -63,53 +65,98 @@ TORCHVISION = [
 
 
 class Subject:
-    """A model that is traced, and really run in every turn."""
+    """A model that is traced here, and really run in other processes."""
 
-    def __init__(self, case: Case, threads: int) -> None:
+    def __init__(self, case: Case) -> None:
+        self.case = case
         model = load_model(case.model, input_text=case.input_text)
         self.traced: Trace = trace(model.module, model.inputs, name=case.name)
-        self.turns = 0
-        with thread_team(threads):
-            self._run = ReferenceRun(forward_of(model.module, model.inputs), case.name)
+        self._by_process: list[Halves] = []
 
-    def turn(self) -> None:
-        """A block of the model and one of its repeat."""
-        self.turns += 1
-        self._run.block(0)
-        self._run.block(1)
+    def add(self, halves: Halves) -> None:
+        """What one process sampled."""
+        self._by_process.append(halves)
 
+    @property
     def reference(self) -> Reference:
-        """All turns together."""
-        return self._run.reference()
+        """All processes together."""
+        return Reference(*(np.concatenate([halves[i] for halves in self._by_process]) for i in (0, 1)))
+
+    @property
+    def process_spread(self) -> float:
+        """How far the processes' medians lie apart, as a fraction of the median: the floor between processes."""
+        medians = [float(np.median(np.concatenate(halves))) for halves in self._by_process]
+        return (max(medians) - min(medians)) / self.reference.median_s
 
 
-def take_turns(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
-    """The sweep, with some models before each of its pools."""
-    waiting = itertools.cycle(random.Random(0).sample(subjects, len(subjects)))
-    spent_s = 0.0
+class Turns:
+    """Processes one after the other, each with some of the models, spread over the sweep."""
 
-    def between(_text: str, _share: float) -> None:
-        nonlocal spent_s
+    def __init__(self, subjects: Sequence[Subject], threads: int) -> None:
+        self._subjects = {subject.case.name: subject for subject in subjects}
+        self._threads = threads
+        self._waiting: list[list[Case]] = []
+        for generation in range(GENERATIONS):
+            order = random.Random(generation).sample([subject.case for subject in subjects], len(subjects))
+            self._waiting += [order[i : i + COMPANY] for i in range(0, len(order), COMPANY)]
+        self._processes = len(self._waiting)
+        self._witness: Witness | None = None
+        self._turns = 0
+        self.seconds = 0.0
+
+    def between(self, _text: str, share: float) -> None:
+        """Between two pools of the sweep, this share of which is done."""
         start = time.perf_counter()
-        for _ in range(MODELS):
-            next(waiting).turn()
-        spent_s += time.perf_counter() - start
+        if self._witness is None or self._processes - len(self._waiting) <= share * self._processes:
+            self._change()
+        self._take(TURNS)
+        self.seconds += time.perf_counter() - start
 
+    def finish(self) -> None:
+        """The turns that are due yet."""
+        while self._waiting:
+            self._change()
+        self._leave()
+
+    def _take(self, turns: int) -> None:
+        if self._witness is not None:
+            for _ in range(turns):
+                self._witness.turn()
+            self._turns += turns
+
+    def _change(self) -> None:
+        self._leave()
+        if self._waiting:
+            self._witness, self._turns = Witness(self._waiting.pop(0), self._threads), 0
+
+    def _leave(self) -> None:
+        if self._witness is not None:
+            self._take(FEWEST_TURNS * COMPANY - self._turns)
+            for name, halves in self._witness.leave().items():
+                self._subjects[name].add(halves)
+            self._witness = None
+
+
+def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
+    """The sweep, with turns of the models between its pools."""
+    turns = Turns(subjects, threads)
     measure_ceilings(profile, threads)
-    done = run_sweep(preset("board"), profile, threads=threads, as_in_models=True, progress=between)
-    sweep_s = done.seconds - spent_s
-    print(f"{done.timed} kernels timed, {done.known} known, {sweep_s:.0f} s, {done.kernel_s / sweep_s:.0%} in kernels; "
-          f"models {spent_s:.0f} s", flush=True)  # fmt: skip
-    with thread_team(threads):
-        while min(subject.turns for subject in subjects) < FEWEST_TURNS:
-            next(waiting).turn()
+    start = time.perf_counter()
+    planned = preset("board")
+    plan_s = time.perf_counter() - start
+    done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=turns.between)
+    sweep_s = done.seconds - turns.seconds
+    print(f"{done.timed} kernels timed, {done.known} known; planning {plan_s:.1f} s, sweep {sweep_s:.0f} s, "
+          f"{done.kernel_s / sweep_s:.1%} of it in kernels, {done.kernel_s / (plan_s + sweep_s):.1%} of both; "
+          f"models {turns.seconds:.0f} s", flush=True)  # fmt: skip
+    turns.finish()
 
 
 def row_of(
     subject: Subject, profile: Profile, threads: int, ceilings: Ceilings, published: PublishedPredictor
 ) -> dict[str, Any]:
     """One model."""
-    traced, reference = subject.traced, subject.reference()
+    traced, reference = subject.traced, subject.reference
     made: Estimate = estimate(traced, profile, threads=threads)
     unique = {call.call.key: call for call in traced.calls}
     counts = Counter(call.call.key for call in traced.calls)
@@ -119,6 +166,7 @@ def row_of(
         "model": traced.model,
         "reference_s": reference.median_s,
         "repeat": reference.repeat_error,
+        "processes": subject.process_spread,
         "estimate_s": made.total_s,
         "error": made.total_s / reference.median_s - 1,
         "held": made.ci_low_s <= reference.median_s <= made.ci_high_s,
@@ -141,8 +189,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = chosen.profile or Path(folder) / "board.sqlite"
         with Profile.create_or_open(path, read_board()) as profile:
-            subjects = [Subject(case, chosen.threads) for case in [*TORCHVISION, *HELD_OUT]]
-            take_turns(subjects, profile, chosen.threads)
+            subjects = [Subject(case) for case in [*TORCHVISION, *HELD_OUT]]
+            sweep_and_run(subjects, profile, chosen.threads)
             ceilings = Ceilings.read(profile, chosen.threads)
             samples = training_samples(profile, chosen.threads, "cpu", ceilings)
             published = PublishedPredictor(samples, profile)
@@ -156,7 +204,7 @@ def main() -> None:
     if chosen.json:
         chosen.json.write_text(json.dumps(table.to_dict("records"), indent=1))
     print(table.drop(columns=["macs", "measured"]).round(3).to_string())
-    for name in ("error", "repeat", "roofline", "mac_regression", "published", "published_alone"):
+    for name in ("error", "repeat", "processes", "roofline", "mac_regression", "published", "published_alone"):
         away = table[name].abs()
         print(f"{name:16} mean {away.mean():.1%}  within 10 % {(away <= 0.1).mean():.0%}  worst {away.max():.0%}")
     rank = spearmanr(table["estimate_s"], table["reference_s"]).statistic

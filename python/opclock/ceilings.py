@@ -8,7 +8,7 @@ from typing import Any
 
 from opclock.errors import EstimateError
 from opclock.extension import load_core, process_clock
-from opclock.macs import footprint_bytes, macs, moved_bytes
+from opclock.macs import footprint_bytes, moved_bytes, needed_macs
 from opclock.profile import Profile
 from opclock.profile_reader import ProfileReader
 from opclock.progress import Progress, silent
@@ -68,7 +68,7 @@ class Ceilings:
     def call_s(self, traced: TracedCall) -> float:
         """The least time an op call can take (Williams et al. 2009)."""
         moving_s = moved_bytes(traced) / self.bandwidth(footprint_bytes(traced))
-        return max(macs(traced) / self.peak(call_dtype(traced)), moving_s)
+        return max(needed_macs(traced) / self.peak(call_dtype(traced)), moving_s)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, rates a second."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from opclock.ceilings import Ceilings, call_dtype
-from opclock.macs import footprint_bytes, macs, moved_bytes
+from opclock.macs import footprint_bytes, macs, moved_bytes, needed_macs
 from opclock.op import ITEM_BYTES, TensorSpec, Value, tensors
 from opclock.operator_classes import class_of
 from opclock.trace import TracedCall
@@ -50,7 +50,7 @@ def _least_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
     far = max(nbytes, 1 << working_set)
     near = footprint_bytes(traced)
     moving_s = weights / ceilings.bandwidth(far, ["read"]) + (nbytes - weights) / ceilings.bandwidth(near)
-    return max(macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
+    return max(needed_macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
 
 
 def _log(value: float) -> float:

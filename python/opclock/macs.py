@@ -138,6 +138,44 @@ def macs(traced: TracedCall) -> int:
     return counter(traced.call, traced.outputs) if counter else 0
 
 
+def needed_macs(traced: TracedCall) -> int:
+    """MACs without a convolution's taps that lie on padding: a kernel may skip them, and so may a ceiling."""
+    total = macs(traced)
+    if traced.call.name not in ("conv1d", "conv2d", "conv3d") or not total:
+        return total
+    source, weight, output = _shape(traced.call.args[0]), _shape(traced.call.args[1]), _first_output(traced.outputs)
+    spatial = len(weight) - 2
+    stride, padding, dilation = (
+        _by_dimension(traced.call.argument(position, name), spatial, default)
+        for position, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
+    )
+    if padding is None or stride is None or dilation is None:
+        return total
+    for i in range(spatial):
+        size, taps, outputs = source[-spatial + i], weight[2 + i], output[-spatial + i]
+        met = sum(_positions(size, outputs, stride[i], tap * dilation[i] - padding[i]) for tap in range(taps))
+        total = total * met // (taps * outputs)
+    return total
+
+
+def _by_dimension(value: Value, count: int, default: int) -> tuple[int, ...] | None:
+    """A setting for each spatial dimension; None where it is a text ("same")."""
+    if value is None:
+        return (default,) * count
+    if isinstance(value, int):
+        return (value,) * count
+    if isinstance(value, tuple):
+        return value * count if len(value) == 1 else value
+    return None
+
+
+def _positions(size: int, outputs: int, stride: int, offset: int) -> int:
+    """How many of the outputs find a pixel of 0 to size - 1 at their own position times stride, plus offset."""
+    first = max(0, -(offset // stride))
+    last = min(outputs - 1, (size - 1 - offset) // stride)
+    return max(0, last - first + 1)
+
+
 def macs_thop(traced: TracedCall) -> int:
     """MACs as the thop profiler counts them.
 

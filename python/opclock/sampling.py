@@ -110,7 +110,7 @@ class Sampling:
                 )
             if key not in checked:
                 checked.add(key)
-                _check_answer(self._pool, number, call, mine, restored)
+                self.seconds += _check_answer(self._pool, number, call, mine, restored)
         if self._in_model:
             self._hold_outputs()
 
@@ -299,19 +299,26 @@ def _check_answer(
     call: OpCall,
     bound: Bound,
     restored: Sequence[tuple[torch.Tensor, torch.Tensor]],
-) -> None:
-    """Compare the answer of the path that is timed with PyTorch's own. Raises OpCallError where they differ."""
+) -> float:
+    """Compare the answer of the path that is timed with PyTorch's own; returns the wall seconds the two took.
+
+    Raises OpCallError where they differ.
+    """
     namespace, _, name = call.operator.partition("::")
     own = getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
     _restore(restored)  # another call of the model may have written the buffer that they share
+    start = time.perf_counter()
     with _named(call.operator):
         mine = pool.answer(number)
+    spent_s = time.perf_counter() - start
     if torch.Tag.nondeterministic_seeded in own.tags or "empty" in name:
-        return
+        return spent_s
     mine = [item.clone() if isinstance(item, torch.Tensor) else item for item in mine]
     _restore(restored)
+    start = time.perf_counter()
     with torch.inference_mode():
         answer = own(*bound.args, **bound.kwargs)
+    spent_s += time.perf_counter() - start
     theirs = list(answer) if isinstance(answer, tuple) and len(mine) != 1 else [answer] if mine else []
     for left, right in zip(mine, theirs, strict=True):
         if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
@@ -322,6 +329,7 @@ def _check_answer(
             if not same:
                 raise OpCallError(f"{call} gives another answer through opclock than through PyTorch: not timed; "
                                   "please report it")  # fmt: skip
+    return spent_s
 
 
 def _flags(

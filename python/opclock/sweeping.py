@@ -27,7 +27,7 @@ from opclock.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.sampling import Sampling, thread_team
 from opclock.sweep_table import sweep_rows, sweep_table
-from opclock.sweeps.binding import Planned, as_trace, find, is_weight, plan_all
+from opclock.sweeps.binding import Planned, as_trace, find, plan_all
 from opclock.sweeps.configuration import grid
 from opclock.trace import Trace
 
@@ -170,10 +170,10 @@ def _chunks(planned: Sequence[Planned], working_sets: Sequence[int], random_: ra
     most = int(psutil.virtual_memory().available * POOL_MEMORY_SHARE)
     by_size: dict[int, list[Planned]] = {}
     for one in random_.sample(planned, len(planned)):
-        fitting = [size for size in working_sets if _bytes(one) * FITTING <= size]
+        fitting = [size for size in working_sets if one.nbytes * FITTING <= size]
         by_size.setdefault(random_.choice(fitting) if fitting else max(working_sets), []).append(one)
     for members in by_size.values():
-        members.sort(key=lambda one: math.log2(1 + _bytes(one)) + random_.gauss(0.0, SPREAD))
+        members.sort(key=lambda one: math.log2(1 + one.nbytes) + random_.gauss(0.0, SPREAD))
     chunks = [chunk for size, members in by_size.items() for chunk in _cut(members, min(size, most))]
     yield from random_.sample(chunks, len(chunks))
 
@@ -187,8 +187,8 @@ def _cut(members: Sequence[Planned], most: int) -> Iterator[list[Planned]]:
         left: list[Planned] = []
         weights = activations = 0
         for one in rest:
-            own = _weight_bytes(one)
-            other = max(activations, _bytes(one) - own)
+            own = one.weight_bytes
+            other = max(activations, one.nbytes - own)
             fits = len(chunk) < POOL_CALLS and weights + own + other <= most
             if _kind(one) in kinds and (fits or not chunk):
                 chunk.append(one)
@@ -205,16 +205,8 @@ def _kind(one: Planned) -> tuple[str, object]:
 
 def touched_bytes(planned: Sequence[Planned]) -> int:
     """Bytes that one round of a pool touches: every weight, and the activations of the largest call."""
-    weights = sum(_weight_bytes(one) for one in planned)
-    return weights + max(_bytes(one) - _weight_bytes(one) for one in planned)
-
-
-def _bytes(one: Planned) -> int:
-    return sum(spec.nbytes for spec in one.call.tensors()) + one.fresh
-
-
-def _weight_bytes(one: Planned) -> int:
-    return sum(spec.nbytes for spec in one.call.tensors() if is_weight(spec))
+    weights = sum(one.weight_bytes for one in planned)
+    return weights + max(one.nbytes - one.weight_bytes for one in planned)
 
 
 def _time_pool(

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 from helpers import spec
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from opclock.macs import broadcast, convolution, einsum, macs_thop, matmul, model_macs
+from opclock.macs import broadcast, convolution, einsum, macs, macs_thop, matmul, model_macs, needed_macs
 from opclock.op import OpCall
 from opclock.trace import TracedCall
 from opclock.tracer import trace
@@ -37,6 +37,24 @@ def test_convolutions_as_torch_counts(groups, out, kernel, stride, dilation, bat
     model = kind(8, out, kernel, stride=stride, dilation=dilation, groups=groups).eval()
     image = torch.randn(batch, 8, 9, 7)
     assert model_macs(trace(model, (image,))) == counted_by_torch(model, image)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    groups=st.sampled_from([1, 2, 4]), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)), stride=st.integers(1, 3),
+    dilation=st.integers(1, 3), padding=st.tuples(st.integers(0, 7), st.integers(0, 7)), sides=st.tuples(
+        st.integers(1, 9), st.integers(1, 9)),
+)  # fmt: skip
+def test_needed_are_those_that_meet_the_image(groups, kernel, stride, dilation, padding, sides):
+    image = torch.ones(2, 4, *sides)
+    model = torch.nn.Conv2d(4, 8, kernel, stride, padding, dilation, groups, bias=False).eval()
+    torch.nn.init.ones_(model.weight)
+    assume(all(side + 2 * around > dilation * (taps - 1)
+               for side, around, taps in zip(sides, padding, kernel, strict=True)))  # fmt: skip
+    traced = trace(model, (image,)).calls[0]
+    with torch.inference_mode():
+        assert needed_macs(traced) == int(model(image).sum())  # a one for every tap on the image
+    assert needed_macs(traced) <= macs(traced)
 
 
 class Products(torch.nn.Module):

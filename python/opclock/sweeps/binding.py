@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from opclock.op import Named, OpCall, TensorSpec, Value
 from opclock.sweeps.configuration import Configuration
 from opclock.sweeps.family import IllegalError
 from opclock.trace import Storage, StorageKind, Trace, TracedCall
+
+# PyTorch takes these apart in Python where tensors have no data, recurrent ones step by step: running them is faster.
+SLOW_WITHOUT_DATA = ("lstm", "gru", "upsample_bilinear2d", "upsample_bicubic2d")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,16 @@ class Planned:
         """The call with its outputs; of no model, and so of its storages only that it writes one, if it does."""
         return TracedCall(self.call, self.outputs, (), (0,) if self.fresh or self.written else ())
 
+    @cached_property
+    def nbytes(self) -> int:
+        """Of all its tensors."""
+        return sum(spec.nbytes for spec in self.call.tensors()) + self.fresh
+
+    @cached_property
+    def weight_bytes(self) -> int:
+        """Of that, what the other kernels of a pool leave cold."""
+        return sum(spec.nbytes for spec in self.call.tensors() if is_weight(spec))
+
 
 def plan_all(configurations: Iterable[Configuration]) -> tuple[list[Planned], Counter[str]]:
     """What PyTorch accepts, one of each op call, and how often each reason spoke against one."""
@@ -49,14 +63,15 @@ def plan_all(configurations: Iterable[Configuration]) -> tuple[list[Planned], Co
 
 
 def plan(configuration: Configuration) -> Planned:
-    """Run the op call on tensors without data. Raises IllegalError with PyTorch's reason where it refuses."""
+    """Run the op call, mostly on tensors without data. Raises IllegalError with PyTorch's reason against it."""
     load_aten()  # brings operators of its own
     call = configuration.call
+    device = "cpu" if call.name in SLOW_WITHOUT_DATA else "meta"
     try:
         operator = find(call)
         made: list[torch.Tensor] = []
-        args = tuple(_without_data(value, made) for value in call.args)
-        kwargs = {name: _without_data(value, made) for name, value in call.kwargs}
+        args = tuple(_on_device(value, device, made) for value in call.args)
+        kwargs = {name: _on_device(value, device, made) for name, value in call.kwargs}
         with torch.inference_mode():
             outputs = operator(*args, **kwargs)
     except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError) as error:
@@ -85,15 +100,15 @@ def find(call: OpCall) -> Any:  # noqa: ANN401
     return getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
 
 
-def _without_data(value: Value, made: list[torch.Tensor]) -> Any:  # noqa: ANN401
+def _on_device(value: Value, device: str, made: list[torch.Tensor]) -> Any:  # noqa: ANN401
     if isinstance(value, TensorSpec):
         dtype = named_constant(Named("dtype", value.dtype))
-        made.append(torch.empty_strided(value.shape, value.stride, dtype=dtype, device="meta"))
+        made.append(torch.empty_strided(value.shape, value.stride, dtype=dtype, device=device))
         return made[-1]
     if isinstance(value, Named):
         return named_constant(value)
     if isinstance(value, tuple):
-        return [_without_data(item, made) for item in value]
+        return [_on_device(item, device, made) for item in value]
     return value
 
 
