@@ -1,0 +1,78 @@
+"""Really runs models, one turn for each number on standard input: every fresh process has a heap of its own.
+
+    python benchmarks/predictor/witness.py THREADS '[["NAME", "MODEL", "INPUT"], ...]'
+
+Says "ready" once all models are warm and "done" after each turn; at the end of its input it prints their samples as
+JSON: by name two independent halves, in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "accuracy")]
+
+import torchvision_operators  # noqa: E402, F401
+from cases import Case  # noqa: E402
+
+Halves = tuple[list[float], list[float]]
+
+
+class Witness:
+    """The process, seen from outside."""
+
+    def __init__(self, cases: Sequence[Case], threads: int) -> None:
+        self._cases = list(cases)
+        self._next = 0
+        texts = json.dumps([(case.name, case.model, case.input_text) for case in cases])
+        self._process = subprocess.Popen([sys.executable, __file__, str(threads), texts], text=True,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        assert self._line() == "ready"
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def turn(self) -> None:
+        """A block of the next model and one of its repeat."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{self._next}\n")
+        self._process.stdin.flush()
+        assert self._line() == "done"
+        self._next = (self._next + 1) % len(self._cases)
+
+    def leave(self) -> dict[str, Halves]:
+        """End the process and take its samples along."""
+        answer, _ = self._process.communicate()
+        found: dict[str, Halves] = json.loads(answer)
+        return found
+
+
+def main() -> None:
+    """The process, seen from inside."""
+    from opclock.model import load_model
+    from opclock.reference import ReferenceRun, forward_of
+    from opclock.sampling import thread_team
+
+    with thread_team(int(sys.argv[1])):
+        runs = {}
+        for name, model, input_text in json.loads(sys.argv[2]):
+            loaded = load_model(model, input_text=input_text)
+            runs[name] = ReferenceRun(forward_of(loaded.module, loaded.inputs), name)
+        print("ready", flush=True)
+        for line in sys.stdin:
+            run = list(runs.values())[int(line)]
+            run.block(0)
+            run.block(1)
+            print("done", flush=True)
+        halves = {name: run.reference() for name, run in runs.items()}
+    print(json.dumps({name: (list(made.samples), list(made.repeat)) for name, made in halves.items()}))
+
+
+if __name__ == "__main__":
+    main()
