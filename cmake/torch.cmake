@@ -5,10 +5,15 @@
 # toolkit, and nothing here needs CUDA headers.
 #
 # -E: pip's isolated builds hide the environment's packages through PYTHONPATH; ignoring it shows them again.
-execute_process(
-  COMMAND ${Python_EXECUTABLE} -E -c
-    "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
-  OUTPUT_VARIABLE torch_root OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+#
+# A cross build names the folder of the target's torch in OPCLOCK_TORCH_ROOT.
+set(torch_root "${OPCLOCK_TORCH_ROOT}")
+if(NOT torch_root)
+  execute_process(
+    COMMAND ${Python_EXECUTABLE} -E -c
+      "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
+    OUTPUT_VARIABLE torch_root OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
 set(OPCLOCK_TORCH_VERSION "")
 if(NOT EXISTS "${torch_root}/version.py")
   message(STATUS "opclock: no torch in ${Python_EXECUTABLE}'s environment: building without opclock._aten")

@@ -48,7 +48,7 @@ from opclock.sweeps.presets import preset  # noqa: E402
 from opclock.trace import Trace  # noqa: E402
 from opclock.tracer import trace  # noqa: E402
 
-TURNS = 3  # of models between two pools of the sweep
+TURNS = 2  # of models between two pools of the sweep
 GENERATIONS = 3  # every model runs in so many fresh processes, in other company each time
 COMPANY = 5  # models that share a process
 FEWEST_TURNS = 2  # of each model in a process, whatever was left to sweep

@@ -1,34 +1,20 @@
-"""What board this is and what state it is in, from /proc, /sys and the board's own tools. Nothing is ever changed."""
+"""What board this is: its cores, its memory and what is built for it."""
 
 from __future__ import annotations
 
 import os
 import platform
-import re
-import shutil
-import subprocess
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from opclock.cores import Cluster, emulator, read_clusters
 from opclock.extension import load_core, load_torch
-
-# The bits of `vcgencmd get_throttled` on a Raspberry Pi (documentation of the firmware's mailbox interface).
-THROTTLE_BITS = {
-    0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "temperature limit",
-    16: "under-voltage has occurred", 17: "frequency cap has occurred", 18: "throttling has occurred",
-    19: "temperature limit has occurred",
-}  # fmt: skip
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").replace("\0", "").strip()
-    except OSError:
-        return ""
+from opclock.files import text_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +23,7 @@ class Board:
 
     machine: str  # "aarch64", "x86_64"
     model: str  # the device tree's model, or the CPU's name
-    cpu_parts: tuple[str, ...]  # "AMD EPYC" or "implementer 0x41 part 0xd08"
+    cpu_parts: tuple[str, ...]  # "AMD EPYC" or "Cortex-A72"
     cores: int
     caches: tuple[str, ...]
     memory_bytes: int
@@ -46,11 +32,37 @@ class Board:
     torch: str
     opclock: str
     commit: str
+    clusters: tuple[Cluster, ...] = ()
+    allowed: tuple[int, ...] = ()  # the cores this process may use; empty: all
+    emulator: str = ""  # what translates the instructions, where the processor does not run them itself
 
     @property
     def identity(self) -> str:
         """Equal where measurements may be kept in one profile."""
-        return f"{self.model}, {self.machine}, {self.cores} cores, torch {self.torch}"
+        emulated = f", emulated by {self.emulator}" if self.emulator else ""
+        return f"{self.model}, {self.machine}{emulated}, {self._cores_text}, torch {self.torch}"
+
+    @property
+    def _cores_text(self) -> str:
+        """How many cores, and of which kind where a process may use a part of a board of unlike ones."""
+        if not self.allowed or len(self.allowed) >= self.cores:
+            return f"{self.cores} cores"
+        few = f"{len(self.allowed)} of {self.cores} cores"
+        used = self.used_clusters
+        if len({cluster.kind for cluster in self.clusters}) == 1 or not used:
+            return few
+        counts: Counter[str] = Counter()
+        for cluster in used:
+            counts[cluster.part] += len(cluster.cores)
+        return f"{few} ({' + '.join(f'{count} {part}' for part, count in counts.items())})"
+
+    @property
+    def used_clusters(self) -> tuple[Cluster, ...]:
+        """The clusters with only those cores that this process may use."""
+        if not self.allowed:
+            return self.clusters
+        used = ((cluster, tuple(core for core in cluster.cores if core in self.allowed)) for cluster in self.clusters)
+        return tuple(Cluster(one.part, cores, one.max_hz, one.caches) for one, cores in used if cores)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, the inverse of from_json."""
@@ -60,89 +72,42 @@ class Board:
     def from_json(data: dict[str, Any]) -> Board:
         """Rebuild from to_json."""
         fields: dict[str, Any] = {name: value for name, value in data.items() if name != "identity"}
-        return Board(**{**fields, "cpu_parts": tuple(fields["cpu_parts"]), "caches": tuple(fields["caches"])})
+        for name in ("cpu_parts", "caches", "allowed"):
+            fields[name] = tuple(fields.get(name, ()))
+        fields["clusters"] = tuple(
+            Cluster(**{**one, "cores": tuple(one["cores"]), "caches": tuple(one["caches"])})
+            for one in fields.get("clusters", ())
+        )
+        return Board(**fields)
 
 
-@dataclass(frozen=True)
-class BoardState:
-    """What does change: read before and after every measurement."""
+def read_board(root: Path = Path("/"), machine: str = "") -> Board:
+    """Describe this board.
 
-    governors: tuple[str, ...]
-    frequencies_hz: tuple[int, ...]  # by core; empty where the kernel does not say
-    temperature_c: float | None  # of the hottest zone
-    throttle: tuple[str, ...]  # flags that are set now or were since boot
-    load: float  # runnable processes, 1-minute average
-    affinity: tuple[int, ...]  # cores this process may run on
-    available_bytes: int = field(default=0)
+    Args:
+        root: where /proc and /sys are found.
+        machine: whose they are; this one's architecture if empty.
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready data."""
-        return asdict(self)
-
-
-def read_board(root: Path = Path("/")) -> Board:
-    """Describe this board; `root` is where /proc and /sys are found. Raises ExtensionError without _core or torch."""
-    info = _read(root / "proc/cpuinfo")
-    names = re.findall(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
-    arm = re.findall(r"^CPU implementer\s*:\s*(\S+)[\s\S]*?^CPU part\s*:\s*(\S+)$", info, re.MULTILINE)
-    parts = sorted(set(names) | {f"implementer {implementer} part {part}" for implementer, part in arm})
-    core = load_core()
+    Raises:
+        ExtensionError: without _core or torch.
+    """
+    machine = machine or platform.machine()
+    clusters = read_clusters(root)
+    parts = sorted({cluster.part for cluster in clusters} - {""})
+    online = sum(len(cluster.cores) for cluster in clusters)
     return Board(
-        machine=platform.machine(),
-        model=_read(root / "proc/device-tree/model") or (parts[0] if parts else platform.machine()),
+        machine=machine,
+        model=text_of(root / "proc/device-tree/model") or (parts[0] if parts else machine),
         cpu_parts=tuple(parts),
-        cores=os.cpu_count() or 1,
-        caches=_caches(root),
+        cores=online or os.cpu_count() or 1,
+        caches=clusters[0].caches if clusters else (),
         memory_bytes=psutil.virtual_memory().total,
         kernel=platform.release(),
         os=platform.freedesktop_os_release().get("PRETTY_NAME", "") if Path("/etc/os-release").exists() else "",
         torch=load_torch().__version__,
         opclock=version("opclock"),
-        commit=core.BUILD_COMMIT,
+        commit=load_core().BUILD_COMMIT,
+        clusters=clusters,
+        allowed=tuple(sorted(os.sched_getaffinity(0))) if root == Path("/") else (),
+        emulator=emulator(machine, root),
     )
-
-
-def _caches(root: Path) -> tuple[str, ...]:
-    found = []
-    for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
-        if size:
-            found.append(f"L{level} {kind.lower()} {size}")
-    return tuple(found)
-
-
-def read_state(root: Path = Path("/")) -> BoardState:
-    """Read what changes while the board runs."""
-    cpus = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*"), key=lambda path: int(path.name[3:]))
-    governors = {_read(cpu / "cpufreq/scaling_governor") for cpu in cpus} - {""}
-    frequencies = [_read(cpu / "cpufreq/scaling_cur_freq") for cpu in cpus]
-    zones = [_read(zone / "temp") for zone in (root / "sys/class/thermal").glob("thermal_zone*")]
-    temperatures = [int(text) / 1000 for text in zones if text.lstrip("-").isdigit()]
-    return BoardState(
-        governors=tuple(sorted(governors)),
-        frequencies_hz=tuple(int(text) * 1000 for text in frequencies if text.isdigit()),
-        temperature_c=max(temperatures, default=None),
-        throttle=throttle_flags(),
-        load=os.getloadavg()[0],
-        affinity=tuple(sorted(os.sched_getaffinity(0))),
-        available_bytes=psutil.virtual_memory().available,
-    )
-
-
-def throttle_flags() -> tuple[str, ...]:
-    """What `vcgencmd get_throttled` reports, in words; empty where there is no such tool."""
-    tool = shutil.which("vcgencmd")
-    if tool is None:
-        return ()
-    try:
-        answer = subprocess.run([tool, "get_throttled"], capture_output=True, text=True, timeout=5, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return parse_throttled(answer)
-
-
-def parse_throttled(answer: str) -> tuple[str, ...]:
-    """The flags in an answer such as "throttled=0x50005"; empty for any other text."""
-    found = re.search(r"throttled=0x([0-9a-fA-F]+)", answer)
-    bits = int(found.group(1), 16) if found else 0
-    return tuple(text for bit, text in THROTTLE_BITS.items() if bits >> bit & 1)

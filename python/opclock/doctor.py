@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from opclock.board import read_state
+from opclock.board_state import read_state
+from opclock.cores import emulator, ranges, read_clusters
 from opclock.errors import ExtensionError
 from opclock.extension import REBUILD, load_aten, load_core
 
@@ -55,13 +56,29 @@ def _clock() -> Check:
     return Check("clock", "trouble", finding, "stop other load and run 'opclock doctor' again")
 
 
+def _cores() -> Check:
+    translator = emulator(platform.machine())
+    if translator:
+        finding = f"{platform.machine()} emulated by {translator}: answers are right, times mean nothing"
+        return Check("cores", "trouble", finding, "measure on the board itself")
+    state, clusters = read_state(), read_clusters()
+    used = [cluster for cluster in clusters if set(cluster.cores) & set(state.affinity)]
+    mode = f"; power mode {state.power_mode}" if state.power_mode else ""
+    finding = "; ".join(map(str, clusters)) + mode
+    if len({cluster.kind for cluster in used}) > 1:
+        return Check("cores", "warning", f"{finding}: a team over unlike cores waits for the slowest",
+                     f"pin to one cluster: --cpus {ranges(used[-1].cores)}")  # fmt: skip
+    return Check("cores", "ok", finding)
+
+
 def _governor() -> Check:
     state = read_state()
     if not state.governors:
         return Check("governor", "ok", "the kernel shows none (a virtual machine, or a fixed frequency)")
-    if set(state.governors) == {"performance"}:
-        return Check("governor", "ok", "performance")
-    return Check("governor", "warning", f"{', '.join(state.governors)}: the frequency may move while timing",
+    finding = ", ".join(f"{governor} on cores {cores}" for cores, governor in state.governors.items())
+    if set(state.governors.values()) == {"performance"}:
+        return Check("governor", "ok", finding)
+    return Check("governor", "warning", f"{finding}: the frequency may move while timing",
                  "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")  # fmt: skip
 
 
@@ -123,7 +140,7 @@ def _match() -> Check:
     return Check("operators", "ok", "the extension fits this torch")
 
 
-CHECKS: tuple[Callable[[], Check], ...] = (_core, _clock, _governor, _throttling, _load, _memory, _torch)
+CHECKS: tuple[Callable[[], Check], ...] = (_core, _clock, _cores, _governor, _throttling, _load, _memory, _torch)
 
 
 def diagnose() -> list[Check]:

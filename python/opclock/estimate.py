@@ -266,7 +266,8 @@ def estimate(
             host_calls = np.array([table.kind_s(kind) for kind in host_kinds(trace)])
             shares.append(_Share(*[float(host_calls.sum())] * 3))
     shares = [*(_Share.of(rounds_s) for rounds_s in sums.values()), *shares]
-    return _assemble(trace, condition, kernels, shares, host_calls, modelled_host)
+    made = _assemble(trace, condition, kernels, shares, host_calls, modelled_host)
+    return replace(made, flags=("emulated", *made.flags)) if profile.board().get("emulator") else made
 
 
 def _assemble(

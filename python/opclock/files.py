@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half-written."""
+"""Writing files so that nothing is ever half-written, and reading those that may be missing."""
 
 from __future__ import annotations
 
@@ -30,3 +30,11 @@ def prepare_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise OptionError(f"cannot write into {folder}: {error.strerror}; name another folder") from error
+
+
+def text_of(path: Path) -> str:
+    """A small file's text without null bytes and outer spaces; "" where it cannot be read, as some in /sys cannot."""
+    try:
+        return path.read_text(errors="replace").replace("\0", "").strip()
+    except OSError:
+        return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 
 from opclock.arguments import Arguments, Bound
-from opclock.board import BoardState, read_state
+from opclock.board_state import BoardState, read_state, team_flags
 from opclock.condition import Condition
+from opclock.cores import ranges
 from opclock.errors import OpCallError, OptionError, first_line
 from opclock.extension import load_aten, load_core, process_clock
 from opclock.host import Host
@@ -44,9 +46,15 @@ def clock_facts() -> dict[str, Any]:
 
 @contextmanager
 def thread_team(threads: int) -> Iterator[None]:
-    """PyTorch with this many threads inside the block. Raises OptionError below 1."""
+    """PyTorch with this many threads inside the block. Raises OptionError below 1 and above the cores it may use."""
     if threads < 1:
         raise OptionError(f"--threads {threads}: at least one thread is needed")
+    cores = os.sched_getaffinity(0)
+    if threads > len(cores):
+        raise OptionError(
+            f"--threads {threads}: this process may use {len(cores)} cores ({ranges(cores)}), and more threads would "
+            "wait for one another in every kernel"
+        )
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -222,6 +230,7 @@ class Sampling:
         capped = ["time_cap" if reasons[key] == "none" else reasons[key] for key in self._keys]
         after, clock_after = read_state(), clock_facts()
         flags = _flags(self._before, after, self._clock_before, clock_after, self._anchor_s)
+        flags += team_flags(after.affinity, self.condition.threads)
         ended = "settled" if settled else "time_cap"
         self._profile.end_pool(
             self._number, ended, capped,
@@ -338,7 +347,7 @@ def _flags(
 ) -> tuple[str, ...]:  # fmt: skip
     """What was wrong with the board while the rounds ran; an empty tuple for nothing."""
     flags = []
-    if {"throttled", "frequency capped", "under-voltage", "temperature limit"} & set(after.throttle):
+    if after.throttled:
         flags.append("throttled")
     if not (clock_before["agrees"] and clock_after["agrees"]):
         flags.append("clock_disagrees")

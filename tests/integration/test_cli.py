@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from opclock.profile import Profile
+
 FACTORIES = """
 import torch
 def good():
@@ -166,7 +168,9 @@ def test_doctor():
     done = opclock("doctor", "--json", "-")
     assert done.returncode == 0, done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-    assert set(checks) == {"extension", "clock", "governor", "throttling", "load", "memory", "torch", "operators"}
+    assert set(checks) == {
+        "extension", "clock", "cores", "governor", "throttling", "load", "memory", "torch", "operators"
+    }  # fmt: skip
     assert all(check["remedy"] for check in checks.values() if check["status"] != "ok")
 
 
@@ -204,3 +208,24 @@ def test_torchvision_that_is_missing_is_one_line():
         refused(opclock("trace", "torchvision:resnet18"), "torchvision")
     else:
         assert Path("/").exists()
+
+
+def test_pinned_to_one_core(factories, tmp_path):
+    core = min(os.sched_getaffinity(0))
+    profile = tmp_path / "pinned.sqlite"
+    done = opclock("measure", f"{factories}:good", "--cpus", core, "--profile", profile)
+    assert done.returncode == 0, done.stderr
+    with Profile.open(profile) as kept:
+        pool = kept.pool(1)
+    assert pool.condition.threads == 1
+    assert pool.context["before"]["affinity"] == [core]
+
+
+def test_cores_and_threads_that_do_not_fit_are_refused(factories, tmp_path):
+    core = min(os.sched_getaffinity(0))
+    profile = tmp_path / "never.sqlite"
+    measure = ["measure", f"{factories}:good", "--profile", profile]
+    refused(opclock(*measure, "--cpus", "4000"), "--cpus 4000", "this process may use cores")
+    refused(opclock(*measure, "--cpus", "4-"), "'4-'", "4-7")
+    refused(opclock(*measure, "--cpus", core, "--threads", 2), "--threads 2", "1 to 1 cores", "wait for one another")
+    assert not profile.exists()

@@ -18,6 +18,7 @@ PICTURES = (".png", ".svg")
 
 @click.command()
 @options.threads_option
+@options.cpus_option
 @options.profile_option("opclock.sqlite")
 @click.option("--roofline", type=click.Path(path_type=Path), help="Draw them, with the profile's sweep: .png or .svg.")
 @click.option("--model", help="Draw this model's op calls as well, as the profile has them.")

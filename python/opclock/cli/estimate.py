@@ -51,9 +51,10 @@ def estimate(
         write_json(json_to, {"schema": "opclock.estimate/1", "model": made.model, "threads": count, **made.to_json(),
                              "by_module": made.by_module(depth), "unknown": list(made.unknown),
                              "flags": list(made.flags)})  # fmt: skip
+    source = "emulated" if "emulated" in made.flags else "measured"
     title = (
         f"{made.model}, {count} threads: {made.total_s * 1e3:.2f} ms "
-        f"[{made.ci_low_s * 1e3:.2f}, {made.ci_high_s * 1e3:.2f}]; measured {made.coverage.measured:.0%}, "
+        f"[{made.ci_low_s * 1e3:.2f}, {made.ci_high_s * 1e3:.2f}]; {source} {made.coverage.measured:.0%}, "
         f"modelled {made.coverage.modelled:.0%}, unknown {made.coverage.unknown:.0%}"
     )
     for name, seconds in (("operator class", made.by_class()), ("module", made.by_module(depth))):

@@ -16,6 +16,7 @@ from opclock.cli.output import check_json, progress_bar, say, write_json
 @options.dtype_option
 @options.device_option
 @options.threads_option
+@options.cpus_option
 @options.profile_option("opclock.sqlite")
 @options.real_option
 @options.seed_option

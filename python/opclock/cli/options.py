@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from opclock.cores import parse_ranges, ranges
 from opclock.errors import OptionError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -22,6 +23,20 @@ device_option = click.option("--device", default="cpu", show_default=True, help=
 threads_option = click.option(
     "--threads", type=int, help="PyTorch's threads.  [default: the cores this process may use]"
 )
+
+
+def _pin(_context: click.Context, _parameter: click.Parameter, text: str | None) -> None:
+    """Bind this process, before PyTorch makes its threads, to some of the cores."""
+    if text is None:
+        return
+    wanted, allowed = set(parse_ranges(text)), os.sched_getaffinity(0)
+    if not wanted <= allowed:
+        raise OptionError(f"--cpus {text}: this process may use cores {ranges(allowed)}")
+    os.sched_setaffinity(0, wanted)
+
+
+cpus_option = click.option("--cpus", metavar="LIST", expose_value=False, is_eager=True, callback=_pin,
+                           help="Run on these cores only: 4-7 or 0,2-3.  [default: all]")  # fmt: skip
 weights_option = click.option("--weights", type=click.Path(path_type=Path), help="A state dict to load.")
 data_option = click.option("--data", type=click.Path(path_type=Path),
                            help="Folder of CIFAR-100's binary version: real images as inputs.")  # fmt: skip
@@ -45,7 +60,10 @@ def checked_threads(threads: int | None) -> int:
     if threads is None:
         return allowed
     if not 1 <= threads <= allowed:
-        raise OptionError(f"--threads {threads}: this process may use 1 to {allowed} cores")
+        raise OptionError(
+            f"--threads {threads}: this process may use 1 to {allowed} cores; more threads than cores wait for one "
+            "another in every kernel"
+        )
     return threads
 
 

@@ -21,6 +21,7 @@ def study() -> None:
 @click.option("--report", type=click.Path(path_type=Path), default="report", show_default=True,
               help="Folder for tables, figures and index.html.")  # fmt: skip
 @options.threads_option
+@options.cpus_option
 @options.profile_option(None)
 @options.data_option
 @options.seed_option

@@ -27,6 +27,7 @@ MEASURES = ("median_s", "low_s", "high_s", "mad_s", "samples", "macs", "bytes", 
 
 _shared = (
     click.option("--threads", "threads_text", metavar="N[,N...]", help="PyTorch's threads.  [default: all cores]"),
+    options.cpus_option,
     options.profile_option("opclock.sqlite"),
     click.option("--export", "export_to", type=click.Path(path_type=Path),
                  help="Write .csv, .parquet, or .json as google-benchmark has it."),

@@ -28,6 +28,7 @@ TOO_FAR = 1  # exit code where an error is beyond --max-error
 @options.dtype_option
 @options.device_option
 @options.threads_option
+@options.cpus_option
 @options.profile_option(None)
 @options.weights_option
 @options.data_option

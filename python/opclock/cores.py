@@ -1,0 +1,144 @@
+"""Which cores a machine has, from /proc and /sys alone: their parts by name, and clusters of equal ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from opclock.errors import OptionError
+from opclock.files import text_of
+
+# By implementer and part of the main id register, as /proc/cpuinfo shows it (the makers' reference manuals).
+PARTS = {
+    0x41: {0xD03: "Cortex-A53", 0xD04: "Cortex-A35", 0xD05: "Cortex-A55", 0xD07: "Cortex-A57", 0xD08: "Cortex-A72",
+           0xD09: "Cortex-A73", 0xD0A: "Cortex-A75", 0xD0B: "Cortex-A76", 0xD0C: "Neoverse-N1", 0xD0D: "Cortex-A77",
+           0xD0E: "Cortex-A76AE", 0xD40: "Neoverse-V1", 0xD41: "Cortex-A78", 0xD42: "Cortex-A78AE",
+           0xD44: "Cortex-X1", 0xD46: "Cortex-A510", 0xD47: "Cortex-A710", 0xD48: "Cortex-X2", 0xD49: "Neoverse-N2",
+           0xD4A: "Neoverse-E1", 0xD4B: "Cortex-A78C", 0xD4D: "Cortex-A715", 0xD4E: "Cortex-X3", 0xD4F: "Neoverse-V2",
+           0xD80: "Cortex-A520", 0xD81: "Cortex-A720", 0xD82: "Cortex-X4", 0xD84: "Neoverse-V3", 0xD85: "Cortex-X925",
+           0xD87: "Cortex-A725"},
+    0x4E: {0x000: "NVIDIA Denver", 0x003: "NVIDIA Denver 2", 0x004: "NVIDIA Carmel"},
+    0x51: {0x001: "Qualcomm Oryon", 0x800: "Kryo 2xx Gold", 0x801: "Kryo 2xx Silver", 0x802: "Kryo 3xx Gold",
+           0x803: "Kryo 3xx Silver", 0x804: "Kryo 4xx Gold", 0x805: "Kryo 4xx Silver"},
+    0x46: {0x001: "Fujitsu A64FX"},
+    0x48: {0xD01: "HiSilicon TSV110"},
+    0xC0: {0xAC3: "Ampere-1", 0xAC4: "Ampere-1A"},
+    0x61: {0x020: "Apple Icestorm (A14)", 0x021: "Apple Firestorm (A14)", 0x022: "Apple Icestorm (M1)",
+           0x023: "Apple Firestorm (M1)", 0x024: "Apple Icestorm (M1 Pro)", 0x025: "Apple Firestorm (M1 Pro)",
+           0x028: "Apple Icestorm (M1 Max)", 0x029: "Apple Firestorm (M1 Max)", 0x032: "Apple Blizzard (M2)",
+           0x033: "Apple Avalanche (M2)", 0x034: "Apple Blizzard (M2 Pro)", 0x035: "Apple Avalanche (M2 Pro)"},
+}  # fmt: skip
+# What a translator of another machine's programs calls its processor.
+TRANSLATORS = {"QEMU TCG": "QEMU", "VirtualApple": "Rosetta"}
+CPUS = Path("sys/devices/system/cpu")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Cores of one part that share a clock, or where each has its own, have the same range of it."""
+
+    part: str  # "Cortex-A72", "AMD EPYC"
+    cores: tuple[int, ...]
+    max_hz: int | None  # None where the kernel does not say
+    caches: tuple[str, ...]  # of its first core: "L1 data 32K"
+
+    def __str__(self) -> str:
+        clock = f" at {self.max_hz / 1e9:.2f} GHz" if self.max_hz else ""
+        return f"{len(self.cores)} {self.part}{clock} (cores {ranges(self.cores)})"
+
+    @property
+    def kind(self) -> tuple[str, int | None]:
+        """Equal where cores are as fast as one another."""
+        return self.part, self.max_hz
+
+
+def read_clusters(root: Path = Path("/")) -> tuple[Cluster, ...]:
+    """The clusters of the cores that are online, by their first core."""
+    parts = read_parts(root)
+    together: dict[object, list[int]] = {}
+    for core in online_cores(root):
+        part, max_hz = parts.get(core, ""), _max_hz(root, core)
+        shared = text_of(root / CPUS / f"cpu{core}/cpufreq/related_cpus").split()
+        together.setdefault((part, max_hz, tuple(shared) if len(shared) > 1 else None), []).append(core)
+    return tuple(
+        Cluster(parts.get(cores[0], ""), tuple(cores), _max_hz(root, cores[0]), _caches(root, cores[0]))
+        for cores in together.values()
+    )
+
+
+def online_cores(root: Path = Path("/")) -> tuple[int, ...]:
+    """The cores that are switched on: boards switch some off to save power."""
+    text = text_of(root / CPUS / "online")
+    return parse_ranges(text) if text else tuple(sorted(read_parts(root)))
+
+
+def read_parts(root: Path = Path("/")) -> dict[int, str]:
+    """By core its part: an Arm core by name, or "implementer 0x41 part 0xd99" for one unknown here."""
+    found = {}
+    for block in re.split(r"\n\s*\n", text_of(root / "proc/cpuinfo")):
+        facts = dict(re.findall(r"^([^\t:]+?)\s*:\s*(.*)$", block, re.MULTILINE))
+        if facts.get("processor", "").isdigit():
+            found[int(facts["processor"])] = _part(facts)
+    return found
+
+
+def _part(facts: dict[str, str]) -> str:
+    if "CPU implementer" in facts and "CPU part" in facts:
+        implementer, part = facts["CPU implementer"], facts["CPU part"]
+        known = PARTS.get(int(implementer, 16), {})
+        return known.get(int(part, 16), f"implementer {implementer} part {part}")
+    return facts.get("model name", "")
+
+
+def _max_hz(root: Path, core: int) -> int | None:
+    text = text_of(root / CPUS / f"cpu{core}/cpufreq/cpuinfo_max_freq")
+    return int(text) * 1000 if text.isdigit() else None
+
+
+def _caches(root: Path, core: int) -> tuple[str, ...]:
+    found = []
+    for index in sorted((root / CPUS / f"cpu{core}/cache").glob("index*")):
+        level, kind, size = (text_of(index / name) for name in ("level", "type", "size"))
+        if size:
+            found.append(f"L{level} {kind.lower()} {size}")
+    return tuple(found)
+
+
+def emulator(machine: str, root: Path = Path("/")) -> str:
+    """What translates this machine's instructions, "" where the processor runs them itself.
+
+    An emulated process of another architecture still sees the /proc/cpuinfo of the machine underneath, or one whose
+    implementer is 0x00, which no maker has. A whole emulated machine that calls itself a real part is not seen.
+    """
+    info = text_of(root / "proc/cpuinfo")
+    for name, translator in TRANSLATORS.items():
+        if name in info:
+            return translator
+    arm = re.findall(r"^CPU implementer\s*:\s*(\S+)", info, re.MULTILINE)
+    if machine in ("aarch64", "armv7l", "armv8l") and info and (not arm or set(arm) == {"0x00"}):
+        return "QEMU"
+    return "QEMU" if machine == "x86_64" and arm else ""
+
+
+def ranges(cores: Iterable[int]) -> str:
+    """Cores as the kernel lists them: "0-3,6"."""
+    found: list[list[int]] = []
+    for core in sorted(cores):
+        if found and core == found[-1][-1] + 1:
+            found[-1].append(core)
+        else:
+            found.append([core])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in found)
+
+
+def parse_ranges(text: str) -> tuple[int, ...]:
+    """The inverse of ranges. Raises OptionError for any other text."""
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise OptionError(f"'{text}' is no list of cores: write 4-7 or 0,2-3")
+        found |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(sorted(found))
