@@ -20,7 +20,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
   print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")'
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
 
-.PHONY: study test test-cpp test-python accuracy accuracy-quick lint format tidy asan clean
+.PHONY: study test test-cpp test-python test-arm accuracy accuracy-quick lint format tidy asan clean
 
 study: $(VENV)/.installed
 	$(BIN)/opclock doctor
@@ -35,6 +35,10 @@ test-cpp:
 
 test-python: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# The same code on 64-bit Arm, emulated, in a Debian root that is kept for the next time (tests/arm/run).
+test-arm: $(VENV)/.test
+	tests/arm/run
 
 # Estimates against real inference: the development set (12 minutes), or four small models (under three).
 accuracy: $(VENV)/.accuracy

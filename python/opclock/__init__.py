@@ -16,7 +16,9 @@ Reading a profile and estimating from a stored trace needs no torch and no compi
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from opclock.errors import OpclockError
@@ -54,8 +56,19 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"opclock has no {name!r}")
     found = getattr(importlib.import_module(f"opclock.{_HOMES[name]}"), name)
-    globals()[name] = found  # a verb and its module share a name: the verb wins
+    globals()[name] = found
     return found
+
+
+class _Package(ModuleType):
+    """A verb and its module share a name: importing the module, as any other module may, must not hide the verb."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def open_profile(path: str | Path) -> Profile:

@@ -104,6 +104,20 @@ def test_public_names_are_documented():
         assert name == "__version__" or getattr(opclock, name).__doc__, name
 
 
+def test_verbs_are_not_hidden_by_their_modules():
+    code = (
+        "import opclock\n"
+        "import opclock.profile, opclock.trace, opclock.estimate, opclock.measure\n"
+        "import opclock.reference, opclock.validate\n"
+        "from opclock.trace import Trace\n"
+        "from opclock import trace\n"
+        "verbs = (trace, opclock.trace, opclock.estimate, opclock.measure, opclock.reference, opclock.validate)\n"
+        "assert all(map(callable, verbs)), verbs\n"
+        "assert opclock.Trace is Trace\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""
+
+
 def test_estimating_imports_no_torch_and_no_compiled_part():
     code = (
         "import sys\n"

@@ -1,0 +1,81 @@
+"""A profile's way to another architecture: `make FOLDER` measures and estimates, `check FOLDER` estimates it again.
+
+python tests/arm/trip.py make FOLDER     # on one
+python tests/arm/trip.py check FOLDER    # on the other: the same estimate to the last digit
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+import opclock
+from opclock.profile import Profile
+from opclock.sweeping import run_sweep
+from opclock.sweeps.binding import plan_all
+from opclock.sweeps.configuration import grid
+from opclock.trace import Trace
+
+# What a predictor learns the second model from: it is never measured.
+SWEPT = {
+    "conv2d": {"in_channels": [3, 8, 16], "out_channels": [8, 16], "size": [8, 16], "kernel": [1, 3], "bias": True},
+    "elementwise": {"channels": [8, 16], "size": [7, 8, 15, 16], "operator": ["relu", "add"]},
+    "gemm": {"m": [1, 4, 8], "n": [8, 10, 16], "k": [8, 16, 64], "operator": "linear"},
+    "pool": {"channels": [8, 16, 32], "size": [8, 16], "operator": "adaptive"},
+    "view": {"rows": [8, 16], "columns": [8, 16], "operator": ["flatten", "view"]},
+}
+
+
+class Small(torch.nn.Module):
+    """A network of a few layers and one shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = torch.nn.Conv2d(3, width, 3, padding=1)
+        self.second = torch.nn.Conv2d(width, width, 3, padding=1)
+        self.last = torch.nn.Linear(width, 10)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        found = torch.relu(self.first(image))
+        found = torch.relu(self.second(found) + found)
+        return self.last(torch.nn.functional.adaptive_avg_pool2d(found, 1).flatten(1))
+
+
+def make(folder: Path) -> None:
+    """A profile with one model measured and kernels swept, the traces of two models, and their estimates."""
+    folder.mkdir()
+    image = torch.randn(1, 3, 12, 12)
+    models = {"measured": Small(8).eval(), "predicted": Small(12).eval()}
+    with opclock.open_profile(folder / "board.sqlite") as profile:
+        for name, model in models.items():
+            (folder / f"{name}.json").write_text(json.dumps(opclock.trace(model, (image,), name=name).to_json()))
+        traced = Trace.load(folder / "measured.json")
+        opclock.measure(traced, profile, forward=lambda: models["measured"](image), threads=1)
+        planned, _ = plan_all(one for name, parameters in SWEPT.items() for one in grid(name, parameters)[0])
+        run_sweep(planned, profile, threads=1, as_in_models=True)
+    (folder / "estimates.json").write_text(json.dumps(estimates(folder)))
+
+
+def estimates(folder: Path) -> dict[str, object]:
+    """Of both models, from the profile in the folder, as they stand in JSON."""
+    with Profile.open(folder / "board.sqlite") as profile:
+        made = {name: opclock.estimate(Trace.load(folder / f"{name}.json"), profile, threads=1)
+                for name in ("measured", "predicted")}  # fmt: skip
+        emulated = bool(profile.board()["emulator"])
+    for source, one in zip(("measured", "modelled"), made.values(), strict=True):
+        assert all(part.source == source for part in one.parts), one.parts
+    assert all(("emulated" in one.flags) == emulated for one in made.values())
+    found: dict[str, object] = json.loads(json.dumps({name: one.to_json() for name, one in made.items()}))
+    return found
+
+
+def check(folder: Path) -> None:
+    """Raise AssertionError unless the estimates are the same here."""
+    assert estimates(folder) == json.loads((folder / "estimates.json").read_text())
+
+
+if __name__ == "__main__":
+    {"make": make, "check": check}[sys.argv[1]](Path(sys.argv[2]))
