@@ -21,10 +21,10 @@ from opclock.trace import Trace
 
 # What a predictor learns the second model from: it is never measured.
 SWEPT = {
-    "conv2d": {"in_channels": [3, 8, 16], "out_channels": [8, 16], "size": [8, 16], "kernel": [1, 3], "bias": True},
+    "conv2d": {"in_channels": [3, 8], "out_channels": [8, 16], "size": [8, 16], "kernel": [1, 3], "bias": True},
     "elementwise": {"channels": [8, 16], "size": [7, 8, 15, 16], "operator": ["relu", "add"]},
-    "gemm": {"m": [1, 4, 8], "n": [8, 10, 16], "k": [8, 16, 64], "operator": "linear"},
-    "pool": {"channels": [8, 16, 32], "size": [8, 16], "operator": "adaptive"},
+    "gemm": {"m": [1, 4], "n": [8, 10], "k": [8, 16, 64], "operator": "linear"},
+    "pool": {"channels": [8, 16], "size": [8, 16], "operator": "adaptive"},
     "view": {"rows": [8, 16], "columns": [8, 16], "operator": ["flatten", "view"]},
 }
 
