@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -150,7 +152,11 @@ def test_pools_are_split_at_the_memory_bound():
 
 
 def test_split_pools_still_make_one_estimate(small, profile, monkeypatch):
-    monkeypatch.setattr("opclock.measure.split", lambda trace, _limit: [range(3), range(3, len(trace.calls))])
+    monkeypatch.setattr(
+        importlib.import_module("opclock.measure"),
+        "split",
+        lambda trace, _limit: [range(3), range(3, len(trace.calls))],
+    )
     traced = trace(*small)
     measure(traced, profile, forward=forward_of(*small), threads=1, most_s=0.2)
     assert estimate(traced, profile, threads=1).complete

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from test_cli import opclock, refused
 
 import opclock as package
 from opclock.board import read_board
-from opclock.ceilings import Ceilings
+from opclock.ceilings import Ceilings, measure_ceilings
 from opclock.errors import OptionError
 from opclock.export import exported, google_benchmark
 from opclock.profile import Profile
@@ -31,9 +32,24 @@ SMALL = {"channels": [16, 64], "size": [7, 14], "operator": ["add", "relu"], "la
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
+def only_ceilings(tmp_path_factory):
+    """A profile with this machine's ceilings for one thread, measured once for all tests."""
+    path = tmp_path_factory.mktemp("ceilings") / "board.sqlite"
+    with Profile.create_or_open(path, read_board()) as profile:
+        measure_ceilings(profile, 1)
+    return path
+
+
+@pytest.fixture
+def path(only_ceilings, tmp_path):
+    """A copy of it for one test."""
+    return shutil.copy(only_ceilings, tmp_path / "board.sqlite")
+
+
+@pytest.fixture(scope="module")
+def swept(only_ceilings, tmp_path_factory):
     """A profile with a small sweep in it."""
-    path = tmp_path_factory.mktemp("sweep") / "board.sqlite"
+    path = shutil.copy(only_ceilings, tmp_path_factory.mktemp("sweep") / "board.sqlite")
     with Profile.create_or_open(path, read_board()) as profile:
         planned, _ = plan_all(grid("elementwise", SMALL)[0] + grid("gemm", {"m": [1, 64], "n": 64, "k": 64})[0])
         done = run_sweep(planned, profile, threads=1)
@@ -70,8 +86,7 @@ def test_what_was_timed_is_not_timed_again(swept):
     assert (done.timed, done.known) == (0, 18)
 
 
-def test_an_interruption_leaves_what_was_finished(tmp_path):
-    path = tmp_path / "board.sqlite"
+def test_an_interruption_leaves_what_was_finished(path):
     planned, _ = plan_all(grid("elementwise", {"channels": range(8, 90), "operator": ["relu", "add"]})[0])
 
     def stop(text, fraction):
@@ -87,28 +102,28 @@ def test_an_interruption_leaves_what_was_finished(tmp_path):
         assert (done.timed, done.known) == (len(planned) - finished, finished)
 
 
-def test_a_kernel_that_does_not_run_here_is_skipped_with_its_reason(tmp_path):
+def test_a_kernel_that_does_not_run_here_is_skipped_with_its_reason(path):
     planned, _ = plan_all(
         grid("elementwise", {"channels": 8, "operator": ["relu", "mish"], "dtype": ["float32", "int8"]})[0]
     )
-    with Profile.create_or_open(tmp_path / "board.sqlite", read_board()) as profile:
+    with Profile.create_or_open(path, read_board()) as profile:
         done = run_sweep(planned, profile, threads=1)
         assert done.timed + sum(done.skipped.values()) == len(planned)
         assert done.timed >= 2
         assert all("mish" in reason for reason in done.skipped)
 
 
-def test_the_loop_from_python(tmp_path):
+def test_the_loop_from_python(path):
     table = package.sweep("conv2d", in_channels=[8, 16], out_channels=[16], size=range(4, 9, 4), kernel=[1, 3],
                           groups=[1, "depthwise"], threads=[1, 2][: torch.get_num_threads()],
-                          profile=tmp_path / "board.sqlite")  # fmt: skip
+                          profile=path)  # fmt: skip
     assert len(table) == 16 * min(2, torch.get_num_threads())
     assert (table["macs"] > 0).all()
 
 
-def test_sweeps_as_in_models_carry_the_host(tmp_path):
+def test_sweeps_as_in_models_carry_the_host(path):
     planned, _ = plan_all(grid("gemm", {"m": [1, 64], "n": [8, 64], "k": 64})[0])
-    with Profile.create_or_open(tmp_path / "board.sqlite", read_board()) as profile:
+    with Profile.create_or_open(path, read_board()) as profile:
         run_sweep(planned, profile, threads=1, as_in_models=True)
         pool = profile.pool(profile.pools_with_host("cpu", 1, None, 5)[0])
         assert pool.host_s.shape == (len(pool.anchor_s), len(pool.host_kinds))
@@ -160,8 +175,7 @@ def test_google_benchmark_json_has_what_its_compare_script_reads(swept):
         assert len(repetitions) >= 9  # what its U test needs
 
 
-def test_the_command_line(tmp_path):
-    path = tmp_path / "board.sqlite"
+def test_the_command_line(path, tmp_path):
     arguments = ("sweep", "gemm", "--m", "1,64", "--n", "64", "--k", "8:24:8", "--operator", "linear,mm",
                  "--threads", "1", "--profile", path)  # fmt: skip
     done = opclock(*arguments, "--json", tmp_path / "rows.json", "--export", tmp_path / "rows.csv")

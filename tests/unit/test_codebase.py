@@ -33,6 +33,7 @@ LAYERS = (
     ("profile_reader", "schema"),
     ("board", "board_state", "measurement", "trace"),
     ("cores",),
+    ("lanes",),
     ("condition", "macs", "operator_classes", "extension", "files", "progress", "version"),
     ("op",),
     ("errors",),
