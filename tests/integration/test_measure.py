@@ -152,11 +152,8 @@ def test_pools_are_split_at_the_memory_bound():
 
 
 def test_split_pools_still_make_one_estimate(small, profile, monkeypatch):
-    monkeypatch.setattr(
-        importlib.import_module("opclock.measure"),
-        "split",
-        lambda trace, _limit: [range(3), range(3, len(trace.calls))],
-    )
+    room = importlib.import_module("opclock.measure")
+    monkeypatch.setattr(room, "split", lambda trace, _limit: [range(3), range(3, len(trace.calls))])
     traced = trace(*small)
     measure(traced, profile, forward=forward_of(*small), threads=1, most_s=0.2)
     assert estimate(traced, profile, threads=1).complete
