@@ -38,7 +38,7 @@ test-python: $(VENV)/.test
 
 # The same code on 64-bit Arm, emulated, in a Debian root that is kept for the next time (tests/arm/run).
 test-arm: $(VENV)/.test
-	tests/arm/run
+	VENV=$(VENV) tests/arm/run
 
 # Estimates against real inference: the development set (12 minutes), or four small models (under three).
 accuracy: $(VENV)/.accuracy

@@ -31,12 +31,12 @@ class TensorSpec:
     same_as: int | None = None
     requires_grad: bool = False
 
-    @property
+    @cached_property
     def numel(self) -> int:
         """Elements."""
         return math.prod(self.shape)
 
-    @property
+    @cached_property
     def span(self) -> int:
         """Elements of storage from the first to the last one addressed; 0 where there is none."""
         if self.numel == 0:
@@ -157,6 +157,10 @@ class OpCall:
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         """The tensor arguments' specs, in order, lists flattened, keyword arguments last."""
+        return self._tensors
+
+    @cached_property
+    def _tensors(self) -> tuple[TensorSpec, ...]:
         return tuple(tensors((self.args, tuple(value for _, value in self.kwargs))))
 
     def argument(self, position: int, name: str, default: Value = None) -> Value:

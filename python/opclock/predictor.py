@@ -78,7 +78,7 @@ class _ClassModel:
         self._operators = sorted({sample.found.operator for sample in samples})
         inputs, targets = self._inputs([sample.found for sample in samples]), self._targets(samples)
         self.spread = self._left_out(samples, inputs, targets)
-        self._forest = _forest(TREES).fit(inputs, targets)
+        self._forest = _forest(TREES, inputs, targets)
 
     def _inputs(self, found: Sequence[Features]) -> npt.NDArray[np.float64]:
         return np.array([
@@ -102,7 +102,7 @@ class _ClassModel:
         folds = min(FOLDS, len(set(keys)))
         missed = np.zeros(len(samples))
         for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
-            forest = _forest(TREES_LEFT_OUT).fit(inputs[known], targets[known])
+            forest = _forest(TREES_LEFT_OUT, inputs[known], targets[known])
             missed[unknown] = forest.predict(inputs[unknown]) - targets[unknown]
         shared = _shared_deviation(missed, [sample.pool for sample in samples])
         own = math.sqrt(max(0.0, float(np.mean(missed**2)) - shared**2))
@@ -116,11 +116,15 @@ class _ClassModel:
         ]
 
 
-def _forest(trees: int) -> Any:  # noqa: ANN401
+def _forest(trees: int, inputs: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> Any:  # noqa: ANN401
     # Geurts et al. 2006. Random splits of all samples: smoother than a random forest, and the same on every machine.
     from sklearn.ensemble import ExtraTreesRegressor
 
-    return ExtraTreesRegressor(trees, min_samples_leaf=FEWEST_IN_LEAF, max_features=0.6, random_state=SEED)
+    forest = ExtraTreesRegressor(
+        trees, min_samples_leaf=FEWEST_IN_LEAF, max_features=0.6, random_state=SEED, n_jobs=-1
+    ).fit(inputs, targets)
+    # One thread predicts: several would add the trees up in any order, and the last digits with them.
+    return forest.set_params(n_jobs=1)
 
 
 def _shared_deviation(missed: npt.NDArray[np.float64], pools: Sequence[int]) -> float:

@@ -8,7 +8,7 @@ import click
 import pandas as pd
 
 from opclock.cli import options
-from opclock.cli.output import check_json, say, show_table, write_json
+from opclock.cli.output import check_json, say, show_table, waiting, write_json
 from opclock.errors import EstimateError
 
 
@@ -46,7 +46,8 @@ def estimate(
     count = options.checked_threads(None) if threads is None else threads
     with Profile.open(profile_path) as profile:
         traced = Trace.load(Path(model)) if model.endswith(".json") else _traced(model, input_text, dtype, real)
-        made = compose(traced, profile, threads=count, measured_only=measured_only)
+        with waiting("composing, and predicting what was not measured"):
+            made = compose(traced, profile, threads=count, measured_only=measured_only)
     if json_to:
         write_json(json_to, {"schema": "opclock.estimate/1", "model": made.model, "threads": count, **made.to_json(),
                              "by_module": made.by_module(depth), "unknown": list(made.unknown),

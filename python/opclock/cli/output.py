@@ -59,6 +59,13 @@ def show_table(frame: pd.DataFrame, title: str, json_to: str | None) -> None:
 
 
 @contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A spinner on a terminal, for work of some seconds that cannot say how far it is."""
+    with Console(stderr=True).status(text):
+        yield
+
+
+@contextmanager
 def progress_bar() -> Iterator[Report]:
     """A bar on standard error; without a terminal, one line for each new thing done."""
     console = Console(stderr=True)
