@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from opclock.cores import Cluster, emulator, read_clusters
+from opclock.cores import Cluster, alike, emulator, read_clusters, within
 from opclock.extension import load_core, load_torch
 from opclock.files import text_of
 
@@ -48,21 +48,12 @@ class Board:
         if not self.allowed or len(self.allowed) >= self.cores:
             return f"{self.cores} cores"
         few = f"{len(self.allowed)} of {self.cores} cores"
-        used = self.used_clusters
-        if len({cluster.kind for cluster in self.clusters}) == 1 or not used:
+        if alike(self.clusters):
             return few
         counts: Counter[str] = Counter()
-        for cluster in used:
+        for cluster in within(self.clusters, self.allowed):
             counts[cluster.part] += len(cluster.cores)
         return f"{few} ({' + '.join(f'{count} {part}' for part, count in counts.items())})"
-
-    @property
-    def used_clusters(self) -> tuple[Cluster, ...]:
-        """The clusters with only those cores that this process may use."""
-        if not self.allowed:
-            return self.clusters
-        used = ((cluster, tuple(core for core in cluster.cores if core in self.allowed)) for cluster in self.clusters)
-        return tuple(Cluster(one.part, cores, one.max_hz, one.caches) for one, cores in used if cores)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, the inverse of from_json."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from opclock.cores import CPUS, emulator, online_cores, ranges, read_clusters
+from opclock.cores import CPUS, alike, emulator, online_cores, ranges, read_clusters, within
 from opclock.files import text_of
 
 # The bits of `vcgencmd get_throttled` on a Raspberry Pi (documentation of the firmware's mailbox interface).
@@ -26,7 +26,6 @@ THROTTLE_BITS = {
 # A cooling device of these names slows the board down; others are fans.
 SLOWING = re.compile(r"cpu|gpu|devfreq|processor", re.IGNORECASE)
 CONSTANT_ZONES = ("PMIC-Die",)  # always 100 °C on a Jetson Nano and TX2: no sensor behind it
-THROTTLED_NOW = ("throttled", "frequency capped", "under-voltage", "temperature limit", "slowed to cool")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class BoardState:
     @property
     def throttled(self) -> bool:
         """Whether the board runs slower now than it was set to."""
-        return any(flag.startswith(THROTTLED_NOW) and "occurred" not in flag for flag in self.throttle)
+        return any(not flag.endswith("has occurred") for flag in self.throttle)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data."""
@@ -149,7 +148,7 @@ def team_flags(cores: Sequence[int], threads: int) -> tuple[str, ...]:
     of several kinds, where all wait for the slowest. "spans_clusters": equal cores that share neither clock nor cache.
     """
     flags = ["emulated"] if emulator(platform.machine()) else []
-    used = [cluster for cluster in read_clusters() if set(cluster.cores) & set(cores)]
+    used = within(read_clusters(), cores)
     if threads > 1 and len(used) > 1:
-        flags.append("unlike_cores" if len({cluster.kind for cluster in used}) > 1 else "spans_clusters")
+        flags.append("spans_clusters" if alike(used) else "unlike_cores")
     return tuple(flags)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opclock.errors import OptionError
@@ -57,15 +58,36 @@ class Cluster:
 def read_clusters(root: Path = Path("/")) -> tuple[Cluster, ...]:
     """The clusters of the cores that are online, by their first core."""
     parts = read_parts(root)
-    together: dict[object, list[int]] = {}
+    together: dict[tuple[str, int | None, tuple[str, ...]], list[int]] = {}
     for core in online_cores(root):
-        part, max_hz = parts.get(core, ""), _max_hz(root, core)
         shared = text_of(root / CPUS / f"cpu{core}/cpufreq/related_cpus").split()
-        together.setdefault((part, max_hz, tuple(shared) if len(shared) > 1 else None), []).append(core)
+        clock = tuple(shared) if len(shared) > 1 else ()
+        together.setdefault((parts.get(core, ""), _max_hz(root, core), clock), []).append(core)
     return tuple(
-        Cluster(parts.get(cores[0], ""), tuple(cores), _max_hz(root, cores[0]), _caches(root, cores[0]))
-        for cores in together.values()
+        Cluster(part, tuple(cores), max_hz, _caches(root, cores[0])) for (part, max_hz, _), cores in together.items()
     )
+
+
+def within(clusters: Iterable[Cluster], allowed: Iterable[int]) -> tuple[Cluster, ...]:
+    """The clusters with only the allowed cores, without those that have none."""
+    cores = set(allowed)
+    parts = ((one, tuple(core for core in one.cores if core in cores)) for one in clusters)
+    return tuple(replace(one, cores=left) for one, left in parts if left)
+
+
+def alike(clusters: Iterable[Cluster]) -> bool:
+    """Whether all their cores are as fast as one another."""
+    return len({cluster.kind for cluster in clusters}) <= 1
+
+
+def check_threads(threads: int) -> None:
+    """Raise OptionError below one thread, and above the cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0))
+    if not 1 <= threads <= allowed:
+        raise OptionError(
+            f"--threads {threads}: this process may use 1 to {allowed} cores; more threads than cores wait for one "
+            "another in every kernel"
+        )
 
 
 def online_cores(root: Path = Path("/")) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from opclock.board_state import read_state
-from opclock.cores import emulator, ranges, read_clusters
+from opclock.cores import alike, emulator, ranges, read_clusters, within
 from opclock.errors import ExtensionError
 from opclock.extension import REBUILD, load_aten, load_core
 
@@ -62,10 +62,10 @@ def _cores() -> Check:
         finding = f"{platform.machine()} emulated by {translator}: answers are right, times mean nothing"
         return Check("cores", "trouble", finding, "measure on the board itself")
     state, clusters = read_state(), read_clusters()
-    used = [cluster for cluster in clusters if set(cluster.cores) & set(state.affinity)]
+    used = within(clusters, state.affinity)
     mode = f"; power mode {state.power_mode}" if state.power_mode else ""
     finding = "; ".join(map(str, clusters)) + mode
-    if len({cluster.kind for cluster in used}) > 1:
+    if not alike(used):
         return Check("cores", "warning", f"{finding}: a team over unlike cores waits for the slowest",
                      f"pin to one cluster: --cpus {ranges(used[-1].cores)}")  # fmt: skip
     return Check("cores", "ok", finding)

@@ -145,12 +145,11 @@ def needed_macs(traced: TracedCall) -> int:
         return total
     source, weight, output = _shape(traced.call.args[0]), _shape(traced.call.args[1]), _first_output(traced.outputs)
     spatial = len(weight) - 2
-    stride, padding, dilation = (
-        _by_dimension(traced.call.argument(position, name), spatial, default)
-        for position, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
-    )
-    if padding is None or stride is None or dilation is None:
+    given = [traced.call.argument(3, "stride", 1), traced.call.argument(4, "padding", 0),
+             traced.call.argument(5, "dilation", 1)]  # fmt: skip
+    if isinstance(given[1], str):  # padding as a text: "same"
         return total
+    stride, padding, dilation = (_by_dimension(value, spatial) for value in given)
     for i in range(spatial):
         size, taps, outputs = source[-spatial + i], weight[2 + i], output[-spatial + i]
         met = sum(_positions(size, outputs, stride[i], tap * dilation[i] - padding[i]) for tap in range(taps))
@@ -158,15 +157,10 @@ def needed_macs(traced: TracedCall) -> int:
     return total
 
 
-def _by_dimension(value: Value, count: int, default: int) -> tuple[int, ...] | None:
-    """A setting for each spatial dimension; None where it is a text ("same")."""
-    if value is None:
-        return (default,) * count
-    if isinstance(value, int):
-        return (value,) * count
-    if isinstance(value, tuple):
-        return value * count if len(value) == 1 else value
-    return None
+def _by_dimension(value: Value, count: int) -> tuple[int, ...]:
+    """A setting for each spatial dimension, given as one number for all or several."""
+    several = value if isinstance(value, tuple) else (value,)
+    return several * count if len(several) == 1 else several
 
 
 def _positions(size: int, outputs: int, stride: int, offset: int) -> int:

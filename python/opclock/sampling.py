@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,13 +14,14 @@ import torch
 from opclock.arguments import Arguments, Bound
 from opclock.board_state import BoardState, read_state, team_flags
 from opclock.condition import Condition
-from opclock.cores import ranges
-from opclock.errors import OpCallError, OptionError, first_line
+from opclock.cores import check_threads
+from opclock.errors import OpCallError, first_line
 from opclock.extension import load_aten, load_core, process_clock
 from opclock.host import Host
 from opclock.measurement import Samples, rounds_interval
 from opclock.op import OpCall
 from opclock.profile import Profile
+from opclock.rewrites import inputs, results
 from opclock.trace import Trace, TracedCall
 
 WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
@@ -47,14 +47,7 @@ def clock_facts() -> dict[str, Any]:
 @contextmanager
 def thread_team(threads: int) -> Iterator[None]:
     """PyTorch with this many threads inside the block. Raises OptionError below 1 and above the cores it may use."""
-    if threads < 1:
-        raise OptionError(f"--threads {threads}: at least one thread is needed")
-    cores = os.sched_getaffinity(0)
-    if threads > len(cores):
-        raise OptionError(
-            f"--threads {threads}: this process may use {len(cores)} cores ({ranges(cores)}), and more threads would "
-            "wait for one another in every kernel"
-        )
+    check_threads(threads)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -254,46 +247,6 @@ def _named(operator: str) -> Iterator[None]:
 def _overwritten(traced: TracedCall) -> list[int]:
     """Which tensor arguments the op call writes: they are restored before each sample."""
     return [i for i, number in enumerate(traced.reads) if number in traced.writes]
-
-
-def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
-    """By op call: the buffers that stand for what the call before it wrote, wherever the model reads that later.
-
-    They are rewritten when that one has run, so that every input is as old in the caches as it is in the model. A view
-    reads no data, and what a call overwrites is restored anyway.
-    """
-    found: dict[int, dict[int, torch.Tensor]] = {}
-    writer: dict[int, int] = {}
-    for position, traced in enumerate(trace.calls):
-        if position in bound and traced.writes:
-            for i, number in enumerate(traced.reads):
-                tensor = bound[position].tensors[i]
-                if number in writer and number not in traced.writes and _rewritable(tensor):
-                    found.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
-        writer.update(dict.fromkeys(traced.writes, position))
-    return {position + 1: list(tensors.values()) for position, tensors in found.items()}
-
-
-def inputs(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
-    """By op call: its activations, which a model would have written just before."""
-    found: dict[int, list[torch.Tensor]] = {}
-    for position, mine in bound.items():
-        traced = trace.calls[position]
-        fresh = {
-            tensor.data_ptr(): tensor
-            for number, tensor in zip(traced.reads, mine.tensors, strict=True)
-            if trace.storages[number].kind != "weight" and number not in traced.writes and _rewritable(tensor)
-        }
-        found[position] = list(fresh.values()) if traced.writes else []
-    return found
-
-
-def _rewritable(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() and not _overlaps(tensor)
-
-
-def _overlaps(tensor: torch.Tensor) -> bool:
-    return any(stride == 0 and size > 1 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def _restore(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:

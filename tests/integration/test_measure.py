@@ -19,7 +19,8 @@ from opclock.model import Model
 from opclock.op import OpCall, TensorSpec
 from opclock.profile import Profile
 from opclock.reference import forward_of, reference
-from opclock.sampling import Sampling, results
+from opclock.rewrites import results
+from opclock.sampling import Sampling
 from opclock.trace import Storage, Trace, TracedCall
 from opclock.tracer import trace
 from opclock.validate import validate, validate_model

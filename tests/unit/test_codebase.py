@@ -27,7 +27,7 @@ LAYERS = (
     ("estimate", "sweep_table"),
     ("predictor", "sweeps"),
     ("features", "lanes"),
-    ("arguments", "tracer", "ceilings"),
+    ("arguments", "rewrites", "tracer", "ceilings"),
     ("host_table",),
     ("profile",),
     ("profile_reader", "schema"),

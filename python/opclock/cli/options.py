@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from opclock.cores import parse_ranges, ranges
+from opclock.cores import check_threads, parse_ranges, ranges
 from opclock.errors import OptionError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -56,14 +56,9 @@ def profile_option(default: str | None) -> Callable[[Function], Function]:
 
 def checked_threads(threads: int | None) -> int:
     """The thread count, within what the process may use. Raises OptionError."""
-    allowed = len(os.sched_getaffinity(0))
     if threads is None:
-        return allowed
-    if not 1 <= threads <= allowed:
-        raise OptionError(
-            f"--threads {threads}: this process may use 1 to {allowed} cores; more threads than cores wait for one "
-            "another in every kernel"
-        )
+        return len(os.sched_getaffinity(0))
+    check_threads(threads)
     return threads
 
 
