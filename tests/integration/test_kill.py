@@ -66,7 +66,7 @@ def test_ctrl_c_keeps_the_rounds_and_says_so(tmp_path, profile_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "goes on" in errors
     with Profile.open(profile_path) as profile:
