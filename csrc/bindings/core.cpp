@@ -2,6 +2,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "ceilings/ceilings.hpp"
@@ -24,6 +26,19 @@ std::vector<double> time_chain(Clock& clock, std::uint64_t steps, std::size_t sa
   std::vector<double> seconds;
   seconds.reserve(samples);
   for (std::size_t i = 0; i < samples; ++i) seconds.push_back(rounds.next().seconds[0]);
+  return seconds;
+}
+
+// Seconds of each call of a Python callable; one during which the counter ran backwards is made again.
+std::vector<double> time_calls(Clock& clock, const py::function& call, std::size_t calls) {
+  std::vector<double> seconds;
+  seconds.reserve(calls);
+  while (seconds.size() < calls) {
+    const std::uint64_t start = clock.start();
+    const py::object answer = call();
+    const double elapsed_s = clock.elapsed_s(start, clock.stop());
+    if (!std::isnan(elapsed_s)) seconds.push_back(elapsed_s);
+  }
   return seconds;
 }
 
@@ -111,4 +126,6 @@ PYBIND11_MODULE(_core, module) {
   module.def("time_chain", &time_chain, py::arg("clock"), py::arg("steps"), py::arg("samples"),
              py::call_guard<py::gil_scoped_release>(),
              "Seconds of each sample of such a chain, taken the way kernels are sampled.");
+  module.def("time_calls", &time_calls, py::arg("clock"), py::arg("call"), py::arg("calls"),
+             "Seconds of each of so many calls of a Python callable without arguments.");
 }

@@ -11,6 +11,7 @@ import click
 
 from opclock.cores import check_threads, parse_ranges, ranges
 from opclock.errors import OptionError
+from opclock.runtimes.runtime import PRECISIONS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -42,9 +43,25 @@ data_option = click.option("--data", type=click.Path(path_type=Path),
                            help="Folder of CIFAR-100's binary version: real images as inputs.")  # fmt: skip
 real_option = click.option("--real", is_flag=True, help="Trace by a real run: for shapes that depend on data.")
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of every random order.")
+runtimes_option = click.option("--runtime", "runtimes", metavar="NAME,...", default="eager,onnxruntime,openvino",
+                               show_default=True, help="'all' for every one that is installed.")  # fmt: skip
+precision_option = click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
+                                help="What runtimes may compute in.")  # fmt: skip
+keep_option = click.option("--keep", type=click.Path(path_type=Path),
+                           help="Folder where converted models stay and are found again.  [default: none stay]")  # fmt: skip
 json_option = click.option(
     "--json", "json_to", metavar="FILE|-", help="Write JSON; with - nothing else goes to stdout."
 )
+
+
+def checked_runtimes(text: str) -> list[str]:
+    """The names in a list by commas; "all" for every registered one. Raises OptionError for one that is not."""
+    from opclock.runtimes.registry import find, names
+
+    listed = names() if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
+    for name in listed:
+        find(name)
+    return listed
 
 
 def profile_option(default: str | None) -> Callable[[Function], Function]:

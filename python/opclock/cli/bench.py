@@ -1,0 +1,85 @@
+"""opclock bench: one model through several runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from opclock.cli import options
+from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
+from opclock.errors import OptionError
+
+if TYPE_CHECKING:
+    from opclock.runtimes.runtime import Precision
+
+
+@click.command()
+@options.model_argument
+@options.runtimes_option
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Items in one inference.")
+@options.input_option
+@options.weights_option
+@options.precision_option
+@click.option("--warmup", type=click.IntRange(min=1), default=3, show_default=True, help="Runs before the first kept.")
+@click.option("--iterations", type=click.IntRange(min=2), default=200, show_default=True,
+              help="Kept runs of each runtime at most.")  # fmt: skip
+@click.option("--duration", "duration_s", type=click.FloatRange(min=0.01), default=3.0, show_default=True,
+              help="Seconds of each runtime at most.")  # fmt: skip
+@click.option("--percentiles", default="90,95,99", show_default=True, help="Of the runs' latency.")
+@options.threads_option
+@options.cpus_option
+@options.keep_option
+@options.json_option
+def bench(
+    model: str,
+    runtimes: str,
+    batch: int,
+    input_text: str | None,
+    weights: Path | None,
+    precision: Precision,
+    warmup: int,
+    iterations: int,
+    duration_s: float,
+    percentiles: str,
+    threads: int | None,
+    keep: Path | None,
+    json_to: str | None,
+) -> None:
+    """Time MODEL through several runtimes in turn, each in a process of its own.
+
+    Every runtime's answer is compared with eager PyTorch's before it is timed. One that is missing, fails, hangs or
+    answers wrongly has a row that says so.
+    """
+    from opclock.bench import bench as run
+    from opclock.contest import Effort
+    from opclock.report.bench_table import failures, shown
+    from opclock.runtimes.runtime import Settings
+
+    check_json(json_to)
+    wanted = parse_percentiles(percentiles)
+    names = options.checked_runtimes(runtimes)
+    settings = Settings(options.checked_threads(threads), precision)
+    effort = Effort(warmup, iterations, duration_s)
+    with progress_bar() as progress:
+        made = run(model, runtimes=names, batch=batch, input_text=input_text, weights=weights, settings=settings,
+                   effort=effort, folder=keep, progress=progress)  # fmt: skip
+    if json_to:
+        write_json(json_to, made.to_json(wanted))
+    frame = made.to_frame(wanted)
+    title = f"{model}, batch {batch}, {precision}, {settings.threads} threads: {made.board['identity']}"
+    show_table(shown(frame, wanted), title, json_to)
+    for line in failures(frame):
+        say(line, json_to)
+
+
+def parse_percentiles(text: str) -> tuple[float, ...]:
+    """Numbers above 0 and below 100, by commas. Raises OptionError for anything else."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < value < 100 for value in found):
+        raise OptionError(f"--percentiles {text!r}: write numbers above 0 and below 100 by commas, such as 90,95,99")
+    return found

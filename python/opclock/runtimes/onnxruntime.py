@@ -1,0 +1,108 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from opclock.runtimes import onnx
+from opclock.runtimes.job import Job
+from opclock.runtimes.runtime import (
+    Array,
+    Batches,
+    OperatorTime,
+    Precision,
+    Session,
+    Settings,
+    float_arrays,
+    lacking,
+    versions_of,
+)
+
+PROVIDER = "CPUExecutionProvider"
+MAC_KINDS = ("Conv", "FusedConv", "ConvTranspose", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "Einsum", "Attention",
+             "MultiHeadAttention", "LSTM", "GRU", "QLinearConv", "ConvInteger")  # fmt: skip
+
+
+class OnnxSession:
+    """An InferenceSession with its inputs."""
+
+    def __init__(self, session: Any, inputs: Sequence[Array], profiled: bool) -> None:  # noqa: ANN401
+        self._session = session
+        self._feed = {node.name: array for node, array in zip(session.get_inputs(), inputs, strict=True)}
+        self._profiled = profiled
+        self._answers: Sequence[Array] = ()
+
+    def run(self) -> None:
+        """One inference."""
+        self._answers = self._session.run(None, self._feed)
+
+    def answers(self) -> Sequence[Array]:
+        """Of the last run."""
+        return float_arrays(self._answers)
+
+    def operators(self) -> Sequence[OperatorTime]:
+        """Of the last run, from the trace that the session has written."""
+        if not self._profiled:
+            return ()
+        self.run()
+        self.run()
+        path = Path(self._session.end_profiling())
+        found = read_trace(json.loads(path.read_text()))
+        path.unlink()
+        return found
+
+
+def read_trace(events: Sequence[dict[str, Any]]) -> list[OperatorTime]:
+    """The operators of the last inference in ONNX Runtime's trace, whose times are in microseconds."""
+    runs = [event for event in events if event.get("name") == "model_run"]
+    if not runs:
+        return []
+    last = max(runs, key=lambda event: float(event["ts"]))
+    begin, end = float(last["ts"]), float(last["ts"]) + float(last["dur"])
+    return [
+        OperatorTime(
+            event["name"].removesuffix("_kernel_time"),
+            event["args"]["op_name"],
+            float(event["dur"]) / 1e6,
+            event["args"]["op_name"] in MAC_KINDS,
+        )
+        for event in events
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and begin <= float(event["ts"]) <= end
+    ]
+
+
+class OnnxRuntime:
+    """ONNX Runtime: graph optimisations, then its own kernels."""
+
+    name = "onnxruntime"
+    batches: Batches = "any"
+    precisions: Sequence[Precision] = ("float32",)
+
+    def missing(self) -> str:
+        """The runtime, and what exports to it."""
+        return lacking(("onnxruntime", *onnx.PACKAGES), "onnxruntime")
+
+    def versions(self) -> dict[str, str]:
+        """Of the runtime."""
+        return versions_of("onnxruntime")
+
+    def convert(self, job: Job, settings: Settings) -> None:
+        """Export with a free batch."""
+        onnx.export(job)
+
+    def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
+        """A session that knows the batch."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = settings.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_free_dimension_override_by_name(onnx.BATCH, job.batch)
+        options.enable_profiling = profiled
+        options.profile_file_prefix = str(job.artefacts / "profile")
+        session = onnxruntime.InferenceSession(str(onnx.model_file(job)), options, providers=[PROVIDER])
+        return OnnxSession(session, job.inputs(), profiled)

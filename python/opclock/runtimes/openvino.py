@@ -1,0 +1,96 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from opclock.runtimes.job import Job
+from opclock.runtimes.runtime import (
+    Array,
+    Batches,
+    OperatorTime,
+    Precision,
+    Session,
+    Settings,
+    float_arrays,
+    lacking,
+    versions_of,
+)
+
+HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+MAC_KINDS = ("Convolution", "GroupConvolution", "Deconvolution", "ConvolutionBackpropData", "FullyConnected", "MatMul",
+             "LSTMSequence", "GRUSequence", "LSTMCell", "GRUCell", "RNNSeq", "RNNCell",
+             "ScaledDotProductAttention", "ScaledDotProductAttentionWithKVCache")  # fmt: skip
+
+
+class OpenVinoSession:
+    """An inference request with its inputs."""
+
+    def __init__(self, request: Any, inputs: Sequence[Array]) -> None:  # noqa: ANN401
+        self._request = request
+        self._inputs = dict(enumerate(inputs))
+        self._answers: Sequence[Array] = ()
+
+    def run(self) -> None:
+        """One inference."""
+        self._answers = self._request.infer(self._inputs, share_inputs=True, share_outputs=True).values()
+
+    def answers(self) -> Sequence[Array]:
+        """Of the last run."""
+        return float_arrays([array.copy() for array in self._answers])
+
+    def operators(self) -> Sequence[OperatorTime]:
+        """Of the last run."""
+        return [
+            OperatorTime(node.node_name, node.node_type, node.real_time.total_seconds(), node.node_type in MAC_KINDS)
+            for node in self._request.get_profiling_info()
+            if node.real_time.total_seconds() > 0
+        ]
+
+
+class OpenVino:
+    """OpenVINO: graph fusion, then oneDNN and its own kernels."""
+
+    name = "openvino"
+    batches: Batches = "any"
+    precisions: Sequence[Precision] = ("float32", "bfloat16", "float16")
+
+    def missing(self) -> str:
+        """The one package."""
+        return lacking(("openvino",), "openvino")
+
+    def versions(self) -> dict[str, str]:
+        """Of the runtime."""
+        return versions_of("openvino")
+
+    def convert(self, job: Job, settings: Settings) -> None:
+        """Through TorchScript, as OpenVINO does by itself, with a free batch."""
+        import openvino
+
+        example = job.example()
+        module = job.module()
+        model = openvino.convert_model(module, example_input=example[0] if len(example) == 1 else example)
+        model.reshape({number: [-1, *tensor.shape[1:]] for number, tensor in enumerate(example)})
+        job.artefacts.mkdir(parents=True, exist_ok=True)
+        openvino.save_model(model, model_file(job), compress_to_fp16=False)
+
+    def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
+        """One stream that uses all threads: the shortest latency."""
+        import openvino
+
+        core = openvino.Core()
+        inputs = job.inputs()
+        model = core.read_model(model_file(job))
+        model.reshape({number: list(array.shape) for number, array in enumerate(inputs)})
+        compiled = core.compile_model(model, "CPU", {
+            "INFERENCE_NUM_THREADS": settings.threads, "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": HINTS[settings.precision], "PERF_COUNT": profiled,
+        })  # fmt: skip
+        return OpenVinoSession(compiled.create_infer_request(), inputs)
+
+
+def model_file(job: Job) -> Path:
+    """Where the converted model lies."""
+    return job.artefacts / "model.xml"
