@@ -25,7 +25,7 @@ from opclock.extension import load_core
 from opclock.files import prepare_folder, write_whole
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
-from opclock.runtimes.process import RuntimeFault, WorkerProcess
+from opclock.runtimes.process import RuntimeFailedError, WorkerProcess
 from opclock.runtimes.runtime import OperatorTime, Runtime, Settings
 
 CONVERTED = "converted.json"  # beside the artefacts, once they are whole
@@ -114,7 +114,7 @@ def prepare_model(job: Job, batches: Sequence[int], settings: Settings, limits: 
     try:
         with WorkerProcess(job, settings) as worker:
             worker.ask("prepare", limits.prepare_s, batches=list(batches))
-    except RuntimeFault as fault:
+    except RuntimeFailedError as fault:
         raise ModelError(f"{job.model} does not run in eager PyTorch: {fault}") from fault
 
 
@@ -161,7 +161,7 @@ def _convert(contender: Contender, settings: Settings, limits: Limits) -> None:
         try:
             with WorkerProcess(job, settings) as worker:
                 known = {**wanted, **worker.ask("convert", limits.convert_s)}
-        except RuntimeFault as fault:
+        except RuntimeFailedError as fault:
             contender.fail(str(fault))
             return
         job.artefacts.mkdir(parents=True, exist_ok=True)
@@ -184,25 +184,25 @@ def time_in_turn(
 
         def load(contender: Contender) -> None:
             progress(f"{contender.job.model}: loading {contender.runtime.name}", 0.0)
-            _guarded(contender, lambda: _load(contender, settings, limits))
+            _guarded(_load, contender, settings, limits)
 
         with ThreadPoolExecutor(together) as pool:
             list(pool.map(load, [contender for contender in contenders if contender.alive]))
         for contender in contenders:
-            _guarded(contender, lambda: _warm_up(contender, effort))
+            _guarded(_warm_up, contender, effort)
         order, going = random.Random(seed), [contender for contender in contenders if contender.alive]
         while going:
             order.shuffle(going)
             for contender in going:
-                _guarded(contender, lambda: _block(contender))
+                _guarded(_block, contender)
                 spent = sum(each.spent_s for each in contenders)
-                name = f"{contender.job.model}: timing, batch {contender.job.batch}"
+                name = f"{contender.job.model}: timing"
                 progress(name, min(1.0, spent / (effort.duration_s * max(1, len(contenders)))))
             going = [contender for contender in going if contender.alive and not _enough(contender, effort)]
         board = (*(("throttled",) if before.throttled or read_state().throttled else ()),
                  *team_flags(before.affinity, settings.threads))  # fmt: skip
         for contender in contenders:
-            _guarded(contender, lambda: _finish(contender, board))
+            _guarded(_finish, contender, board)
 
 
 def operators_of(contender: Contender, settings: Settings, limits: Limits) -> tuple[OperatorTime, ...]:
@@ -211,17 +211,17 @@ def operators_of(contender: Contender, settings: Settings, limits: Limits) -> tu
         with WorkerProcess(contender.job, settings) as worker:
             worker.ask("load", limits.load_s, profiled=True)
             told = worker.ask("operators", limits.load_s)["operators"]
-    except RuntimeFault:
+    except RuntimeFailedError:
         return ()
     return tuple(OperatorTime(**operator) for operator in told)
 
 
-def _guarded(contender: Contender, step: Callable[[], None]) -> None:
+def _guarded(step: Callable[..., None], contender: Contender, *details: object) -> None:
     """A step of a contender that is alive; what goes wrong ends it alone."""
     if contender.alive:
         try:
-            step()
-        except RuntimeFault as fault:
+            step(contender, *details)
+        except RuntimeFailedError as fault:
             contender.fail(str(fault))
 
 
@@ -233,11 +233,11 @@ def _ask(contender: Contender, what: str, limit_s: float, **details: Any) -> dic
 def _load(contender: Contender, settings: Settings, limits: Limits) -> None:
     free = psutil.virtual_memory().available
     if free < MEMORY_LIMIT_BYTES:
-        raise RuntimeFault(f"load: not enough memory, {free / 1e6:.0f} MB are free")
+        raise RuntimeFailedError(f"load: not enough memory, {free / 1e6:.0f} MB are free")
     contender.worker = WorkerProcess(contender.job, settings)
     told = _ask(contender, "load", limits.load_s, profiled=False)
     if told["wrong"]:
-        raise RuntimeFault(f"wrong answer: {told['wrong']}")
+        raise RuntimeFailedError(f"wrong answer: {told['wrong']}")
     contender.row = replace(contender.row, load_s=told["load_s"], first_run_s=told["first_run_s"])
 
 

@@ -128,10 +128,12 @@ def _factory(text: str) -> Callable[[], Any]:
 
 
 def _zoo(name: str) -> Callable[[], Any]:
-    from opclock.zoo import ZOO
+    from opclock.zoo import LANDSCAPE, ZOO
 
+    if name in LANDSCAPE:
+        return LANDSCAPE[name].make
     if name not in ZOO:
-        raise ModelError(f"the zoo has no model {name!r}; it has: {', '.join(ZOO)}")
+        raise ModelError(f"the zoo has no model {name!r}; it has: {', '.join([*ZOO, *LANDSCAPE])}")
     return ZOO[name]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from opclock.cli.batch import batch
 from opclock.cli.bench import bench
 from opclock.cli.ceilings import ceilings
 from opclock.cli.compare import compare
@@ -32,7 +33,7 @@ def commands() -> None:
     """How long a PyTorch model takes on this board, where the time goes, and what MACs hide."""
 
 
-for _command in (doctor, trace, measure, sweep, ceilings, estimate, validate, bench, compare, profile, study):
+for _command in (doctor, trace, measure, sweep, ceilings, estimate, validate, bench, batch, compare, profile, study):
     commands.add_command(_command)
 
 

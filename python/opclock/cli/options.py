@@ -48,7 +48,7 @@ runtimes_option = click.option("--runtime", "runtimes", metavar="NAME,...", defa
 precision_option = click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
                                 help="What runtimes may compute in.")  # fmt: skip
 keep_option = click.option("--keep", type=click.Path(path_type=Path),
-                           help="Folder where converted models stay and are found again.  [default: none stay]")  # fmt: skip
+                           help="Folder where converted models stay for the next time.")  # fmt: skip
 json_option = click.option(
     "--json", "json_to", metavar="FILE|-", help="Write JSON; with - nothing else goes to stdout."
 )

@@ -147,7 +147,7 @@ def prepare(job: Job, batches: Sequence[int]) -> None:
         write_whole(job.folder / "inputs.json", json.dumps(names).encode())
         write_whole(job.folder / "digest", _digest(loaded.module, inputs).encode())
         first = module(*inputs)
-        other = module(*(_noise_like(tensor, len(tensor), 1) for tensor in inputs))
+        other = module(*(resized(tensor, len(tensor), seed=1) for tensor in inputs))
         moved = [_rms(one - another) for one, another in zip(first, other, strict=True)]
         write_whole(job.folder / "moved.json", json.dumps(moved).encode())
         for batch in batches:
@@ -156,7 +156,7 @@ def prepare(job: Job, batches: Sequence[int]) -> None:
 
 def _write_batch(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> None:
     job.batch_folder.mkdir(parents=True, exist_ok=True)
-    mine = list(inputs) if job.batch == len(inputs[0]) else [_noise_like(tensor, job.batch, 0) for tensor in inputs]
+    mine = list(inputs) if job.batch == len(inputs[0]) else [resized(tensor, job.batch) for tensor in inputs]
     answers = [answer.float().numpy() for answer in module(*mine)]
     np.savez(job.batch_folder / "inputs.npz", *[tensor.numpy() for tensor in mine])
     np.savez(job.batch_folder / "answers.npz", *answers)
@@ -181,8 +181,8 @@ def _rms(tensor: torch.Tensor) -> float:
     return math.sqrt(float(tensor.float().square().mean()))
 
 
-def _noise_like(tensor: torch.Tensor, batch: int, seed: int) -> torch.Tensor:
-    """Other inputs of the same kind: noise for numbers; what counts or picks is repeated, and rolled for another seed."""
+def resized(tensor: torch.Tensor, batch: int, *, seed: int = 0) -> torch.Tensor:
+    """Inputs of the same kind at another batch: noise; whole numbers are repeated, rolled for a seed."""
     import torch
 
     shape = (batch, *tensor.shape[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -21,7 +22,7 @@ from opclock.runtimes.runtime import Settings
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-class RuntimeFault(OpclockError):
+class RuntimeFailedError(OpclockError):
     """A runtime that raised, crashed, hung or gave wrong numbers. It costs its own row, nothing else."""
 
 
@@ -55,15 +56,13 @@ class WorkerProcess:
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError):  # it died with a request unread
                     pipe.close()
-                except BrokenPipeError:  # it died with a request unread
-                    pass
 
     def ask(self, what: str, limit_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send a request and wait for its answer.
 
-        Raises RuntimeFault where the child raises, dies, or takes longer than the limit; a hanging child is killed.
+        Raises RuntimeFailedError where the child raises, dies, or takes longer than the limit and is killed.
         """
         request = {"do": what, "job": self.job.to_json(), "settings": asdict(self._settings), **details}
         assert self._child.stdin is not None
@@ -72,9 +71,9 @@ class WorkerProcess:
             self._child.stdin.flush()
             answer: dict[str, Any] = json.loads(self._line(what, limit_s))
         except BrokenPipeError:
-            raise RuntimeFault(f"{what}: {self._fate()}") from None
+            raise RuntimeFailedError(f"{what}: {self._fate()}") from None
         if "error" in answer:
-            raise RuntimeFault(f"{what}: {answer['error']}")
+            raise RuntimeFailedError(f"{what}: {answer['error']}")
         return answer
 
     def _line(self, what: str, limit_s: float) -> bytes:
@@ -84,10 +83,10 @@ class WorkerProcess:
             left_s = until - time.monotonic()
             if left_s <= 0 or not select.select([self._child.stdout], [], [], left_s)[0]:
                 self._child.kill()
-                raise RuntimeFault(f"{what}: no answer within {limit_s:.0f} s")
+                raise RuntimeFailedError(f"{what}: no answer within {limit_s:.0f} s")
             read = os.read(self._child.stdout.fileno(), 1 << 16)
             if not read:
-                raise RuntimeFault(f"{what}: {self._fate()}")
+                raise RuntimeFailedError(f"{what}: {self._fate()}")
             self._unread += read
         line, _, self._unread = self._unread.partition(b"\n")
         return line

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from opclock.zoo.layers import Branches, Classifier, ConvNorm
+from opclock.zoo.layers import IMAGENET_CLASSES, Branches, Classifier, ConvNorm
 
 
 def _pooled(channels: int, out: int) -> nn.Module:
@@ -78,11 +78,22 @@ def module_c(channels: int) -> nn.Module:
 
 def inceptionv3() -> nn.Module:
     """22.0 M parameters: 1.5 % below the published 22.3 M."""
-    return nn.Sequential(
-        ConvNorm(3, 32, 3, padding=1), ConvNorm(32, 32, 3, padding=1), ConvNorm(32, 64, 3, padding=1),
-        ConvNorm(64, 80), ConvNorm(80, 192, 3),
+    stem = [ConvNorm(3, 32, 3, padding=1), ConvNorm(32, 32, 3, padding=1), ConvNorm(32, 64, 3, padding=1),
+            ConvNorm(64, 80), ConvNorm(80, 192, 3)]  # fmt: skip
+    return nn.Sequential(*stem, *_modules(), Classifier(2048, dropout=0.5))
+
+
+def inceptionv3_299() -> nn.Module:
+    """With the paper's stem (table 1), for 299x299 inputs and 1000 classes: 23.8 M parameters, as published."""
+    stem = [ConvNorm(3, 32, 3, stride=2), ConvNorm(32, 32, 3), ConvNorm(32, 64, 3, padding=1), nn.MaxPool2d(3, 2),
+            ConvNorm(64, 80), ConvNorm(80, 192, 3), nn.MaxPool2d(3, 2)]  # fmt: skip
+    return nn.Sequential(*stem, *_modules(), Classifier(2048, dropout=0.5, classes=IMAGENET_CLASSES))
+
+
+def _modules() -> list[nn.Module]:
+    """192 to 2048 channels; halves the image twice."""
+    return [
         module_a(192, 32), module_a(256, 64), module_a(288, 64), reduction_a(288),
         module_b(768, 128), module_b(768, 160), module_b(768, 160), module_b(768, 192), reduction_b(768),
         module_c(1280), module_c(2048),
-        Classifier(2048, dropout=0.5),
-    )  # fmt: skip
+    ]  # fmt: skip

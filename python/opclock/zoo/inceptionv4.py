@@ -9,19 +9,24 @@ from __future__ import annotations
 from torch import nn
 
 from opclock.zoo.inceptionv3 import _across, _down, _pooled
-from opclock.zoo.layers import Branches, Classifier, ConvNorm
+from opclock.zoo.layers import IMAGENET_CLASSES, Branches, Classifier, ConvNorm
 
 
-def stem() -> nn.Module:
-    """3 to 384 channels; the image shrinks from 32 to 30 pixels by the one convolution without padding."""
+def stem(*, halving: bool) -> nn.Module:
+    """3 to 384 channels, as in figure 3, or where it does not halve, with padding.
+
+    The image then shrinks from 32 to 30 pixels by the one convolution without padding.
+    """
+    stride, padding = (2, 0) if halving else (1, 1)
     return nn.Sequential(
-        ConvNorm(3, 32, 3, padding=1), ConvNorm(32, 32, 3, padding=1), ConvNorm(32, 64, 3, padding=1),
-        Branches([nn.MaxPool2d(3, stride=1, padding=1), ConvNorm(64, 96, 3, padding=1)]),
+        ConvNorm(3, 32, 3, stride=stride, padding=padding), ConvNorm(32, 32, 3, padding=padding),
+        ConvNorm(32, 64, 3, padding=1),
+        Branches([nn.MaxPool2d(3, stride, padding), ConvNorm(64, 96, 3, stride=stride, padding=padding)]),
         Branches([
             nn.Sequential(ConvNorm(160, 64), ConvNorm(64, 96, 3)),
             nn.Sequential(ConvNorm(160, 64), _across(64, 64, 7), _down(64, 64, 7), ConvNorm(64, 96, 3)),
         ]),
-        Branches([ConvNorm(192, 192, 3, padding=1), nn.MaxPool2d(3, stride=1, padding=1)]),
+        Branches([ConvNorm(192, 192, 3, stride=stride, padding=padding), nn.MaxPool2d(3, stride, padding)]),
     )  # fmt: skip
 
 
@@ -77,10 +82,18 @@ def module_c() -> nn.Module:
 
 def inceptionv4() -> nn.Module:
     """41.3 M parameters."""
-    return nn.Sequential(
-        stem(),
+    return nn.Sequential(stem(halving=False), *_modules(), Classifier(1536, dropout=0.2))
+
+
+def inceptionv4_299() -> nn.Module:
+    """With the paper's stem, for 299x299 inputs and 1000 classes: 42.7 M parameters, as published."""
+    return nn.Sequential(stem(halving=True), *_modules(), Classifier(1536, dropout=0.2, classes=IMAGENET_CLASSES))
+
+
+def _modules() -> list[nn.Module]:
+    """384 to 1536 channels; halves the image twice."""
+    return [
         *[module_a() for _ in range(4)], reduction_a(),
         *[module_b() for _ in range(7)], reduction_b(),
         *[module_c() for _ in range(3)],
-        Classifier(1536, dropout=0.2),
-    )  # fmt: skip
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 CLASSES = 100  # of CIFAR-100
+IMAGENET_CLASSES = 1000
 
 
 class ConvNorm(nn.Sequential):
@@ -45,6 +46,6 @@ class Branches(nn.Module):
 class Classifier(nn.Sequential):
     """Mean over the image, then one linear layer."""
 
-    def __init__(self, channels: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, channels: int, *, dropout: float = 0.0, classes: int = CLASSES) -> None:
         layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-        super().__init__(*layers, *([nn.Dropout(dropout)] if dropout else []), nn.Linear(channels, CLASSES))
+        super().__init__(*layers, *([nn.Dropout(dropout)] if dropout else []), nn.Linear(channels, classes))

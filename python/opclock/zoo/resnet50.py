@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from opclock.zoo.layers import Classifier, ConvNorm
+from opclock.zoo.layers import CLASSES, IMAGENET_CLASSES, Classifier, ConvNorm
 
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))  # width, blocks, stride of the first
 EXPANSION = 4
@@ -51,16 +51,27 @@ class Bottleneck(nn.Module):
         return torch.relu(self.residual(x) + self.shortcut(x))
 
 
-def _resnet50(*, excited: bool) -> nn.Module:
+def _resnet50(stem: list[nn.Module], classes: int, *, excited: bool) -> nn.Module:
     blocks: list[nn.Module] = []
     channels = 64
     for width, count, stride in STAGES:
         for block in range(count):
             blocks.append(Bottleneck(channels, width, stride if block == 0 else 1, excited=excited))
             channels = width * EXPANSION
-    return nn.Sequential(ConvNorm(3, 64, 3, padding=1), nn.Sequential(*blocks), Classifier(channels))
+    return nn.Sequential(*stem, nn.Sequential(*blocks), Classifier(channels, classes=classes))
+
+
+def resnet50_32(*, excited: bool) -> nn.Module:
+    """For 32x32 inputs and 100 classes, with or without squeeze and excitation."""
+    return _resnet50([ConvNorm(3, 64, 3, padding=1)], CLASSES, excited=excited)
+
+
+def resnet50_224(*, excited: bool = False) -> nn.Module:
+    """With the paper's stem, for 224x224 inputs and 1000 classes: 25.6 M parameters, 28.1 M excited, as published."""
+    stem = [ConvNorm(3, 64, 7, stride=2, padding=3), nn.MaxPool2d(3, stride=2, padding=1)]
+    return _resnet50(stem, IMAGENET_CLASSES, excited=excited)
 
 
 def resnet50() -> nn.Module:
     """23.7 M parameters."""
-    return _resnet50(excited=False)
+    return resnet50_32(excited=False)

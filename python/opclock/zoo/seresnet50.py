@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from opclock.zoo.resnet50 import _resnet50
+from opclock.zoo.resnet50 import resnet50_32, resnet50_224
 
 
 def seresnet50() -> nn.Module:
     """26.2 M parameters."""
-    return _resnet50(excited=True)
+    return resnet50_32(excited=True)
+
+
+def seresnet50_224() -> nn.Module:
+    """For 224x224 inputs and 1000 classes: 28.1 M parameters, as published."""
+    return resnet50_224(excited=True)

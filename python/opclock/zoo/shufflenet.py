@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from opclock.zoo.layers import Classifier, ConvNorm
+from opclock.zoo.layers import CLASSES, IMAGENET_CLASSES, Classifier, ConvNorm
 
 GROUPS = 3
 STEM = 24
@@ -50,7 +50,17 @@ class Unit(nn.Module):
 
 def shufflenet() -> nn.Module:
     """1.0 M parameters."""
-    layers: list[nn.Module] = [ConvNorm(3, STEM, 3, padding=1)]
+    return _shufflenet([ConvNorm(3, STEM, 3, padding=1)], CLASSES)
+
+
+def shufflenet_224() -> nn.Module:
+    """With the paper's stem, for 224x224 inputs and 1000 classes: PARAMS."""
+    stem = [ConvNorm(3, STEM, 3, stride=2, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
+    return _shufflenet(stem, IMAGENET_CLASSES)
+
+
+def _shufflenet(stem: list[nn.Module], classes: int) -> nn.Module:
+    layers = [*stem]
     channels = STEM
     for number, (out, blocks) in enumerate(STAGES):
         for block in range(blocks):
@@ -58,4 +68,4 @@ def shufflenet() -> nn.Module:
             first_groups = 1 if number == 0 and block == 0 else GROUPS
             layers.append(Unit(channels, out, 2 if block == 0 else 1, first_groups=first_groups))
             channels = out
-    return nn.Sequential(*layers, Classifier(channels))
+    return nn.Sequential(*layers, Classifier(channels, classes=classes))

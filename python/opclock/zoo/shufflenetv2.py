@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from opclock.zoo.layers import Classifier, ConvNorm
+from opclock.zoo.layers import CLASSES, IMAGENET_CLASSES, Classifier, ConvNorm
 
 STEM = 24
 STAGES = ((116, 4), (232, 8), (464, 4))  # output channels, blocks
@@ -48,10 +48,20 @@ def shufflenetv2() -> nn.Module:
 
     The paper's own convolutions (no bias) and its 1,024-channel last layer give 1.356 M with 100 classes.
     """
-    layers: list[nn.Module] = [ConvNorm(3, STEM, 3, padding=1)]
+    return _shufflenetv2([ConvNorm(3, STEM, 3, padding=1)], CLASSES)
+
+
+def shufflenetv2_224() -> nn.Module:
+    """With the paper's stem, for 224x224 inputs and 1000 classes: PARAMS."""
+    stem = [ConvNorm(3, STEM, 3, stride=2, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
+    return _shufflenetv2(stem, IMAGENET_CLASSES)
+
+
+def _shufflenetv2(stem: list[nn.Module], classes: int) -> nn.Module:
+    layers = [*stem]
     channels = STEM
     for out, blocks in STAGES:
         for block in range(blocks):
             layers.append(Unit(channels, out, 2 if block == 0 else 1))
             channels = out
-    return nn.Sequential(*layers, ConvNorm(channels, LAST), Classifier(LAST))
+    return nn.Sequential(*layers, ConvNorm(channels, LAST), Classifier(LAST, classes=classes))

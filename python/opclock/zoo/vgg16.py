@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from torch import nn
 
-from opclock.zoo.layers import CLASSES, ConvNorm
+from opclock.zoo.layers import CLASSES, IMAGENET_CLASSES, ConvNorm
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
 def vgg16() -> nn.Module:
     """34.0 M parameters."""
+    return _vgg16(pixels=1, classes=CLASSES)
+
+
+def vgg16_224() -> nn.Module:
+    """The paper's own size, for 224x224 inputs and 1000 classes: 138.4 M parameters, as published."""
+    return _vgg16(pixels=49, classes=IMAGENET_CLASSES)
+
+
+def _vgg16(*, pixels: int, classes: int) -> nn.Module:
     layers: list[nn.Module] = []
     channels = 3
     for stage in STAGES:
@@ -22,6 +31,6 @@ def vgg16() -> nn.Module:
             layers.append(ConvNorm(channels, out, 3, padding=1, bias=True))
             channels = out
         layers.append(nn.MaxPool2d(2))
-    head = [nn.Flatten(), nn.Linear(512, 4096), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(4096, 4096),
-            nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(4096, CLASSES)]  # fmt: skip
+    head = [nn.Flatten(), nn.Linear(512 * pixels, 4096), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(4096, 4096),
+            nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(4096, classes)]  # fmt: skip
     return nn.Sequential(nn.Sequential(*layers), nn.Sequential(*head))

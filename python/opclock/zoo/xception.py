@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from opclock.zoo.layers import Classifier, ConvNorm
+from opclock.zoo.layers import CLASSES, IMAGENET_CLASSES, Classifier, ConvNorm
 
 MIDDLE_BLOCKS = 8
 
@@ -45,9 +45,16 @@ class Block(nn.Module):
 
 def xception() -> nn.Module:
     """21.0 M parameters."""
+    return _xception([ConvNorm(3, 32, 3, padding=1), ConvNorm(32, 64, 3, padding=1)], CLASSES)
+
+
+def xception_299() -> nn.Module:
+    """With the paper's stem, for 299x299 inputs and 1000 classes: 22.9 M parameters, as published."""
+    return _xception([ConvNorm(3, 32, 3, stride=2), ConvNorm(32, 64, 3)], IMAGENET_CLASSES)
+
+
+def _xception(stem: list[nn.Module], classes: int) -> nn.Module:
     entry = [
-        ConvNorm(3, 32, 3, padding=1),
-        ConvNorm(32, 64, 3, padding=1),
         Block((64, 128, 128), pools=True, first_relu=False),
         Block((128, 256, 256), pools=True),
         Block((256, 728, 728), pools=True),
@@ -55,4 +62,4 @@ def xception() -> nn.Module:
     middle = [Block((728, 728, 728, 728), pools=False) for _ in range(MIDDLE_BLOCKS)]
     leave = [Block((728, 728, 1024), pools=True), Separable(1024, 1536), nn.ReLU(inplace=True),
              Separable(1536, 2048), nn.ReLU(inplace=True)]  # fmt: skip
-    return nn.Sequential(*entry, *middle, *leave, Classifier(2048))
+    return nn.Sequential(*stem, *entry, *middle, *leave, Classifier(2048, classes=classes))

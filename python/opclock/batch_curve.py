@@ -1,0 +1,96 @@
+"""Throughput against batch size, and the smallest batch that is worth as much as any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+GAIN = 0.02  # a batch that brings less than this over the best so far brings nothing
+IDLE = 2  # so many of those in a row end the doubling
+Source = Literal["measured", "estimated"]
+
+
+@dataclass(frozen=True)
+class BatchPoint:
+    """One batch: median latency of the whole batch with its 95 % interval, in seconds."""
+
+    batch: int
+    latency_s: float
+    low_s: float
+    high_s: float
+    peak_bytes: int = 0  # of the process that ran it; 0 for an estimate
+
+    @property
+    def throughput_per_s(self) -> float:
+        """Items a second."""
+        return self.batch / self.latency_s
+
+
+@dataclass(frozen=True)
+class BatchCurve:
+    """One model in one runtime."""
+
+    model: str
+    runtime: str
+    source: Source
+    points: tuple[BatchPoint, ...]
+    stopped: str = ""  # why there is no larger batch
+
+    @property
+    def best_per_s(self) -> float:
+        """The highest throughput; 0 where there are no points."""
+        return max((point.throughput_per_s for point in self.points), default=0.0)
+
+    def smallest(self, share: float) -> int | None:
+        """The smallest batch with at least this share of the best throughput; None where there are no points."""
+        worth = (point.batch for point in self.points if point.throughput_per_s >= share * self.best_per_s)
+        return min(worth, default=None)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a batch; items a second with their interval."""
+        return pd.DataFrame([
+            {
+                "model": self.model, "runtime": self.runtime, "source": self.source, "batch": point.batch,
+                "latency_s": point.latency_s, "throughput_per_s": point.throughput_per_s,
+                "throughput_low_per_s": point.batch / point.high_s, "throughput_high_per_s": point.batch / point.low_s,
+                "share_of_best": point.throughput_per_s / self.best_per_s, "peak_bytes": point.peak_bytes,
+            }
+            for point in self.points
+        ])  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return asdict(self)
+
+
+def doubled(throughput_of: Callable[[int], float | None], most: int) -> tuple[list[int], str]:
+    """Batches 1, 2, 4 … as long as they bring something, and why there is no larger one.
+
+    `throughput_of` says how many items a second a batch gives, or None where it cannot be run.
+    """
+    batches: list[int] = []
+    batch, best, idle = 1, 0.0, 0
+    while batch <= most:
+        now = throughput_of(batch)
+        if now is None:
+            return batches, f"batch {batch} could not be run"
+        batches.append(batch)
+        idle = idle + 1 if now < best * (1 + GAIN) else 0
+        best = max(best, now)
+        if idle == IDLE:
+            return batches, "nothing more is gained"
+        batch *= 2
+    return batches, f"batch {most} is the most that was asked for"
+
+
+def powers_apart(one: int, other: int) -> int:
+    """How many doublings lie between two batches."""
+    return abs(one.bit_length() - other.bit_length())
+
+
+def together(curves: Sequence[BatchCurve]) -> pd.DataFrame:
+    """The rows of several curves."""
+    return pd.concat([curve.to_frame() for curve in curves], ignore_index=True)

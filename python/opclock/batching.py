@@ -1,0 +1,117 @@
+"""Batch curves of a model: measured in a runtime, and estimated from kernels alone."""
+
+from __future__ import annotations
+
+import torch
+
+from opclock.batch_curve import BatchCurve, BatchPoint, doubled
+from opclock.contest import Contender, Effort, Limits, convert_all, prepare_model, time_in_turn, work_folder
+from opclock.errors import ModelError, OpCallError
+from opclock.estimate import estimate
+from opclock.measure import measure
+from opclock.model import Model, load_model
+from opclock.profile import Profile
+from opclock.progress import Progress, silent
+from opclock.reference import forward_of
+from opclock.runtimes.job import Job, resized
+from opclock.runtimes.registry import find
+from opclock.runtimes.runtime import Settings
+from opclock.tracer import trace
+
+LOOK = Effort(warmup=2, iterations=30, duration_s=0.6)  # enough to see whether a batch brings anything
+
+
+def measured_curve(
+    model: str, *, runtime: str = "eager", input_text: str | None = None, settings: Settings, most: int = 256,
+    effort: Effort = Effort(duration_s=2.0), limits: Limits = Limits(), progress: Progress = silent,  # noqa: B008
+) -> BatchCurve:  # fmt: skip
+    """Double the batch until nothing is gained, then time all batches in turn.
+
+    Raises ModelError where eager PyTorch cannot run the model, or the runtime cannot run it at batch 1.
+    """
+    found, first_failure = find(runtime), ""
+    with work_folder(None, model) as place:
+        job = Job(place, model, input_text)
+
+        def look(batch: int) -> float | None:
+            nonlocal first_failure
+            progress(f"{model} in {runtime}: batch {batch}", 0.0)
+            contender = Contender.of(found, job.at(batch))
+            try:
+                prepare_model(job, [batch], settings, limits)
+            except ModelError:
+                if batch == 1:
+                    raise
+                return None
+            convert_all([contender], settings, limits)
+            time_in_turn([contender], settings, LOOK, limits)
+            first_failure = first_failure or contender.row.reason
+            return contender.row.throughput_per_s if contender.alive else None
+
+        batches, stopped = doubled(look, most)
+        if not batches:
+            raise ModelError(f"{model} does not run in {runtime}: {first_failure}")
+        contenders = [Contender.of(found, job.at(batch)) for batch in batches]
+        convert_all(contenders, settings, limits)
+        time_in_turn(contenders, settings, effort, limits, progress=progress)
+    rows = [contender.row for contender in contenders if contender.alive]
+    points = [BatchPoint(row.batch, row.median_s, *row.interval_s, row.peak_bytes) for row in rows]
+    return BatchCurve(model, runtime, "measured", tuple(points), stopped)
+
+
+def estimated_curve(
+    model: str, profile: Profile, *, input_text: str | None = None, threads: int, most: int = 256,
+    most_s: float | None = None, progress: Progress = silent,
+) -> BatchCurve:  # fmt: skip
+    """Double the batch until the estimate gains nothing; the model is traced at each, its kernels timed, never run.
+
+    Args:
+        model: as load_model takes it.
+        profile: where kernels are kept.
+        input_text: shapes of random inputs, instead of the model's own.
+        threads: PyTorch's.
+        most: the largest batch.
+        most_s: seconds of rounds at each batch at most.
+        progress: told what is done.
+    """
+    loaded = load_model(model, input_text=input_text)
+    points: list[BatchPoint] = []
+
+    def look(batch: int) -> float | None:
+        mine = _at_batch(loaded, batch)
+        traced = trace(mine.module, mine.inputs, name=f"{mine.name}, batch {batch}")
+        try:
+            measure(traced, profile, forward=forward_of(mine.module, mine.inputs), threads=threads, most_s=most_s,
+                    progress=progress)  # fmt: skip
+        except OpCallError:
+            return None
+        made = estimate(traced, profile, threads=threads)
+        points.append(BatchPoint(batch, made.total_s, made.ci_low_s, made.ci_high_s))
+        return points[-1].throughput_per_s
+
+    _, stopped = doubled(look, most)
+    return BatchCurve(model, "eager", "estimated", tuple(points), stopped)
+
+
+def _at_batch(model: Model, batch: int) -> Model:
+    if isinstance(model.inputs, dict):
+        named = {name: _resized(value, batch) for name, value in model.inputs.items()}
+        return Model(model.name, model.module, named)
+    return Model(model.name, model.module, tuple(_resized(value, batch) for value in model.inputs))
+
+
+def _resized(value: object, batch: int) -> object:
+    return resized(value, batch) if isinstance(value, torch.Tensor) and value.ndim else value
+
+
+def curves(
+    model: str, *, runtime: str = "eager", input_text: str | None = None, settings: Settings, most: int = 256,
+    profile: Profile, progress: Progress = silent,
+) -> list[BatchCurve]:  # fmt: skip
+    """Measured, and for eager PyTorch, the only one whose kernels opclock times, estimated too."""
+    found = [measured_curve(model, runtime=runtime, input_text=input_text, settings=settings, most=most,
+                            progress=progress)]  # fmt: skip
+    if runtime == "eager":
+        found.append(estimated_curve(model, profile, input_text=input_text, threads=settings.threads, most=most,
+                                     progress=progress))  # fmt: skip
+    return found

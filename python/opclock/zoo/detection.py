@@ -1,0 +1,56 @@
+"""What detectors do after their network: boxes decoded, the best kept, overlapping ones suppressed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+CANDIDATES = 300  # per image, before suppression
+DETECTIONS = 100  # per image, after it
+SCORE = 0.01
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Of one image: boxes (n x 4, corners in pixels), scores (n), labels (n), the surest first."""
+
+    boxes: torch.Tensor
+    scores: torch.Tensor
+    labels: torch.Tensor
+
+
+def suppress(boxes: torch.Tensor, scores: torch.Tensor, overlap: float) -> Detections:
+    """Non-maximum suppression by class of one image's candidates: boxes (n x 4) and scores (n x classes).
+
+    A box goes where a surer one of its class that stays covers more than ``overlap`` of their union (greedy, as in
+    SSD, arXiv 1512.02325). Computed as the fixed point of that sentence: each pass settles at least the next box.
+    """
+    flat = scores.flatten()
+    best, order = flat.topk(min(CANDIDATES, len(flat)))
+    order, best = order[best > SCORE], best[best > SCORE]
+    chosen, labels = order // scores.shape[1], order % scores.shape[1]
+    corners = boxes[chosen]
+    covers = (overlaps(corners) > overlap) & (labels[:, None] == labels[None, :])
+    covers = covers.triu(1)
+    stays = torch.ones(len(corners), dtype=torch.bool)
+    while True:
+        now = ~(covers & stays[:, None]).any(0)
+        if torch.equal(now, stays):
+            break
+        stays = now
+    return Detections(corners[stays][:DETECTIONS], best[stays][:DETECTIONS], labels[stays][:DETECTIONS])
+
+
+def overlaps(boxes: torch.Tensor) -> torch.Tensor:
+    """Intersection over union of each pair: n x n."""
+    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = (high - low).clamp_min(0).prod(2)
+    area = (boxes[:, 2:] - boxes[:, :2]).clamp_min(0).prod(1)
+    return shared / (area[:, None] + area[None, :] - shared).clamp_min(1e-9)
+
+
+def corners_of(centres: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+    """Boxes by corners from centres and sizes, both (..., 2)."""
+    return torch.cat((centres - sizes / 2, centres + sizes / 2), -1)
