@@ -34,11 +34,11 @@ def main() -> int:
     chosen = parser.parse_args()
     rows = []
     for model in chosen.models:
-        with tempfile.TemporaryDirectory() as folder:
-            with Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile:
-                measured, estimated = curves(
-                    model, settings=Settings(chosen.threads), most=chosen.most, profile=profile
-                )
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile,
+        ):
+            measured, estimated = curves(model, settings=Settings(chosen.threads), most=chosen.most, profile=profile)
         pair = [curve.smallest(chosen.share) or 0 for curve in (measured, estimated)]
         rows.append({"model": model, "measured": pair[0], "estimated": pair[1], "apart": powers_apart(*pair),
                      "curves": [measured.to_json(), estimated.to_json()]})  # fmt: skip

@@ -18,12 +18,14 @@ from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Settings
 from opclock.tracer import trace
 
+FIRST_BATCHES = (1, 2, 4, 8, 16)  # prepared at once: for each of the others the model is built anew
+ESTIMATE_S = 3.0  # of kernel rounds at each batch
 LOOK = Effort(warmup=2, iterations=30, duration_s=0.6)  # enough to see whether a batch brings anything
 
 
 def measured_curve(
     model: str, *, runtime: str = "eager", input_text: str | None = None, settings: Settings, most: int = 256,
-    effort: Effort = Effort(duration_s=2.0), limits: Limits = Limits(), progress: Progress = silent,  # noqa: B008
+    effort: Effort = Effort(duration_s=1.5), limits: Limits = Limits(), progress: Progress = silent,  # noqa: B008
 ) -> BatchCurve:  # fmt: skip
     """Double the batch until nothing is gained, then time all batches in turn.
 
@@ -37,17 +39,14 @@ def measured_curve(
             nonlocal first_failure
             progress(f"{model} in {runtime}: batch {batch}", 0.0)
             contender = Contender.of(found, job.at(batch))
-            try:
-                prepare_model(job, [batch], settings, limits)
-            except ModelError:
-                if batch == 1:
-                    raise
+            if batch > FIRST_BATCHES[-1] and not _prepared(job.at(batch), settings, limits):
                 return None
             convert_all([contender], settings, limits)
             time_in_turn([contender], settings, LOOK, limits)
             first_failure = first_failure or contender.row.reason
             return contender.row.throughput_per_s if contender.alive else None
 
+        prepare_model(job, [batch for batch in FIRST_BATCHES if batch <= most], settings, limits)
         batches, stopped = doubled(look, most)
         if not batches:
             raise ModelError(f"{model} does not run in {runtime}: {first_failure}")
@@ -59,9 +58,18 @@ def measured_curve(
     return BatchCurve(model, runtime, "measured", tuple(points), stopped)
 
 
+def _prepared(job: Job, settings: Settings, limits: Limits) -> bool:
+    """Whether eager PyTorch could run the model at this batch: beyond some, memory ends."""
+    try:
+        prepare_model(job, [job.batch], settings, limits)
+    except ModelError:
+        return False
+    return True
+
+
 def estimated_curve(
     model: str, profile: Profile, *, input_text: str | None = None, threads: int, most: int = 256,
-    most_s: float | None = None, progress: Progress = silent,
+    most_s: float = ESTIMATE_S, progress: Progress = silent,
 ) -> BatchCurve:  # fmt: skip
     """Double the batch until the estimate gains nothing; the model is traced at each, its kernels timed, never run.
 

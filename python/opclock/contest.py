@@ -171,11 +171,12 @@ def _convert(contender: Contender, settings: Settings, limits: Limits) -> None:
 
 def time_in_turn(
     contenders: Sequence[Contender], settings: Settings, effort: Effort, limits: Limits, *, together: int = 1,
-    progress: Progress = silent, seed: int = 0,
+    operators: bool = False, progress: Progress = silent, seed: int = 0,
 ) -> None:  # fmt: skip
     """Load those that are alive, `together` at a time, and sample them in turn; all is kept in their rows.
 
-    Each block goes to one process while the others wait, in an order that is random anew each time round.
+    Each block goes to one process while the others wait, in an order that is random anew each time round. When all are
+    sampled, those that tell are asked for their operators' times, if wanted.
     """
     before = read_state()
     with ExitStack() as stack:
@@ -203,14 +204,20 @@ def time_in_turn(
                  *team_flags(before.affinity, settings.threads))  # fmt: skip
         for contender in contenders:
             _guarded(_finish, contender, board)
+        for contender in contenders:
+            if operators and contender.alive and contender.runtime.tells:
+                told = _operators(contender, settings, limits)
+                contender.row = replace(contender.row, operators=told)
 
 
-def operators_of(contender: Contender, settings: Settings, limits: Limits) -> tuple[OperatorTime, ...]:
-    """What the runtime says of its operators, from a process of its own; empty where it cannot or does not."""
+def _operators(contender: Contender, settings: Settings, limits: Limits) -> tuple[OperatorTime, ...]:
+    """From the process that was timed, or else one that is loaded as profiled; empty where it fails at that."""
     try:
-        with WorkerProcess(contender.job, settings) as worker:
-            worker.ask("load", limits.load_s, profiled=True)
-            told = worker.ask("operators", limits.load_s)["operators"]
+        told = _ask(contender, "operators", limits.load_s)["operators"]
+        if not told:
+            with WorkerProcess(contender.job, settings) as worker:
+                worker.ask("load", limits.load_s, profiled=True)
+                told = worker.ask("operators", limits.load_s)["operators"]
     except RuntimeFailedError:
         return ()
     return tuple(OperatorTime(**operator) for operator in told)

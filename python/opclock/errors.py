@@ -37,6 +37,10 @@ class SweepError(OpclockError):
     """A sweep that names no family or parameter there is, or leaves no legal combination."""
 
 
+class ReportError(OpclockError):
+    """A study's file that cannot be read, or does not belong to this one."""
+
+
 class OptionError(OpclockError):
     """An option whose value makes no sense here."""
 

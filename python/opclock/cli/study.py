@@ -3,18 +3,90 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from opclock.cli import options
-from opclock.cli.output import check_json, say, show_table, write_json
+from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
 from opclock.cli.validate import run, with_images
+from opclock.errors import OptionError
 from opclock.files import prepare_folder
+
+if TYPE_CHECKING:
+    from opclock.runtimes.runtime import Precision
 
 
 @click.group()
 def study() -> None:
     """Repeat a published study on this board."""
+
+
+@study.command("landscape")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--report", type=click.Path(path_type=Path), default="landscape", show_default=True,
+              help="Folder for landscape.json, tables, figures and index.html.")  # fmt: skip
+@click.option("--combine", is_flag=True, help="Measure nothing: lay the landscape.json FILES of boards side by side.")
+@click.option("--models", help="By commas.  [default: two of each task]")
+@click.option("--runtime", "runtimes", metavar="NAME,...", default="all", show_default=True, help="By commas.")
+@click.option("--batches", default="1,2,4,8", show_default=True, help="For runtimes that take any batch.")
+@click.option("--label", default="", help="What to call this board.  [default: its name and threads]")
+@options.precision_option
+@options.threads_option
+@options.cpus_option
+def landscape(
+    files: tuple[Path, ...],
+    report: Path,
+    combine: bool,
+    models: str | None,
+    runtimes: str,
+    batches: str,
+    label: str,
+    precision: Precision,
+    threads: int | None,
+) -> None:
+    """What does this board deliver through each runtime, and how do boards compare?
+
+    Classification, detection and segmentation through every runtime that is installed. Written after each model:
+    interrupted, the same command goes on. With --combine, FILES are the landscape.json of several boards, the first
+    being what the others are compared with.
+    """
+    from opclock.landscape import FILE, MODELS, Landscape
+    from opclock.landscape import study as run_study
+    from opclock.report import landscape_tables as tables
+    from opclock.report.landscape import failures, words
+    from opclock.report.landscape_page import write_page
+    from opclock.runtimes.runtime import Settings
+
+    if combine != bool(files) or (combine and len(files) < 2):
+        raise OptionError(
+            "--combine takes the landscape.json files of at least two boards, and nothing else takes files"
+        )
+    prepare_folder(report)
+    if combine:
+        boards = [Landscape.load(path) for path in files]
+    else:
+        settings = Settings(options.checked_threads(threads), precision)
+        names = options.checked_runtimes(runtimes)
+        chosen = models.split(",") if models else MODELS
+        with progress_bar() as progress:
+            boards = [run_study(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings,
+                                label=label, progress=progress)]  # fmt: skip
+    write_page(boards, report)
+    for board in boards:
+        show_table(tables.latencies(board), board.label, None)
+        for sentence in words(board):
+            say(f"- {sentence}", None)
+        for row in failures(board):
+            say(f"{row['model']}, batch {row['batch']}, {row['runtime']}: {row['status']}: {row['reason']}", None)
+    say(f"The whole report: {report / 'index.html'}" + ("" if combine else f"; for --combine: {report / FILE}"), None)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise OptionError(f"--batches {text!r}: write whole numbers above 0 by commas, such as 1,2,4,8")
+    return tuple(sorted({1, *map(int, parts)}))
 
 
 @study.command("hidden-costs")

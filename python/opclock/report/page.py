@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from opclock.files import write_whole
+from opclock.report.figures import STYLE, save_figure
 from opclock.report.hidden_costs import HiddenCosts, hidden_costs
 from opclock.report.plots import FIGURES
 from opclock.report.tables import shown
@@ -19,13 +18,7 @@ from opclock.validate import Validation
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Hidden costs on {{ board.model }}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c }
-h1 { margin-bottom: 0 } .board { color: #666; margin-top: .2rem }
-table { border-collapse: collapse; font-size: .85rem } td, th { padding: .3rem .6rem; text-align: right }
-th { border-bottom: 2px solid #999 } tr:nth-child(even) td { background: #f4f6f9 }
-td:first-child, th:first-child { text-align: left } .wide { overflow-x: auto } img { max-width: 100%; margin: 1rem 0 }
-</style></head><body>
+<style>{{ style }}</style></head><body>
 <h1>Hidden costs</h1>
 <p class="board">{{ board.identity }} · {{ threads }} threads · opclock {{ board.opclock }} ({{ board.commit }})</p>
 <ul>{% for sentence in words %}<li>{{ sentence }}</li>{% endfor %}</ul>
@@ -49,19 +42,12 @@ def write_report(validation: Validation, folder: Path) -> HiddenCosts:
     write_whole(folder / "hidden-costs.json", (json.dumps(data, indent=2) + "\n").encode())
     write_whole(folder / "hidden-costs.md", (readable.to_markdown(index=False) + "\n").encode())
     write_whole(folder / "by-class.csv", study.classes.to_csv(index_label="model").encode())
-    images = {}
-    for name, draw in FIGURES.items():
-        figure = draw(study)
-        for suffix in ("png", "svg"):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=suffix)
-            write_whole(folder / f"{name.replace('_', '-')}.{suffix}", buffer.getvalue())
-            if suffix == "png":
-                images[name.replace("_", " ")] = base64.b64encode(buffer.getvalue()).decode()
+    images = {name.replace("_", " "): save_figure(draw(study), folder, name) for name, draw in FIGURES.items()}
     page = (
         Environment(autoescape=True)
         .from_string(PAGE)
         .render(
+            style=Markup(STYLE),
             board=validation.board,
             threads=validation.rows[0].threads,
             words=study.words(),

@@ -60,6 +60,7 @@ class Eager:
     name = "eager"
     batches: Batches = "any"
     precisions: Sequence[Precision] = PRECISIONS
+    tells = False
 
     def missing(self) -> str:
         """Never: opclock needs it for every model."""

@@ -47,6 +47,7 @@ class ExecuTorch:
     name = "executorch"
     batches: Batches = "fixed"
     precisions: Sequence[Precision] = ("float32",)
+    tells = False
 
     def missing(self) -> str:
         """The one package."""

@@ -54,6 +54,7 @@ class Inductor:
     name = "compile"
     batches: Batches = "fixed"
     precisions: Sequence[Precision] = PRECISIONS
+    tells = True
 
     def missing(self) -> str:
         """Inductor writes C++ for the CPU and needs a compiler."""

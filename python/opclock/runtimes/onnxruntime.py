@@ -80,6 +80,7 @@ class OnnxRuntime:
     name = "onnxruntime"
     batches: Batches = "any"
     precisions: Sequence[Precision] = ("float32",)
+    tells = True
 
     def missing(self) -> str:
         """The runtime, and what exports to it."""

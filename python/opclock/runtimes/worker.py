@@ -73,6 +73,21 @@ class Worker:
         assert self._session is not None, "load comes first"
         return {"operators": [asdict(operator) for operator in self._session.operators()]}
 
+    def postprocess(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Time what comes after the network, where the model has such a part: seconds of so many calls."""
+        import torch
+
+        from opclock.runtimes.eager import module_of
+
+        module, tensors = module_of(_job(request), _settings(request))
+        after = getattr(module.model, "postprocess", None)
+        if after is None:
+            return {"samples": []}
+        with torch.inference_mode():
+            output = module.model(*tensors)
+            after(output)
+            return {"samples": load_core().time_calls(process_clock(), lambda: after(output), request["runs"])}
+
     def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
         """The most memory that this process has held so far."""
         for line in text_of(Path("/proc/self/status")).splitlines():
@@ -112,7 +127,7 @@ def differs(answers: Any, expected: list[Array], moved: list[float], tolerance: 
 def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "prepare": worker.prepare, "convert": worker.convert, "load": worker.load, "block": worker.block,
-        "operators": worker.operators, "memory": worker.memory,
+        "operators": worker.operators, "postprocess": worker.postprocess, "memory": worker.memory,
     }  # fmt: skip
     try:
         return handlers[request["do"]](request)

@@ -1,0 +1,316 @@
+"""Study B: tasks x models x runtimes x batches on one board, and how much of the non-MAC cost each runtime removes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from opclock.batch_curve import BatchCurve, BatchPoint
+from opclock.bench_row import BenchRow
+from opclock.board import read_board
+from opclock.contest import Contender, Effort, Limits, convert_all, prepare_model, time_in_turn, work_folder
+from opclock.errors import OptionError, ReportError, first_line
+from opclock.files import write_whole
+from opclock.measurement import Samples
+from opclock.operator_classes import MAC_CLASSES
+from opclock.progress import Progress, silent
+from opclock.runtimes.job import Job
+from opclock.runtimes.process import RuntimeFailedError, WorkerProcess
+from opclock.runtimes.registry import find_all
+from opclock.runtimes.runtime import Runtime, Settings
+
+SCHEMA = "opclock.landscape/1"
+FILE = "landscape.json"
+MODELS = ("resnet50-224", "mobilenetv2-224", "ssdlite", "yolox", "deeplabv3", "unet")
+BATCHES = (1, 2, 4, 8)
+TIMING = Effort(warmup=2, iterations=200, duration_s=3.0)
+BATCH_TIMING = Effort(warmup=1, iterations=100, duration_s=1.2)
+MOST_LATENCY_S = 3.0  # a batch that would take longer is not tried
+ESTIMATE_S = 6.0  # of kernel rounds a model, at most
+POST_RUNS = 30
+Basis = Literal["operators", "difference", "estimate"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where one inference's time goes, in seconds; and how that is known.
+
+    operators: the runtime's own times of its operators; what they do not cover is host. difference: the runtime does
+    not say, and its MAC kernels are taken to be as fast as eager's. estimate: opclock's own, for eager PyTorch.
+    """
+
+    mac_s: float
+    non_mac_s: float
+    basis: Basis
+
+    @property
+    def non_mac_share(self) -> float:
+        """A fraction."""
+        return self.non_mac_s / (self.mac_s + self.non_mac_s)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on the board."""
+
+    model: str
+    task: str
+    rows: tuple[BenchRow, ...]  # every runtime at batch 1, eager first
+    batches: tuple[BenchRow, ...]  # those that take any batch, at several
+    classes_s: dict[str, float]  # eager's estimated seconds by operator class, host included; empty if that failed
+    post_s: Samples  # of post-processing in PyTorch; empty where there is none
+    note: str = ""  # why there is no estimate
+
+    def row(self, runtime: str) -> BenchRow | None:
+        """The runtime's row at batch 1, if it has numbers."""
+        return next((row for row in self.rows if row.runtime == runtime and row.status == "ok"), None)
+
+    def gain(self, runtime: str) -> float:
+        """How many times faster than eager; NaN where either has no number."""
+        eager, mine = self.row("eager"), self.row(runtime)
+        return eager.median_s / mine.median_s if eager and mine else float("nan")
+
+    def split(self, runtime: str) -> Split | None:
+        """MAC and non-MAC time of one inference in this runtime; None where nothing is known."""
+        eager, mine = self.row("eager"), self.row(runtime)
+        if not eager or not mine or not self.classes_s:
+            return None
+        share = sum(self.classes_s.get(name, 0.0) for name in MAC_CLASSES) / sum(self.classes_s.values())
+        if runtime == "eager":
+            return Split(share * eager.median_s, (1 - share) * eager.median_s, "estimate")
+        if not mine.operators:
+            mac_s = min(mine.median_s, share * eager.median_s)
+            return Split(mac_s, mine.median_s - mac_s, "difference")
+        told_s = sum(operator.seconds for operator in mine.operators)
+        mac_s = sum(operator.seconds for operator in mine.operators if operator.is_mac)
+        mac_s *= min(1.0, mine.median_s / told_s)  # telling takes time: never more than there was without
+        return Split(mac_s, mine.median_s - mac_s, "operators")
+
+    def removed(self, runtime: str) -> float:
+        """The fraction of eager's non-MAC time that is gone; NaN where it is not known."""
+        eager, mine = self.split("eager"), self.split(runtime)
+        return 1 - mine.non_mac_s / eager.non_mac_s if eager and mine and eager.non_mac_s else float("nan")
+
+    def curves(self) -> list[BatchCurve]:
+        """Throughput against batch, by runtime."""
+        found = []
+        for runtime in dict.fromkeys(row.runtime for row in self.batches):
+            rows = [row for row in self.batches if row.runtime == runtime and row.status == "ok"]
+            points = [BatchPoint(row.batch, row.median_s, *row.interval_s, row.peak_bytes) for row in rows]
+            found.append(BatchCurve(self.model, runtime, "measured", tuple(points)))
+        return [curve for curve in found if curve.points]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data, raw samples included."""
+        return {
+            "model": self.model, "task": self.task, "rows": [row.to_json() for row in self.rows],
+            "batches": [row.to_json() for row in self.batches], "classes_s": self.classes_s,
+            "post_s": self.post_s.tolist(), "note": self.note,
+        }  # fmt: skip
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Entry:
+        """The inverse of to_json."""
+        rows, batches = (tuple(map(BenchRow.from_json, data[name])) for name in ("rows", "batches"))
+        return Entry(data["model"], data["task"], rows, batches, data["classes_s"],
+                     np.array(data["post_s"], dtype=float), data["note"])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """One board's numbers, under a label."""
+
+    label: str
+    board: dict[str, Any]
+    settings: Settings
+    entries: tuple[Entry, ...]
+    seconds: float = 0.0  # wall time the study took
+
+    @property
+    def runtimes(self) -> list[str]:
+        """All that have a row, in order."""
+        return list(dict.fromkeys(row.runtime for entry in self.entries for row in entry.rows))
+
+    def entry(self, model: str) -> Entry | None:
+        """The model's, if it is there."""
+        return next((entry for entry in self.entries if entry.model == model), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data of schema "opclock.landscape/1"."""
+        return {"schema": SCHEMA, "label": self.label, "board": self.board, "settings": asdict(self.settings),
+                "seconds": self.seconds, "entries": [entry.to_json() for entry in self.entries]}  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all. Raises OptionError where it cannot be written."""
+        write_whole(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
+
+    @staticmethod
+    def load(path: Path) -> Landscape:
+        """Read a board's file. Raises ReportError where it is none."""
+        try:
+            data = json.loads(path.read_text())
+            if data["schema"] != SCHEMA:
+                raise ReportError(
+                    f"{path} has schema {data['schema']!r}, not {SCHEMA!r}: write it again with this opclock"
+                )
+            entries = tuple(map(Entry.from_json, data["entries"]))
+            return Landscape(data["label"], data["board"], Settings(**data["settings"]), entries, data["seconds"])
+        except OSError as error:
+            raise ReportError(f"cannot read {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ReportError(f"{path} is no landscape.json of opclock ({first_line(error)}): name one that "
+                              "'opclock study landscape' has written") from error  # fmt: skip
+
+
+def study(
+    folder: Path,
+    *,
+    models: Sequence[str] = MODELS,
+    runtimes: Sequence[str],
+    batches: Sequence[int] = BATCHES,
+    settings: Settings,
+    label: str = "",
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    progress: Progress = silent,
+) -> Landscape:
+    """Run every model in every runtime; written into the folder after each model, and gone on with from there.
+
+    Args:
+        folder: where landscape.json is kept.
+        models: names of zoo.LANDSCAPE, or what load_model takes.
+        runtimes: names; eager is always among them.
+        batches: sizes for the runtimes that take any batch without converting anew.
+        settings: threads and precision, the same for all.
+        label: what to call this board; its identity and threads if empty.
+        limits: after which a runtime counts as hung.
+        progress: told what is done, and how much time is left.
+
+    Raises:
+        OptionError: no such runtime, or a folder that cannot be written.
+        ReportError: a landscape.json of another board or other settings in the folder.
+    """
+    board, found = read_board(), find_all(runtimes)
+    label = label or f"{board.identity}, {settings.threads} threads"
+    made = _begun(folder / FILE, Landscape(label, board.to_json(), settings, ()))
+    wanted = {runtime.name for runtime in found}
+    for number, model in enumerate(models):
+        known = made.entry(model)
+        if known is not None and wanted <= {row.runtime for row in known.rows}:
+            continue
+        start = time.monotonic()
+
+        place = f"{number + 1}/{len(models)}{_time_left(made, len(models) - number)}"
+        told = _prefixed(progress, place, number / len(models))
+        entry = _one_model(model, found, batches, settings, limits, told)
+        others = tuple(other for other in made.entries if other.model != model)
+        made = replace(made, entries=(*others, entry), seconds=made.seconds + time.monotonic() - start)
+        made.save(folder / FILE)
+    order = {model: place for place, model in enumerate(models)}
+    entries = sorted(made.entries, key=lambda entry: order.get(entry.model, len(order)))
+    return replace(made, entries=tuple(entries))
+
+
+def _time_left(made: Landscape, models: int) -> str:
+    """What so many models more will take, from those that are done; "" before the first."""
+    if not made.entries:
+        return ""
+    seconds = made.seconds / len(made.entries) * models
+    return f", {seconds / 60:.0f} min left" if seconds >= 90 else f", {seconds:.0f} s left"
+
+
+def _prefixed(progress: Progress, place: str, done: float) -> Progress:
+    return lambda text, _fraction: progress(f"[{place}] {text}", done)
+
+
+def _begun(path: Path, fresh: Landscape) -> Landscape:
+    """What an earlier run has finished, if it was of the same board in the same settings."""
+    if not path.exists():
+        return fresh
+    earlier = Landscape.load(path)
+    if (earlier.board["identity"], earlier.settings) != (fresh.board["identity"], fresh.settings):
+        raise ReportError(
+            f"{path} holds {earlier.label} in other settings: give --report another folder, or remove the file"
+        )
+    return replace(earlier, label=fresh.label)
+
+
+def _one_model(
+    model: str, runtimes: Sequence[Runtime], batches: Sequence[int], settings: Settings, limits: Limits,
+    progress: Progress,
+) -> Entry:  # fmt: skip
+    name, task = _resolved(model)
+    with work_folder(None, model) as place:
+        job = Job(place, name)
+        progress(f"{model}: eager PyTorch's answers", 0.0)
+        prepare_model(job, sorted({1, *batches}), settings, limits)
+        contenders = [Contender.of(runtime, job) for runtime in runtimes]
+        convert_all(contenders, settings, limits, together=settings.threads, progress=progress)
+        time_in_turn(contenders, settings, TIMING, limits, together=settings.threads, operators=True, progress=progress)
+        larger: list[BenchRow] = []
+        for contender in contenders:
+            if contender.alive and contender.runtime.batches == "any":
+                larger += _batches(contender, batches, settings, limits, progress)
+        progress(f"{model}: post-processing", 0.0)
+        post_s = _post_processing(job, settings, limits)
+    progress(f"{model}: eager's parts", 0.0)
+    classes_s, note = _eager_classes(name, settings)
+    return Entry(model, task, tuple(contender.row for contender in contenders), tuple(larger), classes_s, post_s, note)
+
+
+def _resolved(model: str) -> tuple[str, str]:
+    """What load_model takes, and the task."""
+    from opclock.zoo import LANDSCAPE
+
+    if model in LANDSCAPE:
+        return f"zoo:{model}", LANDSCAPE[model].task
+    if ":" not in model:
+        raise OptionError(f"no model {model!r}: there are {', '.join(LANDSCAPE)}, and what 'opclock bench' takes")
+    return model, "other"
+
+
+def _batches(
+    contender: Contender, batches: Sequence[int], settings: Settings, limits: Limits, progress: Progress
+) -> list[BenchRow]:
+    """One runtime at all batches in turn."""
+    tried = [batch for batch in batches if batch == 1 or batch * contender.row.median_s <= MOST_LATENCY_S]
+    several = [Contender.of(contender.runtime, contender.job.at(batch)) for batch in tried]
+    convert_all(several, settings, limits)
+    time_in_turn(several, settings, BATCH_TIMING, limits, together=settings.threads, progress=progress)
+    return [one.row for one in several]
+
+
+def _post_processing(job: Job, settings: Settings, limits: Limits) -> Samples:
+    try:
+        with WorkerProcess(replace(job, runtime="eager"), settings) as worker:
+            return np.array(worker.ask("postprocess", limits.load_s, runs=POST_RUNS)["samples"], dtype=float)
+    except RuntimeFailedError:
+        return np.empty(0)
+
+
+def _eager_classes(name: str, settings: Settings) -> tuple[dict[str, float], str]:
+    """Eager's seconds by operator class, from kernels timed now; or why there are none."""
+    from opclock.errors import OpclockError
+    from opclock.estimate import estimate
+    from opclock.measure import measure
+    from opclock.model import load_model
+    from opclock.profile import Profile
+    from opclock.reference import forward_of
+    from opclock.tracer import trace
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            loaded = load_model(name, dtype=settings.precision)
+            traced = trace(loaded.module, loaded.inputs, name=loaded.name)
+            with Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile:
+                measure(traced, profile, forward=forward_of(loaded.module, loaded.inputs), threads=settings.threads,
+                        most_s=ESTIMATE_S)  # fmt: skip
+                return estimate(traced, profile, threads=settings.threads).by_class(), ""
+    except OpclockError as error:
+        return {}, str(error)

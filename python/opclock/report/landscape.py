@@ -1,0 +1,176 @@
+"""Study B's findings as data: gains, batches, what runtimes remove, and boards against one another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from opclock.bench_row import BenchRow
+from opclock.landscape import Entry, Landscape
+
+SHARE = 0.95  # of the best throughput that a batch must reach
+
+
+def latency_table(land: Landscape) -> pd.DataFrame:
+    """One row a model and runtime at batch 1: seconds, gains, shares as fractions; the reason where there are none."""
+    rows = []
+    for entry in land.entries:
+        for row in entry.rows:
+            split = entry.split(row.runtime)
+            low, high = row.interval_s
+            rows.append({
+                "board": land.label, "task": entry.task, "model": entry.model, "runtime": row.runtime,
+                "status": row.status, "median_s": row.median_s, "low_s": low, "high_s": high,
+                "throughput_per_s": row.throughput_per_s, "gain": entry.gain(row.runtime),
+                "mac_s": split.mac_s if split else float("nan"),
+                "non_mac_s": split.non_mac_s if split else float("nan"),
+                "non_mac_share": split.non_mac_share if split else float("nan"),
+                "non_mac_removed": entry.removed(row.runtime), "basis": split.basis if split else "",
+                "peak_bytes": row.peak_bytes, "convert_s": row.convert_s, "flags": " ".join(row.flags),
+                "reason": row.reason,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def batch_table(land: Landscape) -> pd.DataFrame:
+    """One row a model, runtime and batch, with the smallest batch for full throughput beside it."""
+    frames = []
+    for entry in land.entries:
+        for curve in entry.curves():
+            frames.append(curve.to_frame().assign(task=entry.task, smallest=curve.smallest(SHARE)))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def post_table(land: Landscape) -> pd.DataFrame:
+    """Post-processing of the models that have it: seconds in PyTorch, and its share beside each runtime's network."""
+    rows = []
+    for entry in land.entries:
+        if len(entry.post_s):
+            post_s = float(np.median(entry.post_s))
+            shares = {row.runtime: post_s / (post_s + row.median_s) for row in entry.rows if row.status == "ok"}
+            rows.append({"model": entry.model, "task": entry.task, "post_s": post_s, **shares})
+    return pd.DataFrame(rows)
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """NaN for no values; those that are NaN are left out."""
+    kept = [math.log(value) for value in values if value > 0]
+    return math.exp(sum(kept) / len(kept)) if kept else float("nan")
+
+
+def runtime_table(land: Landscape) -> pd.DataFrame:
+    """One row a runtime: how many models it runs, its gain by task (geometric means), and what it removes (means)."""
+    table = latency_table(land)
+    tasks = list(dict.fromkeys(table["task"]))
+    rows = []
+    for runtime in land.runtimes:
+        mine = table[(table["runtime"] == runtime) & (table["status"] == "ok")]
+        told = mine[mine["basis"] == "operators"]
+        rows.append({
+            "runtime": runtime, "models": len(mine), "of": len(land.entries),
+            **{f"gain_{task}": geometric_mean(mine.loc[mine["task"] == task, "gain"]) for task in tasks},
+            "gain": geometric_mean(mine["gain"]),
+            "non_mac_share": mine["non_mac_share"].mean(), "non_mac_removed": mine["non_mac_removed"].mean(),
+            "told_of_operators": len(told),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Relative:
+    """How much faster one board is than the first, in one task and runtime: a geometric mean over models."""
+
+    board: str
+    task: str
+    runtime: str
+    models: int
+    gain: float
+    low: float
+    high: float
+
+
+def _half_log_width(row: BenchRow) -> float:
+    low, high = row.interval_s
+    return (math.log(high) - math.log(max(low, 1e-12))) / 2
+
+
+def relative_gains(boards: Sequence[Landscape]) -> list[Relative]:
+    """Of each board over the first, by task and runtime.
+
+    The interval comes from those of the medians: half widths of their logarithms, added as independent errors are.
+    """
+    first, found = boards[0], []
+    for board in boards[1:]:
+        for task in dict.fromkeys(entry.task for entry in first.entries):
+            for runtime in first.runtimes:
+                pairs = _pairs(first, board, task, runtime)
+                if not pairs:
+                    continue
+                middle = sum(math.log(one.median_s / other.median_s) for one, other in pairs) / len(pairs)
+                squares = sum(_half_log_width(row) ** 2 for pair in pairs for row in pair)
+                half = math.sqrt(squares) / len(pairs)
+                bounds = (math.exp(middle + sign * half) for sign in (0, -1, 1))
+                found.append(Relative(board.label, task, runtime, len(pairs), *bounds))
+    return found
+
+
+def _pairs(first: Landscape, board: Landscape, task: str, runtime: str) -> list[tuple[BenchRow, BenchRow]]:
+    """Rows of the two boards for the same models."""
+    pairs = []
+    for entry in first.entries:
+        other: Entry | None = board.entry(entry.model)
+        one, two = entry.row(runtime), other.row(runtime) if other else None
+        if entry.task == task and one and two:
+            pairs.append((one, two))
+    return pairs
+
+
+def words(land: Landscape) -> list[str]:
+    """One board's findings in sentences."""
+    runtimes, batches, posts = runtime_table(land), batch_table(land), post_table(land)
+    others = runtimes[(runtimes["runtime"] != "eager") & (runtimes["models"] > 0)].sort_values("gain", ascending=False)
+    sentences = []
+    if len(others):
+        gains = ", ".join(f"{row.runtime} {row.gain:.1f} times" for row in others.itertuples())
+        sentences.append(f"Over eager PyTorch, at batch 1, geometric mean over models: {gains}.")
+    eager = runtimes[runtimes["runtime"] == "eager"]["non_mac_share"].mean()
+    told = others[others["told_of_operators"] > 0]
+    if len(told) and not math.isnan(eager):
+        removed = ", ".join(f"{row.runtime} {row.non_mac_removed:.0%}" for row in told.itertuples())
+        sentences.append(
+            f"In eager PyTorch {eager:.0%} of a model's time lies outside the kernels that MACs count; of that time "
+            f"runtimes that tell their operators' times remove: {removed}."
+        )
+    if len(batches):
+        knees = batches.drop_duplicates(["model", "runtime"])["smallest"]
+        sentences.append(
+            f"{SHARE:.0%} of the best throughput is reached at batch {knees.median():.0f} in the median, and at batch "
+            f"{knees.max()} at the latest, over {len(knees)} pairs of model and runtime that take any batch."
+        )
+    if len(posts):
+        shares = posts.drop(columns=["model", "task", "post_s"])
+        fastest = shares.max(axis=1)
+        worst = posts.loc[fastest.idxmax(), "model"]
+        sentences.append(
+            f"Post-processing in PyTorch is {shares['eager'].mean():.0%} of the whole beside eager PyTorch, and up to "
+            f"{fastest.max():.0%} ({worst}) beside the fastest runtime."
+        )
+    absent = runtimes[runtimes["models"] == 0]["runtime"].tolist()
+    if absent:
+        sentences.append(f"No number from: {', '.join(absent)}.")
+    return sentences
+
+
+def failures(land: Landscape) -> list[dict[str, Any]]:
+    """Every row without a number, with its reason."""
+    return [
+        {"model": entry.model, "runtime": row.runtime, "batch": row.batch, "status": row.status, "reason": row.reason}
+        for entry in land.entries
+        for row in (*entry.rows, *entry.batches)
+        if row.status != "ok"
+    ]

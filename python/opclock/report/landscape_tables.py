@@ -1,0 +1,93 @@
+"""What a person reads of study B: milliseconds, factors, percents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from opclock.landscape import Landscape
+from opclock.report.landscape import Relative, batch_table, latency_table, post_table, runtime_table
+
+
+def _number(value: object, form: str) -> str:
+    return "" if value is None or pd.isna(value) else form.format(value)  # type: ignore[call-overload]
+
+
+def latencies(land: Landscape) -> pd.DataFrame:
+    """Models down, runtimes across: milliseconds, and how many times faster than eager."""
+    table = latency_table(land)
+    rows = []
+    for (task, model), group in table.groupby(["task", "model"], sort=False):
+        cells = {}
+        for row in group.itertuples():
+            gain = "" if row.runtime == "eager" else f" ({row.gain:.2f}x)"
+            cells[row.runtime] = f"{row.median_s * 1e3:.1f}{gain}" if row.status == "ok" else row.status
+        rows.append({"task": task, "model": model, **cells})
+    return pd.DataFrame(rows).fillna("")
+
+
+def non_mac(land: Landscape) -> pd.DataFrame:
+    """Models down, runtimes across: the share outside MAC kernels, and how much of eager's non-MAC time is gone."""
+    table = latency_table(land)
+    rows = []
+    for model, group in table.groupby("model", sort=False):
+        cells = {}
+        for row in group[group["status"] == "ok"].itertuples():
+            mark = "~" if row.basis == "difference" else ""
+            removed = "" if row.runtime == "eager" else f", {_number(row.non_mac_removed, '{:.0%}')} gone"
+            cells[row.runtime] = f"{mark}{_number(row.non_mac_share, '{:.0%}')}{removed}" if row.basis else ""
+        rows.append({"model": model, **cells})
+    return pd.DataFrame(rows).fillna("")
+
+
+def knees(land: Landscape) -> pd.DataFrame:
+    """Models down, runtimes across: the smallest batch for full throughput, and the gain of the best over batch 1."""
+    table = batch_table(land)
+    rows: list[dict[str, str]] = []
+    if len(table):
+        for model, group in table.groupby("model", sort=False):
+            cells = {"model": str(model)}
+            for runtime, curve in group.groupby("runtime", sort=False):
+                over_one = curve["throughput_per_s"].max() / curve["throughput_per_s"].iloc[0]
+                cells[str(runtime)] = f"{curve['smallest'].iloc[0]} ({over_one:.2f}x)"
+            rows.append(cells)
+    return pd.DataFrame(rows).fillna("")
+
+
+def runtimes(land: Landscape) -> pd.DataFrame:
+    """One row a runtime."""
+    table = runtime_table(land)
+    gains = [name for name in table.columns if name.startswith("gain")]
+    return pd.DataFrame({
+        "runtime": table["runtime"],
+        "models": [f"{row.models} of {row.of}" for row in table.itertuples()],
+        **{
+            name.removeprefix("gain_").replace("gain", "all"): table[name].map(lambda value: _number(value, "{:.2f}x"))
+            for name in gains
+        },
+        "outside MAC kernels": table["non_mac_share"].map(lambda value: _number(value, "{:.0%}")),
+        "non-MAC time gone": table["non_mac_removed"].map(lambda value: _number(value, "{:.0%}")),
+    })  # fmt: skip
+
+
+def post_processing(land: Landscape) -> pd.DataFrame:
+    """Milliseconds, and the share of the whole beside each runtime."""
+    table = post_table(land)
+    if not len(table):
+        return table
+    shares = table.drop(columns=["model", "task", "post_s"])
+    return pd.DataFrame({
+        "model": table["model"],
+        "post-processing (ms)": (table["post_s"] * 1e3).map("{:.2f}".format),
+        **{f"beside {name}": shares[name].map(lambda value: _number(value, "{:.0%}")) for name in shares},
+    })  # fmt: skip
+
+
+def relative(gains: Sequence[Relative]) -> pd.DataFrame:
+    """Boards against the first."""
+    return pd.DataFrame([
+        {"board": gain.board, "task": gain.task, "runtime": gain.runtime, "models": gain.models,
+         "gain": f"{gain.gain:.2f}x", "from": f"{gain.low:.2f}", "to": f"{gain.high:.2f}"}
+        for gain in gains
+    ])  # fmt: skip
