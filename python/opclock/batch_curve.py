@@ -28,6 +28,11 @@ class BatchPoint:
         """Items a second."""
         return self.batch / self.latency_s
 
+    @property
+    def throughput_interval_per_s(self) -> tuple[float, float]:
+        """Its 95 % interval; infinite above where the latency's reaches down to 0."""
+        return self.batch / self.high_s, self.batch / self.low_s if self.low_s > 0 else float("inf")
+
 
 @dataclass(frozen=True)
 class BatchCurve:
@@ -55,7 +60,8 @@ class BatchCurve:
             {
                 "model": self.model, "runtime": self.runtime, "source": self.source, "batch": point.batch,
                 "latency_s": point.latency_s, "throughput_per_s": point.throughput_per_s,
-                "throughput_low_per_s": point.batch / point.high_s, "throughput_high_per_s": point.batch / point.low_s,
+                "throughput_low_per_s": point.throughput_interval_per_s[0],
+                "throughput_high_per_s": point.throughput_interval_per_s[1],
                 "share_of_best": point.throughput_per_s / self.best_per_s, "peak_bytes": point.peak_bytes,
             }
             for point in self.points

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from opclock.measurement import Samples, rounds_interval
+from opclock.measurement import BATCHES, Samples, median_interval, rounds_interval
 from opclock.runtimes.runtime import OperatorTime
 
 PERCENTILES = (90.0, 95.0, 99.0)
@@ -41,7 +41,10 @@ class BenchRow:
     @cached_property
     def interval_s(self) -> tuple[float, float]:
         """95 % interval of the median."""
-        return rounds_interval(self.samples) if len(self.samples) else (float("nan"), float("nan"))
+        if len(self.samples) == 0:
+            return float("nan"), float("nan")
+        # A few batches' means say little of their own spread: order statistics are narrower, and hold as well.
+        return (rounds_interval if len(self.samples) >= BATCHES else median_interval)(self.samples)
 
     @property
     def throughput_per_s(self) -> float:

@@ -43,8 +43,8 @@ def draw_curve(axes: Axes, curve: BatchCurve, colour: str, label: str) -> None:
     """Throughput by batch with its interval."""
     batches = np.array([point.batch for point in curve.points])
     middle = np.array([point.throughput_per_s for point in curve.points])
-    low = np.array([point.batch / point.high_s for point in curve.points])
-    high = np.array([point.batch / point.low_s for point in curve.points])
+    low, high = np.array([point.throughput_interval_per_s for point in curve.points]).T
+    high = np.where(np.isfinite(high), high, middle)
     axes.errorbar(batches, middle, [middle - low, high - middle], marker="o", color=colour, capsize=3, label=label)
 
 

@@ -34,8 +34,8 @@ the models that both ran, with the interval that follows from those of the media
 <h3>Time outside the kernels that MACs count</h3><div class="wide">{{ board.non_mac }}</div>
 <p>Share of one inference, and how much of eager's non-MAC time is gone. Eager's is opclock's estimate from timed
 kernels. Runtimes that tell their operators' times are taken at their word: an operator counts as MAC kernel with what
-is fused into it, and what no operator covers is host. ~ marks runtimes that do not tell: their MAC kernels are taken to be
-as fast as eager's, so the share is a guess, and 0 % means that the whole run takes less than eager's MAC kernels.</p>
+is fused into it, and what no operator covers is host. ~ marks runtimes that do not tell: their MAC kernels are taken to
+be as fast as eager's, so the share is a guess, and 0 % says that the whole run takes less than eager's MAC kernels.</p>
 <h3>Smallest batch for {{ share }} of the best throughput (and the best over batch 1)</h3>
 <div class="wide">{{ board.knees }}</div>
 <p>For runtimes that take any batch without converting anew; <code>opclock batch MODEL --runtime NAME</code> measures

@@ -35,7 +35,7 @@ def landscape(boards: Sequence[Landscape]) -> Figure:
             mine = table[(table["runtime"] == runtime) & (table["status"] == "ok")]
             if not len(mine):
                 continue
-            best = [_best(batches, row.model, runtime, row.throughput_per_s) for row in mine.itertuples()]
+            best = [_best(batches, row["model"], runtime, row["throughput_per_s"]) for row in mine.to_dict("records")]
             label = runtime if len(boards) == 1 else f"{runtime}, {board.label}"
             axes.scatter(mine["median_s"] * 1e3, best, color=_colour(runtime), marker=mark, label=label, alpha=0.85)
     axes.set_xlabel("latency at batch 1 (ms, log scale)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,8 +11,8 @@ from opclock.landscape import Landscape
 from opclock.report.landscape import Relative, batch_table, latency_table, post_table, runtime_table
 
 
-def _number(value: object, form: str) -> str:
-    return "" if value is None or pd.isna(value) else form.format(value)  # type: ignore[call-overload]
+def _number(value: Any, form: str) -> str:  # noqa: ANN401 - what a DataFrame holds
+    return "" if pd.isna(value) else form.format(value)
 
 
 def latencies(land: Landscape) -> pd.DataFrame:
@@ -20,9 +21,9 @@ def latencies(land: Landscape) -> pd.DataFrame:
     rows = []
     for (task, model), group in table.groupby(["task", "model"], sort=False):
         cells = {}
-        for row in group.itertuples():
-            gain = "" if row.runtime == "eager" else f" ({row.gain:.2f}x)"
-            cells[row.runtime] = f"{row.median_s * 1e3:.1f}{gain}" if row.status == "ok" else row.status
+        for row in group.to_dict("records"):
+            gain = "" if row["runtime"] == "eager" else f" ({row['gain']:.2f}x)"
+            cells[row["runtime"]] = f"{row['median_s'] * 1e3:.1f}{gain}" if row["status"] == "ok" else row["status"]
         rows.append({"task": task, "model": model, **cells})
     return pd.DataFrame(rows).fillna("")
 
@@ -33,10 +34,10 @@ def non_mac(land: Landscape) -> pd.DataFrame:
     rows = []
     for model, group in table.groupby("model", sort=False):
         cells = {}
-        for row in group[group["status"] == "ok"].itertuples():
-            mark = "~" if row.basis == "difference" else ""
-            removed = "" if row.runtime == "eager" else f", {_number(row.non_mac_removed, '{:.0%}')} gone"
-            cells[row.runtime] = f"{mark}{_number(row.non_mac_share, '{:.0%}')}{removed}" if row.basis else ""
+        for row in group[group["status"] == "ok"].to_dict("records"):
+            mark = "~" if row["basis"] == "difference" else ""
+            removed = "" if row["runtime"] == "eager" else f", {_number(row['non_mac_removed'], '{:.0%}')} gone"
+            cells[row["runtime"]] = f"{mark}{_number(row['non_mac_share'], '{:.0%}')}{removed}" if row["basis"] else ""
         rows.append({"model": model, **cells})
     return pd.DataFrame(rows).fillna("")
 
@@ -66,6 +67,7 @@ def runtimes(land: Landscape) -> pd.DataFrame:
             name.removeprefix("gain_").replace("gain", "all"): table[name].map(lambda value: _number(value, "{:.2f}x"))
             for name in gains
         },
+        "MAC kernels": table["mac_gain"].map(lambda value: _number(value, "{:.2f}x")),
         "outside MAC kernels": table["non_mac_share"].map(lambda value: _number(value, "{:.0%}")),
         "non-MAC time gone": table["non_mac_removed"].map(lambda value: _number(value, "{:.0%}")),
     })  # fmt: skip
