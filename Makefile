@@ -15,16 +15,22 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# The requirements of one extra, without building opclock anew for them.
+# The requirements of extras, without building opclock anew for them.
 REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
-  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")'
+  extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+  print(*(item for name in sys.argv[1:] for item in extras[name]), sep="\n")'
+RUNTIMES := onnxruntime openvino litert ncnn executorch
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
 
-.PHONY: study test test-cpp test-python test-arm accuracy accuracy-quick lint format tidy asan clean
+.PHONY: study landscape test test-cpp test-python test-arm accuracy accuracy-quick lint format tidy asan clean
 
 study: $(VENV)/.installed
 	$(BIN)/opclock doctor
 	$(BIN)/opclock study hidden-costs --report report
+
+# Study B through every runtime: twenty minutes on two cores.
+landscape: $(VENV)/.runtimes
+	$(BIN)/opclock study landscape --report landscape
 
 test: test-cpp test-python
 
@@ -81,7 +87,12 @@ $(VENV)/.installed: $(VENV)/.torch $(SOURCES)
 	$(PIP) install --quiet '.[report]'
 	touch $@
 
-$(VENV)/.test: $(VENV)/.installed
+# Some runtimes depend on torch: the one that is installed stays.
+$(VENV)/.runtimes: $(VENV)/.installed
+	$(PIP) install --quiet -r <($(REQUIREMENTS) $(RUNTIMES)) -c <($(PIP) list --format=freeze | grep '^torch==')
+	touch $@
+
+$(VENV)/.test: $(VENV)/.runtimes
 	$(PIP) install --quiet -r <($(REQUIREMENTS) test)
 	touch $@
 

@@ -25,12 +25,14 @@ from opclock.errors import OpclockError
 from opclock.version import VERSION
 
 if TYPE_CHECKING:
+    from opclock.bench import Bench, bench
     from opclock.estimate import Estimate, estimate
     from opclock.measure import measure
     from opclock.model import load_model
     from opclock.op import OpCall
     from opclock.profile import Profile
     from opclock.reference import Reference, reference
+    from opclock.runtimes.runtime import Settings
     from opclock.sweeping import sweep
     from opclock.sweeps import family
     from opclock.trace import Trace
@@ -40,12 +42,14 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 __all__ = [
-    "Estimate", "OpCall", "OpclockError", "Profile", "Reference", "Trace", "Validation", "__version__", "estimate",
-    "family", "load_model", "measure", "open_profile", "reference", "sweep", "trace", "validate",
+    "Bench", "Estimate", "OpCall", "OpclockError", "Profile", "Reference", "Settings", "Trace", "Validation",
+    "__version__", "bench", "estimate", "family", "load_model", "measure", "open_profile", "reference",
+    "sweep", "trace", "validate",
 ]  # fmt: skip
 
 # Imported when first used: tracing needs torch, estimating does not.
 _HOMES = {
+    "Bench": "bench", "bench": "bench", "Settings": "runtimes.runtime",
     "Estimate": "estimate", "estimate": "estimate", "measure": "measure", "load_model": "model", "Profile": "profile",
     "OpCall": "op", "Reference": "reference", "reference": "reference", "Trace": "trace", "trace": "tracer",
     "Validation": "validate", "validate": "validate", "sweep": "sweeping", "family": "sweeps",

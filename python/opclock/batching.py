@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import torch
 
 from opclock.batch_curve import BatchCurve, BatchPoint, doubled
+from opclock.board import read_board
 from opclock.contest import Contender, Effort, Limits, convert_all, prepare_model, time_in_turn, work_folder
 from opclock.errors import ModelError, OpCallError
 from opclock.estimate import estimate
-from opclock.measure import measure
+from opclock.host import Forward
+from opclock.measure import measure, measure_in_turn
 from opclock.model import Model, load_model
 from opclock.profile import Profile
 from opclock.progress import Progress, silent
@@ -16,10 +21,12 @@ from opclock.reference import forward_of
 from opclock.runtimes.job import Job, resized
 from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Settings
+from opclock.trace import Trace
 from opclock.tracer import trace
 
 FIRST_BATCHES = (1, 2, 4, 8, 16)  # prepared at once: for each of the others the model is built anew
 ESTIMATE_S = 3.0  # of kernel rounds at each batch
+LOOK_S = 0.8  # of kernel rounds, and
 LOOK = Effort(warmup=2, iterations=30, duration_s=0.6)  # enough to see whether a batch brings anything
 
 
@@ -71,11 +78,13 @@ def estimated_curve(
     model: str, profile: Profile, *, input_text: str | None = None, threads: int, most: int = 256,
     most_s: float = ESTIMATE_S, progress: Progress = silent,
 ) -> BatchCurve:  # fmt: skip
-    """Double the batch until the estimate gains nothing; the model is traced at each, its kernels timed, never run.
+    """Double the batch until the estimate gains nothing, then time the kernels of all batches in turn.
+
+    The model is traced at each batch, and never run.
 
     Args:
         model: as load_model takes it.
-        profile: where kernels are kept.
+        profile: where kernels are kept, but for those of the first looks.
         input_text: shapes of random inputs, instead of the model's own.
         threads: PyTorch's.
         most: the largest batch.
@@ -83,21 +92,23 @@ def estimated_curve(
         progress: told what is done.
     """
     loaded = load_model(model, input_text=input_text)
-    points: list[BatchPoint] = []
+    traces: dict[int, tuple[Trace, Forward]] = {}
 
     def look(batch: int) -> float | None:
         mine = _at_batch(loaded, batch)
         traced = trace(mine.module, mine.inputs, name=f"{mine.name}, batch {batch}")
-        try:
-            measure(traced, profile, forward=forward_of(mine.module, mine.inputs), threads=threads, most_s=most_s,
-                    progress=progress)  # fmt: skip
-        except OpCallError:
-            return None
-        made = estimate(traced, profile, threads=threads)
-        points.append(BatchPoint(batch, made.total_s, made.ci_low_s, made.ci_high_s))
-        return points[-1].throughput_per_s
+        traces[batch] = traced, forward_of(mine.module, mine.inputs)
+        with TemporaryDirectory() as folder, Profile.create_or_open(Path(folder) / "look.sqlite", read_board()) as seen:
+            try:
+                measure(traced, seen, forward=traces[batch][1], threads=threads, most_s=LOOK_S, progress=progress)
+            except OpCallError:
+                return None
+            return batch / estimate(traced, seen, threads=threads).total_s
 
-    _, stopped = doubled(look, most)
+    batches, stopped = doubled(look, most)
+    measure_in_turn([traces[batch] for batch in batches], profile, threads=threads, most_s=most_s, progress=progress)
+    made = {batch: estimate(traces[batch][0], profile, threads=threads) for batch in batches}
+    points = [BatchPoint(batch, one.total_s, one.ci_low_s, one.ci_high_s) for batch, one in made.items()]
     return BatchCurve(model, "eager", "estimated", tuple(points), stopped)
 
 

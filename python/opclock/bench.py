@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def bench(
     batch: int = 1,
     input_text: str | None = None,
     weights: Path | None = None,
-    settings: Settings,
+    settings: Settings | None = None,
     effort: Effort = Effort(),  # noqa: B008 - frozen
     limits: Limits = Limits(),  # noqa: B008 - frozen
     folder: Path | None = None,
@@ -73,7 +74,7 @@ def bench(
         batch: how many items one inference takes at once.
         input_text: shapes of random inputs, instead of the model's own.
         weights: a state dict to load.
-        settings: threads and precision, the same for all.
+        settings: threads and precision, the same for all; every core and float32 if None.
         effort: how long to sample.
         limits: after which a runtime counts as hung.
         folder: where converted models are kept and found again; a temporary one if None.
@@ -83,6 +84,7 @@ def bench(
         ModelError: no such model, or eager PyTorch cannot run it.
         OptionError: no such runtime, or more threads than cores.
     """
+    settings = settings or Settings(len(os.sched_getaffinity(0)))
     check_threads(settings.threads)
     found = find_all(runtimes)
     with work_folder(folder, model) as place:

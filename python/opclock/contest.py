@@ -8,9 +8,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from opclock.extension import load_core
 from opclock.files import prepare_folder, write_whole
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
-from opclock.runtimes.process import RuntimeFailedError, WorkerProcess
+from opclock.runtimes.process import RuntimeFailedError, WorkerProcess, end_all
 from opclock.runtimes.runtime import OperatorTime, Runtime, Settings
 
 CONVERTED = "converted.json"  # beside the artefacts, once they are whole
@@ -135,11 +135,22 @@ def convert_all(
     first: dict[Path, Contender] = {}
     for contender in contenders:
         first.setdefault(contender.job.artefacts, contender)
-    with ThreadPoolExecutor(together) as pool:
-        list(pool.map(one, first.values()))
+    _at_once(one, first.values(), together)
     for contender in contenders:
         theirs = first[contender.job.artefacts].row
         contender.row = replace(theirs, batch=contender.job.batch)
+
+
+def _at_once(step: Callable[[Contender], None], contenders: Iterable[Contender], together: int) -> None:
+    """So many at a time; an interruption ends the processes that are waited for."""
+    pool = ThreadPoolExecutor(together)
+    try:
+        list(pool.map(step, contenders))
+    except BaseException:
+        end_all()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _convert(contender: Contender, settings: Settings, limits: Limits) -> None:
@@ -179,35 +190,38 @@ def time_in_turn(
     sampled, those that tell are asked for their operators' times, if wanted.
     """
     before = read_state()
-    with ExitStack() as stack:
-        for contender in contenders:
-            stack.callback(contender.close)
 
-        def load(contender: Contender) -> None:
-            progress(f"{contender.job.model}: loading {contender.runtime.name}", 0.0)
-            _guarded(_load, contender, settings, limits)
+    def get_ready(contender: Contender) -> None:
+        progress(f"{contender.job.model}: loading {contender.runtime.name}", 0.0)
+        guarded(load, contender, settings, limits)
 
-        with ThreadPoolExecutor(together) as pool:
-            list(pool.map(load, [contender for contender in contenders if contender.alive]))
+    try:
+        _at_once(get_ready, [contender for contender in contenders if contender.alive], together)
         for contender in contenders:
-            _guarded(_warm_up, contender, effort)
-        order, going = random.Random(seed), [contender for contender in contenders if contender.alive]
-        while going:
-            order.shuffle(going)
-            for contender in going:
-                _guarded(_block, contender)
-                spent = sum(each.spent_s for each in contenders)
-                name = f"{contender.job.model}: timing"
-                progress(name, min(1.0, spent / (effort.duration_s * max(1, len(contenders)))))
-            going = [contender for contender in going if contender.alive and not _enough(contender, effort)]
-        board = (*(("throttled",) if before.throttled or read_state().throttled else ()),
-                 *team_flags(before.affinity, settings.threads))  # fmt: skip
+            guarded(warm_up, contender, effort)
+        _take_turns(contenders, effort, random.Random(seed), progress)
+        throttled = ("throttled",) if before.throttled or read_state().throttled else ()
         for contender in contenders:
-            _guarded(_finish, contender, board)
+            guarded(_finish, contender, (*throttled, *team_flags(before.affinity, settings.threads)))
         for contender in contenders:
             if operators and contender.alive and contender.runtime.tells:
                 told = _operators(contender, settings, limits)
                 contender.row = replace(contender.row, operators=told)
+    finally:
+        for contender in contenders:
+            contender.close()
+
+
+def _take_turns(contenders: Sequence[Contender], effort: Effort, order: random.Random, progress: Progress) -> None:
+    """A block of each that has not enough yet, again and again."""
+    going = [contender for contender in contenders if contender.alive]
+    while going:
+        order.shuffle(going)
+        for contender in going:
+            guarded(block, contender)
+            spent_s = sum(each.spent_s for each in contenders)
+            progress(f"{contender.job.model}: timing", min(1.0, spent_s / (effort.duration_s * len(contenders))))
+        going = [contender for contender in going if contender.alive and not _enough(contender, effort)]
 
 
 def _operators(contender: Contender, settings: Settings, limits: Limits) -> tuple[OperatorTime, ...]:
@@ -223,7 +237,7 @@ def _operators(contender: Contender, settings: Settings, limits: Limits) -> tupl
     return tuple(OperatorTime(**operator) for operator in told)
 
 
-def _guarded(step: Callable[..., None], contender: Contender, *details: object) -> None:
+def guarded(step: Callable[..., None], contender: Contender, *details: object) -> None:
     """A step of a contender that is alive; what goes wrong ends it alone."""
     if contender.alive:
         try:
@@ -237,7 +251,8 @@ def _ask(contender: Contender, what: str, limit_s: float, **details: Any) -> dic
     return contender.worker.ask(what, limit_s, **details)
 
 
-def _load(contender: Contender, settings: Settings, limits: Limits) -> None:
+def load(contender: Contender, settings: Settings, limits: Limits) -> None:
+    """Start its process, run it once and compare the answer with eager's. Raises RuntimeFailedError."""
     free = psutil.virtual_memory().available
     if free < MEMORY_LIMIT_BYTES:
         raise RuntimeFailedError(f"load: not enough memory, {free / 1e6:.0f} MB are free")
@@ -248,7 +263,8 @@ def _load(contender: Contender, settings: Settings, limits: Limits) -> None:
     contender.row = replace(contender.row, load_s=told["load_s"], first_run_s=told["first_run_s"])
 
 
-def _warm_up(contender: Contender, effort: Effort) -> None:
+def warm_up(contender: Contender, effort: Effort) -> None:
+    """Run it, and fix how many runs make a block. Raises RuntimeFailedError."""
     expected_s = (1 + effort.warmup) * contender.row.first_run_s
     told = _ask(contender, "block", GRACE_S + LATE * expected_s, runs=max(1, effort.warmup))
     latency_s = min(told["samples"])
@@ -256,7 +272,8 @@ def _warm_up(contender: Contender, effort: Effort) -> None:
     contender.runs = max(1, min(most, int(BLOCK_S / max(latency_s, 1e-9))))
 
 
-def _block(contender: Contender) -> None:
+def block(contender: Contender) -> None:
+    """One block of samples, after one run that is not kept. Raises RuntimeFailedError."""
     start = time.perf_counter()
     expected_s = (1 + contender.runs) * max(contender.samples or [contender.row.first_run_s])
     told = _ask(contender, "block", GRACE_S + LATE * expected_s, runs=contender.runs)

@@ -140,6 +140,16 @@ def _match() -> Check:
     return Check("operators", "ok", "the extension fits this torch")
 
 
+def _runtimes() -> Check:
+    """Which runtimes beside eager PyTorch can be used; a missing one is no trouble."""
+    from opclock.runtimes.registry import find, names
+
+    missing = {name: find(name).missing() for name in names()}
+    finding = ", ".join(name for name, reason in missing.items() if not reason)
+    absent = [f"{name} ({reason})" for name, reason in missing.items() if reason]
+    return Check("runtimes", "ok", "; without ".join([finding, *absent]))
+
+
 CHECKS: tuple[Callable[[], Check], ...] = (_core, _clock, _cores, _governor, _throttling, _load, _memory, _torch)
 
 
@@ -147,5 +157,5 @@ def diagnose() -> list[Check]:
     """Every check, the one on torch in a child process first; the extension is matched only where torch imports."""
     checks = [check() for check in CHECKS]
     if checks[-1].status != "trouble":
-        checks.append(_match())
+        checks += [_match(), _runtimes()]
     return checks

@@ -21,6 +21,10 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("cli",),
     ("report", "doctor", "comparison", "curation", "export"),
+    ("bench", "batching", "crosscheck", "landscape"),
+    ("contest",),
+    ("bench_row",),
+    ("runtimes",),
     ("validate", "sweeping"),
     ("baselines", "reference", "model", "measure", "zoo", "cifar", "explain"),
     ("sampling", "host"),
@@ -33,7 +37,7 @@ LAYERS = (
     ("profile_reader", "schema"),
     ("board", "board_state", "measurement", "trace"),
     ("cores",),
-    ("condition", "macs", "operator_classes", "extension", "files", "progress", "version"),
+    ("batch_curve", "condition", "macs", "operator_classes", "extension", "files", "progress", "version"),
     ("op",),
     ("errors",),
 )

@@ -12,6 +12,7 @@ from opclock.cli.batch import batch
 from opclock.cli.bench import bench
 from opclock.cli.ceilings import ceilings
 from opclock.cli.compare import compare
+from opclock.cli.crosscheck import crosscheck
 from opclock.cli.doctor import doctor
 from opclock.cli.estimate import estimate
 from opclock.cli.measure import measure
@@ -33,7 +34,21 @@ def commands() -> None:
     """How long a PyTorch model takes on this board, where the time goes, and what MACs hide."""
 
 
-for _command in (doctor, trace, measure, sweep, ceilings, estimate, validate, bench, batch, compare, profile, study):
+for _command in (
+    doctor,
+    trace,
+    measure,
+    sweep,
+    ceilings,
+    estimate,
+    validate,
+    bench,
+    batch,
+    crosscheck,
+    compare,
+    profile,
+    study,
+):
     commands.add_command(_command)
 
 

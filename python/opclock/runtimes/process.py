@@ -22,6 +22,15 @@ from opclock.runtimes.runtime import Settings
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+_alive: set[WorkerProcess] = set()
+
+
+def end_all() -> None:
+    """Kill every child there is: whoever waits for one gets RuntimeFailedError at once."""
+    for worker in list(_alive):
+        worker.kill()
+
+
 class RuntimeFailedError(OpclockError):
     """A runtime that raised, crashed, hung or gave wrong numbers. It costs its own row, nothing else."""
 
@@ -41,6 +50,7 @@ class WorkerProcess:
                 env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(settings.threads))},
             )  # fmt: skip
         self._unread = b""
+        _alive.add(self)
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -52,12 +62,17 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the child at once."""
-        self._child.kill()
+        _alive.discard(self)
+        self.kill()
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):  # it died with a request unread
                     pipe.close()
+
+    def kill(self) -> None:
+        """Let the child die; `close` is still to come."""
+        self._child.kill()
 
     def ask(self, what: str, limit_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send a request and wait for its answer.

@@ -1,0 +1,130 @@
+"""Runtimes that misbehave, as an installed package would offer them, and one that is as right as eager."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+ENTRY_POINTS = "[opclock.runtimes]\n" + "".join(
+    f"{name} = faulty:{cls}\n"
+    for name, cls in {
+        "raises": "Raises", "wrong": "Wrong", "shapeless": "Shapeless", "hangs": "Hangs", "dies": "Dies",
+        "absent": "Absent", "slow-to-convert": "SlowToConvert", "honest": "Honest",
+    }.items()
+)  # fmt: skip
+
+
+def install(folder: Path) -> None:
+    """Make the folder, once it is on the path, offer these runtimes."""
+    (folder / "faulty.py").write_text(Path(__file__).read_text())
+    info = folder / "faulty-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+
+
+class Session:
+    """Knows the right answer and gives it."""
+
+    def __init__(self, job):
+        self._expected = job.expected()
+        self.runs = 0
+
+    def run(self):
+        self.runs += 1
+        time.sleep(0.0005)
+
+    def answers(self):
+        return self._expected
+
+    def operators(self):
+        return []
+
+
+class Honest:
+    """Right, and about half a millisecond slow."""
+
+    name = "honest"
+    batches = "any"
+    precisions = ("float32",)
+    tells = False
+    session = Session
+
+    def missing(self):
+        return ""
+
+    def versions(self):
+        return {"faulty": "0.1"}
+
+    def convert(self, job, settings):
+        pass
+
+    def load(self, job, settings, *, profiled=False):
+        return self.session(job)
+
+
+class Raises(Honest):
+    name = "raises"
+
+    def convert(self, job, settings):
+        raise ValueError("no such operator: aten::conv2d\nand a second line")
+
+
+class Zeros(Session):
+    def answers(self):
+        return [array * 0 for array in self._expected]
+
+
+class Flat(Session):
+    def answers(self):
+        return [array.reshape(-1) for array in self._expected]
+
+
+class Sleeper(Session):
+    def run(self):
+        self.runs += 1
+        if self.runs > 1:
+            time.sleep(1000)
+
+
+class Victim(Session):
+    def run(self):
+        self.runs += 1
+        if self.runs > 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Wrong(Honest):
+    name = "wrong"
+    session = Zeros
+
+
+class Shapeless(Honest):
+    name = "shapeless"
+    session = Flat
+
+
+class Hangs(Honest):
+    name = "hangs"
+    session = Sleeper
+
+
+class Dies(Honest):
+    name = "dies"
+    session = Victim
+
+
+class SlowToConvert(Honest):
+    name = "slow-to-convert"
+
+    def convert(self, job, settings):
+        time.sleep(1000)
+
+
+class Absent(Honest):
+    name = "absent"
+
+    def missing(self):
+        return "absent not installed: pip install absent"
