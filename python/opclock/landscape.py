@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -251,8 +252,9 @@ def _one_model(
         progress(f"{model}: eager PyTorch's answers", 0.0)
         prepare_model(job, sorted({1, *batches}), settings, limits)
         contenders = [Contender.of(runtime, job) for runtime in runtimes]
-        convert_all(contenders, settings, limits, together=settings.threads, progress=progress)
-        time_in_turn(contenders, settings, TIMING, limits, together=settings.threads, operators=True, progress=progress)
+        cores = len(os.sched_getaffinity(0))  # nothing is timed while models are converted and loaded
+        convert_all(contenders, settings, limits, together=cores, progress=progress)
+        time_in_turn(contenders, settings, TIMING, limits, together=cores, operators=True, progress=progress)
         larger: list[BenchRow] = []
         for contender in contenders:
             if contender.alive and contender.runtime.batches == "any":
@@ -282,7 +284,7 @@ def _batches(
     tried = [batch for batch in batches if batch == 1 or batch * contender.row.median_s <= MOST_LATENCY_S]
     several = [Contender.of(contender.runtime, contender.job.at(batch)) for batch in tried]
     convert_all(several, settings, limits)
-    time_in_turn(several, settings, BATCH_TIMING, limits, together=settings.threads, progress=progress)
+    time_in_turn(several, settings, BATCH_TIMING, limits, progress=progress)
     return [one.row for one in several]
 
 

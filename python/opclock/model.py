@@ -162,10 +162,12 @@ def _import(name: str, text: str) -> Any:  # noqa: ANN401
 def _load_file(path: Path) -> Any:  # noqa: ANN401
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Known by a name that hides no other module: torch.compile imports it again by that.
+    spec = importlib.util.spec_from_file_location(f"opclock_file_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
