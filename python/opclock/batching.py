@@ -75,7 +75,7 @@ def _prepared(job: Job, settings: Settings, limits: Limits) -> bool:
 
 
 def estimated_curve(
-    model: str, profile: Profile, *, input_text: str | None = None, threads: int, most: int = 256,
+    model: str, profile: Profile, *, input_text: str | None = None, settings: Settings, most: int = 256,
     most_s: float = ESTIMATE_S, progress: Progress = silent,
 ) -> BatchCurve:  # fmt: skip
     """Double the batch until the estimate gains nothing, then time the kernels of all batches in turn.
@@ -86,12 +86,12 @@ def estimated_curve(
         model: as load_model takes it.
         profile: where kernels are kept, but for those of the first looks.
         input_text: shapes of random inputs, instead of the model's own.
-        threads: PyTorch's.
+        settings: PyTorch's threads, and the dtype of parameters and inputs.
         most: the largest batch.
         most_s: seconds of rounds at each batch at most.
         progress: told what is done.
     """
-    loaded = load_model(model, input_text=input_text)
+    loaded, threads = load_model(model, input_text=input_text, dtype=settings.precision), settings.threads
     traces: dict[int, tuple[Trace, Forward]] = {}
 
     def look(batch: int) -> float | None:
@@ -131,6 +131,6 @@ def curves(
     found = [measured_curve(model, runtime=runtime, input_text=input_text, settings=settings, most=most,
                             progress=progress)]  # fmt: skip
     if runtime == "eager":
-        found.append(estimated_curve(model, profile, input_text=input_text, threads=settings.threads, most=most,
+        found.append(estimated_curve(model, profile, input_text=input_text, settings=settings, most=most,
                                      progress=progress))  # fmt: skip
     return found

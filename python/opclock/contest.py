@@ -20,7 +20,7 @@ import psutil
 
 from opclock.bench_row import BenchRow
 from opclock.board_state import read_state, team_flags
-from opclock.errors import ModelError
+from opclock.errors import ModelError, first_line
 from opclock.extension import load_core
 from opclock.files import prepare_folder, write_whole
 from opclock.progress import Progress, silent
@@ -155,11 +155,16 @@ def _at_once(step: Callable[[Contender], None], contenders: Iterable[Contender],
 
 def _convert(contender: Contender, settings: Settings, limits: Limits) -> None:
     runtime, job = contender.runtime, contender.job
-    missing = runtime.missing()
+    try:
+        missing = runtime.missing()
+        versions = {} if missing else runtime.versions()
+    except Exception as error:  # of somebody else's package
+        contender.fail(f"it cannot say whether it is there: {type(error).__name__}: {first_line(error)}")
+        return
     if missing:
         contender.row = replace(contender.row, status="missing", reason=missing)
         return
-    contender.row = replace(contender.row, versions=runtime.versions())
+    contender.row = replace(contender.row, versions=versions)
     if settings.precision not in runtime.precisions:
         offered = ", ".join(runtime.precisions)
         contender.fail(f"offers no {settings.precision}: {offered}")

@@ -33,6 +33,7 @@ from opclock.runtimes.runtime import Settings
 
 TURNS = 7  # of opclock and the vendor's command: its own runs differ by more than the samples within one
 COMMAND_LIMIT_S = 120.0
+UNITS_S = {"ms": 1e-3, "us": 1e-6}
 OWN = Effort(warmup=5, iterations=40, duration_s=1e9)  # blocks of ten
 
 
@@ -43,7 +44,7 @@ class VendorCommand:
     name: str
     runtime: str
     arguments: Callable[[Job, Settings, float], Sequence[str]]  # for so many seconds
-    median_ms: re.Pattern[str]  # of one inference, in what it prints
+    median: re.Pattern[str]  # of one inference, in what it prints: a number and its unit
 
     def path(self) -> str | None:
         """Beside this Python, or on the PATH; None where it is not installed."""
@@ -67,9 +68,11 @@ def _trtexec(job: Job, _settings: Settings, seconds: float) -> list[str]:
 
 
 COMMANDS = (
-    VendorCommand("benchmark_app", "openvino", _benchmark_app, re.compile(r"Median:\s+([\d.]+) ms")),
-    VendorCommand("litert-benchmark", "litert", _litert_benchmark, re.compile(r"Inference \(median\):\s+([\d.]+) ms")),
-    VendorCommand("trtexec", "tensorrt", _trtexec, re.compile(r"GPU Compute Time:.*?median = ([\d.]+) ms")),
+    VendorCommand("benchmark_app", "openvino", _benchmark_app, re.compile(r"Median:\s+([\d.]+) (ms|us)")),
+    VendorCommand(
+        "litert-benchmark", "litert", _litert_benchmark, re.compile(r"Inference \(median\):\s+([\d.]+) (ms)")
+    ),
+    VendorCommand("trtexec", "tensorrt", _trtexec, re.compile(r"GPU Compute Time:.*?median = ([\d.]+) (ms)")),
 )
 
 
@@ -159,8 +162,8 @@ def run_command(command: VendorCommand, job: Job, settings: Settings, seconds: f
 
 def read_median_s(command: VendorCommand, printed: str) -> float:
     """From what a command prints. Raises ModelError where the median is not in it."""
-    match = command.median_ms.search(printed)
+    match = command.median.search(printed)
     if match is None:
         last = (printed.strip().splitlines() or ["nothing"])[-1]
         raise ModelError(f"{command.name} printed no median latency; its last line: {last}")
-    return float(match[1]) / 1e3
+    return float(match[1]) * UNITS_S[match[2]]

@@ -31,10 +31,10 @@ SCHEMA = "opclock.landscape/1"
 FILE = "landscape.json"
 MODELS = ("resnet50-224", "mobilenetv2-224", "ssdlite", "yolox", "deeplabv3", "unet")
 BATCHES = (1, 2, 4, 8)
-TIMING = Effort(warmup=2, iterations=200, duration_s=3.0)
-BATCH_TIMING = Effort(warmup=1, iterations=100, duration_s=1.2)
+TIMING = Effort(warmup=2, iterations=200, duration_s=2.5)
+BATCH_TIMING = Effort(warmup=1, iterations=100, duration_s=1.0)
 MOST_LATENCY_S = 3.0  # a batch that would take longer is not tried
-ESTIMATE_S = 6.0  # of kernel rounds a model, at most
+ESTIMATE_S = 3.0  # of kernel rounds a model, at most
 POST_RUNS = 30
 Basis = Literal["operators", "difference", "estimate"]
 
@@ -284,7 +284,7 @@ def _batches(
     tried = [batch for batch in batches if batch == 1 or batch * contender.row.median_s <= MOST_LATENCY_S]
     several = [Contender.of(contender.runtime, contender.job.at(batch)) for batch in tried]
     convert_all(several, settings, limits)
-    time_in_turn(several, settings, BATCH_TIMING, limits, progress=progress)
+    time_in_turn(several, settings, BATCH_TIMING, limits, together=len(os.sched_getaffinity(0)), progress=progress)
     return [one.row for one in several]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from opclock import contest
+from opclock import contest, landscape
 from opclock.bench import bench
 from opclock.contest import Effort, Limits
 from opclock.crosscheck import crosscheck
@@ -69,37 +69,50 @@ def misbehaving(tmp_path, monkeypatch):
     monkeypatch.setattr(contest, "GRACE_S", 1.5)
 
 
-def test_every_installed_runtime_answers_as_eager_does_and_is_timed(small, tmp_path):
+@pytest.fixture(scope="module")
+def everything(small, tmp_path_factory):
+    """The small model through all that is installed."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(landscape, "TIMING", QUICK)
+    patch.setattr(landscape, "BATCH_TIMING", QUICK)
     installed = [name for name in names() if not find(name).missing()]
-    made = bench(small, runtimes=installed, batch=2, settings=ONE, effort=QUICK, folder=tmp_path)
-    assert [row.runtime for row in made.rows] == installed
-    for row in made.rows:
-        assert (row.status, row.reason) == ("ok", "")
+    made = study(tmp_path_factory.mktemp("study"), models=[small], runtimes=installed, batches=[1, 2], settings=ONE)
+    patch.undo()
+    return made
+
+
+def test_every_installed_runtime_answers_as_eager_does_and_is_timed(everything):
+    (entry,) = everything.entries
+    assert len(entry.rows) >= 2
+    for row in (*entry.rows, *entry.batches):
+        assert (row.runtime, row.status, row.reason) == (row.runtime, "ok", "")
         assert len(row.samples) >= 2
         assert (row.samples > 0).all()
         assert row.peak_bytes > 10_000_000
         assert row.versions
-    table = made.to_frame()
-    assert table["gain"][0] == 1.0
-    assert (table["throughput_per_s"] == 2 / table["median_s"]).all()
+    assert entry.gain("eager") == 1.0
+
+
+def test_runtimes_that_tell_their_operators_times_tell_the_kind(everything):
+    (entry,) = everything.entries
+    telling = [row for row in entry.rows if find(row.runtime).tells]
+    assert telling
+    for row in telling:
+        assert sum(operator.is_mac for operator in row.operators) >= 2
+        assert 0 < sum(operator.seconds for operator in row.operators) < 1
+        split = entry.split(row.runtime)
+        assert split.basis == "operators"
+        assert math.isclose(split.mac_s + split.non_mac_s, row.median_s)
 
 
 def test_what_was_converted_is_found_again(small, tmp_path):
-    arguments = {"runtimes": ["openvino"], "settings": ONE, "effort": QUICK, "folder": tmp_path}
-    first = bench(small, **arguments).rows[1]
-    again = bench(small, **arguments).rows[1]
-    assert again.convert_s == first.convert_s > 0
-
-
-@pytest.mark.parametrize("name", [name for name in ("onnxruntime", "openvino", "compile") if not find(name).missing()])
-def test_operators_are_told_with_their_kind(small, tmp_path, name):
-    made = study(tmp_path, models=[small], runtimes=[name], batches=[1], settings=ONE)
-    row = made.entries[0].row(name)
-    assert sum(operator.is_mac for operator in row.operators) >= 2
-    assert 0 < sum(operator.seconds for operator in row.operators) < 1
-    split = made.entries[0].split(name)
-    assert split.basis == "operators"
-    assert math.isclose(split.mac_s + split.non_mac_s, row.median_s)
+    arguments = {"runtimes": ["openvino"], "settings": ONE, "effort": QUICK, "folder": tmp_path, "batch": 2}
+    first = bench(small, **arguments)
+    again = bench(small, **arguments)
+    assert again.rows[1].convert_s == first.rows[1].convert_s > 0
+    table = again.to_frame()
+    assert table["gain"][0] == 1.0
+    assert (table["throughput_per_s"] == 2 / table["median_s"]).all()
 
 
 @pytest.mark.usefixtures("misbehaving")
@@ -174,15 +187,15 @@ def test_an_unknown_runtime_is_refused():
 @pytest.mark.usefixtures("misbehaving")
 def test_ctrl_c_while_converting_ends_the_children_too(small):
     command = [sys.executable, "-m", "opclock", "bench", small, "--runtime", "slow-to-convert", "--threads", "1"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for line in child.stderr:
-        if "converting for slow-to-convert" in line:
-            break
-    time.sleep(1.0)
-    workers = psutil.Process(child.pid).children()
-    assert workers
-    child.send_signal(signal.SIGINT)
-    assert child.wait(20) == 130, child.stderr.read()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        for line in child.stderr:
+            if "converting for slow-to-convert" in line:
+                break
+        time.sleep(1.0)
+        workers = psutil.Process(child.pid).children()
+        assert workers
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == 130, child.stderr.read()
     assert not psutil.wait_procs(workers, timeout=5)[1]
 
 

@@ -101,6 +101,10 @@ def test_vendors_output(name, seconds):
         read_median_s(command, "loading\nKilled")
 
 
+def test_vendors_say_microseconds_where_there_are_few():
+    assert read_median_s(COMMANDS[0], "[ INFO ]    Median:        69.20 us\n") == pytest.approx(69.2e-6)
+
+
 def test_deviation_is_of_the_medians_over_turns():
     check = CrossCheck("c", "r", (1.0, 1.1, 1.2), (1.0, 1.0, 2.0))
     assert check.deviation == pytest.approx(0.1)

@@ -71,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(str(error))
         code = BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted; every finished round is stored: the same command with the same --profile goes on")
+        _complain(
+            "interrupted; what was finished is stored: the same command, with the same --profile or --report, goes on"
+        )
         code = INTERRUPTED
     except ImportError as error:
         _complain(f"cannot import {error.name or 'a module'} ({error}); 'opclock doctor' says what mends it")

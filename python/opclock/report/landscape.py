@@ -177,10 +177,12 @@ def words(land: Landscape) -> list[str]:
 
 
 def failures(land: Landscape) -> list[dict[str, Any]]:
-    """Every row without a number, with its reason."""
-    return [
-        {"model": entry.model, "runtime": row.runtime, "batch": row.batch, "status": row.status, "reason": row.reason}
-        for entry in land.entries
-        for row in (*entry.rows, *entry.batches)
-        if row.status != "ok"
-    ]
+    """Every row without a number, with its reason, and estimates that could not be made."""
+    found = []
+    for entry in land.entries:
+        unmade = [BenchRow("opclock's estimate", 1, "failed", entry.note)] if entry.note else []
+        for row in (*entry.rows, *entry.batches, *unmade):
+            if row.status != "ok":
+                found.append({"model": entry.model, "runtime": row.runtime, "batch": row.batch, "status": row.status,
+                              "reason": row.reason})  # fmt: skip
+    return found

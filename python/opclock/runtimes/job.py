@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 SEED = 0
+SETTLING = 4  # images: maps of one pixel vary over images alone
+LEAST_SPREAD = 0.1  # of the channels' mean variance: norms that blow up quiet channels blow up rounding, too
 RANDOM_WEIGHTS = ("zoo", "torchvision")  # where no weights are given, these have random ones
 
 
@@ -125,7 +127,7 @@ def flattened(module: torch.nn.Module, names: list[str] | None) -> torch.nn.Modu
 def prepare(job: Job, batches: Sequence[int]) -> None:
     """Write weights, inputs of each batch, and eager PyTorch's answers to them.
 
-    Random weights are made to carry signals as trained ones do: batch norm takes its statistics from the inputs. With
+    Random weights are made to carry signals as trained ones do: batch norm takes its statistics from a few images. With
     the statistics that modules start with, a deep model's answer hardly depends on its image, and a wrong one would
     pass for right.
 
@@ -142,7 +144,7 @@ def prepare(job: Job, batches: Sequence[int]) -> None:
     job.folder.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
         if job.weights is None and job.model.partition(":")[0] in RANDOM_WEIGHTS:
-            _settle_norms(module, inputs)
+            _settle_norms(module, [resized(tensor, SETTLING) for tensor in inputs])
         torch.save(loaded.module.state_dict(), job.folder / "weights.pt")
         write_whole(job.folder / "inputs.json", json.dumps(names).encode())
         write_whole(job.folder / "digest", _digest(loaded.module, inputs).encode())
@@ -201,10 +203,9 @@ def _settle_norms(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> No
         if norm.running_mean is None or norm.running_var is None:
             return
         source = arguments[0].float()
+        spread = source.var((0, 2, 3), correction=0)
         norm.running_mean.copy_(source.mean((0, 2, 3)))
-        # Pooled to one pixel there is no variance to see: such a norm keeps the scale of its channels' mean square.
-        spread = source.var((0, 2, 3), correction=0) if source[:, 0].numel() > 1 else source.square().mean((0, 2, 3))
-        norm.running_var.copy_(spread.clamp_min(float(spread.mean()) * 1e-2 + 1e-12))
+        norm.running_var.copy_(spread.clamp_min(float(spread.mean()) * LEAST_SPREAD))
 
     norms = [norm for norm in module.modules() if isinstance(norm, torch.nn.BatchNorm2d)]
     handles = [norm.register_forward_pre_hook(settle) for norm in norms]

@@ -98,11 +98,10 @@ class TensorRt:
 
     def missing(self) -> str:
         """NVIDIA's package, a GPU, and what exports to ONNX."""
+        if lacking(("tensorrt",), ""):
+            return "tensorrt not installed: it comes with JetPack (sudo apt install nvidia-jetpack), never from here"
         import torch
 
-        absent = lacking(("tensorrt",), "")
-        if absent:
-            return "tensorrt not installed: it comes with JetPack (sudo apt install nvidia-jetpack), never from here"
         return lacking(onnx.PACKAGES, "onnxruntime") or (
             "" if torch.cuda.is_available() else "torch sees no NVIDIA GPU"
         )

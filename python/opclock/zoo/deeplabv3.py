@@ -31,8 +31,7 @@ class DeepLabV3(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, 3, 513, 513) to (batch, 21, 33, 33)."""
         x = self.features(x)
-        # One pixel resized is that pixel everywhere.
-        whole = self.whole(x).expand(-1, -1, x.shape[2], x.shape[3])
+        whole = F.interpolate(self.whole(x), size=x.shape[2:], mode="bilinear", align_corners=False)
         return self.join(torch.cat((self.local(x), whole), 1))
 
     def postprocess(self, scores: torch.Tensor) -> torch.Tensor:
