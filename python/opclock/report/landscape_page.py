@@ -22,8 +22,8 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{{ style }}</style></head><body>
 <h1>Performance landscape</h1>
 {% for board in boards %}<p class="board">{{ board.label }} · {{ board.board.identity }} · {{ board.settings.threads }}
-threads, {{ board.settings.precision }} · opclock {{ board.board.opclock }} ({{ board.board.commit }}) · took
-{{ "%.0f"|format(board.seconds / 60) }} min</p>{% endfor %}
+threads, {{ board.settings.precision }} · opclock {{ board.board.opclock }}
+({{ board.board.commit }})</p>{% endfor %}
 {% if relative %}<h2>Boards side by side</h2><p>How many times faster than {{ boards[0].label }}: geometric mean over
 the models that both ran, with the interval that follows from those of the medians.</p>
 <div class="wide">{{ relative }}</div>{% endif %}
