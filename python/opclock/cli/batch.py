@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from opclock.cli import options
 from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
 from opclock.errors import OptionError
 from opclock.files import write_whole
+
+if TYPE_CHECKING:
+    from opclock.runtimes.runtime import Precision
 
 
 @click.command()
@@ -31,7 +35,7 @@ def batch(
     share: float,
     most: int,
     input_text: str | None,
-    precision: str,
+    precision: Precision,
     threads: int | None,
     profile_path: Path | None,
     plot: Path | None,
@@ -55,7 +59,7 @@ def batch(
     if plot is not None and plot.suffix not in (".png", ".svg"):
         raise OptionError(f"--plot {plot}: end the name in .png or .svg")
     options.checked_runtimes(runtime)
-    settings = Settings(options.checked_threads(threads), precision)  # type: ignore[arg-type]
+    settings = Settings(options.checked_threads(threads), precision)
     with tempfile.TemporaryDirectory() as folder:
         path = profile_path or Path(folder) / "profile.sqlite"
         with Profile.create_or_open(path, read_board()) as profile, progress_bar() as progress:
