@@ -169,7 +169,8 @@ def test_doctor():
     assert done.returncode == 0, done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert set(checks) == {
-        "extension", "clock", "cores", "governor", "throttling", "load", "memory", "torch", "operators"
+        "extension", "clock", "cores", "governor", "throttling", "load", "memory", "torch", "operators",
+        "runtimes"
     }  # fmt: skip
     assert all(check["remedy"] for check in checks.values() if check["status"] != "ok")
 
