@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from opclock.batch_curve import BatchCurve, BatchPoint, doubled
 from opclock.board import read_board
@@ -60,9 +61,8 @@ def measured_curve(
         contenders = [Contender.of(found, job.at(batch)) for batch in batches]
         convert_all(contenders, settings, limits)
         time_in_turn(contenders, settings, effort, limits, progress=progress)
-    rows = [contender.row for contender in contenders if contender.alive]
-    points = [BatchPoint(row.batch, row.median_s, *row.interval_s, row.peak_bytes) for row in rows]
-    return BatchCurve(model, runtime, "measured", tuple(points), stopped)
+    points = tuple(contender.row.point for contender in contenders if contender.alive)
+    return BatchCurve(model, runtime, "measured", points, stopped)
 
 
 def _prepared(job: Job, settings: Settings, limits: Limits) -> bool:
@@ -113,14 +113,10 @@ def estimated_curve(
 
 
 def _at_batch(model: Model, batch: int) -> Model:
-    if isinstance(model.inputs, dict):
-        named = {name: _resized(value, batch) for name, value in model.inputs.items()}
-        return Model(model.name, model.module, named)
-    return Model(model.name, model.module, tuple(_resized(value, batch) for value in model.inputs))
+    def grown(tensor: torch.Tensor) -> torch.Tensor:
+        return resized(tensor, batch) if tensor.ndim else tensor
 
-
-def _resized(value: object, batch: int) -> object:
-    return resized(value, batch) if isinstance(value, torch.Tensor) and value.ndim else value
+    return Model(model.name, model.module, tree_map_only(torch.Tensor, grown, model.inputs))
 
 
 def curves(

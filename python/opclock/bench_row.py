@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from opclock.batch_curve import BatchPoint
 from opclock.measurement import BATCHES, Samples, median_interval, rounds_interval
 from opclock.runtimes.runtime import OperatorTime
 
@@ -50,6 +51,11 @@ class BenchRow:
     def throughput_per_s(self) -> float:
         """Items a second: the batch over the median."""
         return self.batch / self.median_s
+
+    @property
+    def point(self) -> BatchPoint:
+        """Its place on a batch curve."""
+        return BatchPoint(self.batch, self.median_s, *self.interval_s, self.peak_bytes)
 
     def statistics(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, float]:
         """In the field's words; NaN where there are no samples."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from opclock.batch_curve import BatchCurve, BatchPoint
+from opclock.batch_curve import BatchCurve
 from opclock.bench_row import BenchRow
 from opclock.board import read_board
 from opclock.contest import Contender, Effort, Limits, convert_all, prepare_model, time_in_turn, work_folder
@@ -104,8 +104,7 @@ class Entry:
         found = []
         for runtime in dict.fromkeys(row.runtime for row in self.batches):
             rows = [row for row in self.batches if row.runtime == runtime and row.status == "ok"]
-            points = [BatchPoint(row.batch, row.median_s, *row.interval_s, row.peak_bytes) for row in rows]
-            found.append(BatchCurve(self.model, runtime, "measured", tuple(points)))
+            found.append(BatchCurve(self.model, runtime, "measured", tuple(row.point for row in rows)))
         return [curve for curve in found if curve.points]
 
     def to_json(self) -> dict[str, Any]:
