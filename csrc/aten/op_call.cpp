@@ -9,13 +9,23 @@ namespace opclock {
 OpCall::OpCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored)
     : call_(std::move(call)), written_before_(std::move(written_before)), restored_(std::move(restored)) {}
 
-void OpCall::prepare() {
+void OpCall::restore() {
   for (auto& pair : restored_) pair.argument.copy_(pair.pristine);
   // Negation keeps the distribution of the values, cannot overflow and settles into no denormals.
   for (auto& tensor : written_before_) tensor.neg_();
 }
 
+void OpCall::prepare() {
+  if (device_ == nullptr) restore();
+}
+
+void OpCall::put_on(Queue* device, bool alone) {
+  device_ = device;
+  alone_ = alone;
+}
+
 void OpCall::approach() {
+  if (alone_) device_->wait();
   call_->unpack();
   const Rehearsal rehearsal;
   call_->run();
@@ -26,6 +36,7 @@ void OpCall::run() {
   for (auto* other : releases_) other->call_->release();
   call_->run();
   if (!holds_) call_->release();
+  if (alone_) device_->wait();
 }
 
 void OpCall::release_first(OpCall* other) {

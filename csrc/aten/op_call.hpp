@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "aten/call.hpp"
+#include "sampling/queue.hpp"
 #include "sampling/task.hpp"
 
 namespace opclock {
@@ -32,6 +33,11 @@ class OpCall final : public Task {
   void release_first(OpCall* other);
   // Lets go of outputs that are still held.
   void release() { call_->release(); }
+  // What it writes and reads gets its first values back.
+  void restore();
+  // On a device every kernel stands in one line with what is timed, so that nothing is prepared between two calls:
+  // restore() serves a whole round. With `alone`, a call begins on an idle device and ends when that is idle again.
+  void put_on(Queue* device, bool alone);
   // The outputs of one call, for comparing with PyTorch's own answer.
   torch::jit::Stack answer();
 
@@ -39,6 +45,8 @@ class OpCall final : public Task {
   std::unique_ptr<Call> call_;
   std::vector<OpCall*> releases_;
   bool holds_ = false;
+  Queue* device_ = nullptr;
+  bool alone_ = false;
   std::vector<at::Tensor> written_before_;
   std::vector<Restored> restored_;
 };

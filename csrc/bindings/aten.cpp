@@ -5,13 +5,15 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "aten/device_queue.hpp"
 #include "aten/op_call.hpp"
 #include "aten/playback.hpp"
+#include "sampling/queued_rounds.hpp"
 #include "sampling/rounds.hpp"
 
 namespace py = pybind11;
@@ -45,14 +47,28 @@ torch::jit::Stack bind_arguments(const c10::OperatorHandle& op, const py::tuple&
                                           py::reinterpret_borrow<py::kwargs>(kwargs), std::nullopt);
 }
 
+// Whose time a pool takes: the host's in the call, the device's, or both lanes' until the device is idle again.
+enum class Lane { host, device, both };
+
+Lane lane_of(const std::string& name) {
+  if (name == "host") return Lane::host;
+  if (name == "device") return Lane::device;
+  if (name == "both") return Lane::both;
+  throw std::invalid_argument("there is no lane '" + name + "': host, device or both");
+}
+
 // The op calls that are timed together, and the rounds over them.
 class Pool {
  public:
-  Pool(std::uint64_t seed, bool shuffled) : seed_(seed), order_(shuffled ? Order::shuffled : Order::given) {}
+  Pool(std::uint64_t seed, bool shuffled, const std::string& device, const std::string& lane)
+      : seed_(seed), order_(shuffled ? Order::shuffled : Order::given), lane_(lane_of(lane)) {
+    if (device != "cpu") queue_ = naming(device, [&] { return open_queue(device, process_clock()); });
+    if (!queue_ && lane_ != Lane::host) throw std::invalid_argument("a cpu has one lane only, the host's");
+  }
 
   std::size_t add(const std::string& name, const std::string& overload, const py::tuple& args, const py::dict& kwargs,
                   std::size_t group, std::vector<at::Tensor> written_before,
-                  const std::vector<std::pair<at::Tensor, at::Tensor>>& restored) {
+                  const std::vector<std::pair<at::Tensor, at::Tensor>>& restored, bool launches) {
     if (rounds_) throw std::invalid_argument("the pool is already warm: add every op call before warm_up()");
     const auto op = naming(name, [&] { return find_operator(name, overload); });
     auto stack = naming(name, [&] { return bind_arguments(op, args, kwargs); });
@@ -60,6 +76,8 @@ class Pool {
     for (const auto& [argument, pristine] : restored) pairs.push_back({argument, pristine});
     auto call = naming(name, [&] { return bind_call(op, stack); });
     calls_.push_back(std::make_unique<OpCall>(std::move(call), std::move(written_before), std::move(pairs)));
+    if (queue_) calls_.back()->put_on(queue_.get(), lane_ == Lane::both);
+    launches_.push_back(launches);
     names_.push_back(name);
     groups_.push_back(group);
     return calls_.size() - 1;
@@ -79,8 +97,25 @@ class Pool {
   WarmUp warm_up(double most_s) {
     std::vector<Task*> tasks;
     for (auto& call : calls_) tasks.push_back(call.get());
-    rounds_.emplace(process_clock(), std::move(tasks), groups_, order_, seed_);
-    return naming("warm-up", [&] { return rounds_->warm_up(most_s); });
+    if (lane_ == Lane::device) {
+      auto queued =
+          std::make_unique<QueuedRounds>(*queue_, process_clock(), std::move(tasks), groups_, launches_, order_, seed_);
+      queued_ = queued.get();
+      rounds_ = std::move(queued);
+    } else {
+      rounds_ = std::make_unique<Rounds>(process_clock(), std::move(tasks), groups_, order_, seed_);
+    }
+    return naming("warm-up", [&] {
+      settle();
+      const WarmUp done = rounds_->warm_up(most_s);
+      settle();
+      return done;
+    });
+  }
+
+  void begin_round() {
+    settle();
+    rounds().begin();
   }
 
   void hold_outputs(std::size_t number, std::size_t until) {
@@ -93,6 +128,7 @@ class Pool {
   // Nothing outlives the round, as nothing of an inference outlives it where its result is dropped.
   const Round& end_round() {
     const Round& round = rounds().end();
+    if (queue_) queue_->wait();
     for (auto& call : calls_) call->release();
     return round;
   }
@@ -102,13 +138,32 @@ class Pool {
     return *rounds_;
   }
 
+  // By op call; false everywhere but in the device's lane.
+  std::vector<bool> waits() const { return queued_ != nullptr ? queued_->waits() : std::vector<bool>(calls_.size()); }
+  std::size_t starved() const { return queued_ != nullptr ? queued_->starved() : 0; }
+  double device_resolution_s() { return queue_ ? queue_->resolution_s() : 0.0; }
+
  private:
+  // A device idle, and everything in memory as it was first: its work of preparing stands in the same line.
+  void settle() {
+    if (!queue_) return;
+    for (auto& call : calls_) {
+      call->release();
+      call->restore();
+    }
+    queue_->wait();
+  }
+
   std::uint64_t seed_;
   Order order_;
+  Lane lane_;
+  std::unique_ptr<Queue> queue_;  // of the device; none on a cpu
   std::vector<std::unique_ptr<OpCall>> calls_;
   std::vector<std::string> names_;
   std::vector<std::size_t> groups_;
-  std::optional<Rounds> rounds_;
+  std::vector<bool> launches_;
+  std::unique_ptr<Rounds> rounds_;
+  QueuedRounds* queued_ = nullptr;  // the rounds, where they are in a device's lane
 };
 
 // Results go into arrays that the caller made before it began: a list made here between two inferences would take its
@@ -141,10 +196,13 @@ void bind_pool(py::module_& module) {
       .def_readonly("seconds", &WarmUp::seconds)
       .def_readonly("plateau", &WarmUp::plateau, "False where the time ran out before rounds stopped getting faster.");
   py::class_<Pool>(module, "Pool", "Op calls that are timed together, in interleaved rounds.")
-      .def(py::init<std::uint64_t, bool>(), py::arg("seed"), py::arg("shuffled"))
+      .def(py::init<std::uint64_t, bool, const std::string&, const std::string&>(), py::arg("seed"),
+           py::arg("shuffled"), py::arg("device") = "cpu", py::arg("lane") = "host",
+           "A device's pool takes the time of one lane: host (handing calls over), device, or both (until it is idle).")
       .def("add", &Pool::add, py::arg("operator"), py::arg("overload"), py::arg("args"), py::arg("kwargs"),
-           py::arg("group"), py::arg("written_before"), py::arg("restored"),
-           "Bind one op call and return its number. ValueError names an operator or argument that does not fit.")
+           py::arg("group"), py::arg("written_before"), py::arg("restored"), py::arg("launches") = true,
+           "Bind one op call and return its number; launches says whether it gives a device work. ValueError names an "
+           "operator or argument that does not fit.")
       .def("hold_outputs", &Pool::hold_outputs, py::arg("number"), py::arg("until"),
            "Keep the outputs of one call until another one begins, instead of freeing them at once.")
       .def("answer", &Pool::answer, py::arg("number"), "The outputs of one call, through the path that is timed.")
@@ -155,7 +213,7 @@ void bind_pool(py::module_& module) {
           "begin_round",
           [](Pool& pool) {
             const c10::InferenceMode inference;  // the first call's inputs are rewritten here
-            pool.rounds().begin();
+            pool.begin_round();
           },
           "Begin a round that playbacks make the visits of.")
       .def_property_readonly("visits_left", [](Pool& pool) { return pool.rounds().visits_left(); })
@@ -188,6 +246,10 @@ void bind_pool(py::module_& module) {
       .def(
           "calls_per_sample", [](Pool& pool, std::size_t number) { return pool.rounds().calls_per_sample(number); },
           py::arg("number"))
+      .def_property_readonly("waits", &Pool::waits, "By op call: whether the host waits in it for the device.")
+      .def_property_readonly("starved", &Pool::starved, "Kept rounds in which the device waited for the host.")
+      .def_property_readonly("device_resolution_s", &Pool::device_resolution_s,
+                             "The smallest difference that intervals between marks on the device show; 0 on a cpu.")
       .def_property_readonly(
           "clock_faults", [](Pool& pool) { return pool.rounds().clock_faults(); },
           "Samples taken again because the counter ran backwards.");

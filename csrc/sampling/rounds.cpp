@@ -21,10 +21,10 @@ constexpr std::size_t kWarmUpPasses = 3;  // fewest passes: the first binds, the
 Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order, std::uint64_t seed)
     : clock_(clock),
       tasks_(std::move(tasks)),
+      calls_(tasks_.size(), 1),
       groups_(std::move(groups)),
       order_(order),
-      random_(seed),
-      calls_(tasks_.size(), 1) {
+      random_(seed) {
   if (tasks_.empty()) throw std::invalid_argument("no tasks to sample");
   if (groups_.size() != tasks_.size()) throw std::invalid_argument("one group is needed for each task");
   const std::size_t group_count = *std::max_element(groups_.begin(), groups_.end()) + 1;
@@ -71,7 +71,7 @@ bool Rounds::visit() {
   if (next_visit_ == round_.order.size()) return false;
   const std::size_t number = round_.order[next_visit_++];
   if (number == tasks_.size()) {
-    round_.anchor_s = sample(anchor_, anchor_calls_, false);
+    round_.anchor_s = sample_anchor();
   } else {
     round_.seconds[number] = sample(*tasks_[number], calls_[number], true);
   }
@@ -79,9 +79,13 @@ bool Rounds::visit() {
   return true;
 }
 
-const Round& Rounds::end() {
+void Rounds::complete() {
   while (visit()) {
   }
+}
+
+const Round& Rounds::end() {
+  complete();
   for (std::size_t i = 0; i < tasks_.size(); ++i) samples_[groups_[i]].push_back(round_.seconds[i]);
   ++kept_rounds_;
   return round_;
@@ -94,8 +98,7 @@ const Round& Rounds::next() {
 
 void Rounds::pass() {
   begin();
-  while (visit()) {
-  }
+  complete();
 }
 
 WarmUp Rounds::warm_up(double most_s) {
@@ -114,15 +117,16 @@ WarmUp Rounds::warm_up(double most_s) {
     warm_up.plateau = plateau.reached();
   } while (warm_up.rounds < kWarmUpPasses || (!warm_up.plateau && warm_up.seconds < most_s));
 
-  const double shortest = clock_.shortest_sample_s();
-  const auto calls_for = [shortest](double call_s) {
+  const auto calls_for = [](double call_s, double shortest) {
     if (call_s >= shortest) return std::size_t{1};
     if (call_s * static_cast<double>(kMostCalls) <= shortest) return kMostCalls;
     return static_cast<std::size_t>(std::ceil(shortest / call_s));
   };
   // In a model's order a second call in a row would find its caches warm: there the whole round is the sample.
-  for (std::size_t i = 0; i < tasks_.size() && order_ == Order::shuffled; ++i) calls_[i] = calls_for(fastest[i]);
-  anchor_calls_ = calls_for(fastest_anchor);
+  for (std::size_t i = 0; i < tasks_.size() && order_ == Order::shuffled; ++i) {
+    calls_[i] = calls_for(fastest[i], shortest_sample_s());
+  }
+  anchor_calls_ = calls_for(fastest_anchor, clock_.shortest_sample_s());
   return warm_up;
 }
 
@@ -133,7 +137,7 @@ Round Rounds::back_to_back() {
   arrange(round.order);
   for (const std::size_t number : round.order) {
     if (number == tasks_.size()) {
-      round.anchor_s = sample(anchor_, anchor_calls_, false);
+      round.anchor_s = sample_anchor();
     } else {
       tasks_[number]->run();
       round.seconds[number] = sample(*tasks_[number], calls_[number], false);

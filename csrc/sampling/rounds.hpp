@@ -34,10 +34,13 @@ class Rounds {
   // Tasks are borrowed. `groups[i]` names the statistic that task i's samples count for: one model may call
   // the same kernel from many places. The seed makes every order repeatable.
   Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order, std::uint64_t seed);
+  virtual ~Rounds() = default;
+  Rounds(const Rounds&) = delete;
+  Rounds& operator=(const Rounds&) = delete;
 
   // Rounds that are not kept, until they stop getting faster or `most_s` have passed; then fixes how many
   // calls make one sample of each task (one, in a given order).
-  WarmUp warm_up(double most_s);
+  virtual WarmUp warm_up(double most_s);
 
   // One kept round. A sample for which the counter ran backwards is taken again, and counted as a fault.
   const Round& next();
@@ -50,7 +53,7 @@ class Rounds {
 
   // A round in which every task directly follows an untimed run of itself, unprepared: how most kernel
   // benchmarks time. Not kept for the stopping rule.
-  Round back_to_back();
+  virtual Round back_to_back();
 
   // Samples of an earlier, interrupted run count towards the stopping rule.
   void add_earlier(std::size_t group, const std::vector<double>& seconds);
@@ -63,25 +66,33 @@ class Rounds {
   std::size_t clock_faults() const { return clock_faults_; }
   std::size_t size() const { return tasks_.size(); }
 
+ protected:
+  // Makes the visits that are left of the round.
+  virtual void complete();
+  // Tasks shorter than that are called several times for one sample.
+  virtual double shortest_sample_s() const { return clock_.shortest_sample_s(); }
+  double sample_anchor() { return sample(anchor_, anchor_calls_, false); }
+
+  Clock& clock_;
+  std::vector<Task*> tasks_;
+  std::vector<std::size_t> calls_;  // by task: of one sample
+  Round round_;
+  std::size_t next_visit_ = 0;
+
  private:
   void pass();
   double sample(Task& task, std::size_t calls, bool prepared);
   void prepare_next();
   void arrange(std::vector<std::size_t>& order);
 
-  Clock& clock_;
-  std::vector<Task*> tasks_;
   std::vector<std::size_t> groups_;
   Order order_;
   std::mt19937_64 random_;
-  std::vector<std::size_t> calls_;
   std::vector<std::vector<double>> samples_;  // by group
   std::vector<StopReason> reasons_;           // by group
   StoppingRule rule_;
-  Round round_;
   Chain anchor_{kAnchorSteps};
   std::size_t anchor_calls_ = 1;
-  std::size_t next_visit_ = 0;
   std::size_t kept_rounds_ = 0;
   std::size_t next_judgement_ = 0;
   std::size_t clock_faults_ = 0;

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Timing = Literal["in_model", "interleaved", "back_to_back"]
+Timing = Literal["in_model", "interleaved", "back_to_back", "device", "isolated"]
+Lane = Literal["host", "device", "both"]
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,12 @@ class Condition:
 
     ``timing`` is "in_model" (each call in its model's order, with the host's work between the calls), "interleaved"
     (all calls once a round in random order) or "back_to_back" (each call directly after itself).
+
+    On a device beside the host "in_model" is the host's time alone, until the call has been handed over. There are two
+    more, in the model's order as well: "device" is the device's own time, with the host far ahead, and "isolated" both
+    lanes', from handing the call over to an idle device until that is idle again. "interleaved" and "back_to_back" are
+    the device's own time there.
+
     ``working_set`` is the number of binary digits of the bytes that the op calls sampled together touch: 25 for
     16 to 32 MiB. Weights are as cold as that makes them, so a kernel timed among 2 MB of weights says little about
     the same kernel among 100 MB.
@@ -28,3 +35,13 @@ class Condition:
     def of(timing: Timing, device: str, threads: int, working_set_bytes: int) -> Condition:
         """The condition for op calls that together touch this many bytes."""
         return Condition(timing, device, threads, working_set_bytes.bit_length())
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the op calls come in their model's order, each once a round."""
+        return self.timing in ("in_model", "device", "isolated")
+
+    @property
+    def lane(self) -> Lane:
+        """Whose time it is where there is a device beside the host."""
+        return {"in_model": "host", "isolated": "both"}.get(self.timing, "device")  # type: ignore[return-value]

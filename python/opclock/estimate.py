@@ -12,14 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from opclock.choice import choose_pools
 from opclock.condition import Condition, Timing
+from opclock.device_lanes import DeviceLanes, read_lanes
 from opclock.errors import EstimateError
 from opclock.host_table import HostTable, host_key, host_kinds
 from opclock.macs import macs
 from opclock.measurement import Pool, Samples, rounds_interval
 from opclock.operator_classes import MAC_CLASSES, class_of
 from opclock.predictor import Prediction, Predictor
-from opclock.profile_reader import Candidate, ProfileReader
+from opclock.profile_reader import ProfileReader
 from opclock.trace import Trace
 
 HOST = "host"
@@ -67,6 +69,7 @@ class Estimate:
     coverage: Coverage
     unknown: tuple[str, ...]
     flags: tuple[str, ...] = ()
+    lanes: DeviceLanes | None = None  # where a device works beside the host; the parts are then what each adds
 
     @property
     def complete(self) -> bool:
@@ -119,17 +122,8 @@ class Estimate:
             "host_s": self.host_s,
             "by_class": self.by_class(),
             "coverage": asdict(self.coverage),
+            **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }
-
-
-def choose_pools(trace: Trace, profile: ProfileReader, condition: Condition) -> dict[str, Pool]:
-    """For each op call the pool to take it from: the nearest working set, ended before interrupted, then the newest."""
-    found = profile.candidates(condition.timing, condition.device, condition.threads, trace.unique)
-    best: dict[str, Candidate] = {}
-    for one in sorted(found, key=lambda one: (abs(one.working_set - condition.working_set), not one.ended, -one.pool)):
-        best.setdefault(one.key, one)
-    pools = {number: profile.pool(number) for number in sorted({one.pool for one in best.values()})}
-    return {key: pools[one.pool] for key, one in best.items()}
 
 
 @dataclass(frozen=True)
@@ -239,6 +233,10 @@ def estimate(
         ProfileError: the profile cannot be read.
     """
     condition = Condition.of(timing, trace.device, threads, trace.working_set)
+    if timing == "in_model" and host:
+        lanes = read_lanes(trace, profile, condition)
+        if lanes is not None:
+            return _of_lanes(trace, lanes)
     try:
         kernels = _kernels(trace, profile, condition, measured_only=measured_only)
     except EstimateError:
@@ -268,6 +266,28 @@ def estimate(
     shares = [*(_Share.of(rounds_s) for rounds_s in sums.values()), *shares]
     made = _assemble(trace, condition, kernels, shares, host_calls, modelled_host)
     return replace(made, flags=("emulated", *made.flags)) if profile.board().get("emulator") else made
+
+
+def _of_lanes(trace: Trace, lanes: DeviceLanes) -> Estimate:
+    """The parts are what each op call adds to the latency: they add up to it, whichever lane is the longer one."""
+    parts = tuple(
+        Part(position, traced.module, traced.call.operator, class_of(traced.call), macs(traced),
+             None if traced.call.key in lanes.unknown else float(lanes.kernel_s[position]),
+             float(lanes.host_s[position]), "unknown" if traced.call.key in lanes.unknown else "measured")
+        for position, traced in enumerate(trace.calls)
+    )  # fmt: skip
+    return Estimate(
+        model=trace.model,
+        total_s=lanes.total_s,
+        ci_low_s=lanes.ci_low_s,
+        ci_high_s=lanes.ci_high_s,
+        parts=parts,
+        host_tail_s=float(lanes.host_s[-1]),
+        coverage=_coverage(parts, lanes.total_s, 0.0),
+        unknown=tuple(str(call) for key, call in trace.unique.items() if key in lanes.unknown),
+        flags=lanes.flags,
+        lanes=lanes,
+    )
 
 
 def _assemble(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from opclock.accelerator import free_bytes, has_lanes
 from opclock.arguments import Arguments
 from opclock.condition import Condition, Timing
 from opclock.errors import OpCallError
-from opclock.host import Forward, host_for
+from opclock.host import Forward, Host, host_for
 from opclock.host_table import host_key
 from opclock.op import TensorSpec
 from opclock.profile import Profile
@@ -25,6 +26,7 @@ LEAST_S = 2.0  # of rounds: shorter windows differ by more than the intervals in
 MOST_S = 3.5  # of rounds for a small model, and
 MOST_LATENCIES = 40  # times its own latency for a large one
 FEWEST_ROUNDS = 5
+LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # of a device beside the host
 POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need room, too
 
 
@@ -43,6 +45,16 @@ class MeasureSummary:
 def condition_of(trace: Trace, threads: int, timing: Timing = "in_model") -> Condition:
     """The condition that the op calls of this trace are timed in."""
     return Condition.of(timing, trace.device, threads, trace.working_set)
+
+
+def timings_of(device: str) -> tuple[Timing, ...]:
+    """The conditions that a model's op calls are timed in on this device."""
+    return LANE_TIMINGS if has_lanes(device) else ("in_model",)
+
+
+def fits(trace: Trace, share: float = POOL_MEMORY_SHARE) -> bool:
+    """Whether all op calls fit into memory together, beside the model itself."""
+    return len(split(trace, int(free_bytes(trace.device) * share))) == 1
 
 
 def split(trace: Trace, limit_bytes: int) -> list[range]:
@@ -107,6 +119,9 @@ def measure(
         OptionError: fewer than one thread.
     """
     threads = torch.get_num_threads() if threads is None else threads
+    if has_lanes(trace.device):
+        with thread_team(threads):
+            return _measure_lanes(trace, profile, forward, threads, seed, most_s, progress)
     condition = condition_of(trace, threads)
     missing = lacking(trace, profile, condition)
     known = len(trace.unique) - len(missing)
@@ -134,6 +149,56 @@ def measure(
             flags += complaints
     ended = "settled" if set(endings) == {"settled"} else "time_cap"
     return MeasureSummary(len(missing), known, rounds, seconds, ended, tuple(dict.fromkeys(flags)))
+
+
+def lane_samplings(
+    trace: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
+) -> list[Sampling]:  # fmt: skip
+    """All of a trace's op calls in each condition of a device beside the host, the host's own first.
+
+    Raises OpCallError where they do not fit into its memory, and as Sampling does.
+    """
+    if not fits(trace):
+        share = free_bytes(trace.device) * POOL_MEMORY_SHARE / 1e9
+        raise OpCallError(f"{trace.model} needs more than {share:.1f} GB, the share of {trace.device} that its op calls "
+                          "may use: use a smaller input or batch")  # fmt: skip
+    return [
+        Sampling(trace, range(len(trace.calls)), arguments, profile, condition_of(trace, threads, timing),
+                 host if timing == "in_model" else None, seed=seed)
+        for timing in LANE_TIMINGS
+    ]  # fmt: skip
+
+
+def _measure_lanes(
+    trace: Trace, profile: Profile, forward: Forward | None, threads: int, seed: int, most_s: float | None,
+    progress: Progress,
+) -> MeasureSummary:  # fmt: skip
+    """Each lane's rounds block by block in turn, until all are sampled enough or the time is up."""
+    missing = set().union(*(lacking(trace, profile, condition_of(trace, threads, one)) for one in LANE_TIMINGS))
+    known = len(trace.unique) - len(missing)
+    if not missing and (forward is None or profile.host_measured(condition_of(trace, threads), host_key(trace))):
+        return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
+    start = time.perf_counter()
+    host, remark = host_for(trace, forward)
+    samplings = lane_samplings(trace, profile, host, threads, seed, Arguments(trace))
+    for sampling in samplings:
+        sampling.warm_up()
+    cap_s = len(samplings) * MOST_S if most_s is None else most_s
+    begin = time.perf_counter()
+    while True:
+        for sampling in samplings:
+            sampling.block(FEWEST_ROUNDS)
+        spent_s = time.perf_counter() - begin
+        progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", min(1.0, spent_s / cap_s))
+        if spent_s >= cap_s or (spent_s >= min(LEAST_S, cap_s) and all(sampling.settled for sampling in samplings)):
+            break
+    endings, flags = zip(*(sampling.end() for sampling in samplings), strict=True)
+    progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", 1.0)
+    return MeasureSummary(
+        len(missing), known, sum(sampling.rounds for sampling in samplings), time.perf_counter() - start,
+        "settled" if set(endings) == {"settled"} else "time_cap",
+        tuple(dict.fromkeys([*([remark] if remark else []), *(flag for some in flags for flag in some)])),
+    )  # fmt: skip
 
 
 def measure_in_turn(

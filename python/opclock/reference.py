@@ -1,4 +1,4 @@
-"""Real inference, timed as a user runs it: eager PyTorch under inference_mode."""
+"""Real inference, timed as a user runs it: eager PyTorch under inference_mode, from an idle device to an idle one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from opclock.accelerator import wait_for
 from opclock.errors import ModelError, first_line
 from opclock.host import Forward
 from opclock.measurement import Samples, median_interval
-from opclock.tracer import Inputs
+from opclock.tracer import Inputs, flat_tensors
 
 WARM_UP_RUNS = 3
 BLOCK_S = 0.04  # runs in a row: long enough that the first one's cold start is left behind
@@ -74,8 +75,9 @@ def runs_in_block(latency_s: float) -> int:
 class ReferenceRun:
     """Takes reference samples block by block, so that something else can be timed in between."""
 
-    def __init__(self, forward: Forward, name: str = "the model") -> None:
+    def __init__(self, forward: Forward, name: str = "the model", device: str = "cpu") -> None:
         self._forward = forward
+        self._device = device
         self._halves: tuple[list[float], list[float]] = ([], [])
         try:
             warm_up = [self._once() for _ in range(WARM_UP_RUNS)]
@@ -85,8 +87,10 @@ class ReferenceRun:
 
     def _once(self) -> float:
         with torch.inference_mode():
+            wait_for(self._device)
             start = time.perf_counter()
             self._forward()
+            wait_for(self._device)
             return time.perf_counter() - start
 
     def block(self, half: int) -> float:
@@ -106,7 +110,8 @@ def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10) -> Re
 
     Raises ModelError where the model does.
     """
-    run = ReferenceRun(forward_of(model, inputs), type(model).__name__)
+    given = flat_tensors(inputs)
+    run = ReferenceRun(forward_of(model, inputs), type(model).__name__, str(given[0].device) if given else "cpu")
     for _ in range(blocks):
         run.block(0)
         run.block(1)

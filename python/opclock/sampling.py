@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from opclock.accelerator import queue_of, read_device
 from opclock.arguments import Arguments, Bound
 from opclock.board_state import BoardState, read_state, team_flags
 from opclock.condition import Condition
@@ -26,6 +27,7 @@ from opclock.trace import Trace, TracedCall
 
 WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
 NARROW = 0.01  # half the interval of a round's median, as a fraction: below the repeatability floor
+STARVED = 0.1  # of the rounds: in more, a device that waited for its host says little of its own time
 DRIFT_LIMIT = 0.05  # of the anchor between the halves of a pool: beyond it the machine changed under the rounds
 
 # Samples of rounds: seconds (rounds x op calls), the anchor's (rounds), the host's (rounds x kinds) where it is played.
@@ -78,10 +80,12 @@ class Sampling:
         self._profile = profile
         self._host = host
         self._seed = seed
-        self._in_model = condition.timing == "in_model"
+        self._device = queue_of(condition.device)
+        self._lane = "host" if self._device == "cpu" else condition.lane
         self._keys = [trace.calls[position].call.key for position in positions]
         self._groups = {key: group for group, key in enumerate(dict.fromkeys(self._keys))}
-        self._pool = load_aten().Pool(seed, not self._in_model)
+        with _named(f"on {condition.device}"):
+            self._pool = load_aten().Pool(seed, not condition.in_order, self._device, self._lane)
         self._bind(arguments)
         self._number: int | None = None
         self._before = read_state()
@@ -91,7 +95,9 @@ class Sampling:
 
     def _bind(self, arguments: Arguments) -> None:
         bound = {position: arguments.bind(self.trace.calls[position]) for position in self._positions}
-        written = results(self.trace, bound) if self._in_model else inputs(self.trace, bound)
+        written: dict[int, list[torch.Tensor]] = {}
+        if self._device == "cpu":  # what prepares a call would stand in line with it on a device
+            written = results(self.trace, bound) if self.condition.in_order else inputs(self.trace, bound)
         checked: set[str] = set()
         for position, key in zip(self._positions, self._keys, strict=True):
             call, mine = self.trace.calls[position].call, bound[position]
@@ -108,11 +114,12 @@ class Sampling:
                     self._groups[key],
                     written.get(position, []),
                     restored,
+                    self.trace.calls[position].launches,
                 )
-            if key not in checked:
+            if key not in checked and self.condition.timing not in ("device", "isolated"):  # "in_model" is, too
                 checked.add(key)
                 self.seconds += _check_answer(self._pool, number, call, mine, restored)
-        if self._in_model:
+        if self.condition.in_order:
             self._hold_outputs()
 
     def _hold_outputs(self) -> None:
@@ -144,7 +151,13 @@ class Sampling:
                 signature=digest,
                 calls=[self.trace.calls[position] for position in self._positions],
                 host=(self._host.key, self._host.kinds) if self._host else None,
-                context={"seed": self._seed, "before": self._before.to_json(), "clock_before": self._clock_before},
+                context={
+                    "seed": self._seed,
+                    "before": self._before.to_json(),
+                    "clock_before": self._clock_before,
+                    "device_before": read_device(self.condition.device),
+                    "waits": self._waiting(),
+                },
             )
         else:
             earlier = self._profile.pool(self._number)
@@ -165,7 +178,7 @@ class Sampling:
         kept = self._empty(rounds)
         done = 0
         try:
-            if self._in_model:
+            if self.condition.in_order and self._lane == "host":
                 self._round(kept, 0)
             for number in range(rounds):
                 self._round(kept, number)
@@ -183,6 +196,10 @@ class Sampling:
         self.rounds += len(seconds)
         self._anchor_s += anchor_s.tolist()
         self._rounds_s += rounds_s.tolist()
+
+    def _waiting(self) -> list[str]:
+        """Keys of the op calls in which the host waits for the device."""
+        return sorted({key for key, waits in zip(self._keys, self._pool.waits, strict=True) if waits})
 
     def replay(self, rounds: int) -> Samples:
         """The op calls in order with no Python between them: seconds, rounds x op calls, after one not kept."""
@@ -224,11 +241,17 @@ class Sampling:
         after, clock_after = read_state(), clock_facts()
         flags = _flags(self._before, after, self._clock_before, clock_after, self._anchor_s)
         flags += team_flags(after.affinity, self.condition.threads)
+        device_after = read_device(self.condition.device)
+        if device_after.get("slowed"):
+            flags += ("device_slowed",)
+        if self._pool.starved > STARVED * self.rounds:
+            flags += ("device_starved",)
         ended = "settled" if settled else "time_cap"
         self._profile.end_pool(
             self._number, ended, capped,
             {"after": after.to_json(), "clock_after": clock_after, "flags": list(flags),
-             "clock_faults": self._pool.clock_faults},
+             "clock_faults": self._pool.clock_faults, "device_after": device_after,
+             "device_resolution_s": self._pool.device_resolution_s},
         )  # fmt: skip
         return ended, flags
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from opclock.errors import TraceError
-from opclock.op import OpCall, TensorSpec, Value, decode, encode
+from opclock.op import OpCall, TensorSpec, Value, decode, encode, tensors
 
 SCHEMA = "opclock.trace/1"
 
@@ -36,6 +36,12 @@ class TracedCall:
     writes: tuple[int, ...]  # storages made or changed by the call
     module: str = ""  # path in the model: "features.0.conv"; "" for the model itself
     module_type: str = ""  # class name of that module
+
+    @property
+    def launches(self) -> bool:
+        """Whether a kernel runs for it: not for views of memory, and not for memory that nothing is written to yet."""
+        answers = not any(True for _ in tensors(self.outputs))  # a number must be fetched
+        return "empty" not in self.call.name and (bool(self.writes) or answers)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, the inverse of from_json."""

@@ -9,18 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import psutil
 from scipy.stats import kendalltau, spearmanr
 
 from opclock import baselines
+from opclock.accelerator import has_lanes
 from opclock.arguments import Arguments
-from opclock.errors import DataNeededError, OpCallError
+from opclock.errors import DataNeededError, ModelError, OpCallError
 from opclock.estimate import Estimate, estimate
 from opclock.explain import Explanation
-from opclock.host import PlayedHost, host_for
+from opclock.graph_run import GraphRun
+from opclock.host import Host, PlayedHost, host_for
 from opclock.host_table import host_key
 from opclock.macs import model_macs, model_macs_thop
-from opclock.measure import POOL_MEMORY_SHARE, condition_of, lacking, split
+from opclock.measure import condition_of, fits, lacking, lane_samplings, timings_of
 from opclock.measurement import Samples
 from opclock.model import Model
 from opclock.profile import Profile
@@ -50,6 +51,14 @@ class Row:
     measure_s: float  # wall time spent timing kernels
     flags: tuple[str, ...]
     explanation: Explanation | None = None
+    graph: Reference | None = None  # replays of the model as a recorded graph, on a device that has them
+
+    @property
+    def graph_error(self) -> float | None:
+        """The device's time alone / the graph's - 1; None where there is no graph."""
+        if self.graph is None or self.estimate.lanes is None:
+            return None
+        return self.estimate.lanes.replay_s / self.graph.median_s - 1.0
 
     @property
     def error(self) -> float:
@@ -83,6 +92,7 @@ class Row:
             "measure_s": self.measure_s,
             "flags": list(self.flags),
             **({} if self.explanation is None else {"explanation": self.explanation.to_json()}),
+            **({} if self.graph is None else {"graph": {**self.graph.to_json(), "error": self.graph_error}}),
         }
 
 
@@ -118,11 +128,13 @@ class Validation:
             name: error_summary([error for row in self.rows if (error := row.baseline_error(name)) is not None])
             for name in BASELINES
         }
+        graphs = [error for row in self.rows if (error := row.graph_error) is not None]
         macs = [model_macs(row.trace) for row in self.rows]
         times = [row.reference.median_s for row in self.rows]
         return {
             **error_summary([row.error for row in self.rows]),
             "baselines": by_baseline,
+            **({"graph": error_summary(graphs)} if graphs else {}),
             "repeat_mape": float(np.mean([abs(row.reference.repeat_error) for row in self.rows])),
             "spearman_macs": _correlation(spearmanr, macs, times),
             "kendall_macs": _correlation(kendalltau, macs, times),
@@ -168,13 +180,14 @@ class _Turns:
 
     def __init__(self, model: Model, traced: Trace, profile: Profile, threads: int, seed: int, explain: bool) -> None:
         forward = forward_of(model.module, model.inputs)
-        self.reference = ReferenceRun(forward, model.name)
+        self.reference = ReferenceRun(forward, model.name, traced.device)
         self.flags: list[str] = []
         self.samplings: list[Sampling] = []
         self.looks: _Looks | None = None
+        self.graph: GraphRun | None = None
         condition = condition_of(traced, threads)
-        self.measured_now = bool(lacking(traced, profile, condition)) or not profile.host_measured(
-            condition, host_key(traced)
+        self.measured_now = not profile.host_measured(condition, host_key(traced)) or any(
+            lacking(traced, profile, condition_of(traced, threads, timing)) for timing in timings_of(traced.device)
         )
         if not self.measured_now:
             self.flags.append("measured_earlier")
@@ -183,26 +196,31 @@ class _Turns:
         if self.measured_now:
             host, remark = host_for(traced, forward)
             self.flags += ["host_by_table"] if remark else []
-            # One pool here: the real model has to fit beside it anyway, and sampling in turn needs it whole.
-            if len(split(traced, int(psutil.virtual_memory().available * POOL_MEMORY_SHARE))) > 1:
-                raise OpCallError(f"{model.name} needs more memory than validating allows; 'opclock measure' splits it")
-            everything = range(len(traced.calls))
-            self.kernels = Sampling(traced, everything, arguments, profile, condition, host, seed=seed)
-            self.samplings.append(self.kernels)
-            if explain and isinstance(host, PlayedHost):
+            self.samplings = _whole(traced, profile, host, threads, seed, arguments)
+            self.kernels = self.samplings[0]
+            if explain and isinstance(host, PlayedHost) and not has_lanes(traced.device):
                 self.looks = _Looks(traced, self.kernels, host)
         self.binding_s = time.perf_counter() - start
+        self.beside: list[Sampling] = self.samplings[1:]  # one block of each in every turn
         first = {traced_call.call.key: i for i, traced_call in reversed(list(enumerate(traced.calls)))}
         alone = condition_of(traced, threads, "back_to_back")
         if lacking(traced, profile, alone):
-            self.back_to_back = Sampling(traced, sorted(first.values()), arguments, profile, alone, None, seed=seed)
-            self.samplings.append(self.back_to_back)
+            self.beside.append(Sampling(traced, sorted(first.values()), arguments, profile, alone, None, seed=seed))
+            self.samplings.append(self.beside[-1])
+        if has_lanes(traced.device):
+            try:
+                self.graph = GraphRun(forward, traced.device, model.name)
+            except ModelError:
+                self.flags.append("no_graph")
         for sampling in self.samplings:
             sampling.warm_up()
 
-    def run(self, shuffle: random.Random, progress: Progress, text: str) -> None:
+    def run(self, shuffle: random.Random, progress: Progress, text: str, most_s: float | None) -> None:
         """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
         turns: list[Callable[[], object]] = [lambda: self.reference.block(0), lambda: self.reference.block(1)]
+        if self.graph is not None:
+            graph = self.graph
+            turns += [lambda: graph.block(0), lambda: graph.block(1)]
         rounds = self.reference.runs
         latency_s = 0.0
 
@@ -215,15 +233,16 @@ class _Turns:
         if self.looks is not None:
             looks = self.looks
             turns.append(lambda: looks.block(rounds))
-        if len(self.samplings) > self.measured_now:
-            turns.append(lambda: self.back_to_back.block(1))
+        turns += [lambda sampling=sampling: sampling.block(1 if sampling.condition.timing == "back_to_back" else rounds)
+                  for sampling in self.beside]  # fmt: skip
         begin_s, blocks, enough = self._kernel_s(), 0, False
         while not enough:
             shuffle.shuffle(turns)
             for turn in turns:
                 turn()
             blocks += 1
-            spent_s, cap_s = self._kernel_s() - begin_s, max(MOST_S, MOST_LATENCIES * latency_s)
+            spent_s = self._kernel_s() - begin_s
+            cap_s = max(MOST_S, MOST_LATENCIES * latency_s) if most_s is None else most_s
             enough = blocks >= FEWEST_BLOCKS and (spent_s >= cap_s or not self.measured_now or self.kernels.settled)
             progress(text, min(1.0, max(blocks / FEWEST_BLOCKS * 0.5, spent_s / cap_s)))
 
@@ -238,6 +257,21 @@ class _Turns:
         return self._kernel_s() + (self.binding_s if self.measured_now else 0.0)
 
 
+def _whole(
+    traced: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
+) -> list[Sampling]:  # fmt: skip
+    """All op calls in one pool, for each timing there is.
+
+    The real model has to fit beside it anyway, and sampling in turn needs it whole. Raises OpCallError where not.
+    """
+    if has_lanes(traced.device):
+        return lane_samplings(traced, profile, host, threads, seed, arguments)
+    if not fits(traced):
+        raise OpCallError(f"{traced.model} needs more memory than validating allows; 'opclock measure' splits it")
+    everything = range(len(traced.calls))
+    return [Sampling(traced, everything, arguments, profile, condition_of(traced, threads), host, seed=seed)]
+
+
 def _traced(model: Model, *, real: bool) -> Trace:
     """The model is going to be run anyway here: where shapes depend on data, a real run may trace it as well."""
     try:
@@ -248,12 +282,13 @@ def _traced(model: Model, *, real: bool) -> Trace:
 
 def validate_model(
     model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False, explain: bool = False,
-    progress: Progress = silent,
+    most_s: float | None = None, progress: Progress = silent,
 ) -> Row:  # fmt: skip
     """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
 
     With ``explain`` the op calls are looked at in two more ways in the same turns; there is nothing to look at where
-    the profile had every measurement already, or where the model's Python cannot be played.
+    the profile had every measurement already, or where the model's Python cannot be played. ``most_s``: wall seconds of
+    kernel rounds at most, by default 3.8 s or 25 times the model's latency.
 
     Raises:
         TraceError, ModelError, OpCallError: where the model cannot be traced, run or timed.
@@ -263,9 +298,11 @@ def validate_model(
     with thread_team(threads):
         progress(f"{model.name}: warming up", 0.0)
         turns = _Turns(model, traced, profile, threads, seed, explain)
-        turns.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn")
+        turns.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn", most_s)
         measure_s = turns.end()
-        peak, bandwidth = baselines.measure_roofs(profile, traced.working_set, threads)
+        roofline_s = None  # of a device, whose ceilings are not measured
+        if not has_lanes(traced.device):
+            roofline_s = baselines.roofline(traced, *baselines.measure_roofs(profile, traced.working_set, threads))
     made = estimate(traced, profile, threads=threads)
     reference = turns.reference.reference()
     return Row(
@@ -276,12 +313,13 @@ def validate_model(
         baselines_s={
             "back_to_back": baselines.back_to_back(traced, profile, threads),
             "mac_kernels_only": baselines.mac_kernels_only(made),
-            "roofline": baselines.roofline(traced, peak, bandwidth),
+            "roofline": roofline_s,
             "mac_regression": None,
         },
         measure_s=measure_s,
         flags=tuple(dict.fromkeys([*turns.flags, *made.flags])),
         explanation=turns.looks.explain(made, reference.median_s) if turns.looks else None,
+        graph=turns.graph.reference() if turns.graph else None,
     )
 
 

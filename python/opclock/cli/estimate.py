@@ -16,6 +16,7 @@ from opclock.errors import EstimateError
 @options.model_argument
 @options.input_option
 @options.dtype_option
+@options.device_option
 @click.option("--threads", type=int, default=None, help="As measured.  [default: the cores this process may use]")
 @options.profile_option("opclock.sqlite")
 @options.real_option
@@ -26,6 +27,7 @@ def estimate(
     model: str,
     input_text: str | None,
     dtype: str,
+    device: str,
     threads: int | None,
     profile_path: Path,
     real: bool,
@@ -45,7 +47,7 @@ def estimate(
     check_json(json_to)
     count = options.checked_threads(None) if threads is None else threads
     with Profile.open(profile_path) as profile:
-        traced = Trace.load(Path(model)) if model.endswith(".json") else _traced(model, input_text, dtype, real)
+        traced = Trace.load(Path(model)) if model.endswith(".json") else _traced(model, input_text, dtype, device, real)
         with waiting("composing, and predicting what was not measured"):
             made = compose(traced, profile, threads=count, measured_only=measured_only)
     if json_to:
@@ -64,6 +66,11 @@ def estimate(
         ]
         show_table(pd.DataFrame(rows, columns=[name, "ms", "share"]), title, json_to)
         title = ""
+    if made.lanes is not None:
+        lanes = made.lanes
+        say(f"device busy {lanes.busy_s * 1e3:.2f} ms, idle {lanes.idle_share:.0%} of the time; "
+            f"{lanes.launch_bound_share:.0%} of its calls wait for the host; as a recorded graph "
+            f"{lanes.replay_s * 1e3:.2f} ms", json_to)  # fmt: skip
     for flag in made.flags:
         say(f"note: {flag}", json_to)
     if not made.complete:
@@ -73,9 +80,9 @@ def estimate(
         )
 
 
-def _traced(model: str, input_text: str | None, dtype: str, real: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _traced(model: str, input_text: str | None, dtype: str, device: str, real: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
     from opclock.model import load_model
     from opclock.tracer import trace
 
-    loaded = load_model(model, input_text=input_text, dtype=dtype)
+    loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))
     return trace(loaded.module, loaded.inputs, name=loaded.name, real=real)

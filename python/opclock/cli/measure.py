@@ -47,11 +47,11 @@ def measure(
 
     check_json(json_to)
     count = options.checked_threads(threads)
-    options.checked_device(device)
+    device = options.checked_device(device)
     if model.endswith(".json"):
         traced, forward = Trace.load(Path(model)), None
     else:
-        loaded = load_model(model, input_text=input_text, dtype=dtype)
+        loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
         traced = trace(loaded.module, loaded.inputs, name=loaded.name, real=real)
         forward = forward_of(loaded.module, loaded.inputs)
     with Profile.create_or_open(profile_path, read_board()) as profile, progress_bar() as progress:

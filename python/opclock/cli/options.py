@@ -80,7 +80,9 @@ def checked_threads(threads: int | None) -> int:
 
 
 def checked_device(device: str) -> str:
-    """The device. Raises OptionError for one that this release cannot time."""
-    if device != "cpu":
-        raise OptionError(f"--device {device}: this release times kernels on the cpu only")
-    return device
+    """The device with its number. Raises OptionError for one that this PyTorch cannot use."""
+    if device == "cpu":
+        return device
+    from opclock.accelerator import checked_device as check
+
+    return check(device)

@@ -62,13 +62,14 @@ def validate(
     from opclock.model import load_model
 
     check_json(json_to)
-    options.checked_device(device)
+    device = options.checked_device(device)
     if max_error is not None and not 0 < max_error < float("inf"):
         raise OptionError(f"--max-error {max_error}: give a fraction above 0, such as 0.1")
     if report is not None:
         prepare_folder(report)
     loaded = [
-        with_images(load_model(name, input_text=input_text, dtype=dtype, weights=weights), data) for name in models
+        with_images(load_model(name, input_text=input_text, dtype=dtype, device=device, weights=weights), data)
+        for name in models
     ]
     made = run(loaded, profile_path, options.checked_threads(threads), seed, real=real, explain=explain)
     if report is not None:
@@ -117,7 +118,7 @@ def with_images(model: Model, data: Path | None) -> Model:
     from opclock.tracer import flat_tensors
 
     first = flat_tensors(model.inputs)[0]
-    images = torch.from_numpy(read_images(data, first.shape[0])).to(first.dtype)
+    images = torch.from_numpy(read_images(data, first.shape[0])).to(first.device, first.dtype)
     if images.shape != first.shape:
         raise OptionError(f"--data holds 3x32x32 images, {model.name} takes {'x'.join(map(str, first.shape))}")
     return Model(model.name, model.module, (images,))
@@ -143,7 +144,8 @@ def _show(made: Validation, json_to: str | None) -> None:
     show_table(shown(validation_table(made)), title, json_to)
     say(
         f"mean error {summary['mape']:.1%} (worst {summary['max_abs_error']:.1%}), repeatability "
-        f"{summary['repeat_mape']:.1%}; back-to-back {summary['baselines']['back_to_back']['mape']:.1%}",
+        f"{summary['repeat_mape']:.1%}; back-to-back {summary['baselines']['back_to_back']['mape']:.1%}"
+        + (f"; as a graph {summary['graph']['mape']:.1%}" if "graph" in summary else ""),
         json_to,
     )
 

@@ -1,0 +1,116 @@
+"""The device beside the host: whether there is one, what it is, and what state it is in. Nothing is ever changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
+from typing import Any
+
+import psutil
+import torch
+
+from opclock.errors import OptionError, first_line
+
+SIMULATED = "simulated"
+# Why a clock is lower than it could be, by bit (NVML's nvmlClocksEventReasons*); idling is none of them.
+SLOWED = {
+    0x4: "power cap", 0x8: "hardware slowdown", 0x20: "thermal slowdown", 0x40: "hardware thermal slowdown",
+    0x80: "power brake",
+}  # fmt: skip
+
+_simulating = False
+
+
+@contextmanager
+def simulated() -> Iterator[None]:
+    """Inside, the CPU counts as a device that does everything at once: the device's whole path, without a device."""
+    global _simulating  # noqa: PLW0603
+    _simulating = True
+    try:
+        yield
+    finally:
+        _simulating = False
+
+
+def queue_of(device: str) -> str:
+    """The queue that op calls on this device stand in, as the extension names it; "cpu" for none."""
+    return SIMULATED if _simulating and device == "cpu" else device
+
+
+def has_lanes(device: str) -> bool:
+    """Whether host and device work beside one another."""
+    return queue_of(device) != "cpu"
+
+
+def checked_device(text: str) -> str:
+    """The device with its number, "cuda:0" for "cuda". Raises OptionError for one that this PyTorch cannot use."""
+    try:
+        device = torch.device(text)
+        if device.type == "cpu":
+            return "cpu"
+        whole = torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise OptionError(f"--device {text}: torch {torch.__version__} cannot use it ({first_line(error)}); "
+                          "install the torch that is built for this board") from error  # fmt: skip
+    if whole.type == "meta":
+        raise OptionError(f"--device {text}: nothing runs there")
+    return str(whole)
+
+
+def _backend(device: str) -> ModuleType | None:
+    return None if device == "cpu" else torch.get_device_module(torch.device(device))
+
+
+def wait_for(device: str) -> None:
+    """Until the device is idle; at once on a cpu."""
+    backend = _backend(device)
+    if backend is not None:
+        backend.synchronize()
+
+
+def free_bytes(device: str) -> int:
+    """Memory that tensors on this device can still be given, what PyTorch keeps for later included."""
+    backend = _backend(device)
+    if backend is None or not hasattr(backend, "mem_get_info"):
+        return int(psutil.virtual_memory().available)
+    kept = backend.memory_reserved(device) - backend.memory_allocated(device)
+    return int(backend.mem_get_info(device)[0]) + int(kept)
+
+
+def read_device(device: str) -> dict[str, Any]:
+    """What the device is and how it does just now, as JSON-ready data; what its driver does not tell is left out.
+
+    Names and units: ``name``, ``allocated_bytes`` and ``reserved_bytes`` (of PyTorch's caching allocator), and from
+    NVML ``clock_hz``, ``memory_clock_hz``, ``temperature_c``, ``power_w``, ``slowed`` (reasons).
+    """
+    backend = _backend(device)
+    if backend is None:
+        return {}
+    found: dict[str, Any] = {}
+    with suppress(RuntimeError, AttributeError):
+        found["name"] = backend.get_device_name(device)
+        found["allocated_bytes"] = backend.memory_allocated(device)
+        found["reserved_bytes"] = backend.memory_reserved(device)
+    return found | (_nvml(torch.device(device).index or 0) if device.startswith("cuda") else {})
+
+
+def _nvml(index: int) -> dict[str, Any]:
+    """From NVIDIA's management library; empty where it is missing or does not answer, as on a Jetson."""
+    try:
+        import pynvml
+    except ImportError:
+        return {}
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(index).uuid}")
+        found = {
+            "clock_hz": pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM) * 1_000_000,
+            "memory_clock_hz": pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM) * 1_000_000,
+            "temperature_c": float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
+            "power_w": pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+        }
+        reasons = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
+        return {**found, "slowed": [text for bit, text in SLOWED.items() if reasons & bit]}
+    except (pynvml.NVMLError, AttributeError, RuntimeError):
+        return {}
