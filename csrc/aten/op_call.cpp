@@ -11,21 +11,22 @@ OpCall::OpCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_befor
 
 void OpCall::restore() {
   for (auto& pair : restored_) pair.argument.copy_(pair.pristine);
-  // Negation keeps the distribution of the values, cannot overflow and settles into no denormals.
-  for (auto& tensor : written_before_) tensor.neg_();
 }
 
 void OpCall::prepare() {
   if (device_ == nullptr) restore();
+  if (device_ != nullptr && lane_ != Lane::device) return;
+  // Negation keeps the distribution of the values, cannot overflow and settles into no denormals.
+  for (auto& tensor : written_before_) tensor.neg_();
 }
 
-void OpCall::put_on(Queue* device, bool alone) {
+void OpCall::put_on(Queue* device, Lane lane) {
   device_ = device;
-  alone_ = alone;
+  lane_ = lane;
 }
 
 void OpCall::approach() {
-  if (alone_) device_->wait();
+  if (lane_ == Lane::both) device_->wait();
   call_->unpack();
   const Rehearsal rehearsal;
   call_->run();
@@ -36,7 +37,7 @@ void OpCall::run() {
   for (auto* other : releases_) other->call_->release();
   call_->run();
   if (!holds_) call_->release();
-  if (alone_) device_->wait();
+  if (lane_ == Lane::both) device_->wait();
 }
 
 void OpCall::release_first(OpCall* other) {

@@ -12,6 +12,9 @@
 
 namespace opclock {
 
+// Whose time is taken where there is a device: the host's until the call is handed over, the device's, or both.
+enum class Lane { host, device, both };
+
 class OpCall final : public Task {
  public:
   // `written_before`: arguments that another operator of the model has just written when this call comes; they
@@ -33,11 +36,12 @@ class OpCall final : public Task {
   void release_first(OpCall* other);
   // Lets go of outputs that are still held.
   void release() { call_->release(); }
-  // What it writes and reads gets its first values back.
+  // What it overwrites gets its first values back.
   void restore();
-  // On a device every kernel stands in one line with what is timed, so that nothing is prepared between two calls:
-  // restore() serves a whole round. With `alone`, a call begins on an idle device and ends when that is idle again.
-  void put_on(Queue* device, bool alone);
+  // On a device every kernel stands in one line with what is timed. In the device's own lane prepare() rewrites what
+  // the call before has just written, between their marks; in the host's it does nothing, and with `both` lanes a call
+  // begins on an idle device and ends when that is idle again. restore() then serves a whole round.
+  void put_on(Queue* device, Lane lane);
   // The outputs of one call, for comparing with PyTorch's own answer.
   torch::jit::Stack answer();
 
@@ -46,7 +50,7 @@ class OpCall final : public Task {
   std::vector<OpCall*> releases_;
   bool holds_ = false;
   Queue* device_ = nullptr;
-  bool alone_ = false;
+  Lane lane_ = Lane::host;
   std::vector<at::Tensor> written_before_;
   std::vector<Restored> restored_;
 };

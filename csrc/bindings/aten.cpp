@@ -47,9 +47,6 @@ torch::jit::Stack bind_arguments(const c10::OperatorHandle& op, const py::tuple&
                                           py::reinterpret_borrow<py::kwargs>(kwargs), std::nullopt);
 }
 
-// Whose time a pool takes: the host's in the call, the device's, or both lanes' until the device is idle again.
-enum class Lane { host, device, both };
-
 Lane lane_of(const std::string& name) {
   if (name == "host") return Lane::host;
   if (name == "device") return Lane::device;
@@ -76,7 +73,7 @@ class Pool {
     for (const auto& [argument, pristine] : restored) pairs.push_back({argument, pristine});
     auto call = naming(name, [&] { return bind_call(op, stack); });
     calls_.push_back(std::make_unique<OpCall>(std::move(call), std::move(written_before), std::move(pairs)));
-    if (queue_) calls_.back()->put_on(queue_.get(), lane_ == Lane::both);
+    if (queue_) calls_.back()->put_on(queue_.get(), lane_);
     launches_.push_back(launches);
     names_.push_back(name);
     groups_.push_back(group);
@@ -136,6 +133,10 @@ class Pool {
   Rounds& rounds() {
     if (!rounds_) throw std::invalid_argument("the pool is cold: call warm_up() first");
     return *rounds_;
+  }
+
+  void issue(std::size_t number, std::size_t times) {
+    for (std::size_t i = 0; i < times; ++i) calls_.at(number)->run();
   }
 
   // By op call; false everywhere but in the device's lane.
@@ -248,8 +249,12 @@ void bind_pool(py::module_& module) {
           py::arg("number"))
       .def_property_readonly("waits", &Pool::waits, "By op call: whether the host waits in it for the device.")
       .def_property_readonly("starved", &Pool::starved, "Kept rounds in which the device waited for the host.")
-      .def_property_readonly("device_resolution_s", &Pool::device_resolution_s,
-                             "The smallest difference that intervals between marks on the device show; 0 on a cpu.")
+      .def_property_readonly(
+          "device_resolution_s", [](Pool& pool) { return timed([&] { return pool.device_resolution_s(); }); },
+          "The smallest difference that intervals between marks on the device show; 0 on a cpu.")
+      .def(
+          "issue", [](Pool& pool, std::size_t number, std::size_t times) { timed([&] { pool.issue(number, times); }); },
+          py::arg("number"), py::arg("times"), "Make one call so many times, untimed, and do not wait for the device.")
       .def_property_readonly(
           "clock_faults", [](Pool& pool) { return pool.rounds().clock_faults(); },
           "Samples taken again because the counter ran backwards.");

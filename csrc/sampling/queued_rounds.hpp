@@ -8,8 +8,8 @@
 
 namespace opclock {
 
-// A kept round is two passes behind one hold: one with marks at its ends alone, and one with a mark after every task.
-// What a mark itself takes is their difference, and is taken off: a round's seconds add up to the first pass.
+// Every task stands between two marks. What the marks themselves take was measured with that very task in a row with
+// itself, and is taken off.
 class QueuedRounds final : public Rounds {
  public:
   // `launches[i]`: whether task i gives the device anything to do. Queue, clock and tasks are borrowed.
@@ -17,7 +17,7 @@ class QueuedRounds final : public Rounds {
                std::vector<bool> launches, Order order, std::uint64_t seed);
 
   WarmUp warm_up(double most_s) override;
-  // Each task behind a hold of its own, right after an unmarked run of itself.
+  // Each task behind a hold of its own, in a row with itself.
   Round back_to_back() override;
   // By task: whether the host waits in it until the device has done it. Known after the warm-up.
   const std::vector<bool>& waits() const { return waits_; }
@@ -29,20 +29,24 @@ class QueuedRounds final : public Rounds {
   double shortest_sample_s() const override;
 
  private:
+  struct Row {
+    double alone_s;    // one run between two marks
+    double another_s;  // one run more
+  };
   void look_at_host();
+  void look_at_marks();
+  Row row(std::size_t task, std::size_t calls);
   void run(std::size_t task);
-  bool passes();
-  void plain_pass();
-  bool marked_pass();
+  bool pass_ahead();
   void read();
 
   Queue& queue_;
   std::vector<bool> launches_;
   std::vector<bool> waits_;
-  double hold_s_ = 0.0;
+  std::vector<double> host_s_;  // by task: of the host, to hand it over
+  double hold_s_ = 0.0;         // before a pass
   std::size_t starved_ = 0;
-  std::size_t spans_ = 0;                                     // of the plain pass, between tasks that wait
-  std::vector<std::pair<std::size_t, std::size_t>> between_;  // by task: its marks
+  std::vector<double> marks_s_;  // by task: what the marks at its ends add
 };
 
 }  // namespace opclock

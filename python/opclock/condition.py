@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Timing = Literal["in_model", "interleaved", "back_to_back", "device", "isolated"]
+Timing = Literal["in_model", "interleaved", "back_to_back", "device", "isolated", "recorded"]
 Lane = Literal["host", "device", "both"]
 
 
@@ -19,7 +19,7 @@ class Condition:
     On a device beside the host "in_model" is the host's time alone, until the call has been handed over. There are two
     more, in the model's order as well: "device" is the device's own time, with the host far ahead, and "isolated" both
     lanes', from handing the call over to an idle device until that is idle again. "interleaved" and "back_to_back" are
-    the device's own time there.
+    the device's own time there, and "recorded" is back to back within a recorded graph of kernels.
 
     ``working_set`` is the number of binary digits of the bytes that the op calls sampled together touch: 25 for
     16 to 32 MiB. Weights are as cold as that makes them, so a kernel timed among 2 MB of weights says little about

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from opclock.choice import choose_pools
-from opclock.condition import Condition
+from opclock.condition import Condition, Timing
 from opclock.host_table import HostTable, host_key, host_kinds
-from opclock.lanes import Lanes, compose
+from opclock.lanes import Lanes, compose, replayed_s
 from opclock.measurement import Pool, Samples, rounds_interval
 from opclock.profile_reader import ProfileReader
 from opclock.trace import Trace
+
+_ROWS: tuple[Timing, ...] = ("back_to_back", "recorded")
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,11 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
         return compose(host_s[:, :-1], enqueue_s, each, waits, tail_s=host_s[:, -1], lag_s=np.full(len(host_s), lag_s))
 
     lanes = composed(1.0)
-    replay_s = float(device_s.sum())
-    replay_ci_s = device.interval_s()
-    low, high = (composed(edge / replay_s if replay_s > 0 else 1.0).total_s for edge in replay_ci_s)
+    busy_s = float(device_s.sum())
+    reach = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in device.interval_s())
+    low, high = (composed(edge).total_s for edge in reach)
+    saved_s = _saved(trace, profile, condition)
+    replay_s = float(replayed_s(np.maximum(device_s - saved_s, 0.0)[None, :])[0])
     total_s = float(np.median(lanes.total_s))
     kernel_s, host_part_s = _added(host_s, enqueue_s, device_s, waits, lag_s)
     parts_s = float(kernel_s.sum() + host_part_s.sum())
@@ -123,7 +127,7 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
         ci_low_s=rounds_interval(low)[0],
         ci_high_s=rounds_interval(high)[1],
         replay_s=replay_s,
-        replay_ci_s=replay_ci_s,
+        replay_ci_s=(replay_s * reach[0], replay_s * reach[1]),
         lag_s=lag_s,
         idle_share=lanes.idle_share,
         launch_bound_share=lanes.launch_bound_share,
@@ -143,6 +147,17 @@ def _host(trace: Trace, profile: ProfileReader, condition: Condition) -> Samples
     if played is None:
         return np.array([[table.kind_s(kind) for kind in host_kinds(trace)]])
     return played.host_s
+
+
+def _saved(trace: Trace, profile: ProfileReader, condition: Condition) -> Samples:
+    """By op call what its kernels take less where they were recorded: a host's launches keep them further apart.
+
+    In a row with themselves, recorded and not; 0 where it was not recorded.
+    """
+    alone, recorded = (
+        np.median(_Kernels.read(trace, profile, replace(condition, timing=timing)).rounds_s, axis=0) for timing in _ROWS
+    )
+    return np.where(recorded > 0, np.maximum(alone - recorded, 0.0), 0.0)
 
 
 def _lag(trace: Trace, waits: list[bool], enqueue_s: Samples, device_s: Samples, isolated_s: Samples) -> float:

@@ -18,6 +18,7 @@ from opclock.host_table import host_key
 from opclock.op import TensorSpec
 from opclock.profile import Profile
 from opclock.progress import Progress, silent
+from opclock.recording import can_record
 from opclock.reference import runs_in_block
 from opclock.sampling import Sampling, thread_team
 from opclock.trace import Trace
@@ -26,7 +27,7 @@ LEAST_S = 2.0  # of rounds: shorter windows differ by more than the intervals in
 MOST_S = 3.5  # of rounds for a small model, and
 MOST_LATENCIES = 40  # times its own latency for a large one
 FEWEST_ROUNDS = 5
-LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # of a device beside the host
+LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated", "back_to_back")  # of a device beside the host
 POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need room, too
 
 
@@ -49,7 +50,9 @@ def condition_of(trace: Trace, threads: int, timing: Timing = "in_model") -> Con
 
 def timings_of(device: str) -> tuple[Timing, ...]:
     """The conditions that a model's op calls are timed in on this device."""
-    return LANE_TIMINGS if has_lanes(device) else ("in_model",)
+    if not has_lanes(device):
+        return ("in_model",)
+    return (*LANE_TIMINGS, "recorded") if can_record(device) else LANE_TIMINGS
 
 
 def fits(trace: Trace, share: float = POOL_MEMORY_SHARE) -> bool:
@@ -159,14 +162,21 @@ def lane_samplings(
     Raises OpCallError where they do not fit into its memory, and as Sampling does.
     """
     if not fits(trace):
-        share = free_bytes(trace.device) * POOL_MEMORY_SHARE / 1e9
-        raise OpCallError(f"{trace.model} needs more than {share:.1f} GB, the share of {trace.device} that its op calls "
+        share_gb = free_bytes(trace.device) * POOL_MEMORY_SHARE / 1e9
+        raise OpCallError(f"{trace.model} needs more than {share_gb:.1f} GB, the share of {trace.device} that op calls "
                           "may use: use a smaller input or batch")  # fmt: skip
+    conditions = [condition_of(trace, threads, timing) for timing in timings_of(trace.device)]
     return [
-        Sampling(trace, range(len(trace.calls)), arguments, profile, condition_of(trace, threads, timing),
-                 host if timing == "in_model" else None, seed=seed)
-        for timing in LANE_TIMINGS
+        Sampling(trace, range(len(trace.calls)) if condition.in_order else first_positions(trace), arguments, profile,
+                 condition, host if condition.timing == "in_model" else None, seed=seed)
+        for condition in conditions
     ]  # fmt: skip
+
+
+def first_positions(trace: Trace) -> list[int]:
+    """Where each distinct op call comes first."""
+    first = {traced.call.key: position for position, traced in reversed(list(enumerate(trace.calls)))}
+    return sorted(first.values())
 
 
 def _measure_lanes(
@@ -174,7 +184,9 @@ def _measure_lanes(
     progress: Progress,
 ) -> MeasureSummary:  # fmt: skip
     """Each lane's rounds block by block in turn, until all are sampled enough or the time is up."""
-    missing = set().union(*(lacking(trace, profile, condition_of(trace, threads, one)) for one in LANE_TIMINGS))
+    missing = set().union(
+        *(lacking(trace, profile, condition_of(trace, threads, one)) for one in timings_of(trace.device))
+    )
     known = len(trace.unique) - len(missing)
     if not missing and (forward is None or profile.host_measured(condition_of(trace, threads), host_key(trace))):
         return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
@@ -187,10 +199,12 @@ def _measure_lanes(
     begin = time.perf_counter()
     while True:
         for sampling in samplings:
-            sampling.block(FEWEST_ROUNDS)
+            sampling.block(FEWEST_ROUNDS if sampling.condition.in_order else 1)
         spent_s = time.perf_counter() - begin
         progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", min(1.0, spent_s / cap_s))
-        if spent_s >= cap_s or (spent_s >= min(LEAST_S, cap_s) and all(sampling.settled for sampling in samplings)):
+        if spent_s >= cap_s or (
+            spent_s >= min(LEAST_S, cap_s) and all(one.settled for one in samplings if one.condition.in_order)
+        ):
             break
     endings, flags = zip(*(sampling.end() for sampling in samplings), strict=True)
     progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", 1.0)

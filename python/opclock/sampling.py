@@ -23,10 +23,12 @@ from opclock.measurement import Samples, rounds_interval
 from opclock.op import OpCall
 from opclock.profile import Profile
 from opclock.rewrites import inputs, results
+from opclock.rows import Rows
 from opclock.trace import Trace, TracedCall
 
 WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
 NARROW = 0.01  # half the interval of a round's median, as a fraction: below the repeatability floor
+CHECKED = ("in_model", "interleaved", "back_to_back")  # of those that are timed together, the others come with these
 STARVED = 0.1  # of the rounds: in more, a device that waited for its host says little of its own time
 DRIFT_LIMIT = 0.05  # of the anchor between the halves of a pool: beyond it the machine changed under the rounds
 
@@ -87,6 +89,7 @@ class Sampling:
         with _named(f"on {condition.device}"):
             self._pool = load_aten().Pool(seed, not condition.in_order, self._device, self._lane)
         self._bind(arguments)
+        self._rows: Rows | None = None  # where they are recorded
         self._number: int | None = None
         self._before = read_state()
         self._clock_before = clock_facts()
@@ -95,9 +98,7 @@ class Sampling:
 
     def _bind(self, arguments: Arguments) -> None:
         bound = {position: arguments.bind(self.trace.calls[position]) for position in self._positions}
-        written: dict[int, list[torch.Tensor]] = {}
-        if self._device == "cpu":  # what prepares a call would stand in line with it on a device
-            written = results(self.trace, bound) if self.condition.in_order else inputs(self.trace, bound)
+        written = results(self.trace, bound) if self.condition.in_order else inputs(self.trace, bound)
         checked: set[str] = set()
         for position, key in zip(self._positions, self._keys, strict=True):
             call, mine = self.trace.calls[position].call, bound[position]
@@ -116,7 +117,7 @@ class Sampling:
                     restored,
                     self.trace.calls[position].launches,
                 )
-            if key not in checked and self.condition.timing not in ("device", "isolated"):  # "in_model" is, too
+            if key not in checked and self.condition.timing in CHECKED:
                 checked.add(key)
                 self.seconds += _check_answer(self._pool, number, call, mine, restored)
         if self.condition.in_order:
@@ -138,6 +139,8 @@ class Sampling:
         start = time.perf_counter()
         with _named("the pool"):
             self._pool.warm_up(WARM_UP_S)
+            if self.condition.timing == "recorded":
+                self._rows = Rows(self._pool, len(self._keys), self.condition.device)
         if self._host is not None:
             self._round(self._empty(1), 0)  # warms the host and, not kept, its company
         self.seconds += time.perf_counter() - start
@@ -216,7 +219,10 @@ class Sampling:
 
     def _round(self, into: Rounds, number: int) -> None:
         seconds, anchor_s, host_s = into
-        if self.condition.timing == "back_to_back":
+        if self._rows is not None:
+            self._rows.round(seconds[number])
+            anchor_s[number] = 0.0
+        elif self.condition.timing == "back_to_back":
             anchor_s[number] = self._pool.back_to_back(seconds[number])
         elif self._host is None or host_s is None:
             self._pool.begin_round()
@@ -235,7 +241,7 @@ class Sampling:
     def end(self) -> tuple[str, tuple[str, ...]]:
         """Record why sampling stopped; returns that and what was wrong with the board meanwhile."""
         assert self._number is not None, "warm_up comes first"
-        settled = self.condition.timing == "back_to_back" or self.settled
+        settled = self.condition.timing in ("back_to_back", "recorded") or self.settled
         reasons = {key: self._pool.reason(group) for key, group in self._groups.items()}
         capped = ["time_cap" if reasons[key] == "none" else reasons[key] for key in self._keys]
         after, clock_after = read_state(), clock_facts()

@@ -21,7 +21,7 @@ from opclock.graph_run import GraphRun
 from opclock.host import Host, PlayedHost, host_for
 from opclock.host_table import host_key
 from opclock.macs import model_macs, model_macs_thop
-from opclock.measure import condition_of, fits, lacking, lane_samplings, timings_of
+from opclock.measure import condition_of, first_positions, fits, lacking, lane_samplings, timings_of
 from opclock.measurement import Samples
 from opclock.model import Model
 from opclock.profile import Profile
@@ -202,10 +202,9 @@ class _Turns:
                 self.looks = _Looks(traced, self.kernels, host)
         self.binding_s = time.perf_counter() - start
         self.beside: list[Sampling] = self.samplings[1:]  # one block of each in every turn
-        first = {traced_call.call.key: i for i, traced_call in reversed(list(enumerate(traced.calls)))}
         alone = condition_of(traced, threads, "back_to_back")
-        if lacking(traced, profile, alone):
-            self.beside.append(Sampling(traced, sorted(first.values()), arguments, profile, alone, None, seed=seed))
+        if not has_lanes(traced.device) and lacking(traced, profile, alone):
+            self.beside.append(Sampling(traced, first_positions(traced), arguments, profile, alone, None, seed=seed))
             self.samplings.append(self.beside[-1])
         if has_lanes(traced.device):
             try:
@@ -233,7 +232,7 @@ class _Turns:
         if self.looks is not None:
             looks = self.looks
             turns.append(lambda: looks.block(rounds))
-        turns += [lambda sampling=sampling: sampling.block(1 if sampling.condition.timing == "back_to_back" else rounds)
+        turns += [lambda sampling=sampling: sampling.block(rounds if sampling.condition.in_order else 1)
                   for sampling in self.beside]  # fmt: skip
         begin_s, blocks, enough = self._kernel_s(), 0, False
         while not enough:

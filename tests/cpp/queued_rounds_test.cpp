@@ -138,7 +138,7 @@ TEST(in_random_order_short_tasks_are_repeated_beyond_the_resolution) {
   rounds.warm_up(0.01);
   CHECK(rounds.calls_per_sample(0) == 1);
   const std::size_t calls = rounds.calls_per_sample(1);
-  CHECK(calls == 5 || calls == 6);  // 100 resolutions of 0.1 us are 10 us, five runs of 2 us
+  CHECK(calls == 10 || calls == 11);  // 20 us, ten runs of 2 us
   const Round& round = rounds.next();
   NEAR(round.seconds[0], 40e-6, 1e-9);
   NEAR(round.seconds[1], 2e-6, 1e-9);
@@ -148,10 +148,11 @@ TEST(back_to_back_follows_itself_on_the_device) {
   Fixture fixture;
   QueuedRounds rounds(fixture.device, fixture.clock, {&fixture.slow, &fixture.view}, {0, 1}, {true, false},
                       Order::shuffled, 1);
+  rounds.warm_up(0.0);
   const int before = fixture.slow.runs;
   const Round round = rounds.back_to_back();
-  CHECK(fixture.slow.runs == before + 2);
-  NEAR(round.seconds[0], 41e-6, 1e-9);  // one mark is in it
+  CHECK(fixture.slow.runs == before + 4);
+  NEAR(round.seconds[0], 40e-6, 1e-9);
   CHECK(round.seconds[1] == 0.0);
 }
 

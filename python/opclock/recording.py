@@ -1,0 +1,51 @@
+"""Work recorded as a graph of kernels, and replayed: the device without its host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from opclock.errors import ModelError, first_line
+
+WARM_UP_RUNS = 3  # on a stream of their own, as recording wants it: libraries choose and set up their kernels
+
+
+def can_record(device: str) -> bool:
+    """Whether this device replays recorded graphs: CUDA's do."""
+    return device.startswith("cuda")
+
+
+class Recording:
+    """A graph, and the device's time of its replays."""
+
+    def __init__(self, run: Callable[[], object], device: str, *, pool: tuple[int, int] | None = None) -> None:
+        """Record what ``run`` does; graphs of one ``pool`` share their memory, and only one of them has an output.
+
+        Raises ModelError where it cannot be recorded: it waits for the device, say.
+        """
+        self._graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.device(device), torch.inference_mode():
+                side = torch.cuda.Stream()
+                side.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(side):
+                    for _ in range(WARM_UP_RUNS):
+                        run()
+                torch.cuda.current_stream().wait_stream(side)
+                with torch.cuda.graph(self._graph, pool=pool):
+                    self._output = run()  # lives in the graph's memory as long as that
+        except RuntimeError as error:
+            torch.cuda.synchronize(device)
+            raise ModelError(f"cannot be recorded as a graph: {first_line(error)}") from error
+        self._edges = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+
+    def replay_s(self, replays: int) -> float:
+        """Seconds of one replay, of so many in a row after one that is not timed."""
+        self._graph.replay()
+        self._edges[0].record()
+        for _ in range(replays):
+            self._graph.replay()
+        self._edges[1].record()
+        self._edges[1].synchronize()
+        return float(self._edges[0].elapsed_time(self._edges[1])) / 1e3 / replays
