@@ -1,6 +1,6 @@
 """Estimates on a GPU against real inference, eager and as a CUDA graph, beside what others would have said.
 
-    python benchmarks/gpu/run.py [--device cuda:0] [--quick] [--seconds 1.0] [--json FILE]
+    python benchmarks/gpu/run.py [--device cuda:0] [--quick] [--seconds 1.0] [--batch N] [--json FILE] [MODEL ...]
 
 Five networks at batch 1, 8 and 64 in float32 and bfloat16 (--quick: two networks, batch 1 and 8, float32). One table:
 eager reference, estimate and error; the same of a recorded graph; the kernels timed back to back; PyTorch's own
@@ -46,28 +46,37 @@ def main() -> int:
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, default=1.0, help="of the host's rounds, for each case")
+    parser.add_argument("--batch", type=int, action="append", help="instead of 1, 8 and 64")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("models", nargs="*", metavar="MODEL")
     chosen = parser.parse_args()
     device = checked_device(chosen.device)
     models, batches, dtypes = QUICK if chosen.quick else (MODELS, BATCHES, ("float32", "bfloat16"))
+    models, batches = chosen.models or models, chosen.batch or batches
     rows: list[dict[str, Any]] = []
-    for model in models:
-        for batch in batches:
-            for dtype in dtypes:
-                start = time.perf_counter()
-                row = {"model": model.partition(":")[2], "batch": batch, "dtype": dtype}
-                try:
-                    row |= measured(model, batch, dtype, device, chosen.seconds)
-                except (OpclockError, torch.OutOfMemoryError) as error:
-                    row["failed"] = first_line(error)
-                row["wall_s"] = time.perf_counter() - start
-                rows.append(row)
-                print(json.dumps({key: value for key, value in row.items() if key != "row"}), flush=True)
-                if chosen.json:
-                    chosen.json.write_text(json.dumps({"device": read_device(device), "rows": rows}, indent=1) + "\n")
-                gc.collect()
-                torch.cuda.empty_cache()
+    cases = [(model, batch, dtype) for dtype in dtypes for model in models for batch in batches]
+    try:
+        for model, batch, dtype in cases:
+            rows.append(case(model, batch, dtype, device, chosen.seconds))
+            print(json.dumps(rows[-1]), flush=True)
+            if chosen.json:
+                chosen.json.write_text(json.dumps({"device": read_device(device), "rows": rows}, indent=1) + "\n")
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(rows)} of {len(cases)} cases")
     return shown(rows)
+
+
+def case(model: str, batch: int, dtype: str, device: str, seconds: float) -> dict[str, Any]:
+    """One line of the table, or the reason why there is none."""
+    start = time.perf_counter()
+    row: dict[str, Any] = {"model": model.partition(":")[2], "batch": batch, "dtype": dtype}
+    try:
+        row |= measured(model, batch, dtype, device, seconds)
+    except (OpclockError, torch.OutOfMemoryError) as error:
+        row["failed"] = first_line(error)
+    gc.collect()
+    torch.cuda.empty_cache()
+    return row | {"wall_s": time.perf_counter() - start}
 
 
 def measured(name: str, batch: int, dtype: str, device: str, seconds: float) -> dict[str, Any]:
@@ -113,8 +122,9 @@ def measured(name: str, batch: int, dtype: str, device: str, seconds: float) -> 
 
 def loaded(name: str, batch: int, dtype: str, device: str) -> Model:
     """The model with a batch of random images of its own size."""
-    shape = load_model(name, dtype=dtype).inputs[0].shape
-    return load_model(name, input_text="x".join(map(str, (batch, *shape[1:]))), dtype=dtype, device=device)
+    model = load_model(name, dtype=dtype, device=device)
+    image = model.inputs[0]
+    return Model(model.name, model.module, (torch.randn_like(image[:1].expand(batch, *image.shape[1:])),))
 
 
 def runtime_estimator_s(model: Model, mode_type: str) -> float:

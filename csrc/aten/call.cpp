@@ -49,6 +49,10 @@ class BoxedCall final : public Call {
   }
   void release() override { stack_.clear(); }
   torch::jit::Stack outputs() const override { return stack_; }
+  void take_arguments() override {}  // every run does
+
+ protected:
+  torch::jit::Stack& boxed() override { return arguments_; }
 
  private:
   c10::OperatorHandle op_;
@@ -98,6 +102,10 @@ class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
     }
     return stack;
   }
+  void take_arguments() override { unpack_all(); }
+
+ protected:
+  torch::jit::Stack& boxed() override { return boxed_; }
 
  private:
   void unpack_all() {
@@ -125,7 +133,51 @@ std::unordered_map<c10::OperatorName, Maker> makers(OperatorList<Operators...> /
            }}...};
 }
 
+// Calls `visit(tensor, put)` for each tensor argument in turn, where put(other) puts another one in its place.
+template <class Visit>
+void each_argument(torch::jit::Stack& stack, Visit&& visit) {
+  for (auto& value : stack) {
+    if (value.isTensor()) {
+      const at::Tensor tensor = value.toTensor();
+      if (!tensor.defined() || tensor.unsafeGetTensorImpl()->is_wrapped_number()) continue;
+      visit(tensor, [&value](const at::Tensor& other) { value = other; });
+    } else if (value.isTensorList()) {
+      auto list = value.toTensorList();
+      for (std::size_t i = 0; i < list.size(); ++i) {
+        visit(list.get(i), [&list, i](const at::Tensor& other) { list.set(i, other); });
+      }
+    }
+  }
+}
+
 }  // namespace
+
+at::Tensor Call::argument(std::size_t number) {
+  at::Tensor found;
+  each_argument(boxed(), [&](const at::Tensor& tensor, const auto& /*put*/) {
+    if (number-- == 0) found = tensor;
+  });
+  return found;
+}
+
+void Call::set_argument(std::size_t number, const at::Tensor& tensor) {
+  each_argument(boxed(), [&](const at::Tensor& there, const auto& put) {
+    if (number-- != 0) return;
+    const bool alike = there.sizes() == tensor.sizes() && there.strides() == tensor.strides() &&
+                       there.dtype() == tensor.dtype() && there.device() == tensor.device();
+    if (alike) put(tensor);
+  });
+}
+
+std::vector<at::Tensor> tensors_in(const torch::jit::Stack& stack) {
+  std::vector<at::Tensor> found;
+  for (const auto& value : stack) {
+    if (value.isTensor()) found.push_back(value.toTensor());
+    if (!value.isTensorList()) continue;
+    for (const at::Tensor tensor : value.toTensorList()) found.push_back(tensor);
+  }
+  return found;
+}
 
 namespace {
 

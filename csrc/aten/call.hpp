@@ -1,11 +1,13 @@
 // The bare call of an operator, apart from how it is prepared and sampled.
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace opclock {
 
@@ -21,7 +23,19 @@ class Call {
   virtual void run() = 0;
   virtual void release() = 0;
   virtual torch::jit::Stack outputs() const = 0;
+  // The tensor arguments by number, as they are met from the first argument to the last, lists unrolled; numbers that
+  // stand where a tensor may stand are none. Takes effect with take_arguments().
+  at::Tensor argument(std::size_t number);
+  // Ignored where it is not like the one that is there.
+  void set_argument(std::size_t number, const at::Tensor& tensor);
+  virtual void take_arguments() = 0;
+
+ protected:
+  virtual torch::jit::Stack& boxed() = 0;
 };
+
+// The tensors in a stack, lists unrolled.
+std::vector<at::Tensor> tensors_in(const torch::jit::Stack& stack);
 
 // Unboxed where the operator is a known one, through the boxed dispatcher elsewhere. Throws c10::Error where the
 // arguments do not fit the operator.

@@ -14,8 +14,8 @@ void OpCall::restore() {
 }
 
 void OpCall::prepare() {
-  if (device_ == nullptr) restore();
-  if (device_ != nullptr && lane_ != Lane::device) return;
+  if (device_ != nullptr) return;
+  restore();
   // Negation keeps the distribution of the values, cannot overflow and settles into no denormals.
   for (auto& tensor : written_before_) tensor.neg_();
 }
@@ -35,7 +35,9 @@ void OpCall::approach() {
 
 void OpCall::run() {
   for (auto* other : releases_) other->call_->release();
+  const bool fed = take_fed();
   call_->run();
+  if (fed) take_own();
   if (!holds_) call_->release();
   if (lane_ == Lane::both) device_->wait();
 }
@@ -43,6 +45,27 @@ void OpCall::run() {
 void OpCall::release_first(OpCall* other) {
   other->holds_ = true;
   releases_.push_back(other);
+}
+
+void OpCall::feed(std::size_t argument, OpCall* other, std::size_t output) {
+  feeds_.push_back({argument, other, output, call_->argument(argument)});
+}
+
+bool OpCall::take_fed() {
+  bool fed = false;
+  for (const auto& feed : feeds_) {
+    const auto outputs = tensors_in(feed.other->call_->outputs());
+    if (feed.output >= outputs.size()) continue;  // not held just now
+    call_->set_argument(feed.argument, outputs[feed.output]);
+    fed = true;
+  }
+  if (fed) call_->take_arguments();
+  return fed;
+}
+
+void OpCall::take_own() {
+  for (const auto& feed : feeds_) call_->set_argument(feed.argument, feed.own);
+  call_->take_arguments();
 }
 
 torch::jit::Stack OpCall::answer() {

@@ -34,19 +34,31 @@ class OpCall final : public Task {
   // From now on `other` holds its outputs until this call begins, as a model holds an output that is still to be
   // read. The C library then hands out memory, and takes it back, in the order it does under the model.
   void release_first(OpCall* other);
+  // From now on this argument is what the other call has returned, as long as that is held: it is then as new in the
+  // caches as in the model, and no kernel is needed to make it so.
+  void feed(std::size_t argument, OpCall* other, std::size_t output);
   // Lets go of outputs that are still held.
   void release() { call_->release(); }
   // What it overwrites gets its first values back.
   void restore();
-  // On a device every kernel stands in one line with what is timed. In the device's own lane prepare() rewrites what
-  // the call before has just written, between their marks; in the host's it does nothing, and with `both` lanes a call
-  // begins on an idle device and ends when that is idle again. restore() then serves a whole round.
+  // On a device every kernel stands in one line with what is timed: prepare() does nothing there, and restore() serves
+  // a whole round. With `both` lanes a call begins on an idle device and ends when that is idle again.
   void put_on(Queue* device, Lane lane);
   // The outputs of one call, for comparing with PyTorch's own answer.
   torch::jit::Stack answer();
 
  private:
+  struct Feed {
+    std::size_t argument;
+    OpCall* other;
+    std::size_t output;
+    at::Tensor own;  // the stand-in: fed ones live no longer than in the model
+  };
+  bool take_fed();
+  void take_own();
+
   std::unique_ptr<Call> call_;
+  std::vector<Feed> feeds_;
   std::vector<OpCall*> releases_;
   bool holds_ = false;
   Queue* device_ = nullptr;

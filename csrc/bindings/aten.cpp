@@ -122,6 +122,10 @@ class Pool {
     calls_[until]->release_first(calls_[number].get());
   }
 
+  void feed(std::size_t number, std::size_t argument, std::size_t other, std::size_t output) {
+    calls_.at(number)->feed(argument, calls_.at(other).get(), output);
+  }
+
   // Nothing outlives the round, as nothing of an inference outlives it where its result is dropped.
   const Round& end_round() {
     const Round& round = rounds().end();
@@ -206,6 +210,8 @@ void bind_pool(py::module_& module) {
            "operator or argument that does not fit.")
       .def("hold_outputs", &Pool::hold_outputs, py::arg("number"), py::arg("until"),
            "Keep the outputs of one call until another one begins, instead of freeing them at once.")
+      .def("feed", &Pool::feed, py::arg("number"), py::arg("argument"), py::arg("other"), py::arg("output"),
+           "Hand one call, as a tensor argument, what another one returned, while that is held.")
       .def("answer", &Pool::answer, py::arg("number"), "The outputs of one call, through the path that is timed.")
       .def(
           "warm_up", [](Pool& pool, double most_s) { return timed([&] { return pool.warm_up(most_s); }); },

@@ -5,8 +5,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "sampling/statistics.hpp"
-
 namespace opclock {
 namespace {
 
@@ -16,8 +14,6 @@ constexpr double kLonger = 1.5;          // the next hold, where that was not en
 constexpr double kLeastHold_s = 1e-4;    // shorter than that, and a host that is interrupted once falls behind
 constexpr double kResolutions = 100.0;   // that a sample holds at least
 constexpr double kLeastSample_s = 2e-5;  // nor is it shorter than ten marks: what one takes varies by a tenth
-constexpr double kShort_s = 5e-5;        // a task that takes no longer tells what its marks take
-constexpr int kMarkRows = 5;             // that tell it
 
 }  // namespace
 
@@ -29,7 +25,7 @@ QueuedRounds::QueuedRounds(Queue& queue, Clock& clock, std::vector<Task*> tasks,
       waits_(size(), false),
       host_s_(size(), 0.0),
       hold_s_(kLeastHold_s),
-      marks_s_(size(), 0.0) {
+      between_(size()) {
   if (launches_.size() != size()) throw std::invalid_argument("whether it launches is needed for each task");
 }
 
@@ -48,7 +44,6 @@ void QueuedRounds::look_at_host() {
   for (std::size_t i = 0; i < size(); ++i) {
     queue_.wait();
     const std::uint64_t start = clock_.start();
-    tasks_[i]->prepare();
     tasks_[i]->run();
     host_s_[i] = clock_.elapsed_s(start, clock_.stop());
     pass_s += host_s_[i];
@@ -62,7 +57,7 @@ void QueuedRounds::look_at_host() {
   hold_s_ = std::max(kLeastHold_s, kAhead * pass_s);
 }
 
-QueuedRounds::Row QueuedRounds::row(std::size_t task, std::size_t calls) {
+double QueuedRounds::row_s(std::size_t task, std::size_t calls) {
   double hold_s = kLeastHold_s + kAhead * static_cast<double>(calls + 3) * host_s_[task];
   for (int attempt = 0; attempt < kTries; ++attempt) {
     queue_.hold(hold_s);
@@ -79,65 +74,92 @@ QueuedRounds::Row QueuedRounds::row(std::size_t task, std::size_t calls) {
     hold_s *= kLonger;
   }
   // The marks take the same in both intervals, and their difference is free of them.
-  const double alone_s = queue_.between_s(0, 1);
-  return {alone_s, std::max(0.0, queue_.between_s(1, 2) - alone_s) / static_cast<double>(calls)};
-}
-
-// A long task's own variation hides what its marks take: there it is the median of the short ones'.
-void QueuedRounds::look_at_marks() {
-  std::vector<double> short_s;
-  std::vector<std::size_t> others;
-  for (std::size_t task = 0; task < size(); ++task) {
-    if (!launches_[task] || waits_[task]) continue;
-    const Row first = row(task, 1);
-    if (first.alone_s > kShort_s) {
-      others.push_back(task);
-      continue;
-    }
-    const auto calls = static_cast<std::size_t>(std::ceil(kShort_s / std::max(first.alone_s, kLeastSample_s / 10.0)));
-    std::vector<double> found;
-    for (int i = 0; i < kMarkRows; ++i) {
-      const Row again = row(task, calls);
-      found.push_back(again.alone_s - again.another_s);
-    }
-    marks_s_[task] = std::max(0.0, median(found));
-    short_s.push_back(marks_s_[task]);
-  }
-  if (short_s.empty()) return;
-  for (const std::size_t task : others) marks_s_[task] = median(short_s);
+  const double more_s = queue_.between_s(1, 2) - queue_.between_s(0, 1);
+  return std::max(0.0, more_s) / static_cast<double>(calls);
 }
 
 WarmUp QueuedRounds::warm_up(double most_s) {
   look_at_host();
-  look_at_marks();
   return Rounds::warm_up(most_s);
 }
 
-// Returns whether the device never waited for the host.
-bool QueuedRounds::pass_ahead() {
-  bool ahead = true;
-  bool held = false;
+void QueuedRounds::plain_pass() {
+  spans_ = 0;
+  bool open = false;
+  const auto edge = [this](std::size_t end) { return 2 * size() + 2 * spans_ + end; };
+  const auto close = [&] {
+    if (open) {
+      queue_.mark(edge(1));
+      ++spans_;
+    }
+    open = false;
+  };
   for (const std::size_t task : round_.order) {
     if (task == size()) continue;  // the anchor, which is the host's
-    if (!launches_[task]) {
-      run(task);
-      continue;
+    if (waits_[task]) {
+      close();
+    } else if (!open && launches_[task]) {
+      queue_.hold(hold_s_);
+      queue_.mark(edge(0));
+      open = true;
     }
-    if (!held) queue_.hold(hold_s_);
-    tasks_[task]->prepare();
-    queue_.mark(2 * task);
     run(task);
-    held = !waits_[task];
-    if (held && queue_.passed(2 * task)) ahead = false;
-    queue_.mark(2 * task + 1);
+  }
+  close();
+}
+
+// Returns whether the device never waited for the host.
+bool QueuedRounds::marked_pass() {
+  std::size_t next = 0;
+  bool in_line = false;  // whether the latest mark stands right behind work that the host is ahead of
+  bool ahead = true;
+  if (spans_ != 1) queue_.hold(hold_s_);
+  for (const std::size_t task : round_.order) {
+    if (task == size()) continue;
+    if (launches_[task]) {
+      if (!in_line) {
+        if (next > 0) queue_.hold(hold_s_);
+        queue_.mark(next++);
+      }
+      between_[task] = {next - 1, next};
+    }
+    run(task);
+    if (!launches_[task]) continue;
+    in_line = !waits_[task];
+    if (in_line && queue_.passed(next - 1)) ahead = false;
+    queue_.mark(next++);
   }
   return ahead;
 }
 
 void QueuedRounds::read() {
+  double plain_s = 0.0;
+  for (std::size_t span = 0; span < spans_; ++span) {
+    const std::size_t first = 2 * size() + 2 * span;
+    plain_s += queue_.between_s(first, first + 1);
+  }
+  double marked_s = 0.0;
+  std::size_t marks = 0;
   for (std::size_t task = 0; task < size(); ++task) {
-    const double marked_s = launches_[task] ? queue_.between_s(2 * task, 2 * task + 1) : 0.0;
-    round_.seconds[task] = std::max(0.0, marked_s - marks_s_[task]) / static_cast<double>(calls_[task]);
+    round_.seconds[task] = launches_[task] ? queue_.between_s(between_[task].first, between_[task].second) : 0.0;
+    if (!launches_[task] || waits_[task]) continue;
+    marked_s += round_.seconds[task];
+    ++marks;
+  }
+  // As many marks more than in the plain pass make the difference.
+  const double mark_s =
+      marks > spans_ ? std::max(0.0, (marked_s - plain_s) / static_cast<double>(marks - spans_)) : 0.0;
+  double left_s = 0.0;
+  for (std::size_t task = 0; task < size(); ++task) {
+    if (!launches_[task] || waits_[task]) continue;
+    round_.seconds[task] = std::max(0.0, round_.seconds[task] - mark_s);
+    left_s += round_.seconds[task];
+  }
+  const double true_s = std::min(plain_s, marked_s) - static_cast<double>(spans_) * mark_s;
+  const double scale = left_s > 0.0 ? true_s / left_s : 1.0;  // 1 but for tasks shorter than a mark
+  for (std::size_t task = 0; task < size(); ++task) {
+    if (!waits_[task]) round_.seconds[task] *= scale;
+    round_.seconds[task] /= static_cast<double>(calls_[task]);
   }
 }
 
@@ -148,7 +170,8 @@ void QueuedRounds::complete() {
   for (int attempt = 0; attempt < kTries && !ahead; ++attempt) {
     if (attempt > 0) hold_s_ *= kLonger;
     queue_.wait();
-    ahead = pass_ahead();
+    plain_pass();
+    ahead = marked_pass();
     queue_.wait();
   }
   if (!ahead) ++starved_;
@@ -160,7 +183,7 @@ Round QueuedRounds::back_to_back() {
   next_visit_ = round_.order.size();
   round_.anchor_s = sample_anchor();
   for (std::size_t task = 0; task < size(); ++task) {
-    round_.seconds[task] = launches_[task] ? row(task, calls_[task]).another_s : 0.0;
+    round_.seconds[task] = launches_[task] ? row_s(task, calls_[task]) : 0.0;
   }
   return round_;
 }

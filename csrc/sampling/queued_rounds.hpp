@@ -1,6 +1,8 @@
 // Rounds in a device's own time: the host hands all tasks over before the device comes to the first.
 #pragma once
 
+#include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "sampling/queue.hpp"
@@ -8,8 +10,8 @@
 
 namespace opclock {
 
-// Every task stands between two marks. What the marks themselves take was measured with that very task in a row with
-// itself, and is taken off.
+// A kept round is two passes behind one hold: one with marks at its ends alone, and one with a mark after every task.
+// What a mark itself takes is their difference, and is taken off: a round's seconds add up to the plain pass.
 class QueuedRounds final : public Rounds {
  public:
   // `launches[i]`: whether task i gives the device anything to do. Queue, clock and tasks are borrowed.
@@ -29,15 +31,11 @@ class QueuedRounds final : public Rounds {
   double shortest_sample_s() const override;
 
  private:
-  struct Row {
-    double alone_s;    // one run between two marks
-    double another_s;  // one run more
-  };
   void look_at_host();
-  void look_at_marks();
-  Row row(std::size_t task, std::size_t calls);
+  double row_s(std::size_t task, std::size_t calls);
   void run(std::size_t task);
-  bool pass_ahead();
+  void plain_pass();
+  bool marked_pass();
   void read();
 
   Queue& queue_;
@@ -46,7 +44,8 @@ class QueuedRounds final : public Rounds {
   std::vector<double> host_s_;  // by task: of the host, to hand it over
   double hold_s_ = 0.0;         // before a pass
   std::size_t starved_ = 0;
-  std::vector<double> marks_s_;  // by task: what the marks at its ends add
+  std::size_t spans_ = 0;                                     // of the plain pass, between tasks that wait
+  std::vector<std::pair<std::size_t, std::size_t>> between_;  // by task: its marks
 };
 
 }  // namespace opclock

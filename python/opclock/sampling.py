@@ -16,6 +16,7 @@ from opclock.arguments import Arguments, Bound
 from opclock.board_state import BoardState, read_state, team_flags
 from opclock.condition import Condition
 from opclock.cores import check_threads
+from opclock.dataflow import feeds
 from opclock.errors import OpCallError, first_line
 from opclock.extension import load_aten, load_core, process_clock
 from opclock.host import Host
@@ -98,7 +99,9 @@ class Sampling:
 
     def _bind(self, arguments: Arguments) -> None:
         bound = {position: arguments.bind(self.trace.calls[position]) for position in self._positions}
-        written = results(self.trace, bound) if self.condition.in_order else inputs(self.trace, bound)
+        written: dict[int, list[torch.Tensor]] = {}
+        if self._device == "cpu":  # what prepares a call would stand in line with it on a device
+            written = results(self.trace, bound) if self.condition.in_order else inputs(self.trace, bound)
         checked: set[str] = set()
         for position, key in zip(self._positions, self._keys, strict=True):
             call, mine = self.trace.calls[position].call, bound[position]
@@ -124,15 +127,24 @@ class Sampling:
             self._hold_outputs()
 
     def _hold_outputs(self) -> None:
-        """Outputs live as long as the model keeps them, so that memory is handed out as it is there."""
+        """Outputs live as long as the model keeps them, so that memory is handed out as it is there.
+
+        On a device they are fed to the calls that take them: nothing can make a buffer that stands for one as new in
+        the caches, for that would stand in line with what is timed.
+        """
         place = {position: number for number, position in enumerate(self._positions)}
+        until: dict[int, int] = {}
         for position, made in enumerate(self.trace.allocations):
-            if position not in place or not made:
-                continue
-            freed = max(self.trace.storages[number].freed_before for number in made)
-            until = place.get(freed, 0)  # beyond this run of calls: to the end of the round
-            if freed > position + 1 and until != place[position]:
-                self._pool.hold_outputs(place[position], until)
+            if position in place and made:
+                until[position] = max(self.trace.storages[number].freed_before for number in made)
+        if self.condition.timing == "device":
+            for feed in feeds(self.trace):
+                self._pool.feed(place[feed.target], feed.argument, place[feed.source], feed.output)
+                until[feed.source] = max(until.get(feed.source, 0), feed.target + 1)
+        for position, freed in until.items():
+            last = place.get(freed, 0)  # beyond this run of calls: to the end of the round
+            if freed > position + 1 and last != place[position]:
+                self._pool.hold_outputs(place[position], last)
 
     def warm_up(self) -> None:
         """Run until rounds stop getting faster, then begin or continue the pool in the profile."""
