@@ -16,10 +16,10 @@ class Condition:
     ``timing`` is "in_model" (each call in its model's order, with the host's work between the calls), "interleaved"
     (all calls once a round in random order) or "back_to_back" (each call directly after itself).
 
-    On a device beside the host "in_model" is the host's time alone, until the call has been handed over. There are two
-    more, in the model's order as well: "device" is the device's own time, with the host far ahead, and "isolated" both
-    lanes', from handing the call over to an idle device until that is idle again. "interleaved" and "back_to_back" are
-    the device's own time there, and "recorded" is back to back within a recorded graph of kernels.
+    On a device beside the host "in_model" is the host's time alone, until the call has been handed over. Three more are
+    in the model's order as well: "device" is the device's own time, with the host far ahead, and "isolated" both
+    lanes', from handing the call over to an idle device until that is idle again. "recorded" is the device's own time
+    with all calls recorded as one graph of kernels. "interleaved" and "back_to_back" are the device's own time there.
 
     ``working_set`` is the number of binary digits of the bytes that the op calls sampled together touch: 25 for
     16 to 32 MiB. Weights are as cold as that makes them, so a kernel timed among 2 MB of weights says little about
@@ -39,7 +39,7 @@ class Condition:
     @property
     def in_order(self) -> bool:
         """Whether the op calls come in their model's order, each once a round."""
-        return self.timing in ("in_model", "device", "isolated")
+        return self.timing in ("in_model", "device", "isolated", "recorded")
 
     @property
     def lane(self) -> Lane:

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 
 from opclock.choice import choose_pools
-from opclock.condition import Condition, Timing
+from opclock.condition import Condition
 from opclock.host_table import HostTable, host_key, host_kinds
 from opclock.lanes import Lanes, compose, replayed_s
 from opclock.measurement import Pool, Samples, rounds_interval
 from opclock.profile_reader import ProfileReader
 from opclock.trace import Trace
-
-_ROWS: tuple[Timing, ...] = ("back_to_back", "recorded")
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class DeviceLanes:
     total_s: float
     ci_low_s: float
     ci_high_s: float
-    replay_s: float  # of the device alone, call after call: what a recorded graph takes
+    replay_s: float  # of the device alone: its times added up, as a recorded graph where they were recorded
     replay_ci_s: tuple[float, float]
     lag_s: float  # from handing a call over to its start on an idle device, and back
     idle_share: float  # of the time, in which the device has nothing to do
@@ -114,8 +112,8 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
     busy_s = float(device_s.sum())
     reach = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in device.interval_s())
     low, high = (composed(edge).total_s for edge in reach)
-    saved_s = _saved(trace, profile, condition)
-    replay_s = float(replayed_s(np.maximum(device_s - saved_s, 0.0)[None, :])[0])
+    recorded = _Kernels.read(trace, profile, replace(condition, timing="recorded"))
+    replays_s = replayed_s(recorded.rounds_s if recorded.pools else device.rounds_s)
     total_s = float(np.median(lanes.total_s))
     kernel_s, host_part_s = _added(host_s, enqueue_s, device_s, waits, lag_s)
     parts_s = float(kernel_s.sum() + host_part_s.sum())
@@ -126,8 +124,8 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
         total_s=total_s,
         ci_low_s=rounds_interval(low)[0],
         ci_high_s=rounds_interval(high)[1],
-        replay_s=replay_s,
-        replay_ci_s=(replay_s * reach[0], replay_s * reach[1]),
+        replay_s=float(np.median(replays_s)),
+        replay_ci_s=rounds_interval(replays_s),
         lag_s=lag_s,
         idle_share=lanes.idle_share,
         launch_bound_share=lanes.launch_bound_share,
@@ -147,17 +145,6 @@ def _host(trace: Trace, profile: ProfileReader, condition: Condition) -> Samples
     if played is None:
         return np.array([[table.kind_s(kind) for kind in host_kinds(trace)]])
     return played.host_s
-
-
-def _saved(trace: Trace, profile: ProfileReader, condition: Condition) -> Samples:
-    """By op call what its kernels take less where they were recorded: a host's launches keep them further apart.
-
-    In a row with themselves, recorded and not; 0 where it was not recorded.
-    """
-    alone, recorded = (
-        np.median(_Kernels.read(trace, profile, replace(condition, timing=timing)).rounds_s, axis=0) for timing in _ROWS
-    )
-    return np.where(recorded > 0, np.maximum(alone - recorded, 0.0), 0.0)
 
 
 def _lag(trace: Trace, waits: list[bool], enqueue_s: Samples, device_s: Samples, isolated_s: Samples) -> float:

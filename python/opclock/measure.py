@@ -12,7 +12,7 @@ import torch
 from opclock.accelerator import free_bytes, has_lanes
 from opclock.arguments import Arguments
 from opclock.condition import Condition, Timing
-from opclock.errors import OpCallError
+from opclock.errors import ModelError, OpCallError
 from opclock.host import Forward, Host, host_for
 from opclock.host_table import host_key
 from opclock.op import TensorSpec
@@ -27,7 +27,7 @@ LEAST_S = 2.0  # of rounds: shorter windows differ by more than the intervals in
 MOST_S = 3.5  # of rounds for a small model, and
 MOST_LATENCIES = 40  # times its own latency for a large one
 FEWEST_ROUNDS = 5
-LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated", "back_to_back")  # of a device beside the host
+LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # of a device beside the host
 POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need room, too
 
 
@@ -49,10 +49,8 @@ def condition_of(trace: Trace, threads: int, timing: Timing = "in_model") -> Con
 
 
 def timings_of(device: str) -> tuple[Timing, ...]:
-    """The conditions that a model's op calls are timed in on this device."""
-    if not has_lanes(device):
-        return ("in_model",)
-    return (*LANE_TIMINGS, "recorded") if can_record(device) else LANE_TIMINGS
+    """The conditions that a model's op calls must be timed in on this device for an estimate."""
+    return LANE_TIMINGS if has_lanes(device) else ("in_model",)
 
 
 def fits(trace: Trace, share: float = POOL_MEMORY_SHARE) -> bool:
@@ -157,7 +155,7 @@ def measure(
 def lane_samplings(
     trace: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
 ) -> list[Sampling]:  # fmt: skip
-    """All of a trace's op calls in each condition of a device beside the host, the host's own first.
+    """All of a trace's op calls, warm, in each condition of a device beside the host, the host's own first.
 
     Raises OpCallError where they do not fit into its memory, and as Sampling does.
     """
@@ -165,12 +163,17 @@ def lane_samplings(
         share_gb = free_bytes(trace.device) * POOL_MEMORY_SHARE / 1e9
         raise OpCallError(f"{trace.model} needs more than {share_gb:.1f} GB, the share of {trace.device} that op calls "
                           "may use: use a smaller input or batch")  # fmt: skip
-    conditions = [condition_of(trace, threads, timing) for timing in timings_of(trace.device)]
-    return [
-        Sampling(trace, range(len(trace.calls)) if condition.in_order else first_positions(trace), arguments, profile,
-                 condition, host if condition.timing == "in_model" else None, seed=seed)
-        for condition in conditions
-    ]  # fmt: skip
+    samplings = []
+    for timing in (*LANE_TIMINGS, "recorded") if can_record(trace.device) else LANE_TIMINGS:
+        condition = condition_of(trace, threads, timing)
+        played = host if timing == "in_model" else None
+        sampling = Sampling(trace, range(len(trace.calls)), arguments, profile, condition, played, seed=seed)
+        try:
+            sampling.warm_up()
+        except ModelError:  # not every model can be recorded, and no estimate of eager inference needs it
+            continue
+        samplings.append(sampling)
+    return samplings
 
 
 def first_positions(trace: Trace) -> list[int]:
@@ -193,13 +196,11 @@ def _measure_lanes(
     start = time.perf_counter()
     host, remark = host_for(trace, forward)
     samplings = lane_samplings(trace, profile, host, threads, seed, Arguments(trace))
-    for sampling in samplings:
-        sampling.warm_up()
     cap_s = len(samplings) * MOST_S if most_s is None else most_s
     begin = time.perf_counter()
     while True:
         for sampling in samplings:
-            sampling.block(FEWEST_ROUNDS if sampling.condition.in_order else 1)
+            sampling.block(FEWEST_ROUNDS)
         spent_s = time.perf_counter() - begin
         progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", min(1.0, spent_s / cap_s))
         if spent_s >= cap_s or (

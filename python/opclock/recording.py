@@ -19,11 +19,8 @@ def can_record(device: str) -> bool:
 class Recording:
     """A graph, and the device's time of its replays."""
 
-    def __init__(self, run: Callable[[], object], device: str, *, pool: tuple[int, int] | None = None) -> None:
-        """Record what ``run`` does; graphs of one ``pool`` share their memory, and only one of them has an output.
-
-        Raises ModelError where it cannot be recorded: it waits for the device, say.
-        """
+    def __init__(self, run: Callable[[], object], device: str) -> None:
+        """Record what ``run`` does. Raises ModelError where it cannot be recorded: it waits for the device, say."""
         self._graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.device(device), torch.inference_mode():
@@ -33,7 +30,7 @@ class Recording:
                     for _ in range(WARM_UP_RUNS):
                         run()
                 torch.cuda.current_stream().wait_stream(side)
-                with torch.cuda.graph(self._graph, pool=pool):
+                with torch.cuda.graph(self._graph):
                     self._output = run()  # lives in the graph's memory as long as that
         except RuntimeError as error:
             torch.cuda.synchronize(device)

@@ -23,13 +23,15 @@ from opclock.host import Host
 from opclock.measurement import Samples, rounds_interval
 from opclock.op import OpCall
 from opclock.profile import Profile
+from opclock.recording import Recording
 from opclock.rewrites import inputs, results
-from opclock.rows import Rows
 from opclock.trace import Trace, TracedCall
 
 WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
 NARROW = 0.01  # half the interval of a round's median, as a fraction: below the repeatability floor
 CHECKED = ("in_model", "interleaved", "back_to_back")  # of those that are timed together, the others come with these
+REPLAYS = 3  # in a row, for one round
+SHARE_ROUNDS = 5  # not recorded, that tell how a replay's time is shared
 STARVED = 0.1  # of the rounds: in more, a device that waited for its host says little of its own time
 DRIFT_LIMIT = 0.05  # of the anchor between the halves of a pool: beyond it the machine changed under the rounds
 
@@ -90,7 +92,8 @@ class Sampling:
         with _named(f"on {condition.device}"):
             self._pool = load_aten().Pool(seed, not condition.in_order, self._device, self._lane)
         self._bind(arguments)
-        self._rows: Rows | None = None  # where they are recorded
+        self._recording: Recording | None = None  # of all op calls, and how its time is shared among them
+        self._shares: Samples = np.zeros(0)
         self._number: int | None = None
         self._before = read_state()
         self._clock_before = clock_facts()
@@ -137,7 +140,7 @@ class Sampling:
         for position, made in enumerate(self.trace.allocations):
             if position in place and made:
                 until[position] = max(self.trace.storages[number].freed_before for number in made)
-        if self.condition.timing == "device":
+        if self._lane == "device":
             for feed in feeds(self.trace):
                 self._pool.feed(place[feed.target], feed.argument, place[feed.source], feed.output)
                 until[feed.source] = max(until.get(feed.source, 0), feed.target + 1)
@@ -152,7 +155,7 @@ class Sampling:
         with _named("the pool"):
             self._pool.warm_up(WARM_UP_S)
             if self.condition.timing == "recorded":
-                self._rows = Rows(self._pool, len(self._keys), self.condition.device)
+                self._record()
         if self._host is not None:
             self._round(self._empty(1), 0)  # warms the host and, not kept, its company
         self.seconds += time.perf_counter() - start
@@ -181,6 +184,26 @@ class Sampling:
             self._rounds_s = list(earlier.rounds_s)
             for key, group in self._groups.items():
                 self._pool.add_earlier(group, list(earlier.measurement(key).samples))
+
+    def _record(self) -> None:
+        """Record all op calls as one graph. Raises ModelError where they cannot be.
+
+        Only a whole graph can be timed. What recording saves is taken to be the same for every call that launches: it
+        is the way from one kernel to the next.
+        """
+        single_s = np.empty((SHARE_ROUNDS, len(self._keys)))
+        for row in single_s:
+            self._pool.begin_round()
+            self._pool.end_round(row)
+        self._pool.begin_round()
+        self._recording = Recording(
+            lambda: [self._pool.issue(number, 1) for number in range(len(self._keys))], self.condition.device
+        )
+        alone_s = np.median(single_s, axis=0)
+        launching = max(1, int(np.count_nonzero(alone_s)))
+        saved_s = max(0.0, float(alone_s.sum()) - self._recording.replay_s(REPLAYS)) / launching
+        left_s = np.maximum(alone_s - saved_s, 0.0)
+        self._shares = left_s / left_s.sum() if left_s.sum() > 0 else left_s
 
     def block(self, rounds: int) -> float:
         """One round that is not kept, then so many that are; returns the median seconds of a kept one.
@@ -231,8 +254,8 @@ class Sampling:
 
     def _round(self, into: Rounds, number: int) -> None:
         seconds, anchor_s, host_s = into
-        if self._rows is not None:
-            self._rows.round(seconds[number])
+        if self._recording is not None:
+            seconds[number] = self._shares * self._recording.replay_s(REPLAYS)
             anchor_s[number] = 0.0
         elif self.condition.timing == "back_to_back":
             anchor_s[number] = self._pool.back_to_back(seconds[number])
@@ -245,7 +268,7 @@ class Sampling:
     @property
     def settled(self) -> bool:
         """Whether every distinct op call has been sampled enough, and a whole round, too."""
-        if not self._pool.settled():
+        if self._recording is None and not self._pool.settled():
             return False
         low, high = rounds_interval(np.array(self._rounds_s))
         return (high - low) / 2 <= NARROW * float(np.median(self._rounds_s))
@@ -253,7 +276,7 @@ class Sampling:
     def end(self) -> tuple[str, tuple[str, ...]]:
         """Record why sampling stopped; returns that and what was wrong with the board meanwhile."""
         assert self._number is not None, "warm_up comes first"
-        settled = self.condition.timing in ("back_to_back", "recorded") or self.settled
+        settled = self.condition.timing == "back_to_back" or self.settled
         reasons = {key: self._pool.reason(group) for key, group in self._groups.items()}
         capped = ["time_cap" if reasons[key] == "none" else reasons[key] for key in self._keys]
         after, clock_after = read_state(), clock_facts()

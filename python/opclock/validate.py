@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -203,16 +204,15 @@ class _Turns:
         self.binding_s = time.perf_counter() - start
         self.beside: list[Sampling] = self.samplings[1:]  # one block of each in every turn
         alone = condition_of(traced, threads, "back_to_back")
-        if not has_lanes(traced.device) and lacking(traced, profile, alone):
+        if lacking(traced, profile, alone):
             self.beside.append(Sampling(traced, first_positions(traced), arguments, profile, alone, None, seed=seed))
+            self.beside[-1].warm_up()
             self.samplings.append(self.beside[-1])
         if has_lanes(traced.device):
             try:
                 self.graph = GraphRun(forward, traced.device, model.name)
             except ModelError:
                 self.flags.append("no_graph")
-        for sampling in self.samplings:
-            sampling.warm_up()
 
     def run(self, shuffle: random.Random, progress: Progress, text: str, most_s: float | None) -> None:
         """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
@@ -232,8 +232,7 @@ class _Turns:
         if self.looks is not None:
             looks = self.looks
             turns.append(lambda: looks.block(rounds))
-        turns += [lambda sampling=sampling: sampling.block(rounds if sampling.condition.in_order else 1)
-                  for sampling in self.beside]  # fmt: skip
+        turns += [partial(one.block, rounds if one.condition.in_order else 1) for one in self.beside]
         begin_s, blocks, enough = self._kernel_s(), 0, False
         while not enough:
             shuffle.shuffle(turns)
@@ -259,7 +258,7 @@ class _Turns:
 def _whole(
     traced: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
 ) -> list[Sampling]:  # fmt: skip
-    """All op calls in one pool, for each timing there is.
+    """All op calls in one pool, warm, for each timing there is.
 
     The real model has to fit beside it anyway, and sampling in turn needs it whole. Raises OpCallError where not.
     """
@@ -267,8 +266,10 @@ def _whole(
         return lane_samplings(traced, profile, host, threads, seed, arguments)
     if not fits(traced):
         raise OpCallError(f"{traced.model} needs more memory than validating allows; 'opclock measure' splits it")
-    everything = range(len(traced.calls))
-    return [Sampling(traced, everything, arguments, profile, condition_of(traced, threads), host, seed=seed)]
+    condition = condition_of(traced, threads)
+    whole = Sampling(traced, range(len(traced.calls)), arguments, profile, condition, host, seed=seed)
+    whole.warm_up()
+    return [whole]
 
 
 def _traced(model: Model, *, real: bool) -> Trace:
