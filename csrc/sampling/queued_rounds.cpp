@@ -1,7 +1,7 @@
 #include "sampling/queued_rounds.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -139,24 +139,27 @@ void QueuedRounds::read() {
     plain_s += queue_.between_s(first, first + 1);
   }
   double marked_s = 0.0;
+  double shortest_s = std::numeric_limits<double>::infinity();
   std::size_t marks = 0;
   for (std::size_t task = 0; task < size(); ++task) {
     round_.seconds[task] = launches_[task] ? queue_.between_s(between_[task].first, between_[task].second) : 0.0;
     if (!launches_[task] || waits_[task]) continue;
     marked_s += round_.seconds[task];
+    shortest_s = std::min(shortest_s, round_.seconds[task]);
     ++marks;
   }
-  // As many marks more than in the plain pass make the difference.
-  const double mark_s =
-      marks > spans_ ? std::max(0.0, (marked_s - plain_s) / static_cast<double>(marks - spans_)) : 0.0;
+  // As many marks more than in the plain pass make the difference. No more than half of the shortest is a mark: beyond
+  // that the two passes differ by something else, too, which all tasks share.
+  const double more_s = marks > spans_ ? (marked_s - plain_s) / static_cast<double>(marks - spans_) : 0.0;
+  const double mark_s = std::clamp(more_s, 0.0, marks > 0 ? shortest_s / 2.0 : 0.0);
   double left_s = 0.0;
   for (std::size_t task = 0; task < size(); ++task) {
     if (!launches_[task] || waits_[task]) continue;
-    round_.seconds[task] = std::max(0.0, round_.seconds[task] - mark_s);
+    round_.seconds[task] -= mark_s;
     left_s += round_.seconds[task];
   }
   const double true_s = std::min(plain_s, marked_s) - static_cast<double>(spans_) * mark_s;
-  const double scale = left_s > 0.0 ? true_s / left_s : 1.0;  // 1 but for tasks shorter than a mark
+  const double scale = left_s > 0.0 ? true_s / left_s : 1.0;
   for (std::size_t task = 0; task < size(); ++task) {
     if (!waits_[task]) round_.seconds[task] *= scale;
     round_.seconds[task] /= static_cast<double>(calls_[task]);

@@ -93,8 +93,8 @@ def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
     The C library's heap is left to the outputs: where a model's page faults come from its heap growing and shrinking
     with every inference, foreign blocks in between would change them.
     """
-    if spec.device != "cpu" or spec.nbytes < LEAST_MAPPED:
-        return torch.empty(spec.span, dtype=dtype, device=spec.device)
+    if spec.device != "cpu" or spec.pinned or spec.nbytes < LEAST_MAPPED:
+        return torch.empty(spec.span, dtype=dtype, device=spec.device, pin_memory=spec.pinned)
     return torch.frombuffer(
         mmap.mmap(-1, spec.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype=dtype, count=spec.span
     )
@@ -131,7 +131,7 @@ class Arguments:
         self._trace = trace
         self._one_block = one_block
         self._made: dict[tuple[Any, ...], torch.Tensor] = {}
-        self._blocks: dict[tuple[int, str], torch.Tensor] = {}
+        self._blocks: dict[tuple[int, str, str, bool], torch.Tensor] = {}
 
     def bind(self, traced: TracedCall) -> Bound:
         """Real arguments for the call. Raises OpCallError where memory or a named constant is missing."""
@@ -176,11 +176,13 @@ class Arguments:
 
     def _block(self, spec: TensorSpec, place: int) -> torch.Tensor:
         """A tensor in the block of its place, which has room for the largest there is."""
-        if (place, spec.dtype) not in self._blocks:
+        key = (place, spec.dtype, spec.device, spec.pinned)
+        if key not in self._blocks:
             every = (other for traced in self._trace.calls for other in traced.call.tensors())
-            span = max(other.span for other in every if other.dtype == spec.dtype)
-            self._blocks[place, spec.dtype] = new_tensor(TensorSpec((span,), (1,), spec.dtype, spec.device), 0)
-        return self._blocks[place, spec.dtype].as_strided(spec.shape, spec.stride)
+            span = max(other.span for other in every if (other.dtype, other.device) == (spec.dtype, spec.device))
+            whole = TensorSpec((span,), (1,), spec.dtype, spec.device, pinned=spec.pinned)
+            self._blocks[key] = new_tensor(whole, 0)
+        return self._blocks[key].as_strided(spec.shape, spec.stride)
 
     def _tensor(self, spec: TensorSpec, number: int, ordinal: int, below: int) -> torch.Tensor:
         weight = self._trace.storages[number].kind == "weight"

@@ -10,7 +10,7 @@ import numpy as np
 from opclock.choice import choose_pools
 from opclock.condition import Condition
 from opclock.host_table import HostTable, host_key, host_kinds
-from opclock.lanes import Lanes, compose, replayed_s
+from opclock.lanes import Lanes, compose, critical_path, replayed_s
 from opclock.measurement import Pool, Samples, rounds_interval
 from opclock.profile_reader import ProfileReader
 from opclock.trace import Trace
@@ -115,7 +115,9 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
     recorded = _Kernels.read(trace, profile, replace(condition, timing="recorded"))
     replays_s = replayed_s(recorded.rounds_s if recorded.pools else device.rounds_s)
     total_s = float(np.median(lanes.total_s))
-    kernel_s, host_part_s = _added(host_s, enqueue_s, device_s, waits, lag_s)
+    kernel_s, host_part_s = critical_path(
+        np.median(host_s, axis=0), np.median(enqueue_s, axis=0), device_s, waits, lag_s
+    )
     parts_s = float(kernel_s.sum() + host_part_s.sum())
     scale = total_s / parts_s if parts_s > 0 else 1.0
     known = set(device.pools) & set(enqueue.pools)
@@ -153,22 +155,3 @@ def _lag(trace: Trace, waits: list[bool], enqueue_s: Samples, device_s: Samples,
     if not alone.any() or not isolated_s.any():
         return 0.0
     return max(0.0, float(np.median((isolated_s - enqueue_s - device_s)[alone])))
-
-
-def _added(
-    host_s: Samples, enqueue_s: Samples, device_s: Samples, waits: list[bool], lag_s: float
-) -> tuple[Samples, Samples]:
-    """By op call what its kernel and the host before it add to the latency of a typical inference; they add up to it.
-
-    The end of both lanes moves on with every call: as far as the device is what moves it, by the kernel.
-    """
-    typical_host_s, typical_enqueue_s = np.median(host_s, axis=0), np.median(enqueue_s, axis=0)
-    lanes = compose(typical_host_s[None, :-1], typical_enqueue_s[None, :], device_s[None, :], waits,
-                    tail_s=typical_host_s[-1:], lag_s=np.array([lag_s]))  # fmt: skip
-    issued_s, ended_s = lanes.issued_s[0], lanes.ended_s[0]
-    end_s = np.maximum(issued_s, ended_s)
-    before_s = np.concatenate([[0.0], end_s[:-1]])
-    kernel_s = np.clip(np.minimum(device_s, end_s - np.maximum(before_s, issued_s)), 0.0, None)
-    total_s = float(lanes.total_s[0])
-    host_part_s = np.concatenate([end_s - before_s - kernel_s, [total_s - end_s[-1] if len(end_s) else total_s]])
-    return kernel_s, host_part_s

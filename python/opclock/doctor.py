@@ -150,6 +150,24 @@ def _runtimes() -> Check:
     return Check("runtimes", "ok", "; without ".join([finding, *absent]))
 
 
+def _device() -> Check:
+    """The device beside the host, if this torch can use one; none is no trouble."""
+    import torch
+
+    from opclock.accelerator import read_device
+
+    if not torch.accelerator.is_available():
+        return Check("device", "ok", "none beside the host that this torch can use")
+    found = read_device(f"{torch.accelerator.current_accelerator()}:0")
+    clock = f" at {found['clock_hz'] / 1e6:.0f} MHz" if "clock_hz" in found else ""
+    degrees = f", {found['temperature_c']:.0f} degrees" if "temperature_c" in found else ""
+    finding = f"{found.get('name', 'one without a name')}{clock}{degrees}"
+    if found.get("slowed"):
+        return Check("device", "warning", f"{finding}, slowed: {', '.join(found['slowed'])}",
+                     "let it cool, or raise its power limit")  # fmt: skip
+    return Check("device", "ok", finding)
+
+
 CHECKS: tuple[Callable[[], Check], ...] = (_core, _clock, _cores, _governor, _throttling, _load, _memory, _torch)
 
 
@@ -157,5 +175,5 @@ def diagnose() -> list[Check]:
     """Every check, the one on torch in a child process first; the extension is matched only where torch imports."""
     checks = [check() for check in CHECKS]
     if checks[-1].status != "trouble":
-        checks += [_match(), _runtimes()]
+        checks += [_match(), _device(), _runtimes()]
     return checks

@@ -82,3 +82,46 @@ def compose(
 def replayed_s(device_s: Samples) -> Samples:
     """Of each round, what a recorded graph of the calls takes: the device's time alone, one call after the other."""
     return np.asarray(device_s.sum(axis=1))
+
+
+def critical_path(
+    host_s: Samples, enqueue_s: Samples, device_s: Samples, waits: Sequence[bool], lag_s: float
+) -> tuple[Samples, Samples]:  # fmt: skip
+    """By op call what its kernel and the host have on the critical path of one inference; they add up to its total.
+
+    Followed from the end: a kernel that began when the one before had ended waited for that one, any other for the
+    host; and the host waited for a kernel only in a call that waits.
+
+    Args:
+        host_s: the host's own work before each call, and after the last.
+        enqueue_s: of each call on the host.
+        device_s: of each call on the device.
+        waits: by call, whether the host waits until the device has done it.
+        lag_s: from handing a call over to its start on an idle device, and back.
+
+    Returns:
+        The kernels' seconds by call, and the host's by call and after the last; the lag is the host's.
+    """
+    lanes = compose(host_s[None, :-1], enqueue_s[None, :], device_s[None, :], waits,
+                    tail_s=host_s[-1:], lag_s=np.array([lag_s]))  # fmt: skip
+    issued_s, started_s, ended_s = lanes.issued_s[0], lanes.started_s[0], lanes.ended_s[0]
+    before_s = np.concatenate([[0.0], ended_s[:-1]])
+    kernels_s, hosts_s = np.zeros_like(device_s), np.zeros_like(host_s)
+
+    def waited(call: int) -> bool:
+        return call >= 0 and waits[call] and bool(ended_s[call] > issued_s[call])
+
+    last = len(device_s) - 1
+    on_device = last >= 0 and bool(ended_s[last] > issued_s[last] + host_s[-1]) and not waits[last]
+    if not on_device:
+        hosts_s[-1] = host_s[-1]
+        on_device = waited(last)
+    for call in range(last, -1, -1):
+        if on_device:
+            kernels_s[call] = ended_s[call] - started_s[call]
+            if started_s[call] <= before_s[call]:
+                continue
+            hosts_s[call] = lag_s
+        hosts_s[call] += host_s[call] + enqueue_s[call]
+        on_device = waited(call - 1)
+    return kernels_s, hosts_s

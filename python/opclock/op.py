@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -21,7 +21,8 @@ class TensorSpec:
 
     ``same_as`` is set on an argument that is the very tensor of an earlier argument of its call, given by that one's
     number: ``x * x`` reads half the memory of ``x * y``, and attention to oneself runs another kernel.
-    ``requires_grad`` is that of a parameter; PyTorch folds a matmul or not by it, in inference as well.
+    ``requires_grad`` is that of a parameter; PyTorch folds a matmul or not by it, in inference as well. ``pinned`` host
+    memory stays where it is, so that a device can copy it by itself.
     """
 
     shape: tuple[int, ...]
@@ -30,6 +31,7 @@ class TensorSpec:
     device: str = "cpu"
     same_as: int | None = None
     requires_grad: bool = False
+    pinned: bool = False
 
     @cached_property
     def numel(self) -> int:
@@ -65,6 +67,8 @@ class Named:
     name: str
 
 
+HOST = "host"  # a tensor's device, until it is placed: beside whatever device the others are on
+
 # An argument or output: a tensor's spec, a named constant, a plain value, or a tuple of them.
 Value = Any
 
@@ -79,6 +83,8 @@ def encode(value: Value) -> Any:  # noqa: ANN401
             data["same_as"] = value.same_as
         if value.requires_grad:
             data["requires_grad"] = True
+        if value.pinned:
+            data["pinned"] = True
         return data
     if isinstance(value, Named):
         return {value.kind: value.name}
@@ -102,7 +108,8 @@ def decode(data: Any) -> Value:  # noqa: ANN401
     if "tensor" in data:
         shape, stride = tuple(data["shape"]), tuple(data["stride"])
         device, same_as = data.get("device", "cpu"), data.get("same_as")
-        return TensorSpec(shape, stride, data["tensor"], device, same_as, data.get("requires_grad", False))
+        marks = (data.get(name, False) for name in ("requires_grad", "pinned"))
+        return TensorSpec(shape, stride, data["tensor"], device, same_as, *marks)
     if len(data) == 1:
         (kind, content), *_ = data.items()
         if kind in ("dtype", "layout", "memory_format", "device"):
@@ -112,6 +119,13 @@ def decode(data: Any) -> Value:  # noqa: ANN401
         if kind == "complex":
             return complex(*content)
     raise ValueError(f"not an argument that opclock wrote: {data!r}")
+
+
+def placed(value: Value, device: str) -> Value:
+    """The value with its tensors on this device; those that are bound to the host, as HOST, stay there."""
+    if isinstance(value, TensorSpec):
+        return replace(value, device="cpu" if value.device == HOST else device)
+    return tuple(placed(item, device) for item in value) if isinstance(value, tuple) else value
 
 
 def tensors(value: Value) -> Iterator[TensorSpec]:

@@ -91,7 +91,7 @@ def sweep_rows(
     calls = profile.traced(keys)
     read = lru_cache(CACHED_POOLS)(profile.pool)
     for count in threads:
-        ceilings = ceilings_or_none(profile, count)
+        ceilings = ceilings_or_none(profile, count) if device == "cpu" else None
         newest = {one.key: one.pool for one in profile.candidates(TIMING, device, count, keys)}
         for name, parameters, key in wanted:
             if key in newest:
@@ -106,7 +106,8 @@ def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
     Columns: family, its parameters, threads, median_s, low_s and high_s (95 % interval of the median), mad_s, samples,
     macs, bytes (moved at least), gmacs_per_s, gb_per_s, ceiling_share (the least time the board's ceilings allow over
     the median; NaN without ceilings), timing, working_set (binary digits of the pool's bytes), calls_per_sample, pool
-    and validity: valid, emulated, throttled, drifting, clock_disagrees, or unresolved by the clock.
+    and validity: valid, emulated, throttled, device_slowed, device_starved, drifting, clock_disagrees, or unresolved
+    by the clock.
     """
     return pd.DataFrame(
         [{"family": row.family, **row.columns, "threads": row.threads, **row.numbers()} for row in rows]
@@ -124,7 +125,7 @@ def ceilings_or_none(profile: ProfileReader, threads: int) -> Ceilings | None:
 def validity(pool: Pool, found: Measurement) -> str:
     """Whether a row can be trusted, in a word."""
     flags = pool.context.get("flags", [])
-    for flag in ("emulated", "throttled", "clock_disagrees", "drifting"):
+    for flag in ("emulated", "throttled", "device_slowed", "device_starved", "clock_disagrees", "drifting"):
         if flag in flags:
             return flag
     shortest_s = pool.context.get("clock_before", {}).get("shortest_sample_s", 0.0)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import torch
 
+from opclock.accelerator import free_bytes, has_lanes
 from opclock.arguments import Arguments, Bound
 from opclock.board import read_board
 from opclock.ceilings import Ceilings, measure_ceilings
@@ -39,7 +39,6 @@ WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 SPREAD = 2.0  # doublings, a standard deviation: how far the sizes of kernels in a pool lie apart, about as in a model
 FITTING = 4  # a kernel goes into a pool of at least so many times its own bytes
 FEWEST_ROUNDS, MOST_ROUNDS, BLOCK_ROUNDS = 12, 24, 6
-DEVICE = "cpu"
 # For saying beforehand how long a sweep takes: as a sweep of 5,000 kernels on a two-core x86-64 machine had it.
 WARM_UP_ROUNDS, USUAL_SHARE, LEAST_S, BINDING_S = 8, 0.3, 1e-5, 0.006
 
@@ -63,6 +62,7 @@ class SweepSummary:
 def sweep(
     family: str,
     *,
+    device: str = "cpu",
     threads: int | Iterable[int] | None = None,
     profile: Profile | str | Path | None = None,
     seed: int = 0,
@@ -73,6 +73,7 @@ def sweep(
 
     Args:
         family: a name of ``opclock.sweeps.FAMILIES``: conv2d, gemm, elementwise, norm, concat, copy, pool, resize, ...
+        device: where they run: "cpu", "cuda:0". On a device beside the host it is the device's own time.
         threads: of PyTorch, one or several; as they are set now if None.
         profile: where every finished round is kept; what it has already is not timed again. A temporary one if None.
         seed: of the random order of configurations and rounds.
@@ -88,7 +89,7 @@ def sweep(
         OptionError: fewer than one thread.
     """
     configurations, _ = grid(family, parameters)
-    planned, refused = plan_all(configurations)
+    planned, refused = plan_all(configurations, device)
     if not planned:
         raise SweepError(f"PyTorch accepts no combination of {family}'s parameters: {_most_common(refused)}")
     counts = [torch.get_num_threads()] if threads is None else [threads] if isinstance(threads, int) else list(threads)
@@ -97,15 +98,16 @@ def sweep(
         opened = kept if isinstance(kept, Profile) else Profile.create_or_open(Path(kept), read_board())
         try:
             for count in counts:
-                run_sweep(planned, opened, threads=count, seed=seed, progress=progress)
-            return sweep_table(sweep_rows(opened, threads=counts, configurations=configurations))
+                run_sweep(planned, opened, threads=count, device=device, seed=seed, progress=progress)
+            timed = [one.configuration for one in planned]
+            return sweep_table(sweep_rows(opened, threads=counts, configurations=timed, device=device))
         finally:
             if opened is not profile:
                 opened.close()
 
 
 def run_sweep(
-    planned: Sequence[Planned], profile: Profile, *, threads: int, seed: int = 0,
+    planned: Sequence[Planned], profile: Profile, *, threads: int, device: str = "cpu", seed: int = 0,
     as_in_models: bool = False, progress: Progress = silent,
 ) -> SweepSummary:  # fmt: skip
     """Time those kernels that the profile lacks, in pools of random composition.
@@ -114,6 +116,7 @@ def run_sweep(
         planned: what to time.
         profile: where every finished round is kept.
         threads: of PyTorch.
+        device: where they were planned for.
         seed: of every random order.
         as_in_models: what a predictor needs: pools of several working sets, each kernel at random in one that is much
             larger than itself, and the host's work of common kinds of calls between the kernels.
@@ -127,17 +130,19 @@ def run_sweep(
     done = SweepSummary()
     start = time.perf_counter()
     with thread_team(threads):
-        measure_ceilings(profile, threads, progress)
-        lacking = _lacking(planned, profile, threads)
+        if not has_lanes(device):
+            measure_ceilings(profile, threads, progress)
+        lacking = _lacking(planned, profile, threads, device)
         done.known = len(planned) - len(lacking)
         begin = time.perf_counter()
         tried = 0
         host = KindsHost() if as_in_models else None
-        for chunk in _chunks(lacking, WORKING_SETS if as_in_models else (POOL_BYTES,), random.Random(seed)):
+        most = int(free_bytes(device) * POOL_MEMORY_SHARE)
+        for chunk in _chunks(lacking, WORKING_SETS if as_in_models else (POOL_BYTES,), random.Random(seed), most):
             spent_s = time.perf_counter() - begin
             left = f", {words((len(lacking) - tried) / tried * spent_s)} left" if tried else ""
             progress(f"sweep, {threads} threads: {tried} of {len(lacking)} kernels{left}", tried / len(lacking))
-            _time_pool(chunk, profile, threads, host, seed, done)
+            _time_pool(chunk, profile, device, threads, host, seed, done)
             tried += len(chunk)
         progress(f"sweep, {threads} threads: {len(lacking)} kernels", 1.0)
     done.seconds = time.perf_counter() - start
@@ -150,8 +155,8 @@ def _most_common(skipped: Mapping[str, int]) -> str:
     return max(skipped, key=skipped.__getitem__) if skipped else "there is none"
 
 
-def _lacking(planned: Sequence[Planned], profile: Profile, threads: int) -> list[Planned]:
-    found = profile.candidates("interleaved", DEVICE, threads, [one.call.key for one in planned])
+def _lacking(planned: Sequence[Planned], profile: Profile, threads: int, device: str) -> list[Planned]:
+    found = profile.candidates("interleaved", device, threads, [one.call.key for one in planned])
     known = {one.key for one in found if one.ended}
     named = [one for one in planned if one.call.key in known]
     profile.name_configurations(_names(named))
@@ -162,12 +167,13 @@ def _names(planned: Iterable[Planned]) -> list[tuple[str, str, str]]:
     return [(one.configuration.family, one.configuration.parameters_text, one.call.key) for one in planned]
 
 
-def _chunks(planned: Sequence[Planned], working_sets: Sequence[int], random_: random.Random) -> Iterator[list[Planned]]:
+def _chunks(
+    planned: Sequence[Planned], working_sets: Sequence[int], random_: random.Random, most: int
+) -> Iterator[list[Planned]]:  # fmt: skip
     """Pools in random order, of kernels of like size.
 
     A small kernel among large ones finds its code, its data and the host's displaced, as it does in few models.
     """
-    most = int(psutil.virtual_memory().available * POOL_MEMORY_SHARE)
     by_size: dict[int, list[Planned]] = {}
     for one in random_.sample(planned, len(planned)):
         fitting = [size for size in working_sets if one.nbytes * FITTING <= size]
@@ -210,14 +216,15 @@ def touched_bytes(planned: Sequence[Planned]) -> int:
 
 
 def _time_pool(
-    chunk: Sequence[Planned], profile: Profile, threads: int, host: Host | None, seed: int, done: SweepSummary
-) -> None:
+    chunk: Sequence[Planned], profile: Profile, device: str, threads: int, host: Host | None, seed: int,
+    done: SweepSummary,
+) -> None:  # fmt: skip
     trace = as_trace(chunk)
     arguments = Arguments(trace, one_block=True)
     positions = [position for position in range(len(chunk)) if _runs(trace, position, arguments, done)]
     if not positions:
         return
-    condition = Condition.of("interleaved", DEVICE, threads, touched_bytes(chunk))
+    condition = Condition.of("interleaved", device, threads, touched_bytes(chunk))
     sampling = Sampling(trace, positions, arguments, profile, condition, host, seed=seed)
     sampling.warm_up()
     profile.name_configurations(_names([chunk[position] for position in positions]))

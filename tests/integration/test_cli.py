@@ -170,7 +170,7 @@ def test_doctor():
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert set(checks) == {
         "extension", "clock", "cores", "governor", "throttling", "load", "memory", "torch", "operators",
-        "runtimes"
+        "device", "runtimes"
     }  # fmt: skip
     assert all(check["remedy"] for check in checks.values() if check["status"] != "ok")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opclock.lanes import compose, replayed_s
+from opclock.lanes import compose, critical_path, replayed_s
 
 
 def laid(host, enqueue, device, waits=None, tail=0.0, lag=0.0):
@@ -163,3 +163,20 @@ def test_rounds_know_nothing_of_one_another(rounds):
     for rows, total_s in zip(rounds, together, strict=True):
         same_waits = [(*row[:3], waiting) for row, waiting in zip(rows, waits, strict=True)]
         assert laid_rows(same_waits).total_s[0] == pytest.approx(total_s)
+
+
+@given(calls, times, times)
+def test_the_critical_path_adds_up_to_the_total(rows, tail, lag):
+    host = np.array([*(row[0] for row in rows), tail], dtype=float)
+    enqueue, device = (np.array([row[i] for row in rows], dtype=float) for i in (1, 2))
+    kernels_s, hosts_s = critical_path(host, enqueue, device, [row[3] for row in rows], lag)
+    assert kernels_s.sum() + hosts_s.sum() == pytest.approx(laid_rows(rows, tail, lag).total_s[0])
+    assert (kernels_s >= 0).all()
+    assert (hosts_s >= 0).all()
+    assert (kernels_s <= device + 1e-9).all()
+
+
+def test_a_kernel_that_nothing_waits_for_is_not_on_the_critical_path():
+    kernels_s, hosts_s = critical_path(np.array([9.0, 9, 9]), np.array([1.0, 1]), np.array([2.0, 2]), [False] * 2, 0.5)
+    assert kernels_s.tolist() == [0, 0]
+    assert hosts_s.tolist() == [10, 10, 9]

@@ -26,17 +26,19 @@ LAYERS = (
     ("bench_row",),
     ("runtimes",),
     ("validate", "sweeping"),
-    ("baselines", "reference", "model", "measure", "zoo", "cifar", "explain"),
+    ("measure", "graph_run"),
+    ("baselines", "reference", "model", "zoo", "cifar", "explain"),
     ("sampling", "host"),
     ("estimate", "sweep_table"),
     ("predictor", "sweeps"),
-    ("features", "lanes"),
+    ("features", "device_lanes"),
+    ("lanes", "choice", "dataflow"),
     ("arguments", "rewrites", "tracer", "ceilings"),
-    ("host_table",),
+    ("host_table", "recording"),
     ("profile",),
     ("profile_reader", "schema"),
     ("board", "board_state", "measurement", "trace"),
-    ("cores",),
+    ("cores", "accelerator"),
     ("batch_curve", "condition", "macs", "operator_classes", "extension", "files", "progress", "version"),
     ("op",),
     ("errors",),
@@ -85,7 +87,7 @@ def test_pybind_in_bindings_and_torch_in_aten_alone():
 def test_few_translation_units_with_aten_headers():
     units = [path for path in (ROOT / "csrc").rglob("*.cpp")
              if path.parent.name == "aten" or path.name == "aten.cpp"]  # fmt: skip
-    assert len(units) <= 4
+    assert len(units) <= 5
 
 
 def test_one_version():

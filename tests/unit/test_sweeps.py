@@ -90,7 +90,7 @@ def test_the_same_op_call_twice_counts_once():
     ("conv2d", {"in_channels": 3, "out_channels": 4, "size": 8, "groups": 2}, "3 in_channels in 2 groups"),
     ("gemm", {"m": 1, "n": 2, "k": "x"}, "k 'x': int is needed"),
     ("elementwise", {"channels": 8, "operator": "fold"}, "operator 'fold'"),
-    ("copy", {"rows": 8, "columns": 8, "kind": "to_device"}, "accelerator"),
+    ("copy", {"rows": 8, "columns": 8, "pinned": True}, "pinned memory is the host's"),
     ("norm", {"channels": []}, "no value"),
 ])  # fmt: skip
 def test_nothing_left_says_why(family, parameters, words):

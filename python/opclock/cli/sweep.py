@@ -27,6 +27,7 @@ MEASURES = ("median_s", "low_s", "high_s", "mad_s", "samples", "macs", "bytes", 
 
 _shared = (
     click.option("--threads", "threads_text", metavar="N[,N...]", help="PyTorch's threads.  [default: all cores]"),
+    options.device_option,
     options.cpus_option,
     options.profile_option("opclock.sqlite"),
     click.option("--export", "export_to", type=click.Path(path_type=Path),
@@ -48,8 +49,8 @@ def _with_shared(function: Any) -> Any:  # noqa: ANN401
 @_with_shared
 @click.pass_context
 def sweep(
-    context: click.Context, preset: str | None, threads_text: str | None, profile_path: Path, export_to: Path | None,
-    seed: int, json_to: str | None,
+    context: click.Context, preset: str | None, threads_text: str | None, device: str, profile_path: Path,
+    export_to: Path | None, seed: int, json_to: str | None,
 ) -> None:  # fmt: skip
     """Time a FAMILY of kernels over a grid of parameters, or a preset, into a profile.
 
@@ -65,26 +66,29 @@ def sweep(
     from opclock.sweeps.presets import preset as planned_preset
 
     _checked(export_to, json_to)
-    _run(planned_preset(preset), threads_text, profile_path, export_to, seed, json_to, as_in_models=preset == "board")
+    device = options.checked_device(device)
+    _run(planned_preset(preset, device), threads_text, device, profile_path, export_to, seed, json_to,
+         as_in_models=preset == "board")  # fmt: skip
 
 
 def _command(family: Family) -> click.Command:
     @_with_shared
     def run(
-        threads_text: str | None, profile_path: Path, export_to: Path | None, seed: int, json_to: str | None,
-        **texts: str | None,
+        threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int,
+        json_to: str | None, **texts: str | None,
     ) -> None:  # fmt: skip
         from opclock.sweeps.binding import plan_all
 
         _checked(export_to, json_to)
         given = {name: parse(text, family.parameters[name]) for name, text in texts.items() if text is not None}
         points, skipped = grid(family.name, given)
-        planned, refused = plan_all(points)
+        device = options.checked_device(device)
+        planned, refused = plan_all(points, device)
         for reason, count in (skipped + refused).items():
             say(f"skipped {count}: {reason}", json_to)
         if not planned:
             raise SweepError(f"PyTorch accepts no combination of {family.name}'s parameters: {next(iter(refused))}")
-        _run(planned, threads_text, profile_path, export_to, seed, json_to, as_in_models=False)
+        _run(planned, threads_text, device, profile_path, export_to, seed, json_to, as_in_models=False)
 
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required
@@ -106,8 +110,8 @@ def _checked(export_to: Path | None, json_to: str | None) -> None:
 
 
 def _run(
-    planned: Sequence[Planned], threads_text: str | None, profile_path: Path, export_to: Path | None, seed: int,
-    json_to: str | None, *, as_in_models: bool,
+    planned: Sequence[Planned], threads_text: str | None, device: str, profile_path: Path, export_to: Path | None,
+    seed: int, json_to: str | None, *, as_in_models: bool,
 ) -> None:  # fmt: skip
     from opclock.board import read_board
     from opclock.ceilings import measure_ceilings
@@ -118,12 +122,16 @@ def _run(
     counts = _threads(threads_text)
     with Profile.create_or_open(profile_path, read_board()) as profile:
         with progress_bar() as progress:
-            expected = sum(expected_s(planned, measure_ceilings(profile, count, progress)) for count in counts)
-            say(f"{len(planned)} kernels, threads {', '.join(map(str, counts))}: about {words(expected)}", json_to)
+            beforehand = f"{len(planned)} kernels, threads {', '.join(map(str, counts))}"
+            if device == "cpu":
+                expected = sum(expected_s(planned, measure_ceilings(profile, count, progress)) for count in counts)
+                beforehand += f": about {words(expected)}"
+            say(beforehand, json_to)
             for count in counts:
                 done = run_sweep(
-                    planned, profile, threads=count, seed=seed, as_in_models=as_in_models, progress=progress
-                )
+                    planned, profile, threads=count, device=device, seed=seed, as_in_models=as_in_models,
+                    progress=progress,
+                )  # fmt: skip
                 for reason, number in done.skipped.items():
                     say(f"skipped {number}: {reason}", json_to)
                 say(
@@ -131,7 +139,8 @@ def _run(
                     f"{done.kernel_share:.0%} of them in kernels and their warm-up; kept in {profile_path}",
                     json_to,
                 )
-        rows = list(sweep_rows(profile, threads=counts, configurations=[one.configuration for one in planned]))
+        timed = [one.configuration for one in planned]
+        rows = list(sweep_rows(profile, threads=counts, configurations=timed, device=device))
         if export_to is not None:
             write_whole(export_to, exported(rows, profile.board(), export_to.suffix))
         table = sweep_table(rows)

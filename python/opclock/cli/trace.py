@@ -16,9 +16,12 @@ from opclock.cli.output import check_json, say, show_table, write_json
 @options.model_argument
 @options.input_option
 @options.dtype_option
+@options.device_option
 @options.real_option
 @options.json_option
-def trace(model: str, input_text: str | None, dtype: str, real: bool, json_to: str | None) -> None:
+def trace(
+    model: str, input_text: str | None, dtype: str, device: str, real: bool, json_to: str | None
+) -> None:  # fmt: skip
     """Record the op calls of one inference of MODEL, without running it.
 
     MODEL is zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY. The JSON can be measured and
@@ -30,7 +33,7 @@ def trace(model: str, input_text: str | None, dtype: str, real: bool, json_to: s
     from opclock.tracer import trace as record
 
     check_json(json_to)
-    loaded = load_model(model, input_text=input_text, dtype=dtype)
+    loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))
     traced = record(loaded.module, loaded.inputs, name=loaded.name, real=real)
     if json_to:
         write_json(json_to, traced.to_json())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,13 +48,15 @@ class Planned:
         return sum(spec.nbytes for spec in self.call.tensors() if is_weight(spec))
 
 
-def plan_all(configurations: Iterable[Configuration]) -> tuple[list[Planned], Counter[str]]:
-    """What PyTorch accepts, one of each op call, and how often each reason spoke against one."""
+def plan_all(
+    configurations: Iterable[Configuration], device: str = "cpu"
+) -> tuple[list[Planned], Counter[str]]:  # fmt: skip
+    """What PyTorch accepts on a device, one of each op call, and how often each reason spoke against one."""
     planned: dict[str, Planned] = {}
     refused: Counter[str] = Counter()
     for one in configurations:
         try:
-            made = plan(one)
+            made = plan(one.on(device))
         except IllegalError as error:
             refused[str(error)] += 1
         else:
@@ -89,7 +91,8 @@ def plan(configuration: Configuration) -> Planned:
         if argument.alias_info is not None and argument.alias_info.is_write
     }
     written = tuple(number for number, tensor in enumerate(made) if any(tensor is args[i] for i in changed))
-    shown = tuple(_spec(item) for item in returned if isinstance(item, torch.Tensor))
+    placed_on = next((spec.device for spec in call.tensors() if spec.device != "cpu"), "cpu")
+    shown = tuple(replace(_spec(item), device=placed_on) for item in returned if isinstance(item, torch.Tensor))
     trimmed = OpCall(call.operator, call.overload, _trimmed(operator, call.args), call.kwargs)
     return Planned(configuration, trimmed, shown, written, fresh)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opclock.errors import SweepError
-from opclock.op import OpCall
+from opclock.op import HOST, OpCall, placed
 from opclock.sweeps.family import Family, IllegalError, Parameter, find_family
 
 
@@ -21,6 +21,16 @@ class Configuration:
     family: str
     parameters: tuple[tuple[str, Parameter], ...]
     call: OpCall
+
+    def on(self, device: str) -> Configuration:
+        """The same on a device, which is then one of its parameters. Raises IllegalError for a copy to a cpu."""
+        placed_call = OpCall(self.call.operator, self.call.overload, placed(self.call.args, device),
+                             tuple((name, placed(value, device)) for name, value in self.call.kwargs))  # fmt: skip
+        if device != "cpu":
+            return Configuration(self.family, (*self.parameters, ("device", device)), placed_call)
+        if any(spec.device == HOST for spec in self.call.tensors()):
+            raise IllegalError("a copy between host and device needs a device beside the host: --device cuda")
+        return self
 
     @property
     def parameters_text(self) -> str:

@@ -2,31 +2,44 @@
 
 from dataclasses import replace
 
-from opclock.op import Named, OpCall, TensorSpec
+from opclock.op import HOST, Named, OpCall, TensorSpec
 from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor, transposed
 
 
 @family
-def copy(rows: int, columns: int, kind: str = "clone", batch: int = 1, dtype: str = "float32") -> OpCall:
-    """Copies: clone, transpose, heads (of attention), shuffle (of channels), cast, channels_last, memcpy, to_device."""
+def copy(
+    rows: int, columns: int, kind: str = "clone", batch: int = 1, dtype: str = "float32", pinned: bool = False
+) -> OpCall:  # fmt: skip
+    """Copies: clone, transpose, heads, shuffle, cast, channels_last, memcpy, and to_device and from_device.
+
+    heads are attention's, shuffle is of channels; pinned is the host's memory that a device copies to or from.
+    """
     plain = tensor(batch, rows, columns, dtype=dtype)
-    memory = {"memory_format": Named("memory_format", "contiguous_format")}
+    if kind in ("to_device", "from_device"):
+        host = replace(plain, device=HOST, pinned=pinned)
+        return aten("copy_", *((plain, host) if kind == "to_device" else (host, plain)))
+    need(not pinned, f"pinned memory is the host's: kind '{kind}' has none")
+    if kind in ("heads", "shuffle"):
+        return _regrouped(batch, rows, columns, kind, dtype)
+    if kind == "memcpy":
+        return OpCall("opclock::memcpy", "", (plain, replace(plain, requires_grad=False)))
+    return _laid_out(plain, kind)
+
+
+def _laid_out(plain: TensorSpec, kind: str) -> OpCall:
+    """The same numbers in new memory, laid out alike or otherwise."""
+    batch, rows, columns = plain.shape
     if kind == "clone":
         return aten("clone", plain)
     if kind == "transpose":
-        return aten("clone", transposed(plain), **memory)
-    if kind in ("heads", "shuffle"):
-        return _regrouped(batch, rows, columns, kind, dtype)
+        return aten("clone", transposed(plain), memory_format=Named("memory_format", "contiguous_format"))
     if kind == "cast":
-        return aten("to.dtype", plain, Named("dtype", "bfloat16" if dtype == "float32" else "float32"))
+        return aten("to.dtype", plain, Named("dtype", "bfloat16" if plain.dtype == "float32" else "float32"))
     if kind == "channels_last":
-        image = tensor(batch, rows, columns, columns, dtype=dtype)
+        image = tensor(batch, rows, columns, columns, dtype=plain.dtype)
         return aten("contiguous", image, memory_format=Named("memory_format", "channels_last"))
-    if kind == "memcpy":
-        return OpCall("opclock::memcpy", "", (plain, replace(plain, requires_grad=False)))
-    if kind == "to_device":
-        raise IllegalError("copies to a device need an accelerator, and this release times the cpu only")
-    raise IllegalError(f"kind '{kind}': clone, transpose, heads, shuffle, cast, channels_last, memcpy or to_device")
+    raise IllegalError(f"kind '{kind}': clone, transpose, heads, shuffle, cast, channels_last, memcpy, to_device or "
+                       "from_device")  # fmt: skip
 
 
 def _regrouped(batch: int, rows: int, columns: int, kind: str, dtype: str) -> OpCall:

@@ -269,8 +269,11 @@ def _small(made: Planned) -> bool:
 PRESETS: dict[str, Callable[[], list[Planned]]] = {"quick": quick, "board": board}
 
 
-def preset(name: str) -> list[Planned]:
-    """The kernels of a preset. Raises SweepError that lists all there are."""
+def preset(name: str, device: str = "cpu") -> list[Planned]:
+    """The kernels of a preset. Raises SweepError that lists all there are, or where it is for the cpu alone."""
     if name not in PRESETS:
         raise SweepError(f"there is no preset '{name}'; there are: {', '.join(PRESETS)}")
-    return PRESETS[name]()
+    if device != "cpu" and name == "board":
+        raise SweepError("--preset board is for predictions, which are made for the cpu alone: --preset quick, or "
+                         "'opclock measure' with the model itself")  # fmt: skip
+    return plan_all([one.configuration for one in PRESETS[name]()], device)[0] if device != "cpu" else PRESETS[name]()

@@ -1,0 +1,105 @@
+"""What only a GPU can show. Skipped where there is none; `make test-gpu` runs it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from opclock.accelerator import free_bytes, read_device
+from opclock.board import read_board
+from opclock.estimate import estimate
+from opclock.extension import load_aten
+from opclock.measure import LANE_TIMINGS, measure
+from opclock.model import Model, load_model
+from opclock.profile import Profile
+from opclock.reference import forward_of
+from opclock.sweeping import sweep
+from opclock.tracer import trace
+from opclock.validate import validate
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+DEVICE = "cuda:0"
+
+
+@pytest.fixture
+def profile(profile_path):
+    with Profile.create_or_open(profile_path, read_board()) as opened:
+        yield opened
+
+
+def test_the_device_is_described():
+    found = read_device(DEVICE)
+    assert found["name"]
+    assert 0 < found["allocated_bytes"] + 1 <= found["reserved_bytes"] + 1
+    assert free_bytes(DEVICE) > 0
+
+
+def test_a_kernel_is_handed_over_long_before_it_is_done():
+    large = torch.randn(4096, 4096, device=DEVICE)
+    found = {}
+    for lane in ("host", "device", "both"):
+        pool = load_aten().Pool(0, False, DEVICE, lane)
+        pool.add("aten::mm", "", (large, large), {}, 0, [], [])
+        pool.warm_up(0.5)
+        seconds = np.empty((9, 1))
+        for row in seconds:
+            pool.begin_round()
+            pool.end_round(row)
+        found[lane] = float(np.median(seconds))
+    assert found["host"] < found["device"] / 5
+    assert found["device"] < found["both"] < 1.5 * found["device"]
+
+
+def test_a_call_that_fetches_a_number_waits_and_a_view_takes_nothing():
+    values = torch.randn(1000, device=DEVICE)
+    pool = load_aten().Pool(0, False, DEVICE, "device")
+    pool.add("aten::relu", "", (values,), {}, 0, [], [])
+    pool.add("aten::sum", "", (values,), {}, 1, [], [])
+    pool.add("aten::_local_scalar_dense", "", (values[0],), {}, 2, [], [])
+    pool.add("aten::view", "", (values, [10, 100]), {}, 3, [], [], False)
+    pool.warm_up(0.2)
+    assert pool.waits == [False, False, True, False]
+    seconds = np.empty(4)
+    pool.begin_round()
+    pool.end_round(seconds)
+    assert (seconds[:3] > 0).all()
+    assert seconds[3] == 0
+    assert 0 < pool.device_resolution_s < 1e-5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_from_trace_to_validation(profile, dtype):
+    model = load_model("zoo:shufflenetv2", input_text="4x3x96x96", dtype=dtype, device=DEVICE)
+    row = validate([model], profile, threads=1).rows[0]
+    assert 0.6 < row.estimate.total_s / row.reference.median_s < 1.6
+    assert row.graph is not None
+    assert row.graph_error == pytest.approx(0, abs=0.1)
+    assert row.graph.median_s < row.reference.median_s
+    lanes = row.estimate.lanes
+    assert lanes is not None
+    assert lanes.replay_s <= lanes.busy_s * 1.02
+    assert {condition.timing for condition in profile.conditions()} >= {*LANE_TIMINGS, "recorded", "back_to_back"}
+
+
+class Chooses(torch.nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        image = torch.relu(image)
+        return image[image > 0.5].sum() + image.max()
+
+
+def test_a_model_that_waits_for_its_device_is_estimated_without_a_graph(profile):
+    model = Model("chooses", Chooses().eval(), (torch.randn(8, 3, 64, 64, device=DEVICE),))
+    traced = trace(model.module, model.inputs, name=model.name, real=True)
+    measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=1, most_s=0.5)
+    lanes = estimate(traced, profile, threads=1).lanes
+    assert lanes is not None
+    assert lanes.replay_s == pytest.approx(lanes.busy_s)
+
+
+def test_copies_between_host_and_device():
+    table = sweep("copy", rows=[1024], columns=4096, kind=["to_device", "from_device", "clone"], pinned=[False, True],
+                  device=DEVICE, threads=1)  # fmt: skip
+    table = table.set_index(["kind", "pinned"])["gb_per_s"]
+    assert table["to_device", True] > table["to_device", False] / 1.5
+    assert table["clone", False] > 2 * table["to_device", True]
