@@ -12,20 +12,19 @@ import numpy as np
 import torch
 
 from opclock.accelerator import queue_of, read_device
-from opclock.arguments import Arguments, Bound
+from opclock.answers import check_answer, named, overwritten
+from opclock.arguments import Arguments
 from opclock.board_state import BoardState, read_state, team_flags
 from opclock.condition import Condition
 from opclock.cores import check_threads
 from opclock.dataflow import feeds
-from opclock.errors import OpCallError, first_line
 from opclock.extension import load_aten, load_core, process_clock
 from opclock.host import Host
 from opclock.measurement import Samples, rounds_interval
-from opclock.op import OpCall
 from opclock.profile import Profile
 from opclock.recording import Recording
 from opclock.rewrites import inputs, results
-from opclock.trace import Trace, TracedCall
+from opclock.trace import Trace
 
 WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
 NARROW = 0.01  # half the interval of a round's median, as a fraction: below the repeatability floor
@@ -89,7 +88,7 @@ class Sampling:
         self._lane = "host" if self._device == "cpu" else condition.lane
         self._keys = [trace.calls[position].call.key for position in positions]
         self._groups = {key: group for group, key in enumerate(dict.fromkeys(self._keys))}
-        with _named(f"on {condition.device}"):
+        with named(f"on {condition.device}"):
             self._pool = load_aten().Pool(seed, not condition.in_order, self._device, self._lane)
         self._bind(arguments)
         self._recording: Recording | None = None  # of all op calls, and how its time is shared among them
@@ -110,9 +109,9 @@ class Sampling:
             call, mine = self.trace.calls[position].call, bound[position]
             restored = [
                 (mine.tensors[i], arguments.pristine(mine.tensors[i], call.tensors()[i]))
-                for i in _overwritten(self.trace.calls[position])
+                for i in overwritten(self.trace.calls[position])
             ]
-            with _named(call.operator):
+            with named(call.operator):
                 number = self._pool.add(
                     call.operator,
                     call.overload,
@@ -125,7 +124,7 @@ class Sampling:
                 )
             if key not in checked and self.condition.timing in CHECKED:
                 checked.add(key)
-                self.seconds += _check_answer(self._pool, number, call, mine, restored)
+                self.seconds += check_answer(self._pool, number, call, mine, restored)
         if self.condition.in_order:
             self._hold_outputs()
 
@@ -152,7 +151,7 @@ class Sampling:
     def warm_up(self) -> None:
         """Run until rounds stop getting faster, then begin or continue the pool in the profile."""
         start = time.perf_counter()
-        with _named("the pool"):
+        with named("the pool"):
             self._pool.warm_up(WARM_UP_S)
             if self.condition.timing == "recorded":
                 self._record()
@@ -295,67 +294,6 @@ class Sampling:
              "device_resolution_s": self._pool.device_resolution_s},
         )  # fmt: skip
         return ended, flags
-
-
-@contextmanager
-def _named(operator: str) -> Iterator[None]:
-    """Turn the extension's errors into ours, which name the operator."""
-    try:
-        yield
-    except ValueError as error:  # names it already
-        raise OpCallError(f"cannot time {error}") from error
-    except (RuntimeError, MemoryError) as error:
-        raise OpCallError(f"cannot time {operator}: {first_line(error)}") from error
-
-
-def _overwritten(traced: TracedCall) -> list[int]:
-    """Which tensor arguments the op call writes: they are restored before each sample."""
-    return [i for i, number in enumerate(traced.reads) if number in traced.writes]
-
-
-def _restore(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    with torch.inference_mode():
-        for tensor, pristine in pairs:
-            tensor.copy_(pristine)
-
-
-def _check_answer(
-    pool: Any,  # noqa: ANN401
-    number: int,
-    call: OpCall,
-    bound: Bound,
-    restored: Sequence[tuple[torch.Tensor, torch.Tensor]],
-) -> float:
-    """Compare the answer of the path that is timed with PyTorch's own; returns the wall seconds the two took.
-
-    Raises OpCallError where they differ.
-    """
-    namespace, _, name = call.operator.partition("::")
-    own = getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
-    _restore(restored)  # another call of the model may have written the buffer that they share
-    start = time.perf_counter()
-    with _named(call.operator):
-        mine = pool.answer(number)
-    spent_s = time.perf_counter() - start
-    if torch.Tag.nondeterministic_seeded in own.tags or "empty" in name:
-        return spent_s
-    mine = [item.clone() if isinstance(item, torch.Tensor) else item for item in mine]
-    _restore(restored)
-    start = time.perf_counter()
-    with torch.inference_mode():
-        answer = own(*bound.args, **bound.kwargs)
-    spent_s += time.perf_counter() - start
-    theirs = list(answer) if isinstance(answer, tuple) and len(mine) != 1 else [answer] if mine else []
-    for left, right in zip(mine, theirs, strict=True):
-        if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
-            tolerance = 1e-2 if left.element_size() < 4 else 1e-4
-            same = torch.equal(left, right) or torch.allclose(
-                left, right, rtol=tolerance, atol=tolerance, equal_nan=True
-            )
-            if not same:
-                raise OpCallError(f"{call} gives another answer through opclock than through PyTorch: not timed; "
-                                  "please report it")  # fmt: skip
-    return spent_s
 
 
 def _flags(
