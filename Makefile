@@ -28,7 +28,7 @@ study: $(VENV)/.installed
 	$(BIN)/opclock doctor
 	$(BIN)/opclock study hidden-costs --report report
 
-# Study B through every runtime: 20 to 25 minutes on two cores.
+# Study B through every runtime: under 20 minutes on two cores.
 landscape: $(VENV)/.runtimes
 	$(BIN)/opclock study landscape --report landscape
 
