@@ -195,6 +195,8 @@ def model_macs_thop(trace: Trace) -> int:
 
 # Operators that read as many rows of their table as they return, not the whole of it.
 PICKING = ("embedding", "index_select", "gather", "index", "take")
+# Operators that write their first argument without reading it.
+FILLING = ("copy_", "fill_", "zero_")
 
 
 def moved_bytes(traced: TracedCall) -> int:
@@ -203,6 +205,8 @@ def moved_bytes(traced: TracedCall) -> int:
         return 0
     written = sum(spec.moved for spec in tensors(traced.outputs))
     read = [spec for spec in traced.call.tensors() if spec.same_as is None]
+    if traced.call.name in FILLING:
+        read = read[1:]
     if traced.call.name in PICKING:
         return 2 * written + sum(spec.moved for spec in read if "int" in spec.dtype)
     return sum(spec.moved for spec in read) + written
@@ -211,4 +215,5 @@ def moved_bytes(traced: TracedCall) -> int:
 def footprint_bytes(traced: TracedCall) -> int:
     """Bytes of memory that an op call touches: what it overwrites is moved twice and touched once."""
     written = sum(spec.moved for spec in tensors(traced.outputs))
-    return moved_bytes(traced) - (written if traced.call.name.endswith("_") else 0)
+    in_place = traced.call.name.endswith("_") and traced.call.name not in FILLING
+    return moved_bytes(traced) - (written if in_place else 0)

@@ -16,6 +16,7 @@ from opclock.errors import ModelError, OptionError
 from opclock.estimate import estimate
 from opclock.extension import load_aten
 from opclock.graph_run import GraphRun
+from opclock.macs import moved_bytes
 from opclock.measure import LANE_TIMINGS, measure
 from opclock.model import Model
 from opclock.op import HOST, placed
@@ -138,6 +139,7 @@ def test_copies_between_host_and_device_are_placed_on_both():
     assert {spec.pinned for one in planned for spec in one.call.tensors() if spec.device == "cpu"} == {False, True}
     assert all(dict(one.configuration.parameters)["device"] == "cuda:0" for one in planned)
     assert all(not spec.pinned for one in planned for spec in one.call.tensors() if spec.device != "cpu")
+    assert {moved_bytes(one.traced) for one in planned} == {2 * 8 * 8 * 4}  # read here, written there
     nothing, reasons = plan_all(found)
     assert not nothing
     assert "needs a device" in next(iter(reasons))
