@@ -118,7 +118,7 @@ def non_mac_time(boards: Sequence[Landscape]) -> Figure:
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
     axes.set_xlabel(
-        "time over eager's, mean over the models it runs (blue: MAC kernels, orange: all else, hatched: by difference)"
+        "time over eager's, mean over the models it runs\n(blue: MAC kernels, orange: all else, hatched: by difference)"
     )
     axes.set_title("What is left of MAC and non-MAC time", loc="left", fontweight="bold")
     return figure
