@@ -139,8 +139,8 @@ class Pool {
     return *rounds_;
   }
 
-  void issue(std::size_t number, std::size_t times) {
-    for (std::size_t i = 0; i < times; ++i) calls_.at(number)->run();
+  void issue() {
+    for (auto& call : calls_) call->run();
   }
 
   // By op call; false everywhere but in the device's lane.
@@ -259,8 +259,8 @@ void bind_pool(py::module_& module) {
           "device_resolution_s", [](Pool& pool) { return timed([&] { return pool.device_resolution_s(); }); },
           "The smallest difference that intervals between marks on the device show; 0 on a cpu.")
       .def(
-          "issue", [](Pool& pool, std::size_t number, std::size_t times) { timed([&] { pool.issue(number, times); }); },
-          py::arg("number"), py::arg("times"), "Make one call so many times, untimed, and do not wait for the device.")
+          "issue", [](Pool& pool) { timed([&] { pool.issue(); }); },
+          "Make every call once in the order added, untimed, and do not wait for the device.")
       .def_property_readonly(
           "clock_faults", [](Pool& pool) { return pool.rounds().clock_faults(); },
           "Samples taken again because the counter ran backwards.");

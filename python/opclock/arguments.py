@@ -48,6 +48,12 @@ def named_constant(named: Named) -> Any:  # noqa: ANN401
         raise OpCallError(f"this torch {torch.__version__} has no {named.kind} '{named.name}'") from None
 
 
+def find_operator(call: OpCall) -> Any:  # noqa: ANN401
+    """PyTorch's operator. Raises AttributeError where it has none."""
+    namespace, _, name = call.operator.partition("::")
+    return getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
+
+
 def index_bound(call: OpCall) -> int:
     """One more than the largest index that is legal in the call's integer tensors."""
     if call.name in INDEXED_SIZE:

@@ -11,7 +11,7 @@ from opclock.choice import choose_pools
 from opclock.condition import Condition
 from opclock.host_table import HostTable, host_key, host_kinds
 from opclock.lanes import Lanes, compose, critical_path, replayed_s
-from opclock.measurement import Pool, Samples, rounds_interval
+from opclock.measurement import Pool, Samples, rounds_interval, typical_round
 from opclock.profile_reader import ProfileReader
 from opclock.trace import Trace
 
@@ -71,16 +71,6 @@ class _Kernels:
         medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in pools.items()}
         return _Kernels(np.array([[medians.get(key, 0.0) for key in keys]]), pools)
 
-    def typical_s(self) -> Samples:
-        """By op call the median, scaled to add up to the median round."""
-        medians: Samples = np.median(self.rounds_s, axis=0)
-        total_s = float(medians.sum())
-        return medians * (float(np.median(self.rounds_s.sum(axis=1))) / total_s) if total_s > 0 else medians
-
-    def interval_s(self) -> tuple[float, float]:
-        """Of the sum."""
-        return rounds_interval(self.rounds_s.sum(axis=1))
-
 
 def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> DeviceLanes | None:
     """Compose the lanes of a model; None where the profile has no device's own time for it: then there is one lane.
@@ -101,7 +91,7 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
     enqueue_s = enqueue.rounds_s
     if len(enqueue_s) != len(host_s):
         host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host_s, enqueue_s))
-    device_s = device.typical_s()
+    device_s = typical_round(device.rounds_s)
     lag_s = _lag(trace, waits, np.median(enqueue.rounds_s, axis=0), device_s, np.median(isolated.rounds_s, axis=0))
 
     def composed(scale: float) -> Lanes:
@@ -110,7 +100,7 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
 
     lanes = composed(1.0)
     busy_s = float(device_s.sum())
-    reach = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in device.interval_s())
+    reach = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in rounds_interval(device.rounds_s.sum(axis=1)))
     low, high = (composed(edge).total_s for edge in reach)
     recorded = _Kernels.read(trace, profile, replace(condition, timing="recorded"))
     replays_s = replayed_s(recorded.rounds_s if recorded.pools else device.rounds_s)

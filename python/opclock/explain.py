@@ -10,16 +10,9 @@ import numpy as np
 import pandas as pd
 
 from opclock.estimate import HOST, Estimate
-from opclock.measurement import Samples
+from opclock.measurement import Samples, typical_round
 from opclock.operator_classes import class_of
 from opclock.trace import Trace
-
-
-def _parts(rounds: Samples) -> Samples:
-    """Medians by column, scaled to add up to the median round, as an estimate's parts are."""
-    medians: Samples = np.median(rounds, axis=0)
-    total = float(medians.sum())
-    return medians * (float(np.median(rounds.sum(axis=1))) / total if total > 0 else 1.0)
 
 
 @dataclass(frozen=True)
@@ -107,11 +100,11 @@ class Explanation:
 
     @cached_property
     def _replay_parts(self) -> Samples:
-        return _parts(self.replay)
+        return typical_round(self.replay)
 
     @cached_property
     def _observed_all(self) -> Samples:
-        return _parts(np.concatenate([self.observed, self.observed_host], axis=1))
+        return typical_round(np.concatenate([self.observed, self.observed_host], axis=1))
 
     @property
     def _observed_parts(self) -> Samples:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil
 import torch
 
 from opclock.accelerator import free_bytes, has_lanes
@@ -53,9 +52,14 @@ def timings_of(device: str) -> tuple[Timing, ...]:
     return LANE_TIMINGS if has_lanes(device) else ("in_model",)
 
 
-def fits(trace: Trace, share: float = POOL_MEMORY_SHARE) -> bool:
+def room_bytes(device: str) -> int:
+    """Of the memory that is free on the device, what op calls may use."""
+    return int(free_bytes(device) * POOL_MEMORY_SHARE)
+
+
+def fits(trace: Trace) -> bool:
     """Whether all op calls fit into memory together, beside the model itself."""
-    return len(split(trace, int(free_bytes(trace.device) * share))) == 1
+    return len(split(trace, room_bytes(trace.device))) == 1
 
 
 def split(trace: Trace, limit_bytes: int) -> list[range]:
@@ -135,7 +139,7 @@ def measure(
         if not missing and remark:  # its host cannot be played, and the table has been filled with the kernels
             return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
         rounds, flags, endings = 0, [remark] if remark else [], []
-        runs = split(trace, int(psutil.virtual_memory().available * POOL_MEMORY_SHARE))
+        runs = split(trace, room_bytes(trace.device))
         seconds = time.perf_counter() - start
         for run in runs:
             start = time.perf_counter()
@@ -160,9 +164,8 @@ def lane_samplings(
     Raises OpCallError where they do not fit into its memory, and as Sampling does.
     """
     if not fits(trace):
-        share_gb = free_bytes(trace.device) * POOL_MEMORY_SHARE / 1e9
-        raise OpCallError(f"{trace.model} needs more than {share_gb:.1f} GB, the share of {trace.device} that op calls "
-                          "may use: use a smaller input or batch")  # fmt: skip
+        raise OpCallError(f"{trace.model} needs more than {room_bytes(trace.device) / 1e9:.1f} GB, the share of "
+                          f"{trace.device} that op calls may use: use a smaller input or batch")  # fmt: skip
     samplings = []
     for timing in (*LANE_TIMINGS, "recorded") if can_record(trace.device) else LANE_TIMINGS:
         condition = condition_of(trace, threads, timing)
@@ -235,7 +238,7 @@ def measure_in_turn(
         OpCallError: an op call that cannot be rebuilt, bound or timed.
         ProfileError: the profile cannot be written.
     """
-    limit = int(psutil.virtual_memory().available * POOL_MEMORY_SHARE) // max(1, len(models))
+    limit = room_bytes("cpu") // max(1, len(models))
     together = [
         (traced, forward) for traced, forward in models
         if lacking(traced, profile, condition_of(traced, threads)) and len(split(traced, limit)) == 1

@@ -52,6 +52,13 @@ def rounds_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float,
     return max(0.0, middle - half), middle + half
 
 
+def typical_round(rounds: Samples) -> Samples:
+    """Medians by column of rounds x columns, scaled to add up to the median round, as an estimate's parts are."""
+    medians: Samples = np.median(rounds, axis=0)
+    total = float(medians.sum())
+    return medians * (float(np.median(rounds.sum(axis=1))) / total if total > 0 else 1.0)
+
+
 @dataclass(frozen=True)
 class Measurement:
     """Samples of one op call, in seconds of one call, in the order they were taken."""

@@ -195,9 +195,7 @@ class Sampling:
             self._pool.begin_round()
             self._pool.end_round(row)
         self._pool.begin_round()
-        self._recording = Recording(
-            lambda: [self._pool.issue(number, 1) for number in range(len(self._keys))], self.condition.device
-        )
+        self._recording = Recording(self._pool.issue, self.condition.device)
         alone_s = np.median(single_s, axis=0)
         launching = max(1, int(np.count_nonzero(alone_s)))
         saved_s = max(0.0, float(alone_s.sum()) - self._recording.replay_s(REPLAYS)) / launching

@@ -15,19 +15,19 @@ from typing import Any
 import pandas as pd
 import torch
 
-from opclock.accelerator import free_bytes, has_lanes
-from opclock.arguments import Arguments, Bound
+from opclock.accelerator import has_lanes
+from opclock.arguments import Arguments, Bound, find_operator
 from opclock.board import read_board
 from opclock.ceilings import Ceilings, measure_ceilings
 from opclock.condition import Condition
 from opclock.errors import OpCallError, SweepError, first_line
 from opclock.host import Host, KindsHost
-from opclock.measure import POOL_MEMORY_SHARE
+from opclock.measure import room_bytes
 from opclock.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.sampling import Sampling, thread_team
 from opclock.sweep_table import sweep_rows, sweep_table
-from opclock.sweeps.binding import Planned, as_trace, find, plan_all
+from opclock.sweeps.binding import Planned, as_trace, plan_all
 from opclock.sweeps.configuration import grid
 from opclock.trace import Trace
 
@@ -137,7 +137,7 @@ def run_sweep(
         begin = time.perf_counter()
         tried = 0
         host = KindsHost() if as_in_models else None
-        most = int(free_bytes(device) * POOL_MEMORY_SHARE)
+        most = room_bytes(device)
         for chunk in _chunks(lacking, WORKING_SETS if as_in_models else (POOL_BYTES,), random.Random(seed), most):
             spent_s = time.perf_counter() - begin
             left = f", {words((len(lacking) - tried) / tried * spent_s)} left" if tried else ""
@@ -242,7 +242,7 @@ def _runs(trace: Trace, position: int, arguments: Arguments, done: SweepSummary)
         bound: Bound = arguments.bind(trace.calls[position])
         with torch.inference_mode():
             start = time.perf_counter()
-            find(call)(*bound.args, **bound.kwargs)
+            find_operator(call)(*bound.args, **bound.kwargs)
             done.kernel_s += time.perf_counter() - start
     except (RuntimeError, NotImplementedError, IndexError, OpCallError) as error:
         done.skipped[f"{call.name}: {first_line(error)}"] += 1

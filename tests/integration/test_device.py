@@ -89,17 +89,23 @@ def test_a_validation_and_its_row(model, profile):
     assert row.to_json()["estimate"]["lanes"]["launch_bound_share"] >= 0
 
 
+def lanes_with(recording, model, profile, monkeypatch):
+    """An estimate's lanes on a device that records graphs by this stand-in."""
+    monkeypatch.setattr(sys.modules["opclock.measure"], "can_record", lambda _: True)
+    monkeypatch.setattr("opclock.sampling.Recording", recording)
+    traced = trace(model.module, model.inputs, name=model.name)
+    measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, most_s=0.2)
+    lanes = estimate(traced, profile, threads=2).lanes
+    assert lanes is not None
+    return lanes
+
+
 @pytest.mark.usefixtures("device")
 def test_a_model_that_cannot_be_recorded_is_estimated_all_the_same(model, profile, monkeypatch):
     def refused(*_: object) -> None:
         raise ModelError("cannot be recorded as a graph: it waits")
 
-    monkeypatch.setattr(sys.modules["opclock.measure"], "can_record", lambda _: True)
-    monkeypatch.setattr("opclock.sampling.Recording", refused)
-    traced = trace(model.module, model.inputs, name=model.name)
-    measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, most_s=0.2)
-    lanes = estimate(traced, profile, threads=2).lanes
-    assert lanes is not None
+    lanes = lanes_with(refused, model, profile, monkeypatch)
     assert lanes.replay_s == pytest.approx(lanes.busy_s)
 
 
@@ -112,12 +118,7 @@ def test_a_recorded_graph_is_shared_among_its_calls(model, profile, monkeypatch)
         def replay_s(self, _replays):
             return 1e-4
 
-    monkeypatch.setattr(sys.modules["opclock.measure"], "can_record", lambda _: True)
-    monkeypatch.setattr("opclock.sampling.Recording", Fixed)
-    traced = trace(model.module, model.inputs, name=model.name)
-    measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, most_s=0.2)
-    lanes = estimate(traced, profile, threads=2).lanes
-    assert lanes is not None
+    lanes = lanes_with(Fixed, model, profile, monkeypatch)
     assert lanes.replay_s == pytest.approx(1e-4)
 
 

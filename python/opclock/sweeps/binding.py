@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from opclock.arguments import named_constant
+from opclock.arguments import find_operator, named_constant
 from opclock.errors import first_line
 from opclock.extension import load_aten
 from opclock.op import Named, OpCall, TensorSpec, Value
@@ -70,7 +70,7 @@ def plan(configuration: Configuration) -> Planned:
     call = configuration.call
     device = "cpu" if call.name in SLOW_WITHOUT_DATA else "meta"
     try:
-        operator = find(call)
+        operator = find_operator(call)
         made: list[torch.Tensor] = []
         args = tuple(_on_device(value, device, made) for value in call.args)
         kwargs = {name: _on_device(value, device, made) for name, value in call.kwargs}
@@ -95,12 +95,6 @@ def plan(configuration: Configuration) -> Planned:
     shown = tuple(replace(_spec(item), device=placed_on) for item in returned if isinstance(item, torch.Tensor))
     trimmed = OpCall(call.operator, call.overload, _trimmed(operator, call.args), call.kwargs)
     return Planned(configuration, trimmed, shown, written, fresh)
-
-
-def find(call: OpCall) -> Any:  # noqa: ANN401
-    """PyTorch's operator. Raises AttributeError where it has none."""
-    namespace, _, name = call.operator.partition("::")
-    return getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
 
 
 def _on_device(value: Value, device: str, made: list[torch.Tensor]) -> Any:  # noqa: ANN401
