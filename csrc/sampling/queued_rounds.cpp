@@ -83,7 +83,8 @@ WarmUp QueuedRounds::warm_up(double most_s) {
   return Rounds::warm_up(most_s);
 }
 
-void QueuedRounds::plain_pass() {
+// Returns whether a hold still stands in line at its end: the host has not waited since.
+bool QueuedRounds::plain_pass() {
   spans_ = 0;
   bool open = false;
   const auto edge = [this](std::size_t end) { return 2 * size() + 2 * spans_ + end; };
@@ -105,15 +106,17 @@ void QueuedRounds::plain_pass() {
     }
     run(task);
   }
+  const bool held = open;
   close();
+  return held;
 }
 
-// Returns whether the device never waited for the host.
-bool QueuedRounds::marked_pass() {
+// Returns whether the device never waited for the host. `held`: a hold from before still stands in line.
+bool QueuedRounds::marked_pass(bool held) {
   std::size_t next = 0;
   bool in_line = false;  // whether the latest mark stands right behind work that the host is ahead of
   bool ahead = true;
-  if (spans_ != 1) queue_.hold(hold_s_);
+  if (!held) queue_.hold(hold_s_);
   for (const std::size_t task : round_.order) {
     if (task == size()) continue;
     if (launches_[task]) {
@@ -151,7 +154,8 @@ void QueuedRounds::read() {
   // As many marks more than in the plain pass make the difference. No more than half of the shortest is a mark: beyond
   // that the two passes differ by something else, too, which all tasks share.
   const double more_s = marks > spans_ ? (marked_s - plain_s) / static_cast<double>(marks - spans_) : 0.0;
-  const double mark_s = std::clamp(more_s, 0.0, marks > 0 ? shortest_s / 2.0 : 0.0);
+  const double most_s = marks > 0 ? std::min(shortest_s, plain_s / static_cast<double>(spans_)) / 2.0 : 0.0;
+  const double mark_s = std::clamp(more_s, 0.0, most_s);
   double left_s = 0.0;
   for (std::size_t task = 0; task < size(); ++task) {
     if (!launches_[task] || waits_[task]) continue;
@@ -173,8 +177,7 @@ void QueuedRounds::complete() {
   for (int attempt = 0; attempt < kTries && !ahead; ++attempt) {
     if (attempt > 0) hold_s_ *= kLonger;
     queue_.wait();
-    plain_pass();
-    ahead = marked_pass();
+    ahead = marked_pass(plain_pass());
     queue_.wait();
   }
   if (!ahead) ++starved_;

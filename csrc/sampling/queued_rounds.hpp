@@ -34,8 +34,8 @@ class QueuedRounds final : public Rounds {
   void look_at_host();
   double row_s(std::size_t task, std::size_t calls);
   void run(std::size_t task);
-  void plain_pass();
-  bool marked_pass();
+  bool plain_pass();
+  bool marked_pass(bool held);
   void read();
 
   Queue& queue_;

@@ -200,13 +200,19 @@ FILLING = ("copy_", "fill_", "zero_")
 
 
 def moved_bytes(traced: TracedCall) -> int:
-    """Bytes that an op call must read and write at least: its tensor arguments, each once, and its outputs."""
+    """Bytes that an op call must read and write at least: its tensor arguments, each once, and its outputs.
+
+    What only crosses from one device to another counts once, as a link's bandwidth does.
+    """
     if not traced.writes:
         return 0
-    written = sum(spec.moved for spec in tensors(traced.outputs))
+    outputs = list(tensors(traced.outputs))
+    written = sum(spec.moved for spec in outputs)
     read = [spec for spec in traced.call.tensors() if spec.same_as is None]
     if traced.call.name in FILLING:
         read = read[1:]
+    if read and outputs and {spec.device for spec in read}.isdisjoint(spec.device for spec in outputs):
+        return written
     if traced.call.name in PICKING:
         return 2 * written + sum(spec.moved for spec in read if "int" in spec.dtype)
     return sum(spec.moved for spec in read) + written

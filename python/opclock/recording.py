@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -16,6 +17,20 @@ def can_record(device: str) -> bool:
     return device.startswith("cuda")
 
 
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    """Let PyTorch raise RuntimeError where the host waits for the device.
+
+    A capture would fail there, too, but PyTorch's allocator and random generators do not recover from that.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
 class Recording:
     """A graph, and the device's time of its replays."""
 
@@ -23,11 +38,18 @@ class Recording:
         """Record what ``run`` does. Raises ModelError where it cannot be recorded: it waits for the device, say."""
         self._graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.device(device), torch.inference_mode():
+            # A capture that fails leaves its stream the current one.
+            with (
+                torch.cuda.device(device),
+                torch.inference_mode(),
+                torch.cuda.stream(torch.cuda.current_stream(device)),
+            ):
                 side = torch.cuda.Stream()
                 side.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(side):
                     for _ in range(WARM_UP_RUNS):
+                        run()
+                    with _no_waiting():
                         run()
                 torch.cuda.current_stream().wait_stream(side)
                 with torch.cuda.graph(self._graph):

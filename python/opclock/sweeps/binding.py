@@ -91,8 +91,13 @@ def plan(configuration: Configuration) -> Planned:
         if argument.alias_info is not None and argument.alias_info.is_write
     }
     written = tuple(number for number, tensor in enumerate(made) if any(tensor is args[i] for i in changed))
-    placed_on = next((spec.device for spec in call.tensors() if spec.device != "cpu"), "cpu")
-    shown = tuple(replace(_spec(item), device=placed_on) for item in returned if isinstance(item, torch.Tensor))
+    elsewhere = next((spec.device for spec in call.tensors() if spec.device != "cpu"), "cpu")
+    devices = {id(tensor): spec.device for tensor, spec in zip(made, call.tensors(), strict=True)}  # of what it returns
+    shown = tuple(
+        replace(_spec(item), device=devices.get(id(item), elsewhere))
+        for item in returned
+        if isinstance(item, torch.Tensor)
+    )
     trimmed = OpCall(call.operator, call.overload, _trimmed(operator, call.args), call.kwargs)
     return Planned(configuration, trimmed, shown, written, fresh)
 
