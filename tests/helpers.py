@@ -28,9 +28,9 @@ def spec(*shape: int, dtype: str = "float32") -> TensorSpec:
 WEIGHTS = {"conv2d": spec(4, 4, 1, 1), "linear": spec(8, 8)}
 
 
-def chain(*names: str, model: str = "chain") -> Trace:
-    """A model whose calls each read the output of the one before: one float32[1x4x8x8] all the way."""
-    image = spec(1, 4, 8, 8)
+def chain(*names: str, model: str = "chain", batch: int = 1) -> Trace:
+    """A model whose calls each read the output of the one before: one float32[{batch}x4x8x8] all the way."""
+    image = spec(batch, 4, 8, 8)
     storages = [Storage("input", image.nbytes, len(names))]
     calls = []
     last = 0

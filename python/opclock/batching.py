@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import torch
-from torch.utils._pytree import tree_map_only
+from contextlib import ExitStack
+from random import Random
+from typing import Any
 
 from opclock.batch_curve import BatchCurve, BatchPoint, doubled
-from opclock.board import read_board
-from opclock.contest import Contender, Effort, Limits, convert_all, prepare_model, time_in_turn, work_folder
-from opclock.errors import ModelError, OpCallError
-from opclock.estimate import estimate
-from opclock.host import Forward
-from opclock.measure import measure, measure_in_turn
-from opclock.model import Model, load_model
+from opclock.contest import BLOCK_S, Contender, Effort, Limits, convert_all, prepare_model, time_in_turn, work_folder
+from opclock.errors import ModelError
 from opclock.profile import Profile
 from opclock.progress import Progress, silent
-from opclock.reference import forward_of
-from opclock.runtimes.job import Job, resized
+from opclock.runtimes.job import Job
+from opclock.runtimes.process import RuntimeFailedError, WorkerProcess
 from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Settings
-from opclock.trace import Trace
-from opclock.tracer import trace
 
 FIRST_BATCHES = (1, 2, 4, 8, 16)  # prepared at once: for each of the others the model is built anew
 ESTIMATE_S = 3.0  # of kernel rounds at each batch
@@ -76,47 +67,73 @@ def _prepared(job: Job, settings: Settings, limits: Limits) -> bool:
 
 def estimated_curve(
     model: str, profile: Profile, *, input_text: str | None = None, settings: Settings, most: int = 256,
-    most_s: float = ESTIMATE_S, progress: Progress = silent,
+    most_s: float = ESTIMATE_S, limits: Limits = Limits(), progress: Progress = silent,  # noqa: B008
 ) -> BatchCurve:  # fmt: skip
     """Double the batch until the estimate gains nothing, then time the kernels of all batches in turn.
 
-    The model is traced at each batch, and never run.
+    The model is traced at each batch, and never run. Each batch has a process of its own, as where it is measured: in
+    one heap for all of them, memory that is new in the model would be used memory, and the other way round.
 
     Args:
         model: as load_model takes it.
-        profile: where kernels are kept, but for those of the first looks.
+        profile: where kernels are kept.
         input_text: shapes of random inputs, instead of the model's own.
         settings: PyTorch's threads, and the dtype of parameters and inputs.
         most: the largest batch.
         most_s: seconds of rounds at each batch at most.
+        limits: when a process counts as hung.
         progress: told what is done.
+
+    Raises:
+        ModelError: the model cannot be traced, or its op calls not be timed, at batch 1.
     """
-    loaded, threads = load_model(model, input_text=input_text, dtype=settings.precision), settings.threads
-    traces: dict[int, tuple[Trace, Forward]] = {}
+    first_failure = ""
+    workers: dict[int, WorkerProcess] = {}
+    with work_folder(None, model) as place, ExitStack() as stack:
 
-    def look(batch: int) -> float | None:
-        mine = _at_batch(loaded, batch)
-        traced = trace(mine.module, mine.inputs, name=f"{mine.name}, batch {batch}")
-        traces[batch] = traced, forward_of(mine.module, mine.inputs)
-        with TemporaryDirectory() as folder, Profile.create_or_open(Path(folder) / "look.sqlite", read_board()) as seen:
+        def look(batch: int) -> float | None:
+            nonlocal first_failure
+            progress(f"{model}, kernels: batch {batch}", 0.0)
+            worker = stack.enter_context(WorkerProcess(Job(place, model, input_text, None, batch, "kernels"), settings))
             try:
-                measure(traced, seen, forward=traces[batch][1], threads=threads, most_s=LOOK_S, progress=progress)
-            except OpCallError:
+                worker.ask("kernels", limits.load_s, profile=str(profile.path.resolve()))
+                turns = _turns({batch: worker}, LOOK_S, limits)[batch]
+            except RuntimeFailedError as fault:
+                first_failure = first_failure or str(fault)
                 return None
-            return batch / estimate(traced, seen, threads=threads).total_s
+            workers[batch] = worker
+            return batch / min(float(turn["latency_s"]) for turn in turns)
 
-    batches, stopped = doubled(look, most)
-    measure_in_turn([traces[batch] for batch in batches], profile, threads=threads, most_s=most_s, progress=progress)
-    made = {batch: estimate(traces[batch][0], profile, threads=threads) for batch in batches}
-    points = [BatchPoint(batch, one.total_s, one.ci_low_s, one.ci_high_s) for batch, one in made.items()]
+        batches, stopped = doubled(look, most)
+        if not batches:
+            raise ModelError(f"the kernels of {model} cannot be timed: {first_failure}")
+        try:
+            _turns({batch: workers[batch] for batch in batches}, most_s, limits, progress)
+            points = [BatchPoint(batch, **workers[batch].ask("estimate", limits.load_s)) for batch in batches]
+        except RuntimeFailedError as fault:
+            raise ModelError(f"the kernels of {model} cannot be timed: {fault}") from fault
     return BatchCurve(model, "eager", "estimated", tuple(points), stopped)
 
 
-def _at_batch(model: Model, batch: int) -> Model:
-    def grown(tensor: torch.Tensor) -> torch.Tensor:
-        return resized(tensor, batch) if tensor.ndim else tensor
+def _turns(
+    workers: dict[int, WorkerProcess], most_s: float, limits: Limits, progress: Progress = silent
+) -> dict[int, list[dict[str, Any]]]:
+    """Blocks of rounds of each batch in turn, in an order that is random anew each time round, so many seconds each.
 
-    return Model(model.name, model.module, tree_map_only(torch.Tensor, grown, model.inputs))
+    Raises RuntimeFailedError.
+    """
+    made: dict[int, list[dict[str, Any]]] = {batch: [] for batch in workers}
+    spent_s = dict.fromkeys(workers, 0.0)
+    order, going = Random(0), list(workers)
+    while going:
+        order.shuffle(going)
+        for batch in going:
+            rounds = max(1, int(BLOCK_S / made[batch][-1]["latency_s"])) if made[batch] else 1
+            made[batch].append(workers[batch].ask("turn", limits.load_s, rounds=rounds))
+            spent_s[batch] += made[batch][-1]["spent_s"]
+            progress(f"kernels at batch {batch}", min(1.0, sum(spent_s.values()) / most_s / len(workers)))
+        going = [batch for batch in going if spent_s[batch] < most_s and not made[batch][-1]["done"]]
+    return made
 
 
 def curves(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,7 +88,7 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
     isolated = _Kernels.read(trace, profile, replace(condition, timing="isolated"))
     waiting = {key for pool in device.pools.values() for key in pool.context.get("waits", ())}
     waits = [traced.call.key in waiting for traced in trace.calls]
-    host_s = _host(trace, profile, condition)
+    host_s = _host(trace, profile, condition, enqueue.pools.values())
     enqueue_s = enqueue.rounds_s
     if len(enqueue_s) != len(host_s):
         host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host_s, enqueue_s))
@@ -130,10 +131,10 @@ def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> De
     )
 
 
-def _host(trace: Trace, profile: ProfileReader, condition: Condition) -> Samples:
+def _host(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> Samples:
     """Seconds of host work before each op call and after the last: the rounds it was played in, or one row by kind."""
     table = HostTable(profile, condition)
-    played = table.played(host_key(trace))
+    played = table.played(host_key(trace), kernels)
     if played is None:
         return np.array([[table.kind_s(kind) for kind in host_kinds(trace)]])
     return played.host_s

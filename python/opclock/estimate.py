@@ -251,7 +251,7 @@ def estimate(
     shares: list[_Share] = [_modelled(trace, kernels.predictions)] if kernels.predictions else []
     if host:
         table = HostTable(profile, condition)
-        played = table.played(host_key(trace))
+        played = table.played(host_key(trace), kernels.pools.values())
         if played is not None:
             host_calls = np.median(played.host_s, axis=0)
             rounds_s = played.host_s.sum(axis=1)

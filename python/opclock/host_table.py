@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
 
 from opclock.condition import Condition
 from opclock.errors import EstimateError
-from opclock.measurement import Pool, Samples, nearest_first
+from opclock.measurement import Pool, Samples
 from opclock.profile_reader import NEWEST, ProfileReader
 from opclock.trace import Trace
 
@@ -39,8 +40,7 @@ class HostTable:
         self._condition = condition
 
     def _pools(self, key: str | None, most: int) -> list[Pool]:
-        numbers = self._profile.pools_with_host(self._condition.device, self._condition.threads, key, most)
-        return nearest_first((self._profile.pool(number) for number in numbers), self._condition)
+        return [self._profile.pool(number) for number in self._profile.pools_with_host(self._condition, key, most)]
 
     @cached_property
     def _table(self) -> list[Pool]:
@@ -48,9 +48,13 @@ class HostTable:
         nearest = abs(pools[0].condition.working_set - self._condition.working_set) if pools else 0
         return [p for p in pools if abs(p.condition.working_set - self._condition.working_set) <= nearest + 1]
 
-    def played(self, key: str) -> Pool | None:
-        """The pool in which this very host was played, if any."""
-        return next((pool for pool in self._pools(key, NEWEST) if pool.condition.timing == "in_model"), None)
+    def played(self, key: str, kernels: Iterable[Pool]) -> Pool | None:
+        """The pool in which this very host was played, if any: best in the company of the model's own kernels.
+
+        At another batch the same Python finds the caches in another state.
+        """
+        found = [*kernels, *self._pools(key, NEWEST)]
+        return next((pool for pool in found if pool.host_key == key and pool.condition.timing == "in_model"), None)
 
     def kind_s(self, kind: str) -> float:
         """Median seconds of one kind of host work; the operator in any module, then any work, where it is unknown.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -217,52 +216,6 @@ def _measure_lanes(
         "settled" if set(endings) == {"settled"} else "time_cap",
         tuple(dict.fromkeys([*([remark] if remark else []), *(flag for some in flags for flag in some)])),
     )  # fmt: skip
-
-
-def measure_in_turn(
-    models: Sequence[tuple[Trace, Forward]], profile: Profile, *, threads: int, most_s: float,
-    progress: Progress = silent,
-) -> None:  # fmt: skip
-    """Time several models' op calls block by block in turn, so that what is compared meets the machine in one mood.
-
-    Those that the profile has, and those for which memory does not suffice beside the others, are left to `measure`.
-
-    Args:
-        models: traces, each with a call of its model on its inputs.
-        profile: where every finished round is kept.
-        threads: PyTorch's.
-        most_s: wall seconds of rounds of each at most.
-        progress: told what is done.
-
-    Raises:
-        OpCallError: an op call that cannot be rebuilt, bound or timed.
-        ProfileError: the profile cannot be written.
-    """
-    limit = room_bytes("cpu") // max(1, len(models))
-    together = [
-        (traced, forward) for traced, forward in models
-        if lacking(traced, profile, condition_of(traced, threads)) and len(split(traced, limit)) == 1
-    ]  # fmt: skip
-    with thread_team(threads):
-        turns = []
-        for traced, forward in together:
-            calls = range(len(traced.calls))
-            host, _ = host_for(traced, forward)
-            turns.append(Sampling(traced, calls, Arguments(traced), profile, condition_of(traced, threads), host))
-            turns[-1].warm_up()
-        latencies_s = [sampling.block(1) for sampling in turns]
-        spent_s = [0.0] * len(turns)
-        while any(spent < most_s for spent in spent_s):
-            for place, sampling in enumerate(turns):
-                if spent_s[place] < most_s:
-                    start = time.perf_counter()
-                    sampling.block(runs_in_block(latencies_s[place]))
-                    spent_s[place] += time.perf_counter() - start
-                    progress(f"{sampling.trace.model}: round {sampling.rounds}", sum(spent_s) / most_s / len(turns))
-        for sampling in turns:
-            sampling.end()
-    for traced, forward in models:
-        measure(traced, profile, forward=forward, threads=threads, most_s=most_s, progress=progress)
 
 
 def _sample(sampling: Sampling, most_s: float | None, progress: Progress) -> None:

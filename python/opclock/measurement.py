@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -144,12 +143,3 @@ class Pool:
             self.calls_per_sample[positions[0]],
             self.reasons[positions[0]],
         )
-
-
-def nearest_first(pools: Iterable[Pool], condition: Condition) -> list[Pool]:
-    """The nearest working set first, ended before interrupted, then the newest."""
-
-    def distance(pool: Pool) -> tuple[int, bool, int]:
-        return (abs(pool.condition.working_set - condition.working_set), not pool.ended, -pool.number)
-
-    return sorted(pools, key=distance)

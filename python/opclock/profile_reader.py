@@ -102,14 +102,19 @@ class ProfileReader:
         )  # fmt: skip
         return [int(row[0]) for row in rows]
 
-    def pools_with_host(self, device: str, threads: int, host_key: str | None, most: int) -> list[int]:
-        """At most so many pools with host work in their rounds, the newest first; with ``host_key``, with this work."""
+    def pools_with_host(self, condition: Condition, host_key: str | None, most: int) -> list[int]:
+        """At most so many pools with host work in their rounds; with ``host_key``, with this work.
+
+        On the condition's device with its threads: the nearest working set first, ended before interrupted, then the
+        newest.
+        """
         which = "p.host IS NOT NULL" if host_key is None else "p.host = (SELECT id FROM host WHERE key = ?)"
         rows = self.ask(
             "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition "
             f"WHERE {which} AND c.device = ? AND c.threads = ? "
-            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.id DESC LIMIT ?",
-            *(() if host_key is None else (host_key,)), device, threads, most,
+            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) "
+            "ORDER BY abs(c.working_set - ?), p.ended = '', p.id DESC LIMIT ?",
+            *(() if host_key is None else (host_key,)), *_parts(condition)[1:], most,
         )  # fmt: skip
         return [int(row[0]) for row in rows]
 

@@ -18,6 +18,7 @@ from test_cli import opclock, refused
 import opclock as package
 from opclock.board import read_board
 from opclock.ceilings import Ceilings, measure_ceilings
+from opclock.condition import Condition
 from opclock.errors import OptionError
 from opclock.export import exported, google_benchmark
 from opclock.profile import Profile
@@ -125,7 +126,7 @@ def test_sweeps_as_in_models_carry_the_host(path):
     planned, _ = plan_all(grid("gemm", {"m": [1, 64], "n": [8, 64], "k": 64})[0])
     with Profile.create_or_open(path, read_board()) as profile:
         run_sweep(planned, profile, threads=1, as_in_models=True)
-        pool = profile.pool(profile.pools_with_host("cpu", 1, None, 5)[0])
+        pool = profile.pool(profile.pools_with_host(Condition.of("in_model", "cpu", 1, 1 << 20), None, 5)[0])
         assert pool.host_s.shape == (len(pool.anchor_s), len(pool.host_kinds))
         assert np.isfinite(pool.host_s).all()
         assert "Linear/aten::linear" in pool.host_kinds

@@ -86,6 +86,37 @@ def test_nearest_working_set_wins(tmp_path):
         assert estimate(small, profile, threads=2, host=False).total_s == pytest.approx(1e-3)
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    asked=st.integers(0, 6),
+    batches=st.permutations(range(7)),
+    far_apart=st.booleans(),
+    seconds=st.lists(st.floats(1e-6, 1e-2), min_size=7, max_size=7),
+)
+def test_other_batches_in_the_profile_change_nothing(asked, batches, far_apart, seconds):
+    """One Python at all batches, but each has its own cost for it: kernels and host are of the batch asked for."""
+
+    def at(place):
+        return chain("relu", "tanh", "linear", batch=4**place if far_apart else place + 1)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "p.sqlite"
+        for place in batches:
+            filled(path, at(place), dict.fromkeys(("relu", "tanh", "linear"), seconds[place]), host_s=seconds[place])
+        with Profile.open(path) as profile:
+            done = estimate(at(asked), profile, threads=2)
+    assert done.total_s == pytest.approx(7 * seconds[asked])
+    assert done.flags == ()
+
+
+def test_an_op_call_that_several_models_share_is_taken_with_the_model_s_own(tmp_path):
+    path, mine = tmp_path / "p.sqlite", chain("relu", "tanh")
+    filled(path, mine, {"relu": 1e-3, "tanh": 2e-3})
+    filled(path, chain("relu", "sigmoid"), {"relu": 9e-3, "sigmoid": 1e-3})
+    with Profile.open(path) as profile:
+        assert estimate(mine, profile, threads=2, host=False).total_s == pytest.approx(3e-3)
+
+
 def test_json_is_golden(tmp_path):
     done = made(chain("conv2d", "relu"), {"conv2d": 2e-3, "relu": 1e-3}, tmp_path / "p.sqlite", host_s=0.0)
     data = done.to_json()

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from opclock.files import text_of
 from opclock.runtimes.job import Job, prepare
 from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Array, Session, Settings
+
+if TYPE_CHECKING:
+    from opclock.runtimes.kernels import Kernels
 
 TOLERANCES = {
     "float32": 1e-3,
@@ -38,6 +41,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._session: Session | None = None
+        self._kernels: Kernels | None = None
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write the files that all runtimes of a model share."""
@@ -88,6 +92,24 @@ class Worker:
             after(output)
             return {"samples": load_core().time_calls(process_clock(), lambda: after(output), request["runs"])}
 
+    def kernels(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Trace the model and get its op calls ready, instead of loading it into a runtime."""
+        from opclock.runtimes.kernels import Kernels
+
+        self._kernels = Kernels(_job(request), _settings(request), Path(request["profile"]))
+        return {}
+
+    def turn(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One block of so many rounds of the op calls."""
+        assert self._kernels is not None, "kernels comes first"
+        return asdict(self._kernels.turn(request["rounds"]))
+
+    def estimate(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """What the rounds add up to: the latency and its 95 % interval, in seconds."""
+        assert self._kernels is not None, "kernels comes first"
+        made = self._kernels.end()
+        return {"latency_s": made.total_s, "low_s": made.ci_low_s, "high_s": made.ci_high_s}
+
     def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
         """The most memory that this process has held so far."""
         for line in text_of(Path("/proc/self/status")).splitlines():
@@ -128,6 +150,7 @@ def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "prepare": worker.prepare, "convert": worker.convert, "load": worker.load, "block": worker.block,
         "operators": worker.operators, "postprocess": worker.postprocess, "memory": worker.memory,
+        "kernels": worker.kernels, "turn": worker.turn, "estimate": worker.estimate,
     }  # fmt: skip
     try:
         return handlers[request["do"]](request)
