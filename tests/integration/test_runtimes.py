@@ -15,12 +15,17 @@ import numpy as np
 import psutil
 import pytest
 
-from opclock import contest, landscape
+from opclock import contest, landscaping
+from opclock.batching import estimated_curve
 from opclock.bench import bench
+from opclock.board import read_board
 from opclock.contest import Effort, Limits
 from opclock.crosscheck import crosscheck
 from opclock.errors import ModelError, OptionError
-from opclock.landscape import FILE, Landscape, study
+from opclock.landscape import FILE, Landscape
+from opclock.landscaping import study
+from opclock.profile import Profile
+from opclock.runtimes.process import WorkerProcess
 from opclock.runtimes.registry import find, names
 from opclock.runtimes.runtime import Settings
 
@@ -73,8 +78,8 @@ def misbehaving(tmp_path, monkeypatch):
 def everything(small, tmp_path_factory):
     """The small model through all that is installed."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(landscape, "TIMING", QUICK)
-    patch.setattr(landscape, "BATCH_TIMING", QUICK)
+    patch.setattr(landscaping, "TIMING", QUICK)
+    patch.setattr(landscaping, "BATCH_TIMING", QUICK)
     installed = [name for name in names() if not find(name).missing()]
     made = study(tmp_path_factory.mktemp("study"), models=[small], runtimes=installed, batches=[1, 2], settings=ONE)
     patch.undo()
@@ -226,6 +231,47 @@ def test_batch_from_the_command_line(small, tmp_path):
         assert [point["batch"] for point in curve["points"]] == [1, 2]
     assert set(data["smallest"].values()) <= {1, 2}
     assert (tmp_path / "batch.svg").read_text().startswith("<?xml")
+
+
+@pytest.fixture
+def profile(profile_path):
+    with Profile.create_or_open(profile_path, read_board()) as opened:
+        yield opened
+
+
+def test_an_estimated_curve_stays_in_the_profile(small, profile):
+    first = estimated_curve(small, profile, settings=ONE, most=4, most_s=0.3)
+    assert [point.batch for point in first.points] == [1, 2, 4]
+    assert all(0 < point.low_s <= point.latency_s <= point.high_s for point in first.points)
+    pools = profile.pools(("in_model",), "cpu", 1, ended=True)
+    assert len(pools) == 3
+    assert estimated_curve(small, profile, settings=ONE, most=4, most_s=0.3).points == first.points
+    assert profile.pools(("in_model",), "cpu", 1) == pools
+
+
+def test_a_model_whose_kernels_cannot_be_timed(small, profile):
+    with pytest.raises(ModelError, match=r"kernels of .*refuses cannot be timed: .*not today"):
+        estimated_curve(small.replace(":small", ":refuses"), profile, settings=ONE)
+
+
+def test_a_child_that_dies_leaves_its_rounds(small, profile, monkeypatch):
+    ask = WorkerProcess.ask
+
+    def dying(self, what, limit_s, **details):
+        if what == "estimate":
+            self.kill()
+        return ask(self, what, limit_s, **details)
+
+    monkeypatch.setattr(WorkerProcess, "ask", dying)
+    with pytest.raises(ModelError, match="estimate: killed by SIGKILL"):
+        estimated_curve(small, profile, settings=ONE, most=1, most_s=0.3)
+    (interrupted,) = profile.pools(("in_model",), "cpu", 1)
+    rounds = len(profile.pool(interrupted).rounds_s)
+    assert rounds > 0
+    monkeypatch.undo()
+    estimated_curve(small, profile, settings=ONE, most=1, most_s=0.3)
+    assert profile.pools(("in_model",), "cpu", 1, ended=True) == [interrupted]
+    assert len(profile.pool(interrupted).rounds_s) > rounds
 
 
 @pytest.mark.parametrize(

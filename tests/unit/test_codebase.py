@@ -21,7 +21,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("cli",),
     ("report", "doctor", "comparison", "curation", "export"),
-    ("bench", "batching", "crosscheck", "landscape"),
+    ("bench", "batching", "crosscheck", "landscaping"),
+    ("landscape",),
     ("contest",),
     ("bench_row",),
     ("runtimes",),

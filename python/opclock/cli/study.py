@@ -51,8 +51,9 @@ def landscape(
     interrupted, the same command goes on. With --combine, FILES are the landscape.json of several boards, the first
     being what the others are compared with.
     """
-    from opclock.landscape import FILE, MODELS, Landscape
-    from opclock.landscape import study as run_study
+    from opclock.landscape import FILE, Landscape
+    from opclock.landscaping import MODELS
+    from opclock.landscaping import study as run_study
     from opclock.report import landscape_tables as tables
     from opclock.report.landscape import failures, words
     from opclock.report.landscape_page import write_page
