@@ -7,7 +7,17 @@ from random import Random
 from typing import Any
 
 from opclock.batch_curve import BatchCurve, BatchPoint, doubled
-from opclock.contest import BLOCK_S, Contender, Effort, Limits, convert_all, prepare_model, time_in_turn, work_folder
+from opclock.contest import (
+    BLOCK_S,
+    Contender,
+    Effort,
+    Limits,
+    check_memory,
+    convert_all,
+    prepare_model,
+    time_in_turn,
+    work_folder,
+)
 from opclock.errors import ModelError
 from opclock.profile import Profile
 from opclock.progress import Progress, silent
@@ -94,8 +104,10 @@ def estimated_curve(
         def look(batch: int) -> float | None:
             nonlocal first_failure
             progress(f"{model}, kernels: batch {batch}", 0.0)
-            worker = stack.enter_context(WorkerProcess(Job(place, model, input_text, None, batch, "kernels"), settings))
+            job = Job(place, model, input_text, batch=batch, runtime="kernels")
             try:
+                check_memory()
+                worker = stack.enter_context(WorkerProcess(job, settings))
                 worker.ask("kernels", limits.load_s, profile=str(profile.path.resolve()))
                 turns = _turns({batch: worker}, LOOK_S, limits)[batch]
             except RuntimeFailedError as fault:

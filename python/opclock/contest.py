@@ -256,11 +256,16 @@ def _ask(contender: Contender, what: str, limit_s: float, **details: Any) -> dic
     return contender.worker.ask(what, limit_s, **details)
 
 
-def load(contender: Contender, settings: Settings, limits: Limits) -> None:
-    """Start its process, run it once and compare the answer with eager's. Raises RuntimeFailedError."""
+def check_memory() -> None:
+    """Raise RuntimeFailedError where there is no room for one more process."""
     free = psutil.virtual_memory().available
     if free < MEMORY_LIMIT_BYTES:
         raise RuntimeFailedError(f"load: not enough memory, {free / 1e6:.0f} MB are free")
+
+
+def load(contender: Contender, settings: Settings, limits: Limits) -> None:
+    """Start its process, run it once and compare the answer with eager's. Raises RuntimeFailedError."""
+    check_memory()
     contender.worker = WorkerProcess(contender.job, settings)
     told = _ask(contender, "load", limits.load_s, profiled=False)
     if told["wrong"]:

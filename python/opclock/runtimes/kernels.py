@@ -39,7 +39,7 @@ class Kernels:
 
     def __init__(self, job: Job, settings: Settings, profile: Path) -> None:
         torch.set_num_threads(settings.threads)
-        model = at_batch(load_model(job.model, input_text=job.input_text, dtype=settings.precision), job.batch)
+        model = _at_batch(load_model(job.model, input_text=job.input_text, dtype=settings.precision), job.batch)
         self._threads = settings.threads
         self._forward = forward_of(model.module, model.inputs)
         self._trace = trace(model.module, model.inputs, name=f"{model.name}, batch {job.batch}")
@@ -81,7 +81,7 @@ class Kernels:
         return estimate(self._trace, self._profile, threads=self._threads)
 
 
-def at_batch(model: Model, batch: int) -> Model:
+def _at_batch(model: Model, batch: int) -> Model:
     """The model with inputs of the same kind at another batch."""
 
     def grown(tensor: torch.Tensor) -> torch.Tensor:
