@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ ENTRY_POINTS = "[opclock.runtimes]\n" + "".join(
     f"{name} = faulty:{cls}\n"
     for name, cls in {
         "raises": "Raises", "wrong": "Wrong", "shapeless": "Shapeless", "hangs": "Hangs", "dies": "Dies",
-        "absent": "Absent", "slow-to-convert": "SlowToConvert", "honest": "Honest",
+        "absent": "Absent", "slow-to-convert": "SlowToConvert", "honest": "Honest", "spawns": "Spawns",
     }.items()
 )  # fmt: skip
 
@@ -63,6 +64,17 @@ class Honest:
 
     def load(self, job, settings, *, profiled=False):
         return self.session(job)
+
+
+class Spawns(Honest):
+    """Starts a process that would outlive it."""
+
+    name = "spawns"
+    helper = ("sleep", "601")
+
+    def load(self, job, settings, *, profiled=False):
+        subprocess.Popen(self.helper)
+        return super().load(job, settings, profiled=profiled)
 
 
 class Raises(Honest):

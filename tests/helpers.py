@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ from opclock.op import OpCall, TensorSpec
 from opclock.profile import Profile
 from opclock.trace import Storage, Trace, TracedCall
 
+# The command line as in a terminal: a process that was begun in the background, as tests may be, ignores Ctrl-C.
+INTERRUPTIBLE = (
+    sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from opclock.cli.main import main; main()",
+)  # fmt: skip
 BOARD = Board("x86_64", "test board", ("cpu",), 2, (), 10**9, "6.1", "Debian", "2.13.0", "0.1.0", "abc")
 
 

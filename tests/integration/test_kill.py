@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+from helpers import INTERRUPTIBLE
+
 from opclock.errors import ProfileError
 from opclock.profile import Profile
 
@@ -58,8 +60,7 @@ def rounds_kept(path):
 
 def test_ctrl_c_keeps_the_rounds_and_says_so(tmp_path, profile_path):
     (tmp_path / "m.py").write_text(MODEL)
-    command = [sys.executable, "-m", "opclock", "measure", f"{tmp_path}/m.py:factory", "--threads", "1", "--profile",
-               str(profile_path)]  # fmt: skip
+    command = [*INTERRUPTIBLE, "measure", f"{tmp_path}/m.py:factory", "--threads", "1", "--profile", str(profile_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     deadline = time.monotonic() + 60
     while not rounds_kept(profile_path) and process.poll() is None and time.monotonic() < deadline:

@@ -14,6 +14,7 @@ import faulty
 import numpy as np
 import psutil
 import pytest
+from helpers import INTERRUPTIBLE
 
 from opclock import contest, landscaping
 from opclock.batching import estimated_curve
@@ -190,8 +191,16 @@ def test_an_unknown_runtime_is_refused():
 
 
 @pytest.mark.usefixtures("misbehaving")
+def test_what_a_runtime_has_started_ends_with_it(small):
+    row = bench(small, runtimes=["spawns"], settings=ONE, effort=QUICK).rows[-1]
+    assert row.status == "ok"
+    helper = list(faulty.Spawns.helper)
+    assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == helper]
+
+
+@pytest.mark.usefixtures("misbehaving")
 def test_ctrl_c_while_converting_ends_the_children_too(small):
-    command = [sys.executable, "-m", "opclock", "bench", small, "--runtime", "slow-to-convert", "--threads", "1"]
+    command = [*INTERRUPTIBLE, "bench", small, "--runtime", "slow-to-convert", "--threads", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         for line in child.stderr:
             if "converting for slow-to-convert" in line:

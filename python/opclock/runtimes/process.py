@@ -48,6 +48,7 @@ class WorkerProcess:
                 [sys.executable, "-m", "opclock.runtimes.worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(settings.threads))},
+                start_new_session=True,  # a group of its own, to be killed as one
             )  # fmt: skip
         self._unread = b""
         _alive.add(self)
@@ -71,8 +72,9 @@ class WorkerProcess:
                     pipe.close()
 
     def kill(self) -> None:
-        """Let the child die; `close` is still to come."""
-        self._child.kill()
+        """Let the child die, and whatever a runtime has started from it; `close` is still to come."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
 
     def ask(self, what: str, limit_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send a request and wait for its answer.
@@ -97,7 +99,7 @@ class WorkerProcess:
         while b"\n" not in self._unread:
             left_s = until - time.monotonic()
             if left_s <= 0 or not select.select([self._child.stdout], [], [], left_s)[0]:
-                self._child.kill()
+                self.kill()
                 raise RuntimeFailedError(f"{what}: no answer within {limit_s:.0f} s")
             read = os.read(self._child.stdout.fileno(), 1 << 16)
             if not read:

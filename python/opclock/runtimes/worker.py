@@ -172,10 +172,10 @@ def main() -> None:
 
 
 def _listen(requests: queue.SimpleQueue[str]) -> None:
-    """Pass requests on; when the parent is gone, end at once, whatever is being done."""
+    """Pass requests on; when the parent is gone, end the whole group at once, whatever is being done."""
     for line in sys.stdin:
         requests.put(line)
-    os._exit(0)
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
