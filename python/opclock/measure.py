@@ -95,6 +95,11 @@ def lacking(trace: Trace, profile: Profile, condition: Condition) -> set[str]:
     return set(trace.unique) - profile.measured(condition, trace.unique)
 
 
+def host_known(trace: Trace, profile: Profile, threads: int) -> bool:
+    """Whether the profile has the model's own host, played to the end among op calls of its condition."""
+    return profile.host_measured(condition_of(trace, threads), host_key(trace))
+
+
 def measure(
     trace: Trace,
     profile: Profile,
@@ -129,8 +134,7 @@ def measure(
     condition = condition_of(trace, threads)
     missing = lacking(trace, profile, condition)
     known = len(trace.unique) - len(missing)
-    host_known = forward is None or profile.host_measured(condition, host_key(trace))
-    if not missing and host_known:
+    if not missing and (forward is None or host_known(trace, profile, threads)):
         return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
     with thread_team(threads):
         start = time.perf_counter()
@@ -193,7 +197,7 @@ def _measure_lanes(
         *(lacking(trace, profile, condition_of(trace, threads, one)) for one in timings_of(trace.device))
     )
     known = len(trace.unique) - len(missing)
-    if not missing and (forward is None or profile.host_measured(condition_of(trace, threads), host_key(trace))):
+    if not missing and (forward is None or host_known(trace, profile, threads)):
         return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
     start = time.perf_counter()
     host, remark = host_for(trace, forward)

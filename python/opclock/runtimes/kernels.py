@@ -14,8 +14,7 @@ from opclock.board import read_board
 from opclock.errors import OpCallError
 from opclock.estimate import Estimate, estimate
 from opclock.host import host_for
-from opclock.host_table import host_key
-from opclock.measure import condition_of, fits, lacking
+from opclock.measure import condition_of, fits, host_known, lacking
 from opclock.model import Model, load_model
 from opclock.profile import Profile
 from opclock.reference import forward_of
@@ -44,13 +43,9 @@ class Kernels:
         self._forward = forward_of(model.module, model.inputs)
         self._trace = trace(model.module, model.inputs, name=f"{model.name}, batch {job.batch}")
         self._profile = Profile.create_or_open(profile, read_board())
-        self._sampling = None if self._known() else self._warm()
-
-    def _known(self) -> bool:
-        condition = condition_of(self._trace, self._threads)
-        return not lacking(self._trace, self._profile, condition) and self._profile.host_measured(
-            condition, host_key(self._trace)
-        )
+        missing = lacking(self._trace, self._profile, condition_of(self._trace, self._threads))
+        known = not missing and host_known(self._trace, self._profile, self._threads)
+        self._sampling = None if known else self._warm()
 
     def _warm(self) -> Sampling:
         if not fits(self._trace):
