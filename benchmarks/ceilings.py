@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from opclock.ceilings import PATTERNS
+from opclock.estimation.ceilings import PATTERNS
 from opclock.extension import load_core, process_clock
-from opclock.sampling import thread_team
+from opclock.timing.sampler import thread_team
 
 TURNS, SIDE, DRAM_BYTES, PASS_S, LEAST_SHARE = 7, 2048, 3 << 27, 0.3, 0.95
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from opclock.profile import Profile
+from opclock.profiles.profile import Profile
 
 LONGEST_S = 6.0  # a run takes about this long: kills fall on import, tracing, warm-up and rounds alike
 

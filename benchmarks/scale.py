@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from opclock.board import Board
-from opclock.condition import Condition
-from opclock.curation import info, prune
-from opclock.estimate import estimate
-from opclock.host_table import host_key, host_kinds
-from opclock.op import OpCall, TensorSpec
-from opclock.profile import Profile
-from opclock.trace import Storage, Trace, TracedCall
+from opclock.board.identity import Board
+from opclock.estimation.estimate import estimate
+from opclock.estimation.host_costs import host_key, host_kinds
+from opclock.profiles.condition import Condition
+from opclock.profiles.maintenance import info, prune
+from opclock.profiles.profile import Profile
+from opclock.tracing.op_call import OpCall, TensorSpec
+from opclock.tracing.trace import Storage, Trace, TracedCall
 
 BOARD = Board("x86_64", "benchmark", (), 2, (), 1 << 30, "", "", "2.13.0", "0", "")
 POOL, ROUNDS, CALLS, DISTINCT = 64, 12, 400, 100

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from opclock.board import Board
-from opclock.condition import Condition
-from opclock.host_table import host_key, host_kinds
-from opclock.op import OpCall, TensorSpec
-from opclock.profile import Profile
-from opclock.trace import Storage, Trace, TracedCall
+from opclock.board.identity import Board
+from opclock.estimation.host_costs import host_key, host_kinds
+from opclock.profiles.condition import Condition
+from opclock.profiles.profile import Profile
+from opclock.tracing.op_call import OpCall, TensorSpec
+from opclock.tracing.trace import Storage, Trace, TracedCall
 
 # The command line as in a terminal: a process that was begun in the background, as tests may be, ignores Ctrl-C.
 INTERRUPTIBLE = (
@@ -92,3 +94,19 @@ def filled(
             host_values = None if host_s is None else np.full((1, len(trace.calls) + 1), host_s)
             profile.add_rounds(pool, values[None] * factor, np.array([1e-5]), host_values)
         profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
+
+
+def opclock(*arguments, cwd=None, env=None):
+    """The command line in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "opclock", *map(str, arguments)], capture_output=True, text=True,
+                          check=False, cwd=cwd, env={**os.environ, **(env or {})}, timeout=300)  # fmt: skip
+
+
+def refused(done, *words):
+    """The command ended with one line that holds these words, and exit code 2."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    complaint = done.stderr.strip().splitlines()[-1]
+    assert complaint.startswith("opclock: ")
+    for word in words:
+        assert word in complaint, complaint

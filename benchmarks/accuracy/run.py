@@ -22,11 +22,12 @@ from typing import Any
 import pandas as pd
 from cases import DEVELOPMENT, HELD_OUT, QUICK, Case
 
-from opclock.board import read_board
+from opclock.board.identity import read_board
 from opclock.errors import OpclockError
-from opclock.model import load_model
-from opclock.profile import Profile
-from opclock.validate import Row, error_summary, validate_model
+from opclock.models.loading import load_model
+from opclock.profiles.profile import Profile
+from opclock.validation.results import Row, error_summary
+from opclock.validation.validate import validate_model
 
 LEAST_GAIN = 4.0  # measured 8 to 20: half of that says that something broke
 LEAST_BUDGET_S, BUDGET_LATENCIES = 5.0, 60  # what measuring a model from nothing may cost

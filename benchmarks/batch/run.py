@@ -14,12 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from opclock.batch_curve import powers_apart
-from opclock.batching import curves
-from opclock.board import read_board
-from opclock.profile import Profile
+from opclock.benchmarking.batch_scaling import powers_apart
+from opclock.benchmarking.batch_search import curves
+from opclock.board.identity import read_board
+from opclock.models.zoo import ZOO
+from opclock.profiles.profile import Profile
 from opclock.runtimes.runtime import Settings
-from opclock.zoo import ZOO
 
 LEAST_AGREEING = 0.8
 

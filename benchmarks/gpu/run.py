@@ -26,12 +26,12 @@ import pandas as pd
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from opclock.accelerator import checked_device, read_device
-from opclock.board import read_board
+from opclock.board.accelerator import checked_device, read_device
+from opclock.board.identity import read_board
 from opclock.errors import OpclockError, first_line
-from opclock.model import Model, load_model
-from opclock.profile import Profile
-from opclock.validate import validate_model
+from opclock.models.loading import Model, load_model
+from opclock.profiles.profile import Profile
+from opclock.validation.validate import validate_model
 
 MODELS = ("zoo:resnet50-224", "zoo:mobilenetv2-224", "torchvision:vit_b_16", "zoo:ssdlite", "zoo:deeplabv3")
 BATCHES = (1, 8, 64)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
-from opclock.op import OpCall, TensorSpec, Value
-from opclock.operator_classes import class_of
-from opclock.predictor import FEWEST_ROWS, SEED, Sample
-from opclock.profile_reader import ProfileReader
-from opclock.trace import TracedCall
+from opclock.estimation.predictor import FEWEST_ROWS, SEED, Sample
+from opclock.profiles.reader import ProfileReader
+from opclock.tracing.op_call import OpCall, TensorSpec, Value
+from opclock.tracing.operator_classes import class_of
+from opclock.tracing.trace import TracedCall
 
 NUMBERS = 48  # of a call; longer ones are cut off
 TREES = 100

@@ -34,19 +34,19 @@ from cases import HELD_OUT, Case  # noqa: E402
 from published import PublishedPredictor  # noqa: E402
 from witness import Halves, Witness  # noqa: E402
 
-from opclock.baselines import mac_regression  # noqa: E402
-from opclock.board import read_board  # noqa: E402
-from opclock.ceilings import Ceilings, measure_ceilings  # noqa: E402
-from opclock.estimate import Estimate, estimate  # noqa: E402
-from opclock.macs import model_macs  # noqa: E402
-from opclock.model import load_model  # noqa: E402
-from opclock.predictor import Predictor, training_samples  # noqa: E402
-from opclock.profile import Profile  # noqa: E402
-from opclock.reference import Reference  # noqa: E402
-from opclock.sweeping import run_sweep  # noqa: E402
+from opclock.board.identity import read_board  # noqa: E402
+from opclock.estimation.baselines import mac_regression  # noqa: E402
+from opclock.estimation.ceilings import Ceilings, measure_ceilings  # noqa: E402
+from opclock.estimation.estimate import Estimate, estimate  # noqa: E402
+from opclock.estimation.predictor import Predictor, training_samples  # noqa: E402
+from opclock.models.loading import load_model  # noqa: E402
+from opclock.profiles.profile import Profile  # noqa: E402
 from opclock.sweeps.presets import preset  # noqa: E402
-from opclock.trace import Trace  # noqa: E402
-from opclock.tracer import trace  # noqa: E402
+from opclock.sweeps.run import run_sweep  # noqa: E402
+from opclock.timing.reference import Reference  # noqa: E402
+from opclock.tracing.macs import model_macs  # noqa: E402
+from opclock.tracing.recorder import trace  # noqa: E402
+from opclock.tracing.trace import Trace  # noqa: E402
 
 TURNS = 2  # of models between two pools of the sweep
 GENERATIONS = 3  # every model runs in so many fresh processes, in other company each time

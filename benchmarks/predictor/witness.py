@@ -55,9 +55,9 @@ class Witness:
 
 def main() -> None:
     """The process, seen from inside."""
-    from opclock.model import load_model
-    from opclock.reference import ReferenceRun, forward_of
-    from opclock.sampling import thread_team
+    from opclock.models.loading import load_model
+    from opclock.timing.reference import ReferenceRun, forward_of
+    from opclock.timing.sampler import thread_team
 
     with thread_team(int(sys.argv[1])):
         runs = {}

@@ -1,14 +1,14 @@
 """How long a PyTorch model takes on a board, where the time goes, and what MACs hide.
 
-The whole walk::
+The whole path::
 
     import opclock
 
-    traced = opclock.trace(model, (image,))
+    trace = opclock.trace(model, (image,))
     with opclock.open_profile("board.sqlite") as profile:
-        opclock.measure(traced, profile, forward=lambda: model(image), threads=2)
-        made = opclock.estimate(traced, profile, threads=2)
-    print(made.total_s, made.by_class())
+        opclock.measure(trace, profile, forward=lambda: model(image), threads=2)
+        estimate = opclock.estimate(trace, profile, threads=2)
+    print(estimate.total_s, estimate.by_class())
 
 Reading a profile and estimating from a stored trace needs no torch and no compiled part.
 """
@@ -16,68 +16,89 @@ Reading a profile and estimating from a stored trace needs no torch and no compi
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-from opclock.errors import OpclockError
+from opclock.errors import (
+    EstimateError,
+    ExtensionError,
+    ModelError,
+    OpCallError,
+    OpclockError,
+    OptionError,
+    ProfileError,
+    ReportError,
+    SweepError,
+    TraceError,
+)
 from opclock.version import VERSION
 
 if TYPE_CHECKING:
-    from opclock.bench import Bench, bench
-    from opclock.estimate import Estimate, estimate
-    from opclock.measure import measure
-    from opclock.model import load_model
-    from opclock.op import OpCall
-    from opclock.profile import Profile
-    from opclock.reference import Reference, reference
+    from opclock.benchmarking.bench import Bench, bench
+    from opclock.benchmarking.result import BenchRow
+    from opclock.estimation.estimate import Coverage, Estimate, Part, estimate
+    from opclock.models.loading import Model, load_model
+    from opclock.profiles.profile import Profile
     from opclock.runtimes.runtime import Settings
-    from opclock.sweeping import sweep
     from opclock.sweeps import family
-    from opclock.trace import Trace
-    from opclock.tracer import trace
-    from opclock.validate import Validation, validate
+    from opclock.sweeps.family import Family
+    from opclock.sweeps.run import sweep
+    from opclock.timing.measure import MeasureSummary, measure
+    from opclock.timing.reference import Reference, reference
+    from opclock.tracing.op_call import OpCall
+    from opclock.tracing.recorder import trace
+    from opclock.tracing.trace import Trace
+    from opclock.validation.results import Row, Validation
+    from opclock.validation.validate import validate
 
 __version__ = VERSION
 
-__all__ = [
-    "Bench", "Estimate", "OpCall", "OpclockError", "Profile", "Reference", "Settings", "Trace", "Validation",
-    "__version__", "bench", "estimate", "family", "load_model", "measure", "open_profile", "reference",
-    "sweep", "trace", "validate",
-]  # fmt: skip
-
-# Imported when first used: tracing needs torch, estimating does not.
+# Where each public name is defined. Imported when first used: tracing needs torch, estimating does not.
 _HOMES = {
-    "Bench": "bench", "bench": "bench", "Settings": "runtimes.runtime",
-    "Estimate": "estimate", "estimate": "estimate", "measure": "measure", "load_model": "model", "Profile": "profile",
-    "OpCall": "op", "Reference": "reference", "reference": "reference", "Trace": "trace", "trace": "tracer",
-    "Validation": "validate", "validate": "validate", "sweep": "sweeping", "family": "sweeps",
+    "Bench": "benchmarking.bench", "BenchRow": "benchmarking.result", "Coverage": "estimation.estimate",
+    "Estimate": "estimation.estimate", "Family": "sweeps.family", "MeasureSummary": "timing.measure",
+    "Model": "models.loading", "OpCall": "tracing.op_call", "Part": "estimation.estimate",
+    "Profile": "profiles.profile", "Reference": "timing.reference", "Row": "validation.results",
+    "Settings": "runtimes.runtime", "Trace": "tracing.trace", "Validation": "validation.results",
+    "bench": "benchmarking.bench", "estimate": "estimation.estimate", "family": "sweeps",
+    "load_model": "models.loading", "measure": "timing.measure", "reference": "timing.reference",
+    "sweep": "sweeps.run", "trace": "tracing.recorder", "validate": "validation.validate",
 }  # fmt: skip
+
+__all__ = [
+    "Bench", "BenchRow", "Coverage", "Estimate", "EstimateError", "ExtensionError", "Family", "MeasureSummary",
+    "Model", "ModelError", "OpCall", "OpCallError", "OpclockError", "OptionError", "Part", "Profile", "ProfileError",
+    "Reference", "ReportError", "Row", "Settings", "SweepError", "Trace", "TraceError", "Validation", "__version__",
+    "bench", "estimate", "family", "load_model", "measure", "open_profile", "reference", "sweep", "trace", "validate",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"opclock has no {name!r}")
-    found = getattr(importlib.import_module(f"opclock.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+    value = getattr(importlib.import_module(f"opclock.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
-class _Package(ModuleType):
-    """A verb and its module share a name: importing the module, as any other module may, must not hide the verb."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def open_profile(path: str | Path) -> Profile:
-    """Open this board's profile for measuring into, or make it. Raises ProfileError; see ``Profile.create_or_open``."""
-    from opclock.board import read_board
-    from opclock.profile import Profile
+    """Open this board's profile for measuring into, or make it.
+
+    Args:
+        path: of the file, such as "board.sqlite".
+
+    Returns:
+        The profile; a context manager that closes the file.
+
+    Raises:
+        ProfileError: the file is no profile, is damaged, belongs to another board, or cannot be written.
+        ExtensionError: torch or the compiled part is missing.
+    """
+    from opclock.board.identity import read_board
+    from opclock.profiles.profile import Profile
 
     return Profile.create_or_open(Path(path), read_board())

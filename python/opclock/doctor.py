@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from opclock.board_state import read_state
-from opclock.cores import alike, emulator, ranges, read_clusters, within
+from opclock.board.cores import alike, emulator, ranges, read_clusters, within
+from opclock.board.state import read_state
 from opclock.errors import ExtensionError
 from opclock.extension import REBUILD, load_aten, load_core
 
@@ -154,7 +154,7 @@ def _device() -> Check:
     """The device beside the host, if this torch can use one; none is no trouble."""
     import torch
 
-    from opclock.accelerator import read_device
+    from opclock.board.accelerator import read_device
 
     if not torch.accelerator.is_available():
         return Check("device", "ok", "none beside the host that this torch can use")

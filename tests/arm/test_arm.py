@@ -12,12 +12,12 @@ from arm import trip
 
 import opclock
 from opclock import _core
-from opclock.board import read_board
-from opclock.cores import emulator
+from opclock.board.cores import emulator
+from opclock.board.identity import read_board
 from opclock.doctor import diagnose
-from opclock.model import load_model
-from opclock.reference import forward_of
-from opclock.tracer import trace
+from opclock.models.loading import load_model
+from opclock.timing.reference import forward_of
+from opclock.tracing.recorder import trace
 
 pytestmark = pytest.mark.skipif(platform.machine() != "aarch64", reason="an Arm machine is needed")
 emulated = pytest.mark.skipif(not emulator(platform.machine()), reason="runs on a real Arm core")

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 import opclock
-from opclock.profile import Profile
-from opclock.sweeping import run_sweep
+from opclock.profiles.profile import Profile
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
-from opclock.trace import Trace
+from opclock.sweeps.run import run_sweep
+from opclock.tracing.trace import Trace
 
 # What a predictor learns the second model from: it is never measured.
 SWEPT = {

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from opclock.accelerator import free_bytes, read_device
-from opclock.board import read_board
+from opclock.board.accelerator import free_bytes, read_device
+from opclock.board.identity import read_board
 from opclock.errors import ModelError
-from opclock.estimate import estimate
+from opclock.estimation.estimate import estimate
 from opclock.extension import load_aten
-from opclock.graph_run import GraphRun
-from opclock.measure import LANE_TIMINGS, measure
-from opclock.model import Model, load_model
-from opclock.profile import Profile
-from opclock.reference import forward_of
-from opclock.sweeping import sweep
-from opclock.tracer import trace
-from opclock.validate import validate
+from opclock.models.loading import Model, load_model
+from opclock.profiles.profile import Profile
+from opclock.sweeps.run import sweep
+from opclock.timing.graph_reference import GraphRun
+from opclock.timing.measure import LANE_TIMINGS, measure
+from opclock.timing.reference import forward_of
+from opclock.tracing.recorder import trace
+from opclock.validation.validate import validate
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 DEVICE = "cuda:0"

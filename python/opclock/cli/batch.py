@@ -46,10 +46,10 @@ def batch(
     The batch is doubled until memory ends or nothing more is gained. The smallest batch within --share of the best
     throughput is named.
     """
-    from opclock.batch_curve import together
-    from opclock.batching import curves
-    from opclock.board import read_board
-    from opclock.profile import Profile
+    from opclock.benchmarking.batch_scaling import together
+    from opclock.benchmarking.batch_search import curves
+    from opclock.board.identity import read_board
+    from opclock.profiles.profile import Profile
     from opclock.report.batch_report import draw, sentence, shown
     from opclock.runtimes.runtime import Settings
 

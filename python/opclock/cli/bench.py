@@ -52,8 +52,8 @@ def bench(
     Every runtime's answer is compared with eager PyTorch's before it is timed. One that is missing, fails, hangs or
     answers wrongly has a row that says so.
     """
-    from opclock.bench import bench as run
-    from opclock.contest import Effort
+    from opclock.benchmarking.bench import bench as run
+    from opclock.benchmarking.session import Effort
     from opclock.report.bench_table import failures, shown
     from opclock.runtimes.runtime import Settings
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from opclock.ceilings import Ceilings, measure_ceilings, remeasure_ceilings
 from opclock.cli import options
 from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
 from opclock.errors import OptionError
-from opclock.profile import Profile
+from opclock.estimation.ceilings import Ceilings, measure_ceilings, remeasure_ceilings
+from opclock.profiles.profile import Profile
 
 PICTURES = (".png", ".svg")
 
@@ -30,7 +30,7 @@ def ceilings(
     again: bool, json_to: str | None,
 ) -> None:  # fmt: skip
     """Measure multiply-adds by dtype, bandwidth by working set and pattern, and load latency, into the profile."""
-    from opclock.board import read_board
+    from opclock.board.identity import read_board
 
     check_json(json_to)
     if roofline is not None and (roofline.suffix not in PICTURES or not roofline.parent.is_dir()):
@@ -56,12 +56,12 @@ def ceilings(
 def _draw(profile: Profile, found: Ceilings, roofline: Path, model: str | None, input_text: str | None) -> None:
     import io
 
-    from opclock.estimate import estimate
+    from opclock.estimation.estimate import estimate
     from opclock.files import write_whole
-    from opclock.model import load_model
+    from opclock.models.loading import load_model
     from opclock.report.roofline import model_points, roofline_figure, sweep_points
-    from opclock.sweep_table import sweep_rows
-    from opclock.tracer import trace
+    from opclock.sweeps.results import sweep_rows
+    from opclock.tracing.recorder import trace
 
     points = sweep_points(sweep_rows(profile, threads=[found.threads]))
     if model is not None:

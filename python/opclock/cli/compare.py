@@ -9,7 +9,7 @@ import pandas as pd
 
 from opclock.cli import options
 from opclock.cli.output import check_json, say, show_table, write_json
-from opclock.op import OpCall
+from opclock.tracing.op_call import OpCall
 
 MOST_SHOWN = 40  # rows on a screen: those that differ most
 
@@ -23,8 +23,8 @@ def compare(first: Path, second: Path, json_to: str | None) -> None:
 
     ratio is SECOND / FIRST, with its 95 % interval; same is within 5 %, undecided where the interval does not say.
     """
-    from opclock.comparison import compare as compared
-    from opclock.profile import Profile
+    from opclock.profiles.comparison import compare as compared
+    from opclock.profiles.profile import Profile
 
     check_json(json_to)
     with Profile.open(first) as one, Profile.open(second) as other:

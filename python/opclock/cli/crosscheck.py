@@ -22,7 +22,7 @@ def crosscheck(model: str, input_text: str | None, batch: int, threads: int | No
     OpenVINO's benchmark_app, LiteRT's litert-benchmark, TensorRT's trtexec: each on the very file that opclock
     converted. The deviation stands beside how far each differs from turn to turn.
     """
-    from opclock.crosscheck import crosscheck as run
+    from opclock.benchmarking.vendor_tools import crosscheck as run
     from opclock.runtimes.runtime import Settings
 
     check_json(json_to)

@@ -40,9 +40,9 @@ def estimate(
     MODEL as for trace, or a trace file (FILE.json), which needs no torch. Works on any machine with a copied profile.
     What was not measured is predicted from the profile's sweeps ('opclock sweep --preset board').
     """
-    from opclock.estimate import estimate as compose
-    from opclock.profile import Profile
-    from opclock.trace import Trace
+    from opclock.estimation.estimate import estimate as compose
+    from opclock.profiles.profile import Profile
+    from opclock.tracing.trace import Trace
 
     check_json(json_to)
     count = options.checked_threads(None) if threads is None else threads
@@ -81,8 +81,8 @@ def estimate(
 
 
 def _traced(model: str, input_text: str | None, dtype: str, device: str, real: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    from opclock.model import load_model
-    from opclock.tracer import trace
+    from opclock.models.loading import load_model
+    from opclock.tracing.recorder import trace
 
     loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))
     return trace(loaded.module, loaded.inputs, name=loaded.name, real=real)

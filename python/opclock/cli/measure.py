@@ -37,13 +37,13 @@ def measure(
     MODEL as for trace, or a trace file (FILE.json). The model is never run: its kernels are timed one by one.
     Interrupted, the same command goes on where it stopped.
     """
-    from opclock.board import read_board
-    from opclock.measure import measure as time_calls
-    from opclock.model import load_model
-    from opclock.profile import Profile
-    from opclock.reference import forward_of
-    from opclock.trace import Trace
-    from opclock.tracer import trace
+    from opclock.board.identity import read_board
+    from opclock.models.loading import load_model
+    from opclock.profiles.profile import Profile
+    from opclock.timing.measure import measure as time_calls
+    from opclock.timing.reference import forward_of
+    from opclock.tracing.recorder import trace
+    from opclock.tracing.trace import Trace
 
     check_json(json_to)
     count = options.checked_threads(threads)

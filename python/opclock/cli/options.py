@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from opclock.cores import check_threads, parse_ranges, ranges
+from opclock.board.cores import check_threads, parse_ranges, ranges
 from opclock.errors import OptionError
 from opclock.runtimes.runtime import PRECISIONS
 
@@ -83,6 +83,6 @@ def checked_device(device: str) -> str:
     """The device with its number. Raises OptionError for one that this PyTorch cannot use."""
     if device == "cpu":
         return device
-    from opclock.accelerator import checked_device as check
+    from opclock.board.accelerator import checked_device as check
 
     return check(device)

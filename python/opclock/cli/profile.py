@@ -20,8 +20,8 @@ def profile() -> None:
 @options.json_option
 def info(path: Path, json_to: str | None) -> None:
     """Say what is in a profile."""
-    from opclock.curation import info as look
-    from opclock.profile import Profile
+    from opclock.profiles.maintenance import info as look
+    from opclock.profiles.profile import Profile
 
     check_json(json_to)
     with Profile.open(path) as opened:
@@ -45,8 +45,8 @@ def info(path: Path, json_to: str | None) -> None:
 @click.argument("sources", metavar="OTHER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def merge(target: Path, sources: tuple[Path, ...]) -> None:
     """Bring OTHER profiles of the same board and torch into FILE. Boards that differ are refused."""
-    from opclock.curation import merge as bring
-    from opclock.profile import Profile
+    from opclock.profiles.maintenance import merge as bring
+    from opclock.profiles.profile import Profile
 
     with Profile.edit(target) as opened:
         for source in sources:
@@ -57,8 +57,8 @@ def merge(target: Path, sources: tuple[Path, ...]) -> None:
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 def prune(path: Path) -> None:
     """Throw away pools whose every op call was measured anew in the same condition."""
-    from opclock.curation import prune as throw_away
-    from opclock.profile import Profile
+    from opclock.profiles.maintenance import prune as throw_away
+    from opclock.profiles.profile import Profile
 
     with Profile.edit(path) as opened:
         say(f"{throw_away(opened)} pools thrown away from {path}", None)

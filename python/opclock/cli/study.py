@@ -51,13 +51,13 @@ def landscape(
     interrupted, the same command goes on. With --combine, FILES are the landscape.json of several boards, the first
     being what the others are compared with.
     """
-    from opclock.landscape import FILE, Landscape
-    from opclock.landscaping import MODELS
-    from opclock.landscaping import study as run_study
     from opclock.report import landscape_tables as tables
     from opclock.report.landscape import failures, words
     from opclock.report.landscape_page import write_page
     from opclock.runtimes.runtime import Settings
+    from opclock.studies.landscape import MODELS
+    from opclock.studies.landscape import study as run_study
+    from opclock.studies.landscape_results import FILE, Landscape
 
     if combine != bool(files) or (combine and len(files) < 2):
         raise OptionError(
@@ -103,10 +103,10 @@ def hidden_costs(
     report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, json_to: str | None
 ) -> None:
     """Ten CIFAR-100 models: do MACs explain this board's time, and where is the rest?"""
-    from opclock.model import load_model
+    from opclock.models.loading import load_model
+    from opclock.models.zoo import ZOO
     from opclock.report.page import write_report
     from opclock.report.tables import shown
-    from opclock.zoo import ZOO
 
     check_json(json_to)
     count = options.checked_threads(threads)

@@ -12,10 +12,10 @@ import pandas as pd
 from opclock.cli import options
 from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
 from opclock.errors import OptionError, SweepError
-from opclock.export import SUFFIXES, exported
 from opclock.files import write_whole
 from opclock.sweeps import FAMILIES, Family
 from opclock.sweeps.configuration import grid, parse
+from opclock.sweeps.export import SUFFIXES, exported
 
 if TYPE_CHECKING:
     from opclock.sweeps.binding import Planned
@@ -113,11 +113,11 @@ def _run(
     planned: Sequence[Planned], threads_text: str | None, device: str, profile_path: Path, export_to: Path | None,
     seed: int, json_to: str | None, *, as_in_models: bool,
 ) -> None:  # fmt: skip
-    from opclock.board import read_board
-    from opclock.ceilings import measure_ceilings
-    from opclock.profile import Profile
-    from opclock.sweep_table import sweep_rows, sweep_table
-    from opclock.sweeping import expected_s, run_sweep, words
+    from opclock.board.identity import read_board
+    from opclock.estimation.ceilings import measure_ceilings
+    from opclock.profiles.profile import Profile
+    from opclock.sweeps.results import sweep_rows, sweep_table
+    from opclock.sweeps.run import expected_s, run_sweep, words
 
     counts = _threads(threads_text)
     with Profile.create_or_open(profile_path, read_board()) as profile:

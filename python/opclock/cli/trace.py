@@ -27,10 +27,10 @@ def trace(
     MODEL is zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY. The JSON can be measured and
     estimated later, on another machine as well.
     """
-    from opclock.macs import macs, model_macs
-    from opclock.model import load_model
-    from opclock.operator_classes import class_of
-    from opclock.tracer import trace as record
+    from opclock.models.loading import load_model
+    from opclock.tracing.macs import macs, model_macs
+    from opclock.tracing.operator_classes import class_of
+    from opclock.tracing.recorder import trace as record
 
     check_json(json_to)
     loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))

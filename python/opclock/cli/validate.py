@@ -16,8 +16,8 @@ from opclock.errors import OptionError
 from opclock.files import prepare_folder, write_whole
 
 if TYPE_CHECKING:
-    from opclock.model import Model
-    from opclock.validate import Validation
+    from opclock.models.loading import Model
+    from opclock.validation.results import Validation
 
 TOO_FAR = 1  # exit code where an error is beyond --max-error
 
@@ -59,7 +59,7 @@ def validate(
     json_to: str | None,
 ) -> None:
     """Estimate each MODEL, really run it in the same rounds, and say how far apart they are, and others would be."""
-    from opclock.model import load_model
+    from opclock.models.loading import load_model
 
     check_json(json_to)
     device = options.checked_device(device)
@@ -95,9 +95,9 @@ def run(
     explain: bool = False,
 ) -> Validation:
     """Validate into the profile, or a temporary one."""
-    from opclock.board import read_board
-    from opclock.profile import Profile
-    from opclock.validate import validate as compare
+    from opclock.board.identity import read_board
+    from opclock.profiles.profile import Profile
+    from opclock.validation.validate import validate as compare
 
     with tempfile.TemporaryDirectory() as folder:
         path = profile_path or Path(folder) / "profile.sqlite"
@@ -113,9 +113,9 @@ def with_images(model: Model, data: Path | None) -> Model:
         return model
     import torch
 
-    from opclock.cifar import read_images
-    from opclock.model import Model
-    from opclock.tracer import flat_tensors
+    from opclock.models.cifar100 import read_images
+    from opclock.models.loading import Model
+    from opclock.tracing.recorder import flat_tensors
 
     first = flat_tensors(model.inputs)[0]
     images = torch.from_numpy(read_images(data, first.shape[0])).to(first.device, first.dtype)
@@ -127,7 +127,8 @@ def with_images(model: Model, data: Path | None) -> Model:
 def _write(made: Validation, folder: Path) -> None:
     import json
 
-    from opclock.report.tables import class_table, shown, validation_table
+    from opclock.report.tables import shown
+    from opclock.validation.results import class_table, validation_table
 
     table = validation_table(made)
     write_whole(folder / "validation.csv", table.to_csv(index=False).encode())
@@ -137,7 +138,8 @@ def _write(made: Validation, folder: Path) -> None:
 
 
 def _show(made: Validation, json_to: str | None) -> None:
-    from opclock.report.tables import shown, validation_table
+    from opclock.report.tables import shown
+    from opclock.validation.results import validation_table
 
     summary = made.summary()
     title = f"{made.board['identity']}, {made.rows[0].threads} threads"

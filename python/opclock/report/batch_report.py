@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from opclock.batch_curve import BatchCurve
+from opclock.benchmarking.batch_scaling import BatchCurve
 from opclock.report.bench_table import milliseconds
 from opclock.report.plots import BLUE, GREY, ORANGE, figure_with_axes
 

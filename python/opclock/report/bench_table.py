@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from opclock.bench_row import PERCENTILES
+from opclock.benchmarking.result import PERCENTILES
 
 
 def milliseconds(values: pd.Series) -> pd.Series:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opclock.bench_row import BenchRow
-from opclock.landscape import Entry, Landscape
+from opclock.benchmarking.result import BenchRow
+from opclock.studies.landscape_results import Entry, Landscape
 
 SHARE = 0.95  # of the best throughput that a batch must reach
 

@@ -11,11 +11,11 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from opclock.files import write_whole
-from opclock.landscape import Landscape
 from opclock.report import landscape_tables as tables
 from opclock.report.figures import STYLE, save_figure
 from opclock.report.landscape import SHARE, batch_table, failures, latency_table, relative_gains, words
 from opclock.report.landscape_plots import FIGURES, board_gains
+from opclock.studies.landscape_results import Landscape
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Performance landscape</title>

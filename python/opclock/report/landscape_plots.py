@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from opclock.landscape import Landscape
 from opclock.report.batch_report import batch_axis, draw_curve
 from opclock.report.landscape import batch_table, latency_table, relative_gains
 from opclock.report.plots import BLUE, GREY, ORANGE, figure_with_axes, log_axes
+from opclock.studies.landscape_results import Landscape
 
 COLOURS = {
     "eager": "#8a8a8a", "compile": "#d9730d", "onnxruntime": "#1f5fa8", "openvino": "#7b3fa0", "litert": "#f0b429",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from opclock.landscape import Landscape
 from opclock.report.landscape import Relative, batch_table, latency_table, post_table, runtime_table
+from opclock.studies.landscape_results import Landscape
 
 
 def _number(value: Any, form: str) -> str:  # noqa: ANN401 - what a DataFrame holds

@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from opclock.files import write_whole
 from opclock.report.figures import STYLE, save_figure
-from opclock.report.hidden_costs import HiddenCosts, hidden_costs
 from opclock.report.plots import FIGURES
 from opclock.report.tables import shown
-from opclock.validate import Validation
+from opclock.studies.hidden_costs import HiddenCosts, hidden_costs
+from opclock.validation.results import Validation
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Hidden costs on {{ board.model }}</title>

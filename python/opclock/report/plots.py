@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from opclock.operator_classes import MAC_CLASSES
-from opclock.report.hidden_costs import HiddenCosts
+from opclock.studies.hidden_costs import HiddenCosts
+from opclock.tracing.operator_classes import MAC_CLASSES
 
 BLUE, ORANGE, GREY, RED = "#1f5fa8", "#d9730d", "#8a8a8a", "#b3261e"
 # Classes keep their colour from figure to figure: blues for what MACs see, warm colours for the rest.

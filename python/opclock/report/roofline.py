@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from opclock.ceilings import Ceilings
-from opclock.estimate import Estimate
-from opclock.macs import macs, moved_bytes
-from opclock.operator_classes import class_of
+from opclock.estimation.ceilings import Ceilings
+from opclock.estimation.estimate import Estimate
 from opclock.report.plots import CLASS_COLOURS, GREY, RED, figure_with_axes, log_axes
-from opclock.sweep_table import SweepRow
-from opclock.trace import Trace
+from opclock.sweeps.results import SweepRow
+from opclock.tracing.macs import macs, moved_bytes
+from opclock.tracing.operator_classes import class_of
+from opclock.tracing.trace import Trace
 
 # Roofs that are shown, by bytes of working set: their names and lines.
 SHOWN_SIZES = {

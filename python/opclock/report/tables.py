@@ -4,45 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from opclock.explain import Explanation
-from opclock.macs import model_macs, model_macs_thop
-from opclock.validate import BASELINES, Validation
-
-
-def validation_table(validation: Validation) -> pd.DataFrame:
-    """One row a model. Times in seconds, errors and shares as fractions."""
-    rows = []
-    for row in validation.rows:
-        low, high = row.reference.interval_s
-        rows.append({
-            "model": row.trace.model,
-            "params": row.trace.parameters,
-            "macs": model_macs(row.trace),
-            "macs_thop": model_macs_thop(row.trace),
-            "op_calls": len(row.trace.calls),
-            "reference_s": row.reference.median_s,
-            "reference_low_s": low,
-            "reference_high_s": high,
-            "repeat_error": row.reference.repeat_error,
-            "estimate_s": row.estimate.total_s,
-            "estimate_low_s": row.estimate.ci_low_s,
-            "estimate_high_s": row.estimate.ci_high_s,
-            "error": row.error,
-            **{f"{name}_error": row.baseline_error(name) for name in BASELINES},
-            "gmacs_per_s": model_macs(row.trace) / row.reference.median_s / 1e9,
-            "mac_share": row.estimate.mac_s / row.estimate.total_s,
-            "non_mac_share": row.estimate.non_mac_s / row.estimate.total_s,
-            "host_share": row.estimate.host_s / row.estimate.total_s,
-            "measure_s": row.measure_s,
-            "flags": " ".join(row.flags),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def class_table(validation: Validation) -> pd.DataFrame:
-    """Estimated seconds by model (rows) and operator class (columns, the largest total first)."""
-    table = pd.DataFrame({row.trace.model: row.estimate.by_class() for row in validation.rows}).T.fillna(0.0)
-    return table[table.sum().sort_values(ascending=False).index]
+from opclock.validation.attribution import Explanation
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:

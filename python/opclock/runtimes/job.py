@@ -100,7 +100,7 @@ class Job:
 def _build(job: Job) -> Any:  # noqa: ANN401
     import torch
 
-    from opclock.model import load_model
+    from opclock.models.loading import load_model
 
     torch.manual_seed(SEED)
     weights = Path(job.weights) if job.weights else None

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from opclock.arguments import find_operator, named_constant
 from opclock.errors import first_line
 from opclock.extension import load_aten
-from opclock.op import Named, OpCall, TensorSpec, Value
 from opclock.sweeps.configuration import Configuration
 from opclock.sweeps.family import IllegalError
-from opclock.trace import Storage, StorageKind, Trace, TracedCall
+from opclock.timing.inputs import find_operator, named_constant
+from opclock.tracing.op_call import Named, OpCall, TensorSpec, Value
+from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
 
 # PyTorch takes these apart in Python where tensors have no data, recurrent ones step by step: running them is faster.
 SLOW_WITHOUT_DATA = ("lstm", "gru", "upsample_bilinear2d", "upsample_bicubic2d")

@@ -1,7 +1,7 @@
 """Putting tensors together and taking them apart."""
 
-from opclock.op import OpCall, TensorSpec
 from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor
+from opclock.tracing.op_call import OpCall, TensorSpec
 
 
 @family

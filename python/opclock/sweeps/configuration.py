@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from opclock.errors import SweepError
-from opclock.op import HOST, OpCall, placed
 from opclock.sweeps.family import Family, IllegalError, Parameter, find_family
+from opclock.tracing.op_call import HOST, OpCall, placed
 
 
 @dataclass(frozen=True)

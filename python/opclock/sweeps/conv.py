@@ -1,7 +1,7 @@
 """Convolutions."""
 
-from opclock.op import OpCall
 from opclock.sweeps.family import aten, family, need, pair, tensor, weight
+from opclock.tracing.op_call import OpCall
 
 
 @family

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from opclock.op import HOST, Named, OpCall, TensorSpec
 from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor, transposed
+from opclock.tracing.op_call import HOST, Named, OpCall, TensorSpec
 
 
 @family

@@ -1,7 +1,7 @@
 """Element-wise operators, activations and normalisations."""
 
-from opclock.op import OpCall, TensorSpec
 from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor, weight
+from opclock.tracing.op_call import OpCall, TensorSpec
 
 BINARY = {"add": "add.Tensor", "mul": "mul.Tensor", "sub": "sub.Tensor", "div": "div.Tensor"}
 UNARY = (

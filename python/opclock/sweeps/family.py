@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, get_args, get_origin, get_type_hints
 
 from opclock.errors import SweepError
-from opclock.op import ITEM_BYTES, OpCall, TensorSpec, Value
+from opclock.tracing.op_call import ITEM_BYTES, OpCall, TensorSpec, Value
 
 # What a configuration is made of: numbers, texts, yes or no, and sizes by dimension.
 Parameter = int | float | str | bool | tuple[int, ...]

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from opclock.op import OpCall, TensorSpec
 from opclock.sweeps.family import IllegalError, aten, family, need, tensor, transposed, weight
+from opclock.tracing.op_call import OpCall, TensorSpec
 
 
 def _operand(transpose: bool, *shape: int, dtype: str) -> TensorSpec:

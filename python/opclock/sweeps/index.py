@@ -1,7 +1,7 @@
 """Looking up rows."""
 
-from opclock.op import OpCall
 from opclock.sweeps.family import IllegalError, aten, family, tensor, weight
+from opclock.tracing.op_call import OpCall
 
 
 @family

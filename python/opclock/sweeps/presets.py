@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from opclock.errors import SweepError
-from opclock.macs import macs
 from opclock.sweeps.binding import Planned, plan, plan_all
 from opclock.sweeps.configuration import configuration, grid
 from opclock.sweeps.family import FAMILIES, IllegalError
+from opclock.tracing.macs import macs
 
 MOST_MACS = 4e8  # of one kernel: a fifth of what a small board does in a second is enough for one sample
 MOST_WEIGHT_BYTES = 1 << 26  # of its weights together: a small board has room for a pool of them

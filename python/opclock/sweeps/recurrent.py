@@ -1,7 +1,7 @@
 """Recurrent layers."""
 
-from opclock.op import OpCall
 from opclock.sweeps.family import IllegalError, aten, family, tensor, weight
+from opclock.tracing.op_call import OpCall
 
 GATES = {"lstm": 4, "gru": 3}
 

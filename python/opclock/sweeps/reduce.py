@@ -1,7 +1,7 @@
 """Reductions."""
 
-from opclock.op import OpCall
 from opclock.sweeps.family import IllegalError, aten, family, tensor
+from opclock.tracing.op_call import OpCall
 
 
 @family

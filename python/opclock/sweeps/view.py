@@ -1,7 +1,7 @@
 """Views: new shapes for old numbers. No data moves, and still they take time."""
 
-from opclock.op import OpCall
 from opclock.sweeps.family import IllegalError, aten, family, tensor
+from opclock.tracing.op_call import OpCall
 
 
 @family

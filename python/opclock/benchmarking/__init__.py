@@ -1,0 +1,1 @@
+"""One model through several runtimes, each in a process of its own."""

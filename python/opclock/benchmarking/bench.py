@@ -1,0 +1,105 @@
+"""One model through several runtimes, side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from opclock.benchmarking.result import PERCENTILES, BenchRow
+from opclock.benchmarking.session import (
+    Contender,
+    Effort,
+    Limits,
+    convert_all,
+    prepare_model,
+    time_in_turn,
+    work_folder,
+)
+from opclock.board.cores import check_threads
+from opclock.board.identity import read_board
+from opclock.progress import Progress, silent
+from opclock.runtimes.job import Job
+from opclock.runtimes.registry import find_all
+from opclock.runtimes.runtime import Settings
+
+SCHEMA = "opclock.bench/1"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Several runtimes on one model at one batch. The first row is eager PyTorch's."""
+
+    model: str
+    settings: Settings
+    board: dict[str, Any]
+    rows: tuple[BenchRow, ...]
+
+    def gain(self, row: BenchRow) -> float:
+        """How many times faster than eager PyTorch; NaN where either has no number."""
+        return self.rows[0].median_s / row.median_s
+
+    def to_frame(self, percentiles: Sequence[float] = PERCENTILES) -> pd.DataFrame:
+        """One row a runtime; seconds and bytes."""
+        return pd.DataFrame([
+            {
+                "runtime": row.runtime, "batch": row.batch, "status": row.status, **row.statistics(percentiles),
+                "gain": self.gain(row), "convert_s": row.convert_s, "load_s": row.load_s,
+                "first_run_s": row.first_run_s, "peak_bytes": row.peak_bytes, "runs": len(row.samples),
+                "flags": " ".join(row.flags), "reason": row.reason,
+            }
+            for row in self.rows
+        ])  # fmt: skip
+
+    def to_json(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, Any]:
+        """JSON-ready data of schema "opclock.bench/1"."""
+        return {"schema": SCHEMA, "model": self.model, "settings": vars(self.settings), "board": self.board,
+                "rows": [row.to_json(percentiles) for row in self.rows]}  # fmt: skip
+
+
+def bench(
+    model: str,
+    *,
+    runtimes: Sequence[str],
+    batch: int = 1,
+    input_text: str | None = None,
+    weights: Path | None = None,
+    settings: Settings | None = None,
+    effort: Effort = Effort(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    folder: Path | None = None,
+    progress: Progress = silent,
+) -> Bench:
+    """Time a model through runtimes in turn, each checked against eager PyTorch's answer first.
+
+    Args:
+        model: as ``load_model`` takes it. Each runtime runs in a process of its own, so a name is needed, not a module.
+        runtimes: their names; eager is always among them.
+        batch: how many items one inference takes at once.
+        input_text: shapes of random inputs, instead of the model's own.
+        weights: a state dict to load.
+        settings: threads and precision, the same for all; every core and float32 if None.
+        effort: how long to sample.
+        limits: after which a runtime counts as hung.
+        folder: where converted models are kept and found again; a temporary one if None.
+        progress: told what is done and how far it is.
+
+    Raises:
+        ModelError: no such model, or eager PyTorch cannot run it.
+        OptionError: no such runtime, or more threads than cores.
+    """
+    settings = settings or Settings(len(os.sched_getaffinity(0)))
+    check_threads(settings.threads)
+    found = find_all(runtimes)
+    with work_folder(folder, model) as place:
+        job = Job(place, model, input_text, str(weights) if weights else None, batch)
+        progress(f"{model}: eager PyTorch's answers", 0.0)
+        prepare_model(job, [batch], settings, limits)
+        contenders = [Contender.of(runtime, job) for runtime in found]
+        convert_all(contenders, settings, limits, progress=progress)
+        time_in_turn(contenders, settings, effort, limits, progress=progress)
+    return Bench(model, settings, read_board().to_json(), tuple(contender.row for contender in contenders))

@@ -1,0 +1,92 @@
+"""What became of one runtime on one model: samples of its latency, or the reason why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from opclock.benchmarking.batch_scaling import BatchPoint
+from opclock.profiles.statistics import BATCHES, Samples, median_interval, rounds_interval
+from opclock.runtimes.runtime import OperatorTime
+
+PERCENTILES = (90.0, 95.0, 99.0)
+Status = Literal["ok", "missing", "failed"]
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """One runtime: how long one inference takes, or why there is no number. Seconds."""
+
+    runtime: str
+    batch: int
+    status: Status = "ok"
+    reason: str = ""  # why there are no samples
+    versions: dict[str, str] = field(default_factory=dict)
+    convert_s: float = float("nan")
+    load_s: float = float("nan")
+    first_run_s: float = float("nan")
+    samples: Samples = field(default_factory=lambda: np.empty(0))
+    peak_bytes: int = 0  # of the process that runs it, its libraries included
+    operators: tuple[OperatorTime, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    @cached_property
+    def median_s(self) -> float:
+        """Of one inference of the whole batch."""
+        return float(np.median(self.samples)) if len(self.samples) else float("nan")
+
+    @cached_property
+    def interval_s(self) -> tuple[float, float]:
+        """95 % interval of the median."""
+        if len(self.samples) == 0:
+            return float("nan"), float("nan")
+        # A few batches' means say little of their own spread: order statistics are narrower, and hold as well.
+        return (rounds_interval if len(self.samples) >= BATCHES else median_interval)(self.samples)
+
+    @property
+    def throughput_per_s(self) -> float:
+        """Items a second: the batch over the median."""
+        return self.batch / self.median_s
+
+    @property
+    def point(self) -> BatchPoint:
+        """Its place on a batch curve."""
+        return BatchPoint(self.batch, self.median_s, *self.interval_s, self.peak_bytes)
+
+    def statistics(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, float]:
+        """In the field's words; NaN where there are no samples."""
+        low, high = self.interval_s
+        samples = self.samples if len(self.samples) else np.array([np.nan])
+        return {
+            "min_s": float(samples.min()), "median_s": self.median_s, "median_low_s": low, "median_high_s": high,
+            "mean_s": float(samples.mean()),
+            **{f"p{percent:g}_s": float(np.percentile(samples, percent)) for percent in percentiles},
+            "max_s": float(samples.max()), "throughput_per_s": self.throughput_per_s,
+        }  # fmt: skip
+
+    def to_json(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, Any]:
+        """JSON-ready data, raw samples included; null for what there is not."""
+        numbers = {"convert_s": self.convert_s, "load_s": self.load_s, "first_run_s": self.first_run_s,
+                   **self.statistics(percentiles)}  # fmt: skip
+        return {
+            "runtime": self.runtime, "batch": self.batch, "status": self.status, "reason": self.reason,
+            "versions": self.versions,
+            **{name: None if np.isnan(value) else value for name, value in numbers.items()},
+            "peak_bytes": self.peak_bytes, "samples_s": self.samples.tolist(),
+            "operators": [vars(operator) for operator in self.operators], "flags": list(self.flags),
+        }  # fmt: skip
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> BenchRow:
+        """The inverse of to_json; statistics are derived anew from the samples."""
+        times = {name: float("nan") if data[name] is None else data[name]
+                 for name in ("convert_s", "load_s", "first_run_s")}  # fmt: skip
+        return BenchRow(
+            data["runtime"], data["batch"], data["status"], data["reason"], data["versions"], **times,
+            samples=np.array(data["samples_s"]), peak_bytes=data["peak_bytes"],
+            operators=tuple(OperatorTime(**operator) for operator in data["operators"]), flags=tuple(data["flags"]),
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The child process that converts, runs or times one model."""

@@ -1,0 +1,85 @@
+"""A model's op calls at one batch, timed in a process of their own, as a runtime's inference is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils._pytree import tree_map_only
+
+from opclock.board.identity import read_board
+from opclock.errors import OpCallError
+from opclock.estimation.estimate import Estimate, estimate
+from opclock.models.loading import Model, load_model
+from opclock.profiles.profile import Profile
+from opclock.runtimes.job import Job, resized
+from opclock.runtimes.runtime import Settings
+from opclock.timing.host_standin import host_for
+from opclock.timing.inputs import Arguments
+from opclock.timing.measure import condition_of, fits, host_known, lacking
+from opclock.timing.reference import forward_of
+from opclock.timing.sampler import Sampling
+from opclock.tracing.recorder import trace
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A block of rounds, in seconds: the median of one, and of the block. Done: the profile knew all already."""
+
+    latency_s: float
+    spent_s: float
+    done: bool
+
+
+class Kernels:
+    """The model is traced and its host played; it is never run. Rounds go into the profile as they are finished."""
+
+    def __init__(self, job: Job, settings: Settings, profile: Path) -> None:
+        torch.set_num_threads(settings.threads)
+        model = _at_batch(load_model(job.model, input_text=job.input_text, dtype=settings.precision), job.batch)
+        self._threads = settings.threads
+        self._forward = forward_of(model.module, model.inputs)
+        self._trace = trace(model.module, model.inputs, name=f"{model.name}, batch {job.batch}")
+        self._profile = Profile.create_or_open(profile, read_board())
+        missing = lacking(self._trace, self._profile, condition_of(self._trace, self._threads))
+        known = not missing and host_known(self._trace, self._profile, self._threads)
+        self._sampling = None if known else self._warm()
+
+    def _warm(self) -> Sampling:
+        if not fits(self._trace):
+            raise OpCallError(f"{self._trace.model} needs more memory than its op calls may use")
+        host, _ = host_for(self._trace, self._forward)
+        calls, condition = range(len(self._trace.calls)), condition_of(self._trace, self._threads)
+        sampling = Sampling(self._trace, calls, Arguments(self._trace), self._profile, condition, host)
+        sampling.warm_up()
+        return sampling
+
+    def turn(self, rounds: int) -> Turn:
+        """A block of rounds, after one that is not kept; or what is known."""
+        if self._sampling is None:
+            return Turn(self._estimate().total_s, 0.0, done=True)
+        start = time.perf_counter()
+        latency_s = self._sampling.block(rounds)
+        return Turn(latency_s, time.perf_counter() - start, done=False)
+
+    def end(self) -> Estimate:
+        """The estimate from all rounds."""
+        if self._sampling is not None:
+            self._sampling.end()
+        made = self._estimate()
+        self._profile.close()
+        return made
+
+    def _estimate(self) -> Estimate:
+        return estimate(self._trace, self._profile, threads=self._threads)
+
+
+def _at_batch(model: Model, batch: int) -> Model:
+    """The model with inputs of the same kind at another batch."""
+
+    def grown(tensor: torch.Tensor) -> torch.Tensor:
+        return resized(tensor, batch) if tensor.ndim else tensor
+
+    return Model(model.name, model.module, tree_map_only(torch.Tensor, grown, model.inputs))

@@ -1,0 +1,123 @@
+"""The parent's side of a worker: requests with a time limit, and what became of a child that did not answer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from opclock.errors import OpclockError
+from opclock.runtimes.job import Job
+from opclock.runtimes.runtime import Settings
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+_alive: set[WorkerProcess] = set()
+
+
+def end_all() -> None:
+    """Kill every child there is: whoever waits for one gets RuntimeFailedError at once."""
+    for worker in list(_alive):
+        worker.kill()
+
+
+class RuntimeFailedError(OpclockError):
+    """A runtime that raised, crashed, hung or gave wrong numbers. It costs its own row, nothing else."""
+
+
+class WorkerProcess:
+    """One child. Use it in a `with` block: leaving that ends the child, whatever it is doing."""
+
+    def __init__(self, job: Job, settings: Settings) -> None:
+        self.job = job
+        self._settings = settings
+        job.folder.mkdir(parents=True, exist_ok=True)
+        self._log = log_of(job)
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "opclock.benchmarking.worker.server"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(settings.threads))},
+                start_new_session=True,  # a group of its own, to be killed as one
+            )  # fmt: skip
+        self._unread = b""
+        _alive.add(self)
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child at once."""
+        _alive.discard(self)
+        self.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # it died with a request unread
+                    pipe.close()
+
+    def kill(self) -> None:
+        """Let the child die, and whatever a runtime has started from it; `close` is still to come."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+
+    def ask(self, what: str, limit_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Send a request and wait for its answer.
+
+        Raises RuntimeFailedError where the child raises, dies, or takes longer than the limit and is killed.
+        """
+        request = {"do": what, "job": self.job.to_json(), "settings": asdict(self._settings), **details}
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(json.dumps(request).encode() + b"\n")
+            self._child.stdin.flush()
+            answer: dict[str, Any] = json.loads(self._line(what, limit_s))
+        except BrokenPipeError:
+            raise RuntimeFailedError(f"{what}: {self._fate()}") from None
+        if "error" in answer:
+            raise RuntimeFailedError(f"{what}: {answer['error']}")
+        return answer
+
+    def _line(self, what: str, limit_s: float) -> bytes:
+        assert self._child.stdout is not None
+        until = time.monotonic() + limit_s
+        while b"\n" not in self._unread:
+            left_s = until - time.monotonic()
+            if left_s <= 0 or not select.select([self._child.stdout], [], [], left_s)[0]:
+                self.kill()
+                raise RuntimeFailedError(f"{what}: no answer within {limit_s:.0f} s")
+            read = os.read(self._child.stdout.fileno(), 1 << 16)
+            if not read:
+                raise RuntimeFailedError(f"{what}: {self._fate()}")
+            self._unread += read
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+    def _fate(self) -> str:
+        """How the child ended."""
+        code = self._child.wait()
+        if code >= 0:
+            return f"the process ended with {code}; its last words are in {self._log}"
+        name = signal.Signals(-code).name
+        hint = "; out of memory?" if name == "SIGKILL" else ""
+        return f"killed by {name}{hint}; its last words are in {self._log}"
+
+
+def log_of(job: Job) -> Path:
+    """Where a job's processes leave what the runtimes print."""
+    return job.folder / f"{job.runtime or 'prepare'}-{job.batch}.log"

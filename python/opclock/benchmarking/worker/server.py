@@ -1,0 +1,182 @@
+"""The child process that converts or runs one model with one runtime: `python -m opclock.benchmarking.worker.server`.
+
+Requests come as one JSON object a line, answers go the same way. Whatever a runtime prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opclock.errors import first_line
+from opclock.extension import load_core, process_clock
+from opclock.files import text_of
+from opclock.runtimes.job import Job, prepare
+from opclock.runtimes.registry import find
+from opclock.runtimes.runtime import Array, Session, Settings
+
+if TYPE_CHECKING:
+    from opclock.benchmarking.worker.kernels import Kernels
+
+TOLERANCES = {
+    "float32": 1e-3,
+    "float16": 0.02,
+    "bfloat16": 0.1,
+}  # of the signal: ten times what rounding gives a deep net
+
+
+class Worker:
+    """What the requests are about."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._kernels: Kernels | None = None
+
+    def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Write the files that all runtimes of a model share."""
+        prepare(_job(request), request["batches"])
+        return {}
+
+    def convert(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Convert the model; seconds without the import of the converter are not to be had, so it is included."""
+        job = _job(request)
+        start = time.perf_counter()
+        find(job.runtime).convert(job, _settings(request))
+        return {"seconds": time.perf_counter() - start}
+
+    def load(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Load, run once, and compare the answer with eager PyTorch's."""
+        job, settings = _job(request), _settings(request)
+        start = time.perf_counter()
+        self._session = find(job.runtime).load(job, settings, profiled=request["profiled"])
+        loaded = time.perf_counter()
+        self._session.run()
+        first = time.perf_counter()
+        wrong = differs(self._session.answers(), job.expected(), job.moved(), TOLERANCES[settings.precision])
+        return {"load_s": loaded - start, "first_run_s": first - loaded, "wrong": wrong}
+
+    def block(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One run that is not kept, then so many that are."""
+        assert self._session is not None, "load comes first"
+        self._session.run()
+        return {"samples": load_core().time_calls(process_clock(), self._session.run, request["runs"])}
+
+    def operators(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """What the runtime says of its operators."""
+        assert self._session is not None, "load comes first"
+        return {"operators": [asdict(operator) for operator in self._session.operators()]}
+
+    def postprocess(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Time what comes after the network, where the model has such a part: seconds of so many calls."""
+        import torch
+
+        from opclock.runtimes.eager import module_of
+
+        module, tensors = module_of(_job(request), _settings(request))
+        after = getattr(module.model, "postprocess", None)
+        if after is None:
+            return {"samples": []}
+        with torch.inference_mode():
+            output = module.model(*tensors)
+            after(output)
+            return {"samples": load_core().time_calls(process_clock(), lambda: after(output), request["runs"])}
+
+    def kernels(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Trace the model and get its op calls ready, instead of loading it into a runtime."""
+        from opclock.benchmarking.worker.kernels import Kernels
+
+        self._kernels = Kernels(_job(request), _settings(request), Path(request["profile"]))
+        return {}
+
+    def turn(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One block of so many rounds of the op calls."""
+        assert self._kernels is not None, "kernels comes first"
+        return asdict(self._kernels.turn(request["rounds"]))
+
+    def estimate(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """What the rounds add up to: the latency and its 95 % interval, in seconds."""
+        assert self._kernels is not None, "kernels comes first"
+        made = self._kernels.end()
+        return {"latency_s": made.total_s, "low_s": made.ci_low_s, "high_s": made.ci_high_s}
+
+    def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """The most memory that this process has held so far."""
+        for line in text_of(Path("/proc/self/status")).splitlines():
+            if line.startswith("VmHWM:"):
+                return {"peak_bytes": int(line.split()[1]) * 1024}
+        return {"peak_bytes": 0}
+
+
+def _job(request: dict[str, Any]) -> Job:
+    return Job.from_json(request["job"])
+
+
+def _settings(request: dict[str, Any]) -> Settings:
+    return Settings(**request["settings"])
+
+
+def differs(answers: Any, expected: list[Array], moved: list[float], tolerance: float) -> str:  # noqa: ANN401
+    """What is wrong with the answers, "" for nothing.
+
+    The error is the root mean square of the difference, over that of how far the output moves from one random image to
+    another: an answer that ignores its image is wrong by about 1, whatever constant it holds.
+    """
+    if len(answers) != len(expected):
+        return f"{len(answers)} outputs, eager has {len(expected)}"
+    for number, (mine, theirs, signal_rms) in enumerate(zip(answers, expected, moved, strict=True)):
+        if mine.shape != theirs.shape:
+            return f"output {number} has shape {mine.shape}, eager's has {theirs.shape}"
+        if not np.isfinite(mine).all():
+            return f"output {number} holds infinities or NaN"
+        away = float(np.sqrt(np.mean(np.square(np.subtract(mine, theirs, dtype=np.float64)))))
+        scale = signal_rms or float(np.sqrt(np.mean(np.square(theirs, dtype=np.float64)))) or 1.0
+        if away > tolerance * scale:
+            return f"output {number} differs from eager's by {away / scale:.2g} of its signal (allowed: {tolerance})"
+    return ""
+
+
+def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+    handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "prepare": worker.prepare, "convert": worker.convert, "load": worker.load, "block": worker.block,
+        "operators": worker.operators, "postprocess": worker.postprocess, "memory": worker.memory,
+        "kernels": worker.kernels, "turn": worker.turn, "estimate": worker.estimate,
+    }  # fmt: skip
+    try:
+        return handlers[request["do"]](request)
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {first_line(error)}"}
+
+
+def main() -> None:
+    """Serve requests until there are no more, or the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    worker = Worker()
+    while True:
+        channel.write(json.dumps(_answer(worker, json.loads(requests.get()))) + "\n")
+        channel.flush()
+
+
+def _listen(requests: queue.SimpleQueue[str]) -> None:
+    """Pass requests on; when the parent is gone, end the whole group at once, whatever is being done."""
+    for line in sys.stdin:
+        requests.put(line)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

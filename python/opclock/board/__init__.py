@@ -1,0 +1,1 @@
+"""What board this is, and what state it is in."""

@@ -1,0 +1,104 @@
+"""What board this is: its cores, its memory and what is built for it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from opclock.board.cores import Cluster, alike, emulator, read_clusters, within
+from opclock.extension import load_core, load_torch
+from opclock.files import text_of
+
+
+@dataclass(frozen=True)
+class Board:
+    """What does not change while the board runs. Two profiles compare only where `identity` is equal."""
+
+    machine: str  # "aarch64", "x86_64"
+    model: str  # the device tree's model, or the CPU's name
+    cpu_parts: tuple[str, ...]  # "AMD EPYC" or "Cortex-A72"
+    cores: int
+    caches: tuple[str, ...]
+    memory_bytes: int
+    kernel: str
+    os: str
+    torch: str
+    opclock: str
+    commit: str
+    clusters: tuple[Cluster, ...] = ()
+    allowed: tuple[int, ...] = ()  # the cores this process may use; empty: all
+    emulator: str = ""  # what translates the instructions, where the processor does not run them itself
+
+    @property
+    def identity(self) -> str:
+        """Equal where measurements may be kept in one profile."""
+        emulated = f", emulated by {self.emulator}" if self.emulator else ""
+        return f"{self.model}, {self.machine}{emulated}, {self._cores_text}, torch {self.torch}"
+
+    @property
+    def _cores_text(self) -> str:
+        """How many cores, and of which kind where a process may use a part of a board of unlike ones."""
+        if not self.allowed or len(self.allowed) >= self.cores:
+            return f"{self.cores} cores"
+        few = f"{len(self.allowed)} of {self.cores} cores"
+        if alike(self.clusters):
+            return few
+        counts: Counter[str] = Counter()
+        for cluster in within(self.clusters, self.allowed):
+            counts[cluster.part] += len(cluster.cores)
+        return f"{few} ({' + '.join(f'{count} {part}' for part, count in counts.items())})"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data, the inverse of from_json."""
+        return {**asdict(self), "identity": self.identity}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Board:
+        """Rebuild from to_json."""
+        fields: dict[str, Any] = {name: value for name, value in data.items() if name != "identity"}
+        for name in ("cpu_parts", "caches", "allowed"):
+            fields[name] = tuple(fields.get(name, ()))
+        fields["clusters"] = tuple(
+            Cluster(**{**one, "cores": tuple(one["cores"]), "caches": tuple(one["caches"])})
+            for one in fields.get("clusters", ())
+        )
+        return Board(**fields)
+
+
+def read_board(root: Path = Path("/"), machine: str = "") -> Board:
+    """Describe this board.
+
+    Args:
+        root: where /proc and /sys are found.
+        machine: whose they are; this one's architecture if empty.
+
+    Raises:
+        ExtensionError: without _core or torch.
+    """
+    machine = machine or platform.machine()
+    clusters = read_clusters(root)
+    parts = sorted({cluster.part for cluster in clusters} - {""})
+    online = sum(len(cluster.cores) for cluster in clusters)
+    return Board(
+        machine=machine,
+        model=text_of(root / "proc/device-tree/model") or (parts[0] if parts else machine),
+        cpu_parts=tuple(parts),
+        cores=online or os.cpu_count() or 1,
+        caches=clusters[0].caches if clusters else (),
+        memory_bytes=psutil.virtual_memory().total,
+        kernel=platform.release(),
+        os=platform.freedesktop_os_release().get("PRETTY_NAME", "") if Path("/etc/os-release").exists() else "",
+        torch=load_torch().__version__,
+        opclock=version("opclock"),
+        commit=load_core().BUILD_COMMIT,
+        clusters=clusters,
+        allowed=tuple(sorted(os.sched_getaffinity(0))) if root == Path("/") else (),
+        emulator=emulator(machine, root),
+    )

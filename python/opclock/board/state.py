@@ -1,0 +1,154 @@
+"""What state a board is in, from /proc, /sys and the board's own tools. Nothing is ever changed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from opclock.board.cores import CPUS, alike, emulator, online_cores, ranges, read_clusters, within
+from opclock.files import text_of
+
+# The bits of `vcgencmd get_throttled` on a Raspberry Pi (documentation of the firmware's mailbox interface).
+THROTTLE_BITS = {
+    0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "temperature limit",
+    16: "under-voltage has occurred", 17: "frequency cap has occurred", 18: "throttling has occurred",
+    19: "temperature limit has occurred",
+}  # fmt: skip
+# A cooling device of these names slows the board down; others are fans.
+SLOWING = re.compile(r"cpu|gpu|devfreq|processor", re.IGNORECASE)
+CONSTANT_ZONES = ("PMIC-Die",)  # always 100 °C on a Jetson Nano and TX2: no sensor behind it
+
+
+@dataclass(frozen=True)
+class BoardState:
+    """What changes while the board runs: read before and after every measurement."""
+
+    governors: Mapping[str, str]  # by the cores that share one: {"0-3": "schedutil"}
+    frequencies_hz: tuple[int, ...]  # by core; empty where the kernel does not say
+    temperatures_c: Mapping[str, float]  # by zone
+    throttle: tuple[str, ...]  # flags that are set now or were since boot
+    load: float  # runnable processes, 1-minute average
+    affinity: tuple[int, ...]  # cores this process may run on
+    available_bytes: int = 0
+    power_mode: str = ""  # of a Jetson: "MAXN"
+    devices_hz: Mapping[str, int] = field(default_factory=dict)  # of GPU, memory, NPU, by the kernel's name for them
+
+    @property
+    def temperature_c(self) -> float | None:
+        """Of the hottest zone."""
+        return max((c for name, c in self.temperatures_c.items() if name not in CONSTANT_ZONES), default=None)
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the board runs slower now than it was set to."""
+        return any(not flag.endswith("has occurred") for flag in self.throttle)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return asdict(self)
+
+
+def read_state(root: Path = Path("/")) -> BoardState:
+    """Read what changes while the board runs; `root` is where /proc and /sys are found."""
+    frequencies = [text_of(root / CPUS / f"cpu{core}/cpufreq/scaling_cur_freq") for core in online_cores(root)]
+    return BoardState(
+        governors=_governors(root),
+        frequencies_hz=tuple(int(text) * 1000 for text in frequencies if text.isdigit()),
+        temperatures_c=_temperatures(root),
+        throttle=(*_firmware_flags(root), *_cooling_flags(root)),
+        load=os.getloadavg()[0],
+        affinity=tuple(sorted(os.sched_getaffinity(0))),
+        available_bytes=psutil.virtual_memory().available,
+        power_mode=_power_mode(root),
+        devices_hz=_devices(root),
+    )
+
+
+def _governors(root: Path) -> dict[str, str]:
+    """By policy; policies of one core each with the same governor count as one."""
+    found: dict[str, str] = {}
+    alone: dict[str, list[int]] = {}
+    for policy in sorted((root / CPUS / "cpufreq").glob("policy*"), key=lambda path: int(path.name[6:])):
+        governor = text_of(policy / "scaling_governor")
+        cores = text_of(policy / "related_cpus").split()
+        if governor and len(cores) > 1:
+            found[ranges(map(int, cores))] = governor
+        elif governor:
+            alone.setdefault(governor, []).append(int(policy.name[6:]))
+    return found | {ranges(cores): governor for governor, cores in alone.items()}
+
+
+def _temperatures(root: Path) -> dict[str, float]:
+    found = {}
+    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        degrees = text_of(zone / "temp")
+        if degrees.lstrip("-").isdigit():
+            name = text_of(zone / "type") or zone.name
+            found[name if name not in found else f"{name} ({zone.name})"] = int(degrees) / 1000
+    return found
+
+
+def _cooling_flags(root: Path) -> list[str]:
+    found = []
+    for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
+        kind, now, most = (text_of(device / name) for name in ("type", "cur_state", "max_state"))
+        if SLOWING.search(kind) and now.isdigit() and int(now) > 0:
+            found.append(f"slowed to cool: {kind} {now} of {most}")
+    return found
+
+
+def _firmware_flags(root: Path) -> tuple[str, ...]:
+    """A Raspberry Pi's, from the kernel's file, or from its tool where that is missing; empty elsewhere."""
+    for path in sorted((root / "sys/devices/platform").glob("soc*/*firmware/get_throttled")):
+        return parse_throttled(f"throttled=0x{text_of(path)}")
+    tool = shutil.which("vcgencmd") if root == Path("/") else None
+    if tool is None:
+        return ()
+    try:
+        answer = subprocess.run([tool, "get_throttled"], capture_output=True, text=True, timeout=5, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return parse_throttled(answer)
+
+
+def parse_throttled(answer: str) -> tuple[str, ...]:
+    """The flags in an answer such as "throttled=0x50005"; empty for any other text."""
+    found = re.search(r"throttled=0x([0-9a-fA-F]+)", answer)
+    bits = int(found.group(1), 16) if found else 0
+    return tuple(text for bit, text in THROTTLE_BITS.items() if bits >> bit & 1)
+
+
+def _power_mode(root: Path) -> str:
+    """A Jetson's, by the name that its table of modes gives; "" elsewhere."""
+    now = re.search(r"pmode:0*(\d+)", text_of(root / "var/lib/nvpmodel/status"))
+    if now is None:
+        return ""
+    named = re.search(rf"POWER_MODEL\s+ID={now[1]}\s+NAME=(\S+)", text_of(root / "etc/nvpmodel.conf"))
+    return named[1] if named else f"mode {now[1]}"
+
+
+def _devices(root: Path) -> dict[str, int]:
+    found = {device.name: text_of(device / "cur_freq") for device in (root / "sys/class/devfreq").glob("*")}
+    return {name: int(text) for name, text in sorted(found.items()) if text.isdigit()}
+
+
+def team_flags(cores: Sequence[int], threads: int) -> tuple[str, ...]:
+    """What is odd about these cores and a team of so many threads on them.
+
+    "emulated": their instructions are translated, and no time means anything. "unlike_cores": the team may run on cores
+    of several kinds, where all wait for the slowest. "spans_clusters": equal cores that share neither clock nor cache.
+    """
+    flags = ["emulated"] if emulator(platform.machine()) else []
+    used = within(read_clusters(), cores)
+    if threads > 1 and len(used) > 1:
+        flags.append("spans_clusters" if alike(used) else "unlike_cores")
+    return tuple(flags)

@@ -1,0 +1,72 @@
+"""What others would have said: simpler estimates, for the same table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from opclock.errors import EstimateError
+from opclock.estimation.estimate import Estimate, estimate
+from opclock.extension import load_core, process_clock
+from opclock.profiles.profile import Profile
+from opclock.tracing.macs import macs, moved_bytes
+from opclock.tracing.trace import Trace
+
+CEILING_S = 0.15  # of measuring each ceiling
+LEAST_BUFFER = 1 << 20
+MOST_BUFFER = 1 << 28  # four times any last-level cache of a small board: DRAM for certain
+FEWEST_MODELS = 3  # a line through fewer points than that, one of them left out, fits anything
+
+
+def back_to_back(trace: Trace, profile: Profile, threads: int) -> float:
+    """The sum of the op calls, each timed directly after itself, and no host: what most kernel benchmarks give."""
+    return estimate(trace, profile, threads=threads, timing="back_to_back", host=False).total_s
+
+
+def mac_kernels_only(made: Estimate) -> float:
+    """The kernels that a MAC count sees, and nothing else."""
+    return made.mac_s
+
+
+def roofline(trace: Trace, multiply_adds_per_s: float, bytes_per_s: float) -> float:
+    """Every op call at the machine's ceilings (Williams et al. 2009): the slower of its MACs and its bytes."""
+    return sum(max(macs(traced) / multiply_adds_per_s, moved_bytes(traced) / bytes_per_s) for traced in trace.calls)
+
+
+def buffer_bytes(working_set: int) -> int:
+    """The size whose bandwidth stands for this working set: the next power of two, within bounds."""
+    return min(MOST_BUFFER, max(LEAST_BUFFER, 1 << max(0, working_set - 1).bit_length()))
+
+
+def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
+    """Multiply-adds and bytes a second on this board, from the profile or measured into it now."""
+    core, size = load_core(), buffer_bytes(working_set)
+    peak = profile.ceiling("multiply_adds_float32", 0, threads)
+    if peak is None:
+        peak = core.multiply_adds_per_s(process_clock(), "float32", threads, CEILING_S)
+        profile.set_ceiling("multiply_adds_float32", 0, threads, peak)
+    bandwidth = profile.ceiling("copy_bytes_per_s", size, threads)
+    if bandwidth is None:
+        bandwidth = core.bytes_per_s(process_clock(), "copy", size, threads, CEILING_S)
+        profile.set_ceiling("copy_bytes_per_s", size, threads, bandwidth)
+    return peak, bandwidth
+
+
+def mac_regression(macs_by_model: Sequence[int], seconds_by_model: Sequence[float]) -> list[float | None]:
+    """For each model the time that a line through all the *other* models' (MACs, time) gives it.
+
+    None for every model where there are fewer than three, or where the others all have the same MACs.
+    """
+    if len(macs_by_model) != len(seconds_by_model):
+        raise EstimateError(f"{len(macs_by_model)} MAC counts for {len(seconds_by_model)} times")
+    x, y = np.array(macs_by_model, dtype=float), np.array(seconds_by_model, dtype=float)
+    fitted: list[float | None] = []
+    for left_out in range(len(x)):
+        others = np.arange(len(x)) != left_out
+        if len(x) < FEWEST_MODELS or np.ptp(x[others]) == 0:
+            fitted.append(None)
+            continue
+        slope, offset = np.polyfit(x[others], y[others], 1)
+        fitted.append(float(slope * x[left_out] + offset))
+    return fitted

@@ -1,0 +1,113 @@
+"""What a board reaches at most, kept in its profile: the roofs of a roofline. Reading them needs no board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opclock.errors import EstimateError
+from opclock.extension import load_core, process_clock
+from opclock.profiles.profile import Profile
+from opclock.profiles.reader import ProfileReader
+from opclock.progress import Progress, silent
+from opclock.tracing.macs import footprint_bytes, moved_bytes, needed_macs
+from opclock.tracing.trace import TracedCall
+
+DTYPES = ("float32", "float64", "bfloat16", "float16", "int8")
+PATTERNS = ("read", "write", "copy", "triad", "update")
+SIZES = tuple(1 << exponent for exponent in range(12, 29))  # bytes: from a part of L1 to DRAM on any board
+PASS_S = 0.015  # of measuring one of them once; the best of PASSES counts
+PASSES = 2  # over everything: what disturbs a shared machine is gone the second time
+COUNTED_IN = {"float64": "float64", "int64": "float64", "bfloat16": "bfloat16", "float16": "float16", "int8": "int8",
+              "uint8": "int8"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Rates a second with one number of threads."""
+
+    threads: int
+    multiply_adds: dict[str, float]  # by dtype
+    bytes_per_s: dict[str, dict[int, float]]  # by pattern and bytes of working set
+    loads_per_s: dict[int, float]  # by bytes of working set; of one thread
+
+    @staticmethod
+    def read(profile: ProfileReader, threads: int) -> Ceilings:
+        """From a profile. Raises EstimateError where they were not measured with this number of threads."""
+        found = Ceilings(threads, {}, {}, {})
+        for kept in profile.ceilings(threads):
+            name, _, kind = kept.name.partition("_")
+            if kept.name.startswith("multiply_adds_"):
+                found.multiply_adds[kept.name.removeprefix("multiply_adds_")] = kept.rate
+            elif kind == "bytes_per_s" and name in PATTERNS:
+                found.bytes_per_s.setdefault(name, {})[kept.nbytes] = kept.rate
+            elif kept.name == "loads_per_s":
+                found.loads_per_s[kept.nbytes] = kept.rate
+        if not found.whole:
+            raise EstimateError(f"{profile.path} has no ceilings for {threads} threads: run 'opclock ceilings "
+                                f"--threads {threads}' with this profile on its board")  # fmt: skip
+        return found
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was measured."""
+        return set(DTYPES) <= set(self.multiply_adds) and all(
+            set(SIZES) <= set(self.bytes_per_s.get(pattern, ())) for pattern in PATTERNS
+        )
+
+    def bandwidth(self, nbytes: float, patterns: Sequence[str] = PATTERNS) -> float:
+        """Bytes a second of the fastest pattern, where a kernel of so many bytes can have found them at best."""
+        below = max((size for size in SIZES if size <= nbytes), default=SIZES[0])
+        return max(rate for name in patterns for size, rate in self.bytes_per_s[name].items() if size >= below)
+
+    def peak(self, dtype: str) -> float:
+        """Multiply-accumulates a second on numbers of this dtype."""
+        return self.multiply_adds[COUNTED_IN.get(dtype, "float32")]
+
+    def call_s(self, traced: TracedCall) -> float:
+        """The least time an op call can take (Williams et al. 2009)."""
+        moving_s = moved_bytes(traced) / self.bandwidth(footprint_bytes(traced))
+        return max(needed_macs(traced) / self.peak(call_dtype(traced)), moving_s)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data, rates a second."""
+        return {
+            "threads": self.threads,
+            "multiply_adds_per_s": self.multiply_adds,
+            "bytes_per_s": self.bytes_per_s,
+            "loads_per_s": self.loads_per_s,
+        }
+
+
+def call_dtype(traced: TracedCall) -> str:
+    """The dtype of an op call's first tensor; "float32" where it has none."""
+    return next((spec.dtype for spec in traced.call.tensors()), "float32")
+
+
+def measure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> Ceilings:
+    """Measure what the profile lacks and read them all; with ``threads`` of the machine's own, not PyTorch's."""
+    try:
+        return Ceilings.read(profile, threads)
+    except EstimateError:
+        remeasure_ceilings(profile, threads, progress)
+        return Ceilings.read(profile, threads)
+
+
+def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> None:
+    """Measure all of them; where the profile has a higher one already, that stays."""
+    core, clock = load_core(), process_clock()
+    steps = [("multiply_adds", dtype, 0) for dtype in DTYPES]
+    steps += [(pattern, "bytes", size) for pattern in PATTERNS for size in SIZES]
+    steps += [("loads", "", size) for size in SIZES]
+    steps *= PASSES
+    for number, (what, kind, size) in enumerate(steps):
+        progress(f"ceilings, {threads} threads", number / len(steps))
+        if what == "multiply_adds":
+            name, rate = f"multiply_adds_{kind}", core.multiply_adds_per_s(clock, kind, threads, PASS_S)
+        elif what == "loads":
+            name, rate = "loads_per_s", core.loads_per_s(clock, size, PASS_S)
+        else:
+            name, rate = f"{what}_bytes_per_s", core.bytes_per_s(clock, what, size, threads, PASS_S)
+        profile.set_ceiling(name, size, threads, rate)
+    progress(f"ceilings, {threads} threads", 1.0)

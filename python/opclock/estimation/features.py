@@ -1,0 +1,160 @@
+"""What physics says of an op call: the numbers that its time is predicted from. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from opclock.estimation.ceilings import Ceilings, call_dtype
+from opclock.tracing.macs import footprint_bytes, macs, moved_bytes, needed_macs
+from opclock.tracing.op_call import ITEM_BYTES, TensorSpec, Value, tensors
+from opclock.tracing.operator_classes import class_of
+from opclock.tracing.trace import TracedCall
+
+TILES = (8, 16, 32, 64)  # elements: vector registers hold so many, and blocked layouts are made of them
+CONVOLUTION_NUMBERS = 16 + 3 * len(TILES)
+# Kernels that have too little in common with the rest of their operator class to be learnt with it.
+APART = {"lstm": "recurrent", "gru": "recurrent", "scaled_dot_product_attention": "attention"}
+DIGITS = 9  # after the point: the last bits of a logarithm differ from one machine's C library to another's
+
+
+@dataclass(frozen=True)
+class Features:
+    """An op call as a predictor sees it."""
+
+    operator: str
+    operator_class: str
+    kind: str  # what it is learnt and predicted with: its operator class, or a kind apart
+    least_s: float  # that the ceilings allow, where weights lie as far away as the working set makes them
+    numbers: tuple[float, ...]  # as many as every call of its kind has
+
+
+def features(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
+    """The features of an op call among so large a working set (binary digits of bytes) on a board of these ceilings."""
+    operator_class = class_of(traced.call)
+    least_s = _least_s(traced, ceilings, working_set)
+    numbers = [float(working_set), *_amounts(traced, least_s), *_layout(traced), *_shape(traced)]
+    if operator_class == "convolution":
+        numbers += _convolution(traced)
+    if operator_class == "gemm":
+        numbers += _gemm(traced)
+    name = traced.call.name.removesuffix("_")
+    kind = APART.get(name, operator_class)
+    return Features(name, operator_class, kind, least_s, tuple(round(number, DIGITS) for number in numbers))
+
+
+def _least_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
+    """The roofline (Williams et al. 2009), with weights from the memory that so large a working set lies in."""
+    nbytes = moved_bytes(traced)
+    weights = min(nbytes, sum(spec.moved for spec in traced.call.tensors() if spec.requires_grad))
+    far = max(nbytes, 1 << working_set)
+    near = footprint_bytes(traced)
+    moving_s = weights / ceilings.bandwidth(far, ["read"]) + (nbytes - weights) / ceilings.bandwidth(near)
+    return max(needed_macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
+
+
+def _log(value: float) -> float:
+    return math.log2(1.0 + value)
+
+
+def _amounts(traced: TracedCall, least_s: float) -> list[float]:
+    """How much is multiplied, read and written."""
+    specs = traced.call.tensors()
+    weights = sum(spec.moved for spec in specs if spec.requires_grad)
+    read = sum(spec.moved for spec in specs) - weights
+    written = sum(spec.moved for spec in tensors(traced.outputs))
+    work = macs(traced)
+    return [_log(work), _log(weights), _log(read), _log(written), _log(work / max(1, moved_bytes(traced))),
+            _log(least_s * 1e9)]  # fmt: skip
+
+
+def _layout(traced: TracedCall) -> list[float]:
+    """How the tensors lie in memory, and what kind of numbers they hold."""
+    specs = traced.call.tensors()
+    first = specs[0] if specs else None
+    out = next(tensors(traced.outputs), None)
+    if first is None or out is None:
+        return [0.0] * 7
+    smallest = min(spec.numel for spec in specs)
+    return [
+        float(ITEM_BYTES.get(first.dtype, 4)),
+        float(ITEM_BYTES.get(out.dtype, 4)),
+        _order(first),
+        _order(out),
+        float(traced.call.name.endswith("_")),
+        float(len(specs)),
+        _log(out.numel / max(1, smallest)),
+    ]
+
+
+def _order(spec: TensorSpec) -> float:
+    """0 in row-major order without gaps, 1 row-major with gaps, 2 in any other order."""
+    steps = [step for size, step in zip(spec.shape, spec.stride, strict=True) if size > 1]
+    if steps != sorted(steps, reverse=True):
+        return 2.0
+    return 0.0 if spec.span == spec.numel else 1.0
+
+
+def _shape(traced: TracedCall) -> list[float]:
+    """Sizes of the first argument and the first output: innermost, next, the rest."""
+    specs = traced.call.tensors()
+    found: list[float] = []
+    for spec in (specs[0] if specs else None, next(tensors(traced.outputs), None)):
+        shape = spec.shape if spec is not None else ()
+        padded = (1, 1, 1, *shape)
+        found += [_log(padded[-1]), _log(padded[-2]), _log(padded[-3]), _log(math.prod(padded[:-3]))]
+    return found
+
+
+def _convolution(traced: TracedCall) -> list[float]:
+    specs = traced.call.tensors()
+    if len(specs) < 2:
+        return [0.0] * CONVOLUTION_NUMBERS
+    source, weight = specs[0].shape, specs[1].shape
+    out = next(tensors(traced.outputs)).shape
+    groups = max(1, source[1] // max(1, weight[1])) if "transpose" not in traced.call.name else 1
+    inner, outer = weight[1], weight[0] // groups
+    kernel = (*weight[2:], 1)[:2]
+    around = math.prod(out[2:])
+    columns = out[-1]
+    return [
+        _log(inner), _log(outer), _log(groups), float(inner == 1 and groups > 1), float(groups > 1),
+        float(kernel[0]), float(kernel[1]), _log(math.prod(kernel)), _log(around), _log(columns), _log(source[0]),
+        *_remainders(inner), *_remainders(outer), *_remainders(columns),
+        source[-1] / max(1, columns), _log(source[0] * around), float(len(specs) > 2),
+        _log(weight[0]), _log(source[1]),
+    ]  # fmt: skip
+
+
+def _remainders(size: int) -> list[float]:
+    """Which part of the last tile is used, by tile size: 1 where it divides."""
+    return [((size - 1) % tile + 1) / tile for tile in TILES]
+
+
+def _gemm(traced: TracedCall) -> list[float]:
+    rows, columns, inner, batch = _product(traced)
+    specs = traced.call.tensors()
+    turned = [float(_order(spec) == 2.0) for spec in (*specs[:3], *specs[:1] * 3)][:3]
+    return [
+        _log(rows), _log(columns), _log(inner), _log(batch), _log(rows * batch), _log(rows * columns),
+        _log(columns * inner), *_remainders(rows), *_remainders(columns), *_remainders(inner), *turned,
+        float(rows * batch == 1),  # a vector: another kernel than a matrix
+    ]  # fmt: skip
+
+
+def _product(traced: TracedCall) -> tuple[int, int, int, int]:
+    """Rows, columns, inner size and batch of a product; of attention's scores; of a recurrent layer's first gates."""
+    call = traced.call
+    specs = call.tensors()
+    out = next(tensors(traced.outputs)).shape
+    if call.name in ("lstm", "gru"):
+        source, gates = specs[0].shape, next(spec for spec in specs if spec.requires_grad).shape
+        return source[0], gates[0], gates[1], source[1]
+    if call.name == "scaled_dot_product_attention":
+        query, key = specs[0].shape, specs[1].shape
+        return query[-2], key[-2], query[-1], math.prod(query[:-2])
+    if call.name == "linear":
+        return math.prod(out[:-1]), out[-1], specs[0].shape[-1], 1
+    first: Value = specs[1] if call.name in ("addmm", "baddbmm", "addbmm") and len(specs) > 1 else specs[0]
+    padded = (1, 1, *out)
+    return padded[-2], padded[-1], (1, *first.shape)[-1], math.prod(padded[:-2])

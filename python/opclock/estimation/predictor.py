@@ -1,0 +1,221 @@
+"""Times of op calls that were never measured, learnt from a profile's sweeps. Needs scikit-learn, but no torch.
+
+What is learnt is the logarithm of the measured time over the least that the ceilings allow, by operator class, from
+``features``. Trees split on sizes and average what they find, so a prediction never leaves the range of what was
+measured: a kernel far larger than any of the sweep runs at the share of the ceilings that the largest reached.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from opclock.errors import EstimateError
+from opclock.estimation.ceilings import Ceilings
+from opclock.estimation.features import Features, features
+from opclock.profiles.reader import ProfileReader
+from opclock.tracing.operator_classes import MAC_CLASSES
+from opclock.tracing.trace import TracedCall
+
+TREES = 100  # more change a prediction by less than a percent
+TREES_LEFT_OUT = 20  # of the forests that only tell the error
+FEWEST_IN_LEAF = 2  # op calls: one alone may have met the machine in a bad mood
+FOLDS = 3
+FEWEST_ROWS = 12  # of a kind: with fewer it is predicted with its class, or from all classes together
+MOST_ROWS = 8000  # the newest: training time must not grow with the profile
+ANY = ""  # the class of what has none of its own: from every class that moves memory and multiplies nothing
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A measured op call to learn from."""
+
+    found: Features
+    seconds: float
+    key: str
+    pool: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of the logarithm of predicted over measured time, of calls left out of training.
+
+    ``shared`` is what the calls of one pool have in common (they met the machine in one mood), ``own`` the rest.
+    """
+
+    shared: float
+    own: float
+    mean_error: float  # mean absolute error, a fraction
+
+    @property
+    def total(self) -> float:
+        """Of one call."""
+        return math.hypot(self.shared, self.own)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The time of one op call."""
+
+    seconds: float
+    operator_class: str
+    spread: Spread
+
+
+class _ClassModel:
+    """One forest, and how well it does on what it has not seen."""
+
+    def __init__(self, samples: Sequence[Sample], floor_s: float, numbers: int) -> None:
+        self._floor_s = floor_s
+        self._numbers = numbers
+        self._operators = sorted({sample.found.operator for sample in samples})
+        inputs, targets = self._inputs([sample.found for sample in samples]), self._targets(samples)
+        self.spread = self._left_out(samples, inputs, targets)
+        self._forest = _forest(TREES, inputs, targets)
+
+    def _inputs(self, found: Sequence[Features]) -> npt.NDArray[np.float64]:
+        return np.array([
+            [*one.numbers[: self._numbers], *(float(one.operator == name) for name in self._operators)]
+            for one in found
+        ])  # fmt: skip
+
+    def _targets(self, samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
+        return np.array([math.log(sample.seconds / self._least_s(sample.found)) for sample in samples])
+
+    def _least_s(self, found: Features) -> float:
+        return found.least_s + self._floor_s
+
+    def _left_out(
+        self, samples: Sequence[Sample], inputs: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]
+    ) -> Spread:
+        """Errors of op calls that were left out together with all their other measurements."""
+        from sklearn.model_selection import GroupKFold
+
+        keys = [sample.key for sample in samples]
+        folds = min(FOLDS, len(set(keys)))
+        missed = np.zeros(len(samples))
+        for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
+            forest = _forest(TREES_LEFT_OUT, inputs[known], targets[known])
+            missed[unknown] = forest.predict(inputs[unknown]) - targets[unknown]
+        shared = _shared_deviation(missed, [sample.pool for sample in samples])
+        own = math.sqrt(max(0.0, float(np.mean(missed**2)) - shared**2))
+        return Spread(shared, own, float(np.mean(np.abs(np.expm1(missed)))))
+
+    def predict(self, found: Sequence[Features]) -> list[float]:
+        """Seconds of each."""
+        targets = self._forest.predict(self._inputs(found))
+        return [
+            self._least_s(one) * math.exp(round(float(target), 9)) for one, target in zip(found, targets, strict=True)
+        ]
+
+
+def _forest(trees: int, inputs: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> Any:  # noqa: ANN401
+    # Geurts et al. 2006. Random splits of all samples: smoother than a random forest, and the same on every machine.
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    forest = ExtraTreesRegressor(
+        trees, min_samples_leaf=FEWEST_IN_LEAF, max_features=0.6, random_state=SEED, n_jobs=-1
+    ).fit(inputs, targets)
+    # One thread predicts: several would add the trees up in any order, and the last digits with them.
+    return forest.set_params(n_jobs=1)
+
+
+def _shared_deviation(missed: npt.NDArray[np.float64], pools: Sequence[int]) -> float:
+    """The part of the deviation that calls of one pool share, by one-way analysis of variance."""
+    groups: dict[int, list[float]] = {}
+    for value, pool in zip(missed, pools, strict=True):
+        groups.setdefault(pool, []).append(float(value))
+    several = [np.array(values) for values in groups.values() if len(values) > 1]
+    if len(several) < 2:
+        return float(np.std(missed))
+    within = float(np.mean([values.var(ddof=1) for values in several]))
+    between = float(np.var([values.mean() for values in several], ddof=1))
+    return math.sqrt(max(0.0, between - within * float(np.mean([1 / len(values) for values in several]))))
+
+
+class Predictor:
+    """Forests by operator class, each trained when it is first asked."""
+
+    def __init__(self, samples: Sequence[Sample], ceilings: Ceilings) -> None:
+        self._ceilings = ceilings
+        self._by_kind: dict[str, list[Sample]] = {}
+        for sample in samples:
+            self._by_kind.setdefault(sample.found.kind, []).append(sample)
+        self._models: dict[str, _ClassModel] = {}
+        # What no ceiling explains: the way to a kernel and back, as views show it, which do nothing else.
+        shortest = self._by_kind.get("view", list(samples))
+        self._floor_s = float(np.median([sample.seconds for sample in shortest]))
+
+    @staticmethod
+    def train(profile: ProfileReader, threads: int, device: str = "cpu") -> Predictor:
+        """From the sweeps that a profile has. Raises EstimateError where it has none, or no ceilings."""
+        ceilings = Ceilings.read(profile, threads)
+        samples = training_samples(profile, threads, device, ceilings)
+        if not samples:
+            raise EstimateError(
+                f"{profile.path} has no sweep with {threads} threads to learn from: run 'opclock sweep --preset board "
+                f"--threads {threads}' with this profile on its board"
+            )
+        return Predictor(samples, ceilings)
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """Kinds of kernels that have samples enough for a forest of their own."""
+        return sorted(name for name, samples in self._by_kind.items() if len(samples) >= FEWEST_ROWS)
+
+    def spread(self, kind: str) -> Spread:
+        """How well a kind of kernel is predicted."""
+        return self._model(kind).spread
+
+    def predict(self, calls: Sequence[TracedCall], working_set: int) -> list[Prediction | None]:
+        """By call its time among so large a working set (binary digits of bytes); None where nothing is like it."""
+        found = [features(call, self._ceilings, working_set) for call in calls]
+        by_model: dict[str, list[int]] = {}
+        for number, one in enumerate(found):
+            if one.operator_class != "other":
+                by_model.setdefault(self._name(one), []).append(number)
+        made: list[Prediction | None] = [None] * len(calls)
+        for name, numbers in by_model.items():
+            if not self._samples(name):
+                continue
+            model = self._model(name)
+            for number, seconds in zip(numbers, model.predict([found[i] for i in numbers]), strict=True):
+                made[number] = Prediction(seconds, found[number].operator_class, model.spread)
+        return made
+
+    def _name(self, found: Features) -> str:
+        return next((name for name in (found.kind, found.operator_class) if name in self.kinds), ANY)
+
+    def _samples(self, name: str) -> list[Sample]:
+        if name != ANY:
+            return self._by_kind.get(name, [])
+        every = (one for some in self._by_kind.values() for one in some)
+        return [one for one in every if one.found.operator_class not in MAC_CLASSES]
+
+    def _model(self, name: str) -> _ClassModel:
+        if name not in self._models:
+            samples = self._samples(name)
+            self._models[name] = _ClassModel(samples, self._floor_s, min(len(one.found.numbers) for one in samples))
+        return self._models[name]
+
+
+def training_samples(profile: ProfileReader, threads: int, device: str, ceilings: Ceilings) -> list[Sample]:
+    """The newest sweep measurements of a profile."""
+    samples: list[Sample] = []
+    for number in profile.pools(["interleaved"], device, threads, ended=True, most=MOST_ROWS // 8):
+        pool = profile.pool(number)
+        calls = profile.traced(pool.positions)
+        for key, positions in pool.positions.items():
+            if key in calls:
+                seconds = float(np.median(pool.seconds[:, positions]))
+                samples.append(Sample(features(calls[key], ceilings, pool.condition.working_set), seconds, key, number))
+        if len(samples) >= MOST_ROWS:
+            break
+    return samples

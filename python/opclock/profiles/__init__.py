@@ -1,0 +1,1 @@
+"""One board's measurements in one file."""

@@ -1,0 +1,138 @@
+"""Looking after profiles: what is in one, merging, and throwing away what has been measured anew."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opclock.errors import ProfileError
+from opclock.profiles.profile import Profile
+from opclock.profiles.reader import ProfileReader
+
+# Tables whose rows have numbers of their own in each profile; the rest hang on these.
+_MERGE = """
+INSERT OR IGNORE INTO condition (timing, device, threads, working_set)
+  SELECT timing, device, threads, working_set FROM other.condition;
+INSERT OR IGNORE INTO host (key, kinds) SELECT key, kinds FROM other.host;
+INSERT INTO op_call (key, outputs, writes) SELECT key, outputs, writes FROM other.op_call WHERE true
+  ON CONFLICT (key) DO UPDATE SET outputs = excluded.outputs, writes = excluded.writes WHERE outputs IS NULL;
+INSERT OR IGNORE INTO configuration SELECT theirs.family, theirs.parameters, mine.id FROM other.configuration theirs
+  JOIN other.op_call there ON there.id = theirs.op_call JOIN op_call mine ON mine.key = there.key;
+CREATE TEMP TABLE moved AS SELECT theirs.id AS there,
+  (SELECT coalesce(max(id), 0) FROM main.pool) + row_number() OVER (ORDER BY theirs.id) AS here
+  FROM other.pool theirs WHERE NOT EXISTS (
+    SELECT 1 FROM main.pool mine WHERE mine.signature = theirs.signature AND mine.started = theirs.started);
+INSERT INTO pool SELECT moved.here, p.signature, mine.id, h.id, p.started, p.context, p.ended
+  FROM moved JOIN other.pool p ON p.id = moved.there JOIN other.condition c ON c.id = p.condition
+  JOIN condition mine USING (timing, device, threads, working_set)
+  LEFT JOIN other.host there ON there.id = p.host LEFT JOIN host h ON h.key = there.key;
+INSERT INTO member SELECT moved.here, m.position, mine.id, p.condition, m.calls_per_sample, m.reason
+  FROM moved JOIN other.member m ON m.pool = moved.there JOIN pool p ON p.id = moved.here
+  JOIN other.op_call there ON there.id = m.op_call JOIN op_call mine ON mine.key = there.key;
+INSERT INTO round SELECT moved.here, r.number, r.seconds, r.anchor_s, r.host
+  FROM moved JOIN other.round r ON r.pool = moved.there;
+INSERT INTO ceiling SELECT * FROM other.ceiling WHERE true
+  ON CONFLICT DO UPDATE SET rate = max(rate, excluded.rate);
+"""
+
+# Pools that nothing is estimated from: every op call of theirs was measured anew in the same condition, to the end,
+# with the same host; or nothing was ever kept of them.
+_OUTDATED = """
+SELECT p.id FROM pool p WHERE NOT EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) OR (
+  NOT EXISTS (SELECT 1 FROM member m WHERE m.pool = p.id AND NOT EXISTS (
+    SELECT 1 FROM member newer JOIN pool q ON q.id = newer.pool
+    WHERE newer.op_call = m.op_call AND newer.condition = m.condition AND newer.pool > m.pool AND q.ended <> ''))
+  AND (p.host IS NULL OR EXISTS (
+    SELECT 1 FROM pool q WHERE q.host = p.host AND q.condition = p.condition AND q.id > p.id AND q.ended <> '')))
+"""
+
+
+@dataclass(frozen=True)
+class ProfileInfo:
+    """What is in a profile."""
+
+    board: dict[str, Any]
+    op_calls: int
+    measurements: int  # op calls in pools
+    pools: dict[str, int]  # by timing, threads and device
+    interrupted: int  # pools
+    configurations: dict[str, int]  # by family
+    hosts: int
+    ceilings: int
+    nbytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return dict(vars(self))
+
+
+def info(profile: ProfileReader) -> ProfileInfo:
+    """Count what is in a profile."""
+
+    def count(query: str) -> int:
+        return int(profile.ask(query)[0][0])
+
+    pools: Counter[str] = Counter()
+    for timing, threads, device, number in profile.ask(
+        "SELECT timing, threads, device, count(*) FROM pool JOIN condition c ON c.id = pool.condition GROUP BY 1, 2, 3"
+    ):
+        pools[f"{timing}, {threads} threads, {device}"] += number
+    families = profile.ask("SELECT family, count(*) FROM configuration GROUP BY 1 ORDER BY 1")
+    return ProfileInfo(
+        board=profile.board(),
+        op_calls=count("SELECT count(*) FROM op_call"),
+        measurements=count("SELECT count(*) FROM member"),
+        pools=dict(pools),
+        interrupted=count("SELECT count(*) FROM pool WHERE ended = ''"),
+        configurations={str(family): int(number) for family, number in families},
+        hosts=count("SELECT count(*) FROM host"),
+        ceilings=count("SELECT count(*) FROM ceiling"),
+        nbytes=profile.path.stat().st_size,
+    )
+
+
+def merge(target: Profile, source: Path) -> int:
+    """Bring another profile of the same board into one; pools that it has already are left out. Returns how many came.
+
+    Raises ProfileError where the boards differ: their numbers are never mixed.
+    """
+    with Profile.open(source) as other:
+        mine, theirs = target.board()["identity"], other.board()["identity"]
+        if mine != theirs:
+            raise ProfileError(
+                f"{source} is the profile of another board ({theirs}), {target.path} that of {mine}: two boards are "
+                "compared ('opclock compare'), never merged"
+            )
+        with target.beside(other), target.changing() as connection:
+            before = connection.execute("SELECT count(*) FROM pool").fetchone()[0]
+            for statement in _MERGE.split(";\n"):
+                connection.execute(statement)
+            came = int(connection.execute("SELECT count(*) FROM pool").fetchone()[0]) - int(before)
+            connection.execute("DROP TABLE moved")
+    return came
+
+
+def prune(profile: Profile) -> int:
+    """Throw away the pools that nothing is estimated from any more, and their space. Returns how many they were."""
+    with profile.changing() as connection:
+        numbers = [row[0] for row in connection.execute(_OUTDATED)]
+        text = json.dumps(numbers)
+        for table, column in (("round", "pool"), ("member", "pool"), ("pool", "id")):
+            connection.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (text,))
+        connection.execute(
+            "DELETE FROM op_call WHERE id NOT IN (SELECT op_call FROM member) "
+            "AND id NOT IN (SELECT op_call FROM configuration)"
+        )
+    _shrink(profile)
+    return len(numbers)
+
+
+def _shrink(profile: Profile) -> None:
+    try:
+        profile.ask("VACUUM")
+    except (ProfileError, sqlite3.Error):
+        return  # another process reads it: the space is used again anyway

@@ -1,0 +1,99 @@
+"""Measurements: raw samples and their condition. Every statistic is derived from them, never stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from opclock.profiles.condition import Condition
+from opclock.profiles.statistics import Samples, median_interval
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Samples of one op call, in seconds of one call, in the order they were taken."""
+
+    key: str
+    condition: Condition
+    samples: Samples
+    anchor_s: Samples  # the anchor's samples of the same rounds, one for each sample
+    calls_per_sample: int
+    reason: str  # why sampling stopped: narrow, stagnant or time_cap; "" where it was interrupted
+
+    @cached_property
+    def median_s(self) -> float:
+        """The headline."""
+        return float(np.median(self.samples))
+
+    @cached_property
+    def interval_s(self) -> tuple[float, float]:
+        """95 % interval of the median."""
+        return median_interval(self.samples)
+
+    @property
+    def mad_s(self) -> float:
+        """Median absolute deviation from the median."""
+        return float(np.median(np.abs(self.samples - self.median_s)))
+
+    @property
+    def quartiles_s(self) -> tuple[float, float]:
+        """First and third quartile."""
+        low, high = np.quantile(self.samples, [0.25, 0.75])
+        return float(low), float(high)
+
+    @property
+    def p95_s(self) -> float:
+        """95th percentile."""
+        return float(np.quantile(self.samples, 0.95))
+
+    @property
+    def minimum_s(self) -> float:
+        """The fastest sample."""
+        return float(self.samples.min())
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The kept rounds of op calls that were sampled together."""
+
+    number: int
+    condition: Condition
+    keys: tuple[str, ...]  # by position in the pool; a key may stand at several
+    calls_per_sample: tuple[int, ...]  # by position
+    reasons: tuple[str, ...]  # by position
+    ended: str  # why sampling stopped: settled or time_cap; "" where it was interrupted
+    seconds: Samples  # rounds x positions
+    anchor_s: Samples  # by round
+    host_key: str  # which host was played among them; "" for none
+    host_s: Samples  # rounds x host calls
+    host_kinds: tuple[str, ...]  # by host call
+    context: dict[str, Any] = field(default_factory=dict)  # the clock, and the board's state before and after
+
+    @property
+    def rounds_s(self) -> Samples:
+        """By round: everything in it, host work as well."""
+        kernels_s: Samples = self.seconds.sum(axis=1)
+        return kernels_s + self.host_s.sum(axis=1) if self.host_kinds else kernels_s
+
+    @cached_property
+    def positions(self) -> dict[str, list[int]]:
+        """Where each key stands."""
+        found: dict[str, list[int]] = {}
+        for position, key in enumerate(self.keys):
+            found.setdefault(key, []).append(position)
+        return found
+
+    def measurement(self, key: str) -> Measurement:
+        """All samples of one op call in this pool, in the order taken. Raises KeyError for a call it lacks."""
+        positions = self.positions[key]
+        return Measurement(
+            key,
+            self.condition,
+            self.seconds[:, positions].ravel(),
+            np.repeat(self.anchor_s, len(positions)),
+            self.calls_per_sample[positions[0]],
+            self.reasons[positions[0]],
+        )

@@ -1,0 +1,266 @@
+"""The profile: one board's measurements in one SQLite file, raw samples and all."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from opclock.board.identity import Board
+from opclock.errors import ProfileError
+from opclock.profiles import schema
+from opclock.profiles.condition import Condition
+from opclock.profiles.reader import ProfileReader, explained
+from opclock.profiles.statistics import Samples
+from opclock.tracing.op_call import encode
+from opclock.tracing.trace import TracedCall
+
+CACHE_BYTES = 1 << 26  # of a writer: the index of op calls is written all over
+LOG_PAGES = 16_000  # of 4 KiB before the log is folded into the file: the same pages come again and again
+BUSY_S = 60.0  # how long a second writer waits: far above the milliseconds one round takes to store
+
+
+def _blob(values: Samples) -> bytes:
+    return np.ascontiguousarray(values, dtype="<f8").tobytes()
+
+
+class Profile(ProfileReader):
+    """An open profile. Use it in a ``with`` block; rounds are on disk when ``add_rounds`` returns."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, writable: bool, copied: bool = False) -> None:
+        super().__init__(path, connection)
+        self.copied = copied  # whether a file of an older schema is read through a newer copy in memory
+        self._writable = writable
+
+    # Opening and closing ---------------------------------------------------------------------------------------
+
+    @staticmethod
+    def create_or_open(path: Path, board: Board) -> Profile:
+        """Open for writing; a file that does not exist yet is made for this board.
+
+        Raises:
+            ProfileError: another board's, a foreign, newer or damaged file (left untouched), or one that cannot be
+                written.
+        """
+        if not path.parent.is_dir():
+            raise ProfileError(f"cannot write the profile {path}: there is no folder {path.parent}; make it first")
+        fresh = not path.exists() or path.stat().st_size == 0
+        if not fresh:
+            Profile.open(path).close()  # checked read-only first: what is not a profile stays as it is
+        with explained(path):
+            connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+            # A killed writer must leave a whole file, and two may write at once: a write-ahead log does both.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = {-CACHE_BYTES // 1024}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+            profile = Profile(path, connection, writable=True)
+            try:
+                with profile.changing():
+                    schema.make_tables(connection)
+                    connection.execute(
+                        "INSERT OR IGNORE INTO board VALUES (1, ?, ?)", (board.identity, json.dumps(board.to_json()))
+                    )
+                    identity = connection.execute("SELECT identity FROM board").fetchone()[0]
+                    if identity != board.identity:
+                        raise ProfileError(
+                            f"{path} is the profile of another board ({identity}), this is {board.identity}: "
+                            "give another --profile file"
+                        )
+            except BaseException:
+                profile.close()
+                raise
+        return profile
+
+    @staticmethod
+    def edit(path: Path) -> Profile:
+        """Open a profile of any board for looking after it. Raises ProfileError as ``open`` does."""
+        with Profile.open(path) as profile:
+            facts = profile.board()
+        return Profile.create_or_open(path, Board.from_json(facts))
+
+    @staticmethod
+    def open(path: Path) -> Profile:
+        """Open read-only. Raises ProfileError on a missing, foreign, newer or damaged file; never writes."""
+        if not path.is_file():
+            raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
+        with explained(path):
+            # A copied file in a folder that cannot be written has no log beside it: then nothing can change either.
+            log = path.with_name(path.name + "-wal")
+            frozen = not log.exists() and not os.access(path.parent, os.W_OK)
+            mode = "mode=ro&immutable=1" if frozen else "mode=ro"
+            connection = sqlite3.connect(
+                f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, isolation_level=None
+            )
+            try:
+                copied = 0 < schema.check(path, connection) < schema.SCHEMA_VERSION
+                if copied:
+                    connection = _newer_copy(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return Profile(path, connection, writable=False, copied=copied)
+
+    def close(self) -> None:
+        """Fold the log into the file, so that one file holds all, unless another process still writes."""
+        if self._writable:
+            self._writable = False
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA busy_timeout = 0")
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+        self._connection.close()
+
+    def __enter__(self) -> Profile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of what is done inside is kept, or none of it."""
+        with explained(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def beside(self, other: Profile) -> Iterator[None]:
+        """Inside, the other profile's tables can be read under the name ``other``, whatever its schema."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = other.path
+            if other.copied:
+                path = Path(folder) / "copy.sqlite"
+                with sqlite3.connect(path) as copy:
+                    other._connection.backup(copy)
+                copy.close()
+            with explained(path):
+                self._connection.execute("ATTACH DATABASE ? AS other", (str(path),))
+            try:
+                yield
+            finally:
+                self._connection.execute("DETACH DATABASE other")
+
+    # Writing ---------------------------------------------------------------------------------------------------
+
+    def start_pool(
+        self,
+        condition: Condition,
+        keys: Sequence[str],
+        calls_per_sample: Sequence[int],
+        *,
+        signature: str,
+        calls: Iterable[TracedCall] = (),
+        host: tuple[str, Sequence[str]] | None = None,
+        context: dict[str, Any] | None = None,
+    ) -> int:
+        """Begin a pool of op calls that are sampled together, and return its number.
+
+        ``calls`` are those of the keys as they were traced: a call without serves no predictor.
+        """
+        traced = {one.call.key: (json.dumps(encode(one.outputs)), bool(one.writes)) for one in calls}
+        with self.changing() as connection:
+            host_id = None
+            if host is not None:
+                connection.execute("INSERT OR IGNORE INTO host (key, kinds) VALUES (?, ?)",
+                                   (host[0], json.dumps(list(host[1]))))  # fmt: skip
+                host_id = connection.execute("SELECT id FROM host WHERE key = ?", (host[0],)).fetchone()[0]
+            condition_id = _condition_id(connection, condition)
+            pool = connection.execute(
+                "INSERT INTO pool (signature, condition, host, started, context) VALUES (?, ?, ?, ?, ?)",
+                (signature, condition_id, host_id, time.time(), json.dumps(context or {})),
+            ).lastrowid
+            connection.executemany(
+                "INSERT INTO op_call (key, outputs, writes) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
+                "SET outputs = excluded.outputs, writes = excluded.writes WHERE outputs IS NULL",
+                [(key, *traced.get(key, (None, None))) for key in dict.fromkeys(keys)],
+            )
+            connection.executemany(
+                "INSERT INTO member (pool, position, op_call, condition, calls_per_sample) "
+                "VALUES (?, ?, (SELECT id FROM op_call WHERE key = ?), ?, ?)",
+                [(pool, i, key, condition_id, calls)
+                 for i, (key, calls) in enumerate(zip(keys, calls_per_sample, strict=True))],
+            )  # fmt: skip
+        assert pool is not None
+        return pool
+
+    def name_configurations(self, configurations: Iterable[tuple[str, str, str]]) -> None:
+        """Keep which points of a sweep op calls are, from (family, parameters as JSON, key) of calls in a pool."""
+        with self.changing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO configuration VALUES (?, ?, (SELECT id FROM op_call WHERE key = ?))",
+                list(configurations),
+            )
+
+    def add_rounds(self, pool: int, seconds: Samples, anchor_s: Samples, host_s: Samples | None) -> None:
+        """Keep finished rounds after those the pool has.
+
+        ``seconds`` is rounds x members, ``anchor_s`` one a round, ``host_s`` rounds x kinds, or None where no host was
+        played.
+        """
+        hosts: Sequence[bytes | None] = [None] * len(seconds) if host_s is None else [_blob(row) for row in host_s]
+        with self.changing() as connection:
+            connection.executemany(
+                "INSERT INTO round "
+                "VALUES (?, (SELECT coalesce(max(number) + 1, 0) FROM round WHERE pool = ?), ?, ?, ?)",
+                [(pool, pool, _blob(row), float(anchor), host)
+                 for row, anchor, host in zip(seconds, anchor_s, hosts, strict=True)],
+            )  # fmt: skip
+
+    def end_pool(self, pool: int, ended: str, reasons: Sequence[str], after: dict[str, Any]) -> None:
+        """Record why sampling stopped, by position and for the whole pool, and the board's state afterwards."""
+        with self.changing() as connection:
+            context = json.loads(connection.execute("SELECT context FROM pool WHERE id = ?", (pool,)).fetchone()[0])
+            connection.execute(
+                "UPDATE pool SET ended = ?, context = ? WHERE id = ?", (ended, json.dumps({**context, **after}), pool)
+            )
+            for reason in set(reasons):
+                positions = [position for position, other in enumerate(reasons) if other == reason]
+                connection.execute(
+                    "UPDATE member SET reason = ? WHERE pool = ? AND position IN (SELECT value FROM json_each(?))",
+                    (reason, pool, json.dumps(positions)),
+                )
+
+    def set_ceiling(self, name: str, size: int, threads: int, rate: float) -> None:
+        """Keep a ceiling (a rate a second, for buffers of `size` bytes); the higher of this and an earlier one."""
+        with self.changing() as connection:
+            connection.execute(
+                "INSERT INTO ceiling VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET rate = max(rate, excluded.rate)",
+                (name, size, threads, rate),
+            )
+
+
+def _condition_id(connection: sqlite3.Connection, condition: Condition) -> int:
+    row = (condition.timing, condition.device, condition.threads, condition.working_set)
+    connection.execute(
+        "INSERT OR IGNORE INTO condition (timing, device, threads, working_set) VALUES (?, ?, ?, ?)", row
+    )
+    found = connection.execute(
+        "SELECT id FROM condition WHERE timing = ? AND device = ? AND threads = ? AND working_set = ?", row
+    ).fetchone()
+    return int(found[0])
+
+
+def _newer_copy(old: sqlite3.Connection) -> sqlite3.Connection:
+    """A profile of an older schema, brought up to this one in memory: the file of a reader stays as it is."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    with old:
+        old.backup(copy)
+    old.close()
+    schema.make_tables(copy)
+    return copy

@@ -1,0 +1,210 @@
+"""What can be asked of a profile. Every question costs what its answer holds, however much else the profile has."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opclock.errors import ProfileError
+from opclock.profiles.condition import Condition, Timing
+from opclock.profiles.pool import Pool
+from opclock.profiles.statistics import Samples
+from opclock.tracing.op_call import OpCall, decode
+from opclock.tracing.trace import TracedCall
+
+NEWEST = 3  # pools of one condition that are looked at for one op call: more than one, for the newest may be unfinished
+_OF = "c.timing = ? AND c.device = ? AND c.threads = ?"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pool that has an op call."""
+
+    key: str
+    pool: int
+    working_set: int
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What the board reached at most: a rate a second, for buffers of so many bytes (0 where there are none)."""
+
+    name: str
+    nbytes: int
+    threads: int
+    rate: float
+
+
+class ProfileReader:
+    """Questions to an open profile."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    def ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
+        """All rows of an SQL query. Raises ProfileError where the file is damaged."""
+        with explained(self.path):
+            return self._connection.execute(query, parameters).fetchall()
+
+    def board(self) -> dict[str, Any]:
+        """The board's facts, as JSON-ready data."""
+        return dict(json.loads(self.ask("SELECT facts FROM board")[0][0]))
+
+    def ceiling(self, name: str, size: int, threads: int) -> float | None:
+        """A kept ceiling, or None."""
+        rows = self.ask("SELECT rate FROM ceiling WHERE name = ? AND bytes = ? AND threads = ?", name, size, threads)
+        return float(rows[0][0]) if rows else None
+
+    def ceilings(self, threads: int) -> list[Ceiling]:
+        """All kept ceilings of this number of threads, by name and bytes."""
+        rows = self.ask("SELECT * FROM ceiling WHERE threads = ? ORDER BY name, bytes", threads)
+        return [Ceiling(*row) for row in rows]
+
+    def interrupted_pool(self, condition: Condition, signature: str) -> int | None:
+        """The newest pool of this signature that was not ended, or None."""
+        rows = self.ask(
+            f"SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE p.signature = ? AND {_OF} "
+            "AND c.working_set = ? AND p.ended = '' ORDER BY p.id DESC LIMIT 1",
+            signature, *_parts(condition),
+        )  # fmt: skip
+        return int(rows[0][0]) if rows else None
+
+    def candidates(self, timing: Timing, device: str, threads: int, keys: Iterable[str]) -> list[Candidate]:
+        """By op call and working set the newest pools that have rounds of it."""
+        rows = self.ask(
+            "SELECT DISTINCT o.key, m.pool, c.working_set, p.ended <> '' FROM json_each(?) wanted "
+            f"JOIN op_call o ON o.key = wanted.value JOIN condition c ON {_OF} "
+            "JOIN member m ON m.op_call = o.id AND m.condition = c.id AND m.pool IN (SELECT DISTINCT pool FROM member "
+            f"WHERE op_call = o.id AND condition = c.id ORDER BY pool DESC LIMIT {NEWEST}) "
+            "JOIN pool p ON p.id = m.pool WHERE EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY m.pool",
+            json.dumps(list(keys)), timing, device, threads,
+        )  # fmt: skip
+        return [Candidate(key, pool, working_set, bool(ended)) for key, pool, working_set, ended in rows]
+
+    def pools(
+        self, timings: Sequence[Timing], device: str, threads: int, *, ended: bool = False, most: int = -1
+    ) -> list[int]:
+        """Pools of these timings that have rounds, the newest first: only ended ones, at most so many (-1: all)."""
+        marks = ",".join("?" * len(timings))
+        rows = self.ask(
+            "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE c.device = ? AND c.threads = ? "
+            f"AND c.timing IN ({marks}) AND (p.ended <> '' OR NOT ?) "
+            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.id DESC LIMIT ?",
+            device, threads, *timings, ended, most,
+        )  # fmt: skip
+        return [int(row[0]) for row in rows]
+
+    def pools_with_host(self, condition: Condition, host_key: str | None, most: int) -> list[int]:
+        """At most so many pools with host work in their rounds; with ``host_key``, with this work.
+
+        On the condition's device with its threads: the nearest working set first, ended before interrupted, then the
+        newest.
+        """
+        which = "p.host IS NOT NULL" if host_key is None else "p.host = (SELECT id FROM host WHERE key = ?)"
+        rows = self.ask(
+            "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition "
+            f"WHERE {which} AND c.device = ? AND c.threads = ? "
+            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) "
+            "ORDER BY abs(c.working_set - ?), p.ended = '', p.id DESC LIMIT ?",
+            *(() if host_key is None else (host_key,)), *_parts(condition)[1:], most,
+        )  # fmt: skip
+        return [int(row[0]) for row in rows]
+
+    def measured(self, condition: Condition, keys: Iterable[str]) -> set[str]:
+        """Which of these op calls an ended pool of exactly this condition holds."""
+        found = self.candidates(condition.timing, condition.device, condition.threads, keys)
+        return {one.key for one in found if one.ended and one.working_set == condition.working_set}
+
+    def host_measured(self, condition: Condition, host_key: str) -> bool:
+        """Whether this host was played to the end among op calls of this condition."""
+        return bool(
+            self.ask(
+                "SELECT 1 FROM pool p JOIN host h ON h.id = p.host JOIN condition c ON c.id = p.condition "
+                f"WHERE h.key = ? AND p.ended <> '' AND {_OF} AND c.working_set = ? LIMIT 1",
+                host_key, *_parts(condition),
+            )
+        )  # fmt: skip
+
+    def pool(self, number: int) -> Pool:
+        """One pool with all its rounds."""
+        header = self.ask(
+            "SELECT c.timing, c.device, c.threads, c.working_set, p.ended, h.key, h.kinds, p.context FROM pool p "
+            "JOIN condition c ON c.id = p.condition LEFT JOIN host h ON h.id = p.host WHERE p.id = ?", number
+        )[0]  # fmt: skip
+        members = self.ask(
+            "SELECT o.key, calls_per_sample, reason FROM member JOIN op_call o ON o.id = member.op_call "
+            "WHERE pool = ? ORDER BY position", number
+        )  # fmt: skip
+        rows = self.ask("SELECT seconds, anchor_s, host FROM round WHERE pool = ? ORDER BY number", number)
+        kinds = tuple(json.loads(header[6])) if header[6] else ()
+        return Pool(
+            number=number,
+            condition=Condition(*header[:4]),
+            keys=tuple(member[0] for member in members),
+            calls_per_sample=tuple(member[1] for member in members),
+            reasons=tuple(member[2] for member in members),
+            ended=header[4],
+            seconds=_matrix(self.path, [row[0] for row in rows], len(members)),
+            anchor_s=np.array([row[1] for row in rows]),
+            host_key=header[5] or "",
+            host_s=_matrix(self.path, [row[2] for row in rows] if kinds else [], len(kinds)),
+            host_kinds=kinds,
+            context=json.loads(header[7]),
+        )
+
+    def traced(self, keys: Iterable[str]) -> dict[str, TracedCall]:
+        """By key the op calls that were kept with what they return; of their memory only whether they write any."""
+        rows = self.ask(
+            "SELECT o.key, o.outputs, o.writes FROM json_each(?) wanted JOIN op_call o ON o.key = wanted.value "
+            "WHERE o.outputs IS NOT NULL",
+            json.dumps(list(keys)),
+        )
+        return {
+            key: TracedCall(OpCall.from_json(json.loads(key)), decode(json.loads(outputs)), (), (0,) if writes else ())
+            for key, outputs, writes in rows
+        }
+
+    def configurations(self, family: str | None = None) -> list[tuple[str, str, str]]:
+        """Every point of every sweep, or of one family's: family, parameters as JSON, and the op call's key."""
+        return self.ask(
+            "SELECT c.family, c.parameters, o.key FROM configuration c JOIN op_call o ON o.id = c.op_call "
+            "WHERE ? IS NULL OR c.family = ? ORDER BY o.id",
+            family, family,
+        )  # fmt: skip
+
+    def conditions(self) -> list[Condition]:
+        """Every condition that something was measured in."""
+        rows = self.ask("SELECT timing, device, threads, working_set FROM condition ORDER BY id")
+        return [Condition(*row) for row in rows]
+
+
+def _parts(condition: Condition) -> tuple[str, str, int, int]:
+    return condition.timing, condition.device, condition.threads, condition.working_set
+
+
+def _matrix(path: Path, blobs: Sequence[bytes], columns: int) -> Samples:
+    if any(len(blob) != 8 * columns for blob in blobs):
+        raise ProfileError(f"the profile {path} is damaged: a round has not one number for each of its op calls")
+    return np.frombuffer(b"".join(blobs), dtype="<f8").reshape(len(blobs), columns)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise ProfileError(f"cannot use the profile {path}: {error}; is the folder writable and the disk not full?"
+                           ) from error  # fmt: skip
+    except sqlite3.DatabaseError as error:
+        raise ProfileError(f"{path} is not a profile or is damaged ({error}); restore a copy or give another file"
+                           ) from error  # fmt: skip

@@ -1,0 +1,52 @@
+"""Medians of samples and of rounds, with their intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom, t
+
+Samples = npt.NDArray[np.float64]
+
+BATCHES = 24  # at most; in a validation a batch is then about a block, and other things are timed between blocks
+LEAST_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
+
+
+def median_interval(samples: Samples, confidence: float = 0.95) -> tuple[float, float]:
+    """The narrowest symmetric pair of order statistics that holds the median, whatever the distribution.
+
+    Conover 1999, section 3.2; the extremes where there are too few samples. Raises ValueError on no samples.
+    """
+    if samples.size == 0:
+        raise ValueError("no samples")
+    ordered = np.sort(samples)
+    count = ordered.size
+    # The most samples that may be left out below: P(Binomial(n, 1/2) <= low) <= tail.
+    low = int(binom.ppf((1 - confidence) / 2, count, 0.5))
+    if binom.cdf(low, count, 0.5) > (1 - confidence) / 2:
+        low -= 1
+    low = max(low, 0)
+    return float(ordered[low]), float(ordered[count - 1 - low])
+
+
+def rounds_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of the median of rounds that share the machine's mood.
+
+    Order statistics would take them for independent. Medians of consecutive batches show the mood: their standard error
+    times Student's t (the method of batch means); order statistics where there are too few rounds for two batches.
+    Raises ValueError on no samples.
+    """
+    batches = min(BATCHES, rounds_s.size // LEAST_IN_BATCH)
+    if batches < 2:
+        return median_interval(rounds_s, confidence)
+    medians = [float(np.median(batch)) for batch in np.array_split(rounds_s, batches)]
+    half = float(t.ppf((1 + confidence) / 2, batches - 1) * np.std(medians, ddof=1) / np.sqrt(batches))
+    middle = float(np.median(rounds_s))
+    return max(0.0, middle - half), middle + half
+
+
+def typical_round(rounds: Samples) -> Samples:
+    """Medians by column of rounds x columns, scaled to add up to the median round, as an estimate's parts are."""
+    medians: Samples = np.median(rounds, axis=0)
+    total = float(medians.sum())
+    return medians * (float(np.median(rounds.sum(axis=1))) / total if total > 0 else 1.0)

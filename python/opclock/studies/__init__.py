@@ -1,0 +1,1 @@
+"""Two published studies, repeatable on any board."""

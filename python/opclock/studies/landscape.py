@@ -1,0 +1,188 @@
+"""Study B: tasks x models x runtimes x batches, run on this board."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from opclock.benchmarking.result import BenchRow
+from opclock.benchmarking.session import (
+    Contender,
+    Effort,
+    Limits,
+    convert_all,
+    prepare_model,
+    time_in_turn,
+    work_folder,
+)
+from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess
+from opclock.board.identity import read_board
+from opclock.errors import OptionError, ReportError
+from opclock.profiles.statistics import Samples
+from opclock.progress import Progress, silent
+from opclock.runtimes.job import Job
+from opclock.runtimes.registry import find_all
+from opclock.runtimes.runtime import Runtime, Settings
+from opclock.studies.landscape_results import FILE, Entry, Landscape
+
+MODELS = ("resnet50-224", "mobilenetv2-224", "ssdlite", "yolox", "deeplabv3")  # and "unet", which takes 5 minutes
+BATCHES = (1, 2, 4, 8)
+TIMING = Effort(warmup=2, iterations=200, duration_s=2.5)
+BATCH_TIMING = Effort(warmup=1, iterations=100, duration_s=1.0)
+MOST_LATENCY_S = 3.0  # a batch that would take longer is not tried
+ESTIMATE_S = 3.0  # of kernel rounds a model, at most
+POST_RUNS = 30
+
+
+def study(
+    folder: Path,
+    *,
+    models: Sequence[str] = MODELS,
+    runtimes: Sequence[str],
+    batches: Sequence[int] = BATCHES,
+    settings: Settings,
+    label: str = "",
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    progress: Progress = silent,
+) -> Landscape:
+    """Run every model in every runtime; written into the folder after each model, and gone on with from there.
+
+    Args:
+        folder: where landscape.json is kept.
+        models: names of zoo.LANDSCAPE, or what load_model takes.
+        runtimes: names; eager is always among them.
+        batches: sizes for the runtimes that take any batch without converting anew.
+        settings: threads and precision, the same for all.
+        label: what to call this board; its identity and threads if empty.
+        limits: after which a runtime counts as hung.
+        progress: told what is done, and how much time is left.
+
+    Raises:
+        OptionError: no such runtime, or a folder that cannot be written.
+        ReportError: a landscape.json of another board or other settings in the folder.
+    """
+    board, found = read_board(), find_all(runtimes)
+    label = label or f"{board.identity}, {settings.threads} threads"
+    made = _begun(folder / FILE, Landscape(label, board.to_json(), settings, ()))
+    wanted = {runtime.name for runtime in found}
+    for number, model in enumerate(models):
+        known = made.entry(model)
+        if known is not None and wanted <= {row.runtime for row in known.rows}:
+            continue
+        start = time.monotonic()
+
+        place = f"{number + 1}/{len(models)}{_time_left(made, len(models) - number)}"
+        told = _prefixed(progress, place, number / len(models))
+        entry = _one_model(model, found, batches, settings, limits, told)
+        others = tuple(other for other in made.entries if other.model != model)
+        made = replace(made, entries=(*others, entry), seconds=made.seconds + time.monotonic() - start)
+        made.save(folder / FILE)
+    order = {model: place for place, model in enumerate(models)}
+    entries = sorted(made.entries, key=lambda entry: order.get(entry.model, len(order)))
+    return replace(made, entries=tuple(entries))
+
+
+def _time_left(made: Landscape, models: int) -> str:
+    """What so many models more will take, from those that are done; "" before the first."""
+    if not made.entries:
+        return ""
+    seconds = made.seconds / len(made.entries) * models
+    return f", {seconds / 60:.0f} min left" if seconds >= 90 else f", {seconds:.0f} s left"
+
+
+def _prefixed(progress: Progress, place: str, done: float) -> Progress:
+    return lambda text, _fraction: progress(f"[{place}] {text}", done)
+
+
+def _begun(path: Path, fresh: Landscape) -> Landscape:
+    """What an earlier run has finished, if it was of the same board in the same settings."""
+    if not path.exists():
+        return fresh
+    earlier = Landscape.load(path)
+    if (earlier.board["identity"], earlier.settings) != (fresh.board["identity"], fresh.settings):
+        raise ReportError(
+            f"{path} holds {earlier.label} in other settings: give --report another folder, or remove the file"
+        )
+    return replace(earlier, label=fresh.label)
+
+
+def _one_model(
+    model: str, runtimes: Sequence[Runtime], batches: Sequence[int], settings: Settings, limits: Limits,
+    progress: Progress,
+) -> Entry:  # fmt: skip
+    name, task = _resolved(model)
+    with work_folder(None, model) as place:
+        job = Job(place, name)
+        progress(f"{model}: eager PyTorch's answers", 0.0)
+        prepare_model(job, sorted({1, *batches}), settings, limits)
+        contenders = [Contender.of(runtime, job) for runtime in runtimes]
+        cores = len(os.sched_getaffinity(0))  # nothing is timed while models are converted and loaded
+        convert_all(contenders, settings, limits, together=cores, progress=progress)
+        time_in_turn(contenders, settings, TIMING, limits, together=cores, operators=True, progress=progress)
+        larger: list[BenchRow] = []
+        for contender in contenders:
+            if contender.alive and contender.runtime.batches == "any":
+                larger += _batches(contender, batches, settings, limits, progress)
+        progress(f"{model}: post-processing", 0.0)
+        post_s = _post_processing(job, settings, limits)
+    progress(f"{model}: eager's parts", 0.0)
+    classes_s, note = _eager_classes(name, settings)
+    return Entry(model, task, tuple(contender.row for contender in contenders), tuple(larger), classes_s, post_s, note)
+
+
+def _resolved(model: str) -> tuple[str, str]:
+    """What load_model takes, and the task."""
+    from opclock.models.zoo import LANDSCAPE
+
+    if model in LANDSCAPE:
+        return f"zoo:{model}", LANDSCAPE[model].task
+    if ":" not in model:
+        raise OptionError(f"no model {model!r}: there are {', '.join(LANDSCAPE)}, and what 'opclock bench' takes")
+    return model, "other"
+
+
+def _batches(
+    contender: Contender, batches: Sequence[int], settings: Settings, limits: Limits, progress: Progress
+) -> list[BenchRow]:
+    """One runtime at all batches in turn."""
+    tried = [batch for batch in batches if batch == 1 or batch * contender.row.median_s <= MOST_LATENCY_S]
+    several = [Contender.of(contender.runtime, contender.job.at(batch)) for batch in tried]
+    convert_all(several, settings, limits)
+    time_in_turn(several, settings, BATCH_TIMING, limits, together=len(os.sched_getaffinity(0)), progress=progress)
+    return [one.row for one in several]
+
+
+def _post_processing(job: Job, settings: Settings, limits: Limits) -> Samples:
+    try:
+        with WorkerProcess(replace(job, runtime="eager"), settings) as worker:
+            return np.array(worker.ask("postprocess", limits.load_s, runs=POST_RUNS)["samples"], dtype=float)
+    except RuntimeFailedError:
+        return np.empty(0)
+
+
+def _eager_classes(name: str, settings: Settings) -> tuple[dict[str, float], str]:
+    """Eager's seconds by operator class, from kernels timed now; or why there are none."""
+    from opclock.errors import OpclockError
+    from opclock.estimation.estimate import estimate
+    from opclock.models.loading import load_model
+    from opclock.profiles.profile import Profile
+    from opclock.timing.measure import measure
+    from opclock.timing.reference import forward_of
+    from opclock.tracing.recorder import trace
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            loaded = load_model(name, dtype=settings.precision)
+            traced = trace(loaded.module, loaded.inputs, name=loaded.name)
+            with Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile:
+                measure(traced, profile, forward=forward_of(loaded.module, loaded.inputs), threads=settings.threads,
+                        most_s=ESTIMATE_S)  # fmt: skip
+                return estimate(traced, profile, threads=settings.threads).by_class(), ""
+    except OpclockError as error:
+        return {}, str(error)

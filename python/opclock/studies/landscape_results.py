@@ -1,0 +1,152 @@
+"""Study B's data: one board's models through their runtimes, and what of the non-MAC cost each runtime removes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from opclock.benchmarking.batch_scaling import BatchCurve
+from opclock.benchmarking.result import BenchRow
+from opclock.errors import ReportError, first_line
+from opclock.files import write_whole
+from opclock.profiles.statistics import Samples
+from opclock.runtimes.runtime import Settings
+from opclock.tracing.operator_classes import MAC_CLASSES
+
+SCHEMA = "opclock.landscape/1"
+FILE = "landscape.json"
+Basis = Literal["operators", "difference", "estimate"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where one inference's time goes, in seconds; and how that is known.
+
+    operators: the runtime's own times of its operators; what they do not cover is host. difference: the runtime does
+    not say, and its MAC kernels are taken to be as fast as eager's. estimate: opclock's own, for eager PyTorch.
+    """
+
+    mac_s: float
+    non_mac_s: float
+    basis: Basis
+
+    @property
+    def non_mac_share(self) -> float:
+        """A fraction."""
+        return self.non_mac_s / (self.mac_s + self.non_mac_s)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on the board."""
+
+    model: str
+    task: str
+    rows: tuple[BenchRow, ...]  # every runtime at batch 1, eager first
+    batches: tuple[BenchRow, ...]  # those that take any batch, at several
+    classes_s: dict[str, float]  # eager's estimated seconds by operator class, host included; empty if that failed
+    post_s: Samples  # of post-processing in PyTorch; empty where there is none
+    note: str = ""  # why there is no estimate
+
+    def row(self, runtime: str) -> BenchRow | None:
+        """The runtime's row at batch 1, if it has numbers."""
+        return next((row for row in self.rows if row.runtime == runtime and row.status == "ok"), None)
+
+    def gain(self, runtime: str) -> float:
+        """How many times faster than eager; NaN where either has no number."""
+        eager, mine = self.row("eager"), self.row(runtime)
+        return eager.median_s / mine.median_s if eager and mine else float("nan")
+
+    def split(self, runtime: str) -> Split | None:
+        """MAC and non-MAC time of one inference in this runtime; None where nothing is known."""
+        eager, mine = self.row("eager"), self.row(runtime)
+        if not eager or not mine or not self.classes_s:
+            return None
+        share = sum(self.classes_s.get(name, 0.0) for name in MAC_CLASSES) / sum(self.classes_s.values())
+        if runtime == "eager":
+            return Split(share * eager.median_s, (1 - share) * eager.median_s, "estimate")
+        if not mine.operators:
+            mac_s = min(mine.median_s, share * eager.median_s)
+            return Split(mac_s, mine.median_s - mac_s, "difference")
+        told_s = sum(operator.seconds for operator in mine.operators)
+        mac_s = sum(operator.seconds for operator in mine.operators if operator.is_mac)
+        mac_s *= min(1.0, mine.median_s / told_s)  # telling takes time: never more than there was without
+        return Split(mac_s, mine.median_s - mac_s, "operators")
+
+    def removed(self, runtime: str) -> float:
+        """The fraction of eager's non-MAC time that is gone; NaN where it is not known."""
+        eager, mine = self.split("eager"), self.split(runtime)
+        return 1 - mine.non_mac_s / eager.non_mac_s if eager and mine and eager.non_mac_s else float("nan")
+
+    def curves(self) -> list[BatchCurve]:
+        """Throughput against batch, by runtime."""
+        found = []
+        for runtime in dict.fromkeys(row.runtime for row in self.batches):
+            rows = [row for row in self.batches if row.runtime == runtime and row.status == "ok"]
+            found.append(BatchCurve(self.model, runtime, "measured", tuple(row.point for row in rows)))
+        return [curve for curve in found if curve.points]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data, raw samples included."""
+        return {
+            "model": self.model, "task": self.task, "rows": [row.to_json() for row in self.rows],
+            "batches": [row.to_json() for row in self.batches], "classes_s": self.classes_s,
+            "post_s": self.post_s.tolist(), "note": self.note,
+        }  # fmt: skip
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Entry:
+        """The inverse of to_json."""
+        rows, batches = (tuple(map(BenchRow.from_json, data[name])) for name in ("rows", "batches"))
+        return Entry(data["model"], data["task"], rows, batches, data["classes_s"],
+                     np.array(data["post_s"], dtype=float), data["note"])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """One board's numbers, under a label."""
+
+    label: str
+    board: dict[str, Any]
+    settings: Settings
+    entries: tuple[Entry, ...]
+    seconds: float = 0.0  # wall time that went into it, that of models run anew for more runtimes included
+
+    @property
+    def runtimes(self) -> list[str]:
+        """All that have a row, in order."""
+        return list(dict.fromkeys(row.runtime for entry in self.entries for row in entry.rows))
+
+    def entry(self, model: str) -> Entry | None:
+        """The model's, if it is there."""
+        return next((entry for entry in self.entries if entry.model == model), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data of schema "opclock.landscape/1"."""
+        return {"schema": SCHEMA, "label": self.label, "board": self.board, "settings": asdict(self.settings),
+                "seconds": self.seconds, "entries": [entry.to_json() for entry in self.entries]}  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all. Raises OptionError where it cannot be written."""
+        write_whole(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
+
+    @staticmethod
+    def load(path: Path) -> Landscape:
+        """Read a board's file. Raises ReportError where it is none."""
+        try:
+            data = json.loads(path.read_text())
+            if data["schema"] != SCHEMA:
+                raise ReportError(
+                    f"{path} has schema {data['schema']!r}, not {SCHEMA!r}: write it again with this opclock"
+                )
+            entries = tuple(map(Entry.from_json, data["entries"]))
+            return Landscape(data["label"], data["board"], Settings(**data["settings"]), entries, data["seconds"])
+        except OSError as error:
+            raise ReportError(f"cannot read {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ReportError(f"{path} is no landscape.json of opclock ({first_line(error)}): name one that "
+                              "'opclock study landscape' has written") from error  # fmt: skip

@@ -1,0 +1,57 @@
+"""Sweeps in other programs' formats."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from opclock.errors import OptionError
+from opclock.sweeps.results import SweepRow, sweep_table
+
+SUFFIXES = (".csv", ".parquet", ".json")
+
+
+def exported(rows: Sequence[SweepRow], board: dict[str, Any], suffix: str) -> bytes:
+    """A sweep as CSV, Parquet, or google-benchmark's JSON, which has every sample.
+
+    Raises OptionError for another suffix, or where Parquet needs a package that is not installed.
+    """
+    if suffix == ".csv":
+        return sweep_table(rows).to_csv(index=False).encode()
+    if suffix == ".parquet":
+        return _parquet(sweep_table(rows))
+    if suffix == ".json":
+        return (json.dumps(google_benchmark(rows, board), indent=2) + "\n").encode()
+    raise OptionError(f"'{suffix}' is no format of a sweep; there are: {', '.join(SUFFIXES)}")
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    texts = {name: str for name in table if table[name].map(type).nunique() > 1 and table[name].dtype == object}
+    try:
+        table.astype(texts).to_parquet(buffer, index=False)
+    except ImportError as error:
+        raise OptionError("Parquet needs pyarrow: pip install 'opclock[parquet]', or export to .csv") from error
+    return buffer.getvalue()
+
+
+def google_benchmark(rows: Iterable[SweepRow], board: dict[str, Any]) -> dict[str, Any]:
+    """JSON as google-benchmark writes it: one repetition a sample, so that its compare.py can test a difference."""
+    return {
+        "context": {"host_name": board["model"], "num_cpus": board["cores"], "library_build_type": "release"},
+        "benchmarks": [repetition for row in rows for repetition in _repetitions(row)],
+    }
+
+
+def _repetitions(row: SweepRow) -> Iterator[dict[str, Any]]:
+    samples = row.found.samples
+    for index, seconds in enumerate(samples):
+        yield {
+            "name": row.name, "run_name": row.name, "run_type": "iteration", "repetitions": samples.size,
+            "repetition_index": index, "threads": row.threads, "iterations": row.found.calls_per_sample,
+            "real_time": seconds * 1e9, "cpu_time": seconds * 1e9, "time_unit": "ns",
+        }  # fmt: skip

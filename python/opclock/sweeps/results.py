@@ -1,0 +1,133 @@
+"""What a profile's sweeps found: one row a configuration. Needs no torch and no board."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from opclock.errors import EstimateError
+from opclock.estimation.ceilings import Ceilings
+from opclock.profiles.condition import Timing
+from opclock.profiles.pool import Measurement, Pool
+from opclock.profiles.reader import ProfileReader
+from opclock.sweeps.configuration import Configuration
+from opclock.tracing.macs import macs, moved_bytes
+from opclock.tracing.trace import TracedCall
+
+TIMING: Timing = "interleaved"
+CACHED_POOLS = 64  # while a table is made: its rows come in the order of pools
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """One configuration with one number of threads, and what was measured of it."""
+
+    family: str
+    parameters: dict[str, Any]
+    threads: int
+    traced: TracedCall
+    pool: Pool
+    found: Measurement
+    ceilings: Ceilings | None
+
+    @property
+    def name(self) -> str:
+        """One text for it, such as "gemm/m:64/n:64/k:64/threads:2"."""
+        return "/".join([self.family, *(f"{name}:{value}" for name, value in self.columns.items()),
+                         f"threads:{self.threads}"])  # fmt: skip
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Its parameters, sizes by dimension as a text: "1x7"."""
+        return {
+            name: "x".join(map(str, value)) if isinstance(value, list) else value
+            for name, value in self.parameters.items()
+        }
+
+    def numbers(self) -> dict[str, Any]:
+        """What a table says of it."""
+        low_s, high_s = self.found.interval_s
+        work, moved = macs(self.traced), moved_bytes(self.traced)
+        least_s = self.ceilings.call_s(self.traced) if self.ceilings else math.nan
+        return {
+            "median_s": self.found.median_s,
+            "low_s": low_s,
+            "high_s": high_s,
+            "mad_s": self.found.mad_s,
+            "samples": self.found.samples.size,
+            "macs": work,
+            "bytes": moved,
+            "gmacs_per_s": work / self.found.median_s / 1e9,
+            "gb_per_s": moved / self.found.median_s / 1e9,
+            "ceiling_share": least_s / self.found.median_s,
+            "timing": self.pool.condition.timing,
+            "working_set": self.pool.condition.working_set,
+            "calls_per_sample": self.found.calls_per_sample,
+            "pool": self.pool.number,
+            "validity": validity(self.pool, self.found),
+        }
+
+
+def sweep_rows(
+    profile: ProfileReader,
+    *,
+    threads: Iterable[int],
+    family: str | None = None,
+    configurations: Sequence[Configuration] | None = None,
+    device: str = "cpu",
+) -> Iterator[SweepRow]:
+    """The configurations that were timed: of one family, or these, or all; for each number of threads."""
+    wanted = profile.configurations(family)
+    if configurations is not None:
+        named = {(one.family, one.parameters_text) for one in configurations}
+        wanted = [row for row in wanted if row[:2] in named]
+    keys = [key for _, _, key in wanted]
+    calls = profile.traced(keys)
+    read = lru_cache(CACHED_POOLS)(profile.pool)
+    for count in threads:
+        ceilings = ceilings_or_none(profile, count) if device == "cpu" else None
+        newest = {one.key: one.pool for one in profile.candidates(TIMING, device, count, keys)}
+        for name, parameters, key in wanted:
+            if key in newest:
+                pool = read(newest[key])
+                found = pool.measurement(key)
+                yield SweepRow(name, json.loads(parameters), count, calls[key], pool, found, ceilings)
+
+
+def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
+    """One row a configuration and number of threads.
+
+    Columns: family, its parameters, threads, median_s, low_s and high_s (95 % interval of the median), mad_s, samples,
+    macs, bytes (moved at least), gmacs_per_s, gb_per_s, ceiling_share (the least time the board's ceilings allow over
+    the median; NaN without ceilings), timing, working_set (binary digits of the pool's bytes), calls_per_sample, pool
+    and validity: valid, emulated, throttled, device_slowed, device_starved, drifting, clock_disagrees, or unresolved
+    by the clock.
+    """
+    return pd.DataFrame(
+        [{"family": row.family, **row.columns, "threads": row.threads, **row.numbers()} for row in rows]
+    )
+
+
+def ceilings_or_none(profile: ProfileReader, threads: int) -> Ceilings | None:
+    """The profile's ceilings, where it has them."""
+    try:
+        return Ceilings.read(profile, threads)
+    except EstimateError:
+        return None
+
+
+def validity(pool: Pool, found: Measurement) -> str:
+    """Whether a row can be trusted, in a word."""
+    flags = pool.context.get("flags", [])
+    for flag in ("emulated", "throttled", "device_slowed", "device_starved", "clock_disagrees", "drifting"):
+        if flag in flags:
+            return flag
+    shortest_s = pool.context.get("clock_before", {}).get("shortest_sample_s", 0.0)
+    # Half: a kernel may have got faster since the warm-up fixed how many calls make a sample.
+    return "unresolved" if found.median_s * found.calls_per_sample < shortest_s / 2 else "valid"

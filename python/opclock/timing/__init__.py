@@ -1,0 +1,1 @@
+"""Op calls, hosts and real models, timed."""

@@ -1,0 +1,50 @@
+"""Which buffers stand for what op calls have written: they are rewritten, so that inputs are as warm as in a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from opclock.timing.inputs import Bound
+from opclock.tracing.trace import Trace
+
+
+def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
+    """By op call: the buffers that stand for what the call before it wrote, wherever the model reads that later.
+
+    They are rewritten when that one has run, so that every input is as old in the caches as it is in the model. A view
+    reads no data, and what a call overwrites is restored anyway.
+    """
+    found: dict[int, dict[int, torch.Tensor]] = {}
+    writer: dict[int, int] = {}
+    for position, traced in enumerate(trace.calls):
+        if position in bound and traced.writes:
+            for i, number in enumerate(traced.reads):
+                tensor = bound[position].tensors[i]
+                if number in writer and number not in traced.writes and _rewritable(tensor):
+                    found.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
+        writer.update(dict.fromkeys(traced.writes, position))
+    return {position + 1: list(tensors.values()) for position, tensors in found.items()}
+
+
+def inputs(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
+    """By op call: its activations, which a model would have written just before."""
+    found: dict[int, list[torch.Tensor]] = {}
+    for position, mine in bound.items():
+        traced = trace.calls[position]
+        fresh = {
+            tensor.data_ptr(): tensor
+            for number, tensor in zip(traced.reads, mine.tensors, strict=True)
+            if trace.storages[number].kind != "weight" and number not in traced.writes and _rewritable(tensor)
+        }
+        found[position] = list(fresh.values()) if traced.writes else []
+    return found
+
+
+def _rewritable(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() and not _overlaps(tensor)
+
+
+def _overlaps(tensor: torch.Tensor) -> bool:
+    return any(stride == 0 and size > 1 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))

@@ -1,0 +1,40 @@
+"""A model as a recorded graph: its second reference on a device that has them."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from opclock.errors import ModelError
+from opclock.timing.device_graph import Recording, can_record
+from opclock.timing.host_playback import Forward
+from opclock.timing.reference import Reference
+
+FIRST_RUNS = 3  # to know how long one takes
+SAMPLE_S = 0.004  # replays in a row for one sample: hundreds of times what the marks at its ends take
+MOST_REPLAYS = 50
+SAMPLES = 5  # in a block
+
+
+class GraphRun:
+    """Takes samples of replays block by block: seconds of one, in the device's own time, replays in a row."""
+
+    def __init__(self, forward: Forward, device: str, name: str = "the model") -> None:
+        """Record the model. Raises ModelError where it cannot be: it waits for the device, or there are no graphs."""
+        self._halves: tuple[list[float], list[float]] = ([], [])
+        if not can_record(device):
+            raise ModelError(f"{name} cannot be recorded as a graph: only CUDA devices replay them")
+        self._recording = Recording(forward, device)
+        one_s = min(self._recording.replay_s(1) for _ in range(FIRST_RUNS))
+        self._replays = max(1, min(MOST_REPLAYS, round(SAMPLE_S / one_s)))
+
+    def block(self, half: int) -> float:
+        """One block for a half (0 or 1). Returns the wall seconds it took."""
+        start = time.perf_counter()
+        self._halves[half].extend(self._recording.replay_s(self._replays) for _ in range(SAMPLES))
+        return time.perf_counter() - start
+
+    def reference(self) -> Reference:
+        """What has been sampled so far."""
+        return Reference(np.array(self._halves[0]), np.array(self._halves[1]))

@@ -1,0 +1,95 @@
+"""The host's cost: a model's own Python, played with its kernels switched off.
+
+Played alone, the host finds its code and data in the caches, and so does a kernel timed alone. In a real inference
+each displaces the other, so here they are sampled in each other's company: every call that the playback comes to
+makes one visit of the pool's round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from opclock.errors import OpCallError, first_line
+from opclock.estimation.host_costs import host_key, host_kinds
+from opclock.extension import load_aten
+from opclock.profiles.statistics import Samples
+from opclock.timing.inputs import named_constant
+from opclock.tracing.op_call import Named, TensorSpec, Value, tensors
+from opclock.tracing.trace import Trace
+
+Forward = Callable[[], object]
+
+
+class Host(Protocol):
+    """Something that plays host work while a pool makes its round."""
+
+    key: str
+    kinds: tuple[str, ...]
+
+    def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
+        """One round of the pool: fills in seconds by number and host seconds by kind, returns the anchor's."""
+
+
+class _Placeholders:
+    """Outputs to hand back: the right specs, no values, all in one block of memory that is never touched."""
+
+    def __init__(self, trace: Trace) -> None:
+        specs = [spec for traced in trace.calls for spec in tensors(traced.outputs)]
+        self._blocks: dict[tuple[str, str], torch.Tensor] = {}
+        for spec in specs:
+            kind = (spec.dtype, spec.device)
+            if kind not in self._blocks or self._blocks[kind].numel() < spec.span:
+                dtype = named_constant(Named("dtype", spec.dtype))
+                self._blocks[kind] = torch.empty(max(spec.span, 1), dtype=dtype, device=spec.device)
+
+    def make(self, value: Value) -> Any:  # noqa: ANN401
+        if isinstance(value, TensorSpec):
+            return self._blocks[value.dtype, value.device].as_strided(value.shape, value.stride)
+        if isinstance(value, Named):
+            return named_constant(value)
+        if isinstance(value, tuple):
+            return [self.make(item) for item in value]
+        return value
+
+
+class PlayedHost:
+    """The model's own Python. Raises OpCallError where the model cannot be played back."""
+
+    def __init__(self, trace: Trace, forward: Forward) -> None:
+        self.key = host_key(trace)
+        self.kinds = host_kinds(trace)
+        self._forward = forward
+        with torch.inference_mode():
+            placeholders = _Placeholders(trace)
+            calls = [
+                (traced.call.operator, traced.call.overload, tuple(placeholders.make(item) for item in traced.outputs))
+                for traced in trace.calls
+            ]
+        self._playback = load_aten().Playback(calls)
+        self.alone()
+
+    def alone(self) -> Samples:
+        """Host seconds by kind with no kernels at all."""
+        try:
+            host_s = np.empty(len(self.kinds))
+            with torch.inference_mode():
+                self._playback.run(self._forward, host_s)
+            return host_s
+        except Exception as error:
+            raise OpCallError(f"the model cannot be played back: {first_line(error)}") from error
+
+    def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
+        """One inference's Python among one round of the pool."""
+        with torch.inference_mode():
+            pool.begin_round()
+            self._playback.run(self._forward, host_s, pool)
+            return float(pool.end_round(seconds))
+
+    def observe(self, kernel_s: Samples, host_s: Samples) -> None:
+        """The model on its real inputs, kernels on: fills in seconds by op call, and of the host between them."""
+        with torch.inference_mode():
+            self._playback.observe(self._forward, kernel_s, host_s)

@@ -1,0 +1,203 @@
+"""Rebuilds the arguments of traced op calls as real tensors with random values."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+
+from opclock.errors import OpCallError, first_line
+from opclock.tracing.op_call import Named, OpCall, TensorSpec, Value
+from opclock.tracing.trace import Trace, TracedCall
+
+LEAST_MAPPED = 4096  # bytes: a page
+BLOCK = 1 << 16  # elements: more than any branch predictor learns by heart
+
+# Operators whose integer tensors index the dimension of another argument: argument position of the indices →
+# what they index. Every other integer tensor gets values that fit the shortest dimension of the call's tensors.
+INDEXED_SIZE: dict[str, Callable[[OpCall], int]] = {
+    "embedding": lambda call: call.args[0].shape[0],
+    "embedding_bag": lambda call: call.args[0].shape[0],
+    "gather": lambda call: call.args[0].shape[call.args[1]],
+    "scatter": lambda call: call.args[0].shape[call.args[1]],
+    "index_select": lambda call: call.args[0].shape[call.args[1]],
+    "one_hot": lambda call: call.args[1] if len(call.args) > 1 and call.args[1] > 0 else 2,
+}
+
+
+@dataclass
+class Bound:
+    """Arguments of one op call, ready to call."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    tensors: list[torch.Tensor] = field(default_factory=list)  # in the order of OpCall.tensors()
+
+
+def named_constant(named: Named) -> Any:  # noqa: ANN401
+    """The PyTorch object that a recorded name stands for. Raises OpCallError for a name this torch lacks."""
+    if named.kind == "device":
+        return torch.device(named.name)
+    try:
+        return getattr(torch, named.name)
+    except AttributeError:
+        raise OpCallError(f"this torch {torch.__version__} has no {named.kind} '{named.name}'") from None
+
+
+def find_operator(call: OpCall) -> Any:  # noqa: ANN401
+    """PyTorch's operator. Raises AttributeError where it has none."""
+    namespace, _, name = call.operator.partition("::")
+    return getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
+
+
+def index_bound(call: OpCall) -> int:
+    """One more than the largest index that is legal in the call's integer tensors."""
+    if call.name in INDEXED_SIZE:
+        return max(1, INDEXED_SIZE[call.name](call))
+    sizes = [size for spec in call.tensors() if "int" not in spec.dtype for size in spec.shape]
+    return max(1, min(sizes, default=2))
+
+
+def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
+    """A tensor of this spec: standard normal values, integers in [0, below), or booleans.
+
+    Booleans are two runs, false and true: masks come in runs, and a coin for each element would have every branch on
+    them mispredicted.
+    """
+    dtype = named_constant(Named("dtype", spec.dtype))
+    storage = _own_memory(spec, dtype)
+    if dtype.is_floating_point or dtype.is_complex:
+        _fill(storage)
+    elif dtype == torch.bool:
+        storage.fill_(False)[: spec.span // 2] = True
+    else:
+        storage.random_(min(below, torch.iinfo(dtype).max))
+    return storage.as_strided(spec.shape, spec.stride)
+
+
+def _fill(storage: torch.Tensor) -> None:
+    """Standard normal values, the same again after each BLOCK: drawing a million takes longer than most kernels."""
+    block = _normal_block(storage.dtype).to(storage.device)
+    whole = storage.numel() // BLOCK * BLOCK
+    storage[:whole].view(-1, BLOCK).copy_(block.expand(whole // BLOCK, BLOCK))
+    storage[whole:].copy_(block[: storage.numel() - whole])
+
+
+@cache
+def _normal_block(dtype: torch.dtype) -> torch.Tensor:
+    with torch.inference_mode(mode=False):
+        return torch.randn(BLOCK, dtype=torch.complex64 if dtype.is_complex else torch.float32).to(dtype)
+
+
+def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
+    """Uninitialised elements; on a CPU in a mapping of their own.
+
+    The C library's heap is left to the outputs: where a model's page faults come from its heap growing and shrinking
+    with every inference, foreign blocks in between would change them.
+    """
+    if spec.device != "cpu" or spec.pinned or spec.nbytes < LEAST_MAPPED:
+        return torch.empty(spec.span, dtype=dtype, device=spec.device, pin_memory=spec.pinned)
+    return torch.frombuffer(
+        mmap.mmap(-1, spec.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype=dtype, count=spec.span
+    )
+
+
+def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
+    """A tensor of this spec as a model's weight is: made outside inference mode, with values a weight might have.
+
+    Matrices and filters are scaled to hand on the variance of their input (LeCun et al. 1998), so that no gate
+    saturates into denormal numbers, which are slow; vectors are positive: variances are among them.
+    """
+    with torch.inference_mode(mode=False):
+        tensor = new_tensor(spec, below).detach()  # no view of another tensor, which hands requires_grad on differently
+        if not tensor.is_floating_point():
+            return tensor
+        elements = tensor.as_strided((spec.span,), (1,))  # an expanded weight has several names for one of them
+        if tensor.dim() > 1 and tensor.numel() > 0:
+            elements.mul_((tensor.numel() / tensor.shape[0]) ** -0.5)
+        else:
+            elements.abs_()
+        return tensor.requires_grad_(spec.requires_grad)
+
+
+class Arguments:
+    """Makes arguments for the calls of one trace so that together they touch the memory the model touches.
+
+    Weights keep a buffer of their own, one for each storage of the model. Activations of equal spec share one
+    buffer, as the model's allocator would hand the same block out again; two in one call get two. ``one_block`` goes
+    further, for op calls of no model: all activations that are only read lie in one block for each place in a call, so
+    that a hundred calls touch no more memory than a model would.
+    """
+
+    def __init__(self, trace: Trace, *, one_block: bool = False) -> None:
+        self._trace = trace
+        self._one_block = one_block
+        self._made: dict[tuple[Any, ...], torch.Tensor] = {}
+        self._blocks: dict[tuple[int, str, str, bool], torch.Tensor] = {}
+
+    def bind(self, traced: TracedCall) -> Bound:
+        """Real arguments for the call. Raises OpCallError where memory or a named constant is missing."""
+        bound = Bound((), {})
+        below = index_bound(traced.call)
+        reads = iter(traced.reads)
+        in_call: dict[TensorSpec, int] = {}
+
+        def build(value: Value) -> Any:  # noqa: ANN401
+            if isinstance(value, TensorSpec):
+                number = next(reads)
+                if value.same_as is not None:
+                    bound.tensors.append(bound.tensors[value.same_as])
+                    return bound.tensors[-1]
+                ordinal = in_call[value] = in_call.get(value, -1) + 1
+                if self._one_block and self._only_read(value, number, traced):
+                    bound.tensors.append(self._block(value, len(bound.tensors)))
+                else:
+                    bound.tensors.append(self._tensor(value, number, ordinal, below))
+                return bound.tensors[-1]
+            if isinstance(value, Named):
+                return named_constant(value)
+            if isinstance(value, tuple):
+                return [build(item) for item in value]
+            return value
+
+        with torch.inference_mode():
+            bound.args = tuple(build(value) for value in traced.call.args)
+            bound.kwargs = {name: build(value) for name, value in traced.call.kwargs}
+        return bound
+
+    def pristine(self, tensor: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
+        """A copy of the tensor's first values, shared by all of its spec, to restore what a call overwrote."""
+        key = ("pristine", spec)
+        if key not in self._made:
+            self._made[key] = tensor.clone()
+        return self._made[key]
+
+    def _only_read(self, spec: TensorSpec, number: int, traced: TracedCall) -> bool:
+        weight = self._trace.storages[number].kind == "weight"
+        return not weight and number not in traced.writes and "float" in spec.dtype
+
+    def _block(self, spec: TensorSpec, place: int) -> torch.Tensor:
+        """A tensor in the block of its place, which has room for the largest there is."""
+        key = (place, spec.dtype, spec.device, spec.pinned)
+        if key not in self._blocks:
+            every = (other for traced in self._trace.calls for other in traced.call.tensors())
+            span = max(other.span for other in every if (other.dtype, other.device) == (spec.dtype, spec.device))
+            whole = TensorSpec((span,), (1,), spec.dtype, spec.device, pinned=spec.pinned)
+            self._blocks[key] = new_tensor(whole, 0)
+        return self._blocks[key].as_strided(spec.shape, spec.stride)
+
+    def _tensor(self, spec: TensorSpec, number: int, ordinal: int, below: int) -> torch.Tensor:
+        weight = self._trace.storages[number].kind == "weight"
+        key = ("weight", number, spec) if weight else ("activation", ordinal, spec, below if "int" in spec.dtype else 0)
+        if key not in self._made:
+            try:
+                self._made[key] = new_weight(spec, below) if weight else new_tensor(spec, below)
+            except (RuntimeError, MemoryError) as error:
+                raise OpCallError(
+                    f"no memory for an argument {spec}: {first_line(error)}; use a smaller input or batch"
+                ) from error
+        return self._made[key]

@@ -1,0 +1,75 @@
+"""The answer of the path that is timed, compared with PyTorch's own: nothing is timed that computes something else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from opclock.errors import OpCallError, first_line
+from opclock.timing.inputs import Bound, find_operator
+from opclock.tracing.op_call import OpCall
+from opclock.tracing.trace import TracedCall
+
+
+@contextmanager
+def named(operator: str) -> Iterator[None]:
+    """Turn the extension's errors into ours, which name the operator."""
+    try:
+        yield
+    except ValueError as error:  # names it already
+        raise OpCallError(f"cannot time {error}") from error
+    except (RuntimeError, MemoryError) as error:
+        raise OpCallError(f"cannot time {operator}: {first_line(error)}") from error
+
+
+def overwritten(traced: TracedCall) -> list[int]:
+    """Which tensor arguments the op call writes: they are restored before each sample."""
+    return [i for i, number in enumerate(traced.reads) if number in traced.writes]
+
+
+def _restore(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    with torch.inference_mode():
+        for tensor, pristine in pairs:
+            tensor.copy_(pristine)
+
+
+def check_answer(
+    pool: Any,  # noqa: ANN401
+    number: int,
+    call: OpCall,
+    bound: Bound,
+    restored: Sequence[tuple[torch.Tensor, torch.Tensor]],
+) -> float:
+    """Compare the answer of the path that is timed with PyTorch's own; returns the wall seconds the two took.
+
+    Raises OpCallError where they differ.
+    """
+    own = find_operator(call)
+    _restore(restored)  # another call of the model may have written the buffer that they share
+    start = time.perf_counter()
+    with named(call.operator):
+        mine = pool.answer(number)
+    spent_s = time.perf_counter() - start
+    if torch.Tag.nondeterministic_seeded in own.tags or "empty" in call.name:
+        return spent_s
+    mine = [item.clone() if isinstance(item, torch.Tensor) else item for item in mine]
+    _restore(restored)
+    start = time.perf_counter()
+    with torch.inference_mode():
+        answer = own(*bound.args, **bound.kwargs)
+    spent_s += time.perf_counter() - start
+    theirs = list(answer) if isinstance(answer, tuple) and len(mine) != 1 else [answer] if mine else []
+    for left, right in zip(mine, theirs, strict=True):
+        if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
+            tolerance = 1e-2 if left.element_size() < 4 else 1e-4
+            same = torch.equal(left, right) or torch.allclose(
+                left, right, rtol=tolerance, atol=tolerance, equal_nan=True
+            )
+            if not same:
+                raise OpCallError(f"{call} gives another answer through opclock than through PyTorch: not timed; "
+                                  "please report it")  # fmt: skip
+    return spent_s

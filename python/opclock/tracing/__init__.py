@@ -1,0 +1,1 @@
+"""A model as the op calls it makes."""

@@ -1,0 +1,49 @@
+"""Which op call's output is which other one's argument, as far as a trace tells. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opclock.tracing.op_call import TensorSpec, tensors
+from opclock.tracing.trace import Trace, TracedCall
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A tensor that goes from one op call to another."""
+
+    source: int  # position of the op call that returns it,
+    output: int  # and its number among the tensors returned
+    target: int  # position of the op call that takes it,
+    argument: int  # and its number among ``OpCall.tensors()``
+
+
+def feeds(trace: Trace) -> tuple[Feed, ...]:
+    """Every tensor that goes from one op call to another, by target.
+
+    An output is known by its storage, shape and strides: of two halves of one tensor the later one goes for both.
+    """
+    latest: dict[tuple[object, ...], tuple[int, int]] = {}
+    found: list[Feed] = []
+    for target, traced in enumerate(trace.calls):
+        for argument, (number, spec) in enumerate(zip(traced.reads, traced.call.tensors(), strict=True)):
+            if _layout(number, spec) in latest:
+                source, output = latest[_layout(number, spec)]
+                found.append(Feed(source, output, target, argument))
+        for output, (number, spec) in enumerate(_outputs(traced)):
+            latest[_layout(number, spec)] = (target, output)
+    return tuple(found)
+
+
+def _layout(number: int, spec: TensorSpec) -> tuple[object, ...]:
+    return number, spec.shape, spec.stride, spec.dtype
+
+
+def _outputs(traced: TracedCall) -> list[tuple[int, TensorSpec]]:
+    """Storage and spec of each tensor it returns; none where the trace does not tell the storages."""
+    specs = list(tensors(traced.outputs))
+    made = [number for number in traced.writes if number not in traced.reads]
+    if len(made) == len(specs):
+        return list(zip(made, specs, strict=True))
+    base = traced.writes[:1] or traced.reads[:1]  # what it changed in place, or what it shows another view of
+    return [(base[0], spec) for spec in specs] if base and not made else []

@@ -1,0 +1,80 @@
+"""Which class an operator belongs to: the rows of every table."""
+
+from __future__ import annotations
+
+from opclock.tracing.op_call import OpCall
+
+# By operator name without namespace and trailing underscore. An operator in no row is in class "other".
+CLASSES: dict[str, tuple[str, ...]] = {
+    "convolution": (
+        "conv1d", "conv2d", "conv3d", "convolution", "_convolution", "conv_transpose1d", "conv_transpose2d",
+        "conv_transpose3d", "mkldnn_convolution", "thnn_conv2d", "_slow_conv2d_forward", "convolution_overrideable",
+    ),
+    "gemm": (
+        "linear", "mm", "addmm", "bmm", "baddbmm", "addbmm", "matmul", "mv", "addmv", "dot", "einsum", "bilinear",
+        "scaled_dot_product_attention", "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
+        "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell",
+    ),
+    "normalisation": (
+        "batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training", "layer_norm", "native_layer_norm",
+        "group_norm", "native_group_norm", "instance_norm", "rms_norm", "local_response_norm", "_weight_norm",
+        "linalg_vector_norm", "norm", "cudnn_batch_norm",
+    ),
+    "activation": (
+        "relu", "relu6", "hardtanh", "sigmoid", "hardsigmoid", "silu", "gelu", "hardswish", "mish", "tanh",
+        "leaky_relu", "prelu", "elu", "selu", "celu", "softplus", "glu", "log_sigmoid", "softmax", "_softmax",
+        "log_softmax", "_log_softmax", "clamp", "clamp_min", "clamp_max", "threshold", "dropout", "feature_dropout",
+    ),
+    "element-wise": (
+        "add", "sub", "rsub", "mul", "div", "true_divide", "floor_divide", "remainder", "pow", "sqrt", "rsqrt", "exp",
+        "log", "neg", "abs", "reciprocal", "sin", "cos", "erf", "square", "addcmul", "addcdiv", "lerp", "where",
+        "masked_fill", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not", "bitwise_and",
+        "bitwise_or", "bitwise_not", "maximum", "minimum", "fmod", "floor", "ceil", "round", "sign", "isnan", "isinf",
+    ),
+    "concat": (
+        "cat", "concat", "stack", "hstack", "vstack", "split_copy", "channel_shuffle", "native_channel_shuffle", "roll",
+        "pad", "constant_pad_nd", "reflection_pad2d", "replication_pad2d", "pixel_shuffle", "pixel_unshuffle", "flip",
+    ),
+    "pooling": (
+        "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
+        "adaptive_avg_pool2d", "adaptive_max_pool2d", "_adaptive_avg_pool2d", "max_pool2d_with_indices",
+    ),
+    "reduction": (
+        "sum", "mean", "amax", "amin", "max", "min", "argmax", "argmin", "any", "all", "prod", "var", "std",
+        "var_mean", "cumsum", "logsumexp", "topk", "sort", "argsort", "median",
+    ),
+    "copy": (
+        "clone", "contiguous", "copy", "memcpy", "to", "_to_copy", "type_as", "repeat", "repeat_interleave", "tile",
+        "float", "half", "bfloat16", "long", "int", "bool", "item", "_local_scalar_dense", "lift_fresh_copy",
+    ),
+    "index": (
+        "embedding", "index", "index_select", "gather", "scatter", "scatter_add", "index_put", "index_add", "take",
+        "masked_select", "nonzero", "one_hot", "embedding_bag", "index_copy",
+    ),
+    "resize": (
+        "upsample_nearest1d", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d",
+        "upsample_linear1d", "upsample_trilinear3d", "_upsample_nearest_exact2d", "grid_sampler", "grid_sampler_2d",
+    ),
+    "view": (
+        "view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unflatten", "squeeze", "unsqueeze", "permute",
+        "transpose", "t", "numpy_T", "movedim", "swapaxes", "swapdims", "expand", "expand_as", "broadcast_to", "select",
+        "slice", "narrow", "split", "split_with_sizes", "chunk", "tensor_split", "unbind", "detach", "alias", "view_as",
+        "as_strided", "diagonal", "unfold", "broadcast_tensors", "identity", "lift_fresh", "view_as_complex",
+        "view_as_real", "real", "imag", "resolve_conj", "resolve_neg",
+    ),
+    "creation": (
+        "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros",
+        "new_ones", "new_full", "new_empty", "arange", "linspace", "eye", "tril", "triu", "meshgrid", "scalar_tensor",
+        "rand", "randn", "randint", "randperm", "fill", "zero", "empty_strided", "bernoulli", "normal",
+    ),
+}  # fmt: skip
+
+_CLASS_OF = {name: operator_class for operator_class, names in CLASSES.items() for name in names}
+
+# The classes whose work a MAC count sees.
+MAC_CLASSES = ("convolution", "gemm")
+
+
+def class_of(call: OpCall) -> str:
+    """The operator class: a key of CLASSES, or "other"."""
+    return _CLASS_OF.get(call.name, _CLASS_OF.get(call.name.removesuffix("_"), "other"))

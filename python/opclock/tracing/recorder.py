@@ -1,0 +1,282 @@
+"""Records a model's op calls: under fake tensors, or by a real run where shapes depend on data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+    unset_fake_temporarily,
+)
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from opclock.errors import DataNeededError, TraceError, first_line
+from opclock.tracing.op_call import Named, OpCall, TensorSpec, Value
+from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
+
+# What fake tensors raise where they would need values.
+NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
+
+# A model's example inputs: positional arguments, or keyword arguments as a dict.
+Inputs = tuple[Any, ...] | dict[str, Any]
+
+
+def spec_of(tensor: torch.Tensor) -> TensorSpec:
+    """The spec of a real or fake tensor. Raises TraceError for layouts that have no strides."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
+    return TensorSpec(
+        tuple(tensor.shape),
+        tuple(tensor.stride()),
+        str(tensor.dtype)[6:],
+        str(tensor.device),
+        requires_grad=tensor.requires_grad,
+    )
+
+
+def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value:  # noqa: ANN401
+    """An argument or output as it is recorded; ``met`` collects the tensors among one call's arguments."""
+    if isinstance(argument, torch.Tensor):
+        spec = spec_of(argument)
+        if met is None:
+            return spec
+        identity = (argument.untyped_storage()._cdata, argument.storage_offset(), spec)
+        met.append(identity)
+        first = met.index(identity)
+        return spec if first == len(met) - 1 else replace(spec, same_as=first)
+    if isinstance(argument, list | tuple):
+        return tuple(value_of(item, met) for item in argument)
+    for kind, kinds in (("dtype", torch.dtype), ("layout", torch.layout), ("memory_format", torch.memory_format)):
+        if isinstance(argument, kinds):
+            return Named(kind, str(argument)[6:])  # type: ignore[arg-type]
+    if isinstance(argument, torch.device):
+        return Named("device", str(argument))
+    if argument is None or isinstance(argument, bool | int | float | str | complex):
+        return argument
+    raise TraceError(f"an argument of type {type(argument).__name__} cannot be recorded")
+
+
+def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401
+    """Every tensor in nested lists, tuples and dicts, in order."""
+    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]
+
+
+def _meta(value: Any) -> Any:  # noqa: ANN401
+    """The arguments with tensors that have no data, outside any mode."""
+
+    def bare(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+
+    return tree_map_only(torch.Tensor, bare, value)
+
+
+def _as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:  # noqa: ANN401
+    """The output as PyTorch's own kernels give it, where fake tensors are known to give another one.
+
+    Dropout outside training hands its input back (fakes copy it), and views and resized images with a dimension of
+    size one have other strides, by which a later convolution chooses its memory format.
+    """
+    given = args[0] if args else None
+    if not isinstance(given, FakeTensor) or not func._schema.returns:
+        return output
+    if func._schema.name in ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout") and not args[2]:
+        return given
+    view = func._schema.returns[0].alias_info is not None and not func._schema.is_mutable
+    known = (view and func._schema.name != "aten::to") or func._schema.name.startswith("aten::upsample")
+    if not known or not isinstance(output, torch.Tensor) or 1 not in output.shape:
+        return output
+    with unset_fake_temporarily():
+        stride = func(*_meta(args), **_meta(kwargs)).stride()
+    return output if output.stride() == stride else output.as_strided(output.shape, stride, output.storage_offset())
+
+
+class _Storages:
+    """Numbers the storages that tensors live in. Weak references keep an address from being given out twice."""
+
+    def __init__(self) -> None:
+        self.known: list[tuple[StorageKind, int]] = []
+        self.freed_before: dict[int, int] = {}  # number → the op call before which the model let go of it
+        self._numbers: dict[int, int] = {}
+        self._alive: dict[int, StorageWeakRef] = {}
+        self._expired: list[StorageWeakRef] = []  # kept, so that their addresses stay taken
+
+    def number(self, tensor: torch.Tensor, kind: StorageKind) -> int:
+        """The storage's number; a storage never seen before becomes one of this kind."""
+        storage = tensor.untyped_storage()
+        found = self._numbers.get(storage._cdata)
+        if found is None:
+            found = self._numbers[storage._cdata] = len(self.known)
+            self._alive[found] = StorageWeakRef(storage)
+            self.known.append((kind, storage.nbytes()))
+        return found
+
+    def closed(self, calls: int) -> tuple[Storage, ...]:
+        """All storages; those never freed were alive to the end of the calls."""
+        return tuple(
+            Storage(kind, nbytes, self.freed_before.get(number, calls))
+            for number, (kind, nbytes) in enumerate(self.known)
+        )
+
+    def note_freed(self, position: int) -> None:
+        """Mark what has been freed since the op call before this one."""
+        for number in [number for number, reference in self._alive.items() if reference.expired()]:
+            self._expired.append(self._alive.pop(number))
+            self.freed_before[number] = position
+
+
+class _Recorder(TorchDispatchMode):
+    """Sees every op call before PyTorch takes it apart."""
+
+    def __init__(self, model: torch.nn.Module, fake: FakeTensorMode | None) -> None:
+        super().__init__()
+        self._fake = fake
+        self._fakes: list[torch.Tensor] = []  # kept: the mode itself forgets a fake that nobody holds
+        self.storages = _Storages()
+        self.calls: list[TracedCall] = []
+        self.module_calls = 0
+        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._entered: list[tuple[str, str]] = [("", type(model).__name__)]
+
+    def bare(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor without its data where fakes are used: always the same fake for the same tensor.
+
+        The model keeps its own parameters: some modules hold them in lists as well, which a swap would not restore.
+        """
+        if self._fake is None or isinstance(tensor, FakeTensor):
+            return tensor
+        with torch.inference_mode(mode=False):
+            self._fakes.append(self._fake.from_tensor(tensor))
+        return self._fakes[-1]
+
+    @contextmanager
+    def watching_modules(self) -> Iterator[None]:
+        def enter(module: torch.nn.Module, _args: object) -> None:
+            self.module_calls += 1
+            self._entered.append((self._paths.get(id(module), self._entered[-1][0]), type(module).__name__))
+
+        def leave(_module: torch.nn.Module, _args: object, _output: object) -> None:
+            self._entered.pop()
+
+        hooks = (register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        args, kwargs = tree_map_only(torch.Tensor, self.bare, (args, kwargs or {}))
+        schema = func._schema
+        if schema.name.startswith("prim::"):  # asked of fake tensors only: no kernel, and not seen in a real run
+            return func(*args, **kwargs)
+        self.storages.note_freed(len(self.calls))
+        met: list[tuple[Any, ...]] = []
+        call = OpCall(
+            schema.name,
+            schema.overload_name,
+            value_of(args, met),
+            tuple((name, value_of(argument, met)) for name, argument in kwargs.items()),
+        )
+        given = flat_tensors((args, tuple(kwargs.values())))
+        reads = tuple(self.storages.number(tensor, "weight") for tensor in given)
+        output = _as_really(func, args, kwargs, func(*args, **kwargs))
+
+        outputs = output if isinstance(output, tuple) and len(schema.returns) != 1 else (output,)
+        writes = self._changed(schema, args, kwargs)
+        for tensor in flat_tensors(outputs):
+            number = self.storages.number(tensor, "activation")
+            if number not in reads and number not in writes:
+                writes.append(number)
+        path, module_type = self._entered[-1]
+        recorded = tuple(value_of(item) for item in outputs) if schema.returns else ()
+        self.calls.append(TracedCall(call, recorded, reads, tuple(writes), path, module_type))
+        return output
+
+    def _changed(self, schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:  # noqa: ANN401
+        """The storages of the arguments that the operator writes in place."""
+        if not schema.is_mutable:
+            return []
+        changed: list[int] = []
+        for position, argument in enumerate(schema.arguments):
+            if argument.alias_info is None or not argument.alias_info.is_write:
+                continue
+            given = args[position] if position < len(args) else kwargs.get(argument.name)
+            changed += [self.storages.number(tensor, "activation") for tensor in flat_tensors(given)]
+        return changed
+
+
+def _run(model: torch.nn.Module, inputs: Inputs) -> None:
+    if isinstance(inputs, dict):
+        model(**inputs)
+    else:
+        model(*inputs)
+
+
+def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool = False) -> Trace:
+    """Record the op calls of one inference.
+
+    Args:
+        model: in the mode it will be used in (call ``model.eval()`` first for inference).
+        inputs: example inputs: a tuple of positional arguments, or a dict of keyword arguments.
+        name: what reports call the model; its class name if empty.
+        real: run the model on real data instead of fake tensors, for models whose shapes depend on data.
+
+    Returns:
+        The trace, with the specs of all op calls, where each came from and which storages it touched.
+
+    Raises:
+        DataNeededError: its shapes depend on data and ``real`` was not given.
+        TraceError: the model's forward raised.
+    """
+    fake = None if real else FakeTensorMode(allow_non_fake_inputs=True)
+    recorder = _Recorder(model, fake)
+    for tensor in (*model.parameters(), *model.buffers()):
+        recorder.storages.number(recorder.bare(tensor), "weight")
+    given = tree_map_only(torch.Tensor, recorder.bare, inputs)
+    for tensor in flat_tensors(given):
+        recorder.storages.number(tensor, "input")
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if fake is not None:
+            stack.enter_context(fake)
+        stack.enter_context(recorder.watching_modules())
+        try:
+            with recorder:
+                _run(model, given)
+        except NEEDS_DATA as error:
+            raise DataNeededError(
+                f"{name or type(model).__name__} cannot be traced without data ({type(error).__name__}: "
+                f"{first_line(error)}): trace it by a real run (real=True, --real)"
+            ) from error
+        except TraceError:
+            raise
+        except Exception as error:
+            raise TraceError(
+                f"the forward of {name or type(model).__name__} raised {type(error).__name__}: {first_line(error)}; "
+                "check that the input fits the model"
+            ) from error
+    return Trace(
+        model=name or type(model).__name__,
+        inputs=tuple(spec_of(tensor) for tensor in flat_tensors(inputs)),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        module_calls=recorder.module_calls,
+        storages=recorder.storages.closed(len(recorder.calls)),
+        calls=tuple(recorder.calls),
+    )

@@ -1,0 +1,170 @@
+"""A Trace: the ordered op calls of one model for one input. Reading one needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from opclock.errors import TraceError
+from opclock.tracing.op_call import OpCall, TensorSpec, Value, decode, encode, tensors
+
+SCHEMA = "opclock.trace/1"
+
+StorageKind = Literal["weight", "input", "activation"]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One block of memory that tensors of the model live in."""
+
+    kind: StorageKind  # "weight": parameters, buffers and constants
+    nbytes: int
+    freed_before: int  # the op call before which the model let go of it; the number of calls where it never did
+
+
+@dataclass(frozen=True)
+class TracedCall:
+    """One op call where the model made it."""
+
+    call: OpCall
+    outputs: tuple[Value, ...]
+    reads: tuple[int, ...]  # the storage of each of call.tensors()
+    writes: tuple[int, ...]  # storages made or changed by the call
+    module: str = ""  # path in the model: "features.0.conv"; "" for the model itself
+    module_type: str = ""  # class name of that module
+
+    @property
+    def launches(self) -> bool:
+        """Whether a kernel runs for it: not for views of memory, and not for memory that nothing is written to yet."""
+        answers = not list(tensors(self.outputs))  # a number must be fetched
+        return "empty" not in self.call.name and (bool(self.writes) or answers)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data, the inverse of from_json."""
+        return {
+            **self.call.to_json(),
+            "outputs": encode(self.outputs),
+            "reads": list(self.reads),
+            "writes": list(self.writes),
+            "module": self.module,
+            "module_type": self.module_type,
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> TracedCall:
+        """Rebuild from to_json."""
+        return TracedCall(
+            OpCall.from_json(data),
+            decode(data["outputs"]),
+            tuple(data["reads"]),
+            tuple(data["writes"]),
+            data["module"],
+            data["module_type"],
+        )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything about a model's inference that does not depend on the board."""
+
+    model: str
+    inputs: tuple[TensorSpec, ...]
+    parameters: int
+    module_calls: int  # how many modules' forward were entered
+    storages: tuple[Storage, ...]
+    calls: tuple[TracedCall, ...]
+
+    @cached_property
+    def unique(self) -> dict[str, OpCall]:
+        """The distinct op calls by key, in order of first use."""
+        return {traced.call.key: traced.call for traced in self.calls}
+
+    @cached_property
+    def working_set(self) -> int:
+        """Bytes that one inference touches: the weights it reads and the most activations alive at once."""
+        used = {number for traced in self.calls for number in (*traced.reads, *traced.writes)}
+        weights = sum(self.storages[number].nbytes for number in used if self.storages[number].kind == "weight")
+        return weights + self._peak_activations()
+
+    def _peak_activations(self) -> int:
+        change = [0] * (len(self.calls) + 1)
+        for position, made in enumerate(self.allocations):
+            for number in made:
+                change[position] += self.storages[number].nbytes
+                change[self.storages[number].freed_before] -= self.storages[number].nbytes
+        alive = peak = 0
+        for step in change:
+            alive += step
+            peak = max(peak, alive)
+        return peak
+
+    @cached_property
+    def allocations(self) -> tuple[tuple[int, ...], ...]:
+        """By op call: the storages that come into being with its outputs."""
+        made: list[tuple[int, ...]] = []
+        known: set[int] = set()
+        for traced in self.calls:
+            known.update(traced.reads)
+            made.append(tuple(number for number in traced.writes if number not in known))
+            known.update(traced.writes)
+        return tuple(made)
+
+    @property
+    def input_text(self) -> str:
+        """The inputs as a user writes them: "1x3x32x32", several joined by commas."""
+        return ",".join("x".join(map(str, spec.shape)) for spec in self.inputs)
+
+    @property
+    def device(self) -> str:
+        """Where the op calls' tensors are; "cpu" where there are none."""
+        return next((spec.device for traced in self.calls for spec in traced.call.tensors()), "cpu")
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the first floating-point input or op call argument; "float32" where there is none."""
+        specs: Iterable[TensorSpec] = (*self.inputs, *(spec for traced in self.calls for spec in traced.call.tensors()))
+        return next((spec.dtype for spec in specs if "float" in spec.dtype), "float32")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data, the inverse of from_json."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "inputs": encode(self.inputs),
+            "parameters": self.parameters,
+            "module_calls": self.module_calls,
+            "storages": [[storage.kind, storage.nbytes, storage.freed_before] for storage in self.storages],
+            "calls": [traced.to_json() for traced in self.calls],
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Trace:
+        """Rebuild from to_json. Raises TraceError on anything that is not a whole trace."""
+        schema = data.get("schema") if isinstance(data, dict) else None
+        if schema != SCHEMA:
+            raise TraceError(f"not a trace of this opclock: schema {schema!r}, expected {SCHEMA!r}; trace it again")
+        try:
+            return Trace(
+                data["model"],
+                decode(data["inputs"]),
+                data["parameters"],
+                data["module_calls"],
+                tuple(Storage(*storage) for storage in data["storages"]),
+                tuple(TracedCall.from_json(call) for call in data["calls"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TraceError(f"a damaged trace ({type(error).__name__}: {error}); trace the model again") from error
+
+    @staticmethod
+    def load(path: Path) -> Trace:
+        """Read a trace file. Raises TraceError where it cannot be read or is none."""
+        try:
+            return Trace.from_json(json.loads(path.read_text()))
+        except OSError as error:
+            raise TraceError(f"cannot read the trace {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise TraceError(f"{path} is not JSON ({error}); write one with 'opclock trace --json'") from error

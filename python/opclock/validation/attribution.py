@@ -1,0 +1,119 @@
+"""Why an estimate and the real model differ: kernels' condition, host, or something else; by operator class, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from opclock.estimation.estimate import HOST, Estimate
+from opclock.profiles.statistics import Samples, typical_round
+from opclock.tracing.operator_classes import class_of
+from opclock.tracing.trace import Trace
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An estimate beside two other looks at the same op calls. Seconds; samples are rounds x op calls.
+
+    ``replay``: the op calls in the model's order from C++, with no Python between them. ``observed``: the real model
+    on its own data, each op call timed, and ``observed_host`` what lay between them (one more column: the end).
+    """
+
+    trace: Trace
+    estimate: Estimate
+    reference_s: float
+    replay: Samples
+    observed: Samples
+    observed_host: Samples
+
+    @property
+    def residual_s(self) -> float:
+        """Estimate minus reference: the sum of the three parts below."""
+        return self.estimate.total_s - self.reference_s
+
+    @property
+    def condition_s(self) -> float:
+        """What kernels took longer when they were timed than in the real model."""
+        return self._kernels_s - self._observed_kernels_s
+
+    @property
+    def host_s(self) -> float:
+        """What the host took longer when it was played than in the real model."""
+        return self.estimate.host_s - self._observed_host_s
+
+    @property
+    def left_s(self) -> float:
+        """What is left: watching the model costs time, and no two windows are alike."""
+        return self.residual_s - self.condition_s - self.host_s
+
+    @property
+    def replay_s(self) -> float:
+        """One replay."""
+        return float(self._replay_parts.sum())
+
+    @property
+    def host_by_replay_s(self) -> float:
+        """The host as the real model minus the replay: all that is no kernel, and what it does to kernels."""
+        return self.reference_s - self.replay_s
+
+    def by_class(self) -> pd.DataFrame:
+        """One row an operator class, the largest estimate first, the host last.
+
+        Columns: class, estimate_s, replay_s (NaN for the host), observed_s, difference_s (estimate minus observed).
+        """
+        classes = [class_of(traced.call) for traced in self.trace.calls]
+        kernels = [part.kernel_s or 0.0 for part in self.estimate.parts]
+        table = pd.DataFrame(
+            {
+                "class": classes,
+                "estimate_s": kernels,
+                "replay_s": self._replay_parts,
+                "observed_s": self._observed_parts,
+            }
+        )
+        table = table.groupby("class").sum().sort_values("estimate_s", ascending=False)
+        table.loc[HOST] = [self.estimate.host_s, np.nan, self._observed_host_s]
+        return table.assign(difference_s=table["estimate_s"] - table["observed_s"]).reset_index()
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return {
+            "residual_s": self.residual_s,
+            "condition_s": self.condition_s,
+            "host_s": self.host_s,
+            "left_s": self.left_s,
+            "replay_s": self.replay_s,
+            "host_by_replay_s": self.host_by_replay_s,
+            "by_class": [
+                {**row, "replay_s": None if pd.isna(row["replay_s"]) else row["replay_s"]}
+                for row in self.by_class().to_dict("records")
+            ],
+        }
+
+    @property
+    def _kernels_s(self) -> float:
+        return self.estimate.mac_s + self.estimate.non_mac_s
+
+    @cached_property
+    def _replay_parts(self) -> Samples:
+        return typical_round(self.replay)
+
+    @cached_property
+    def _observed_all(self) -> Samples:
+        return typical_round(np.concatenate([self.observed, self.observed_host], axis=1))
+
+    @property
+    def _observed_parts(self) -> Samples:
+        return self._observed_all[: len(self.trace.calls)]
+
+    @property
+    def _observed_kernels_s(self) -> float:
+        return float(self._observed_parts.sum())
+
+    @property
+    def _observed_host_s(self) -> float:
+        return float(self._observed_all[len(self.trace.calls) :].sum())

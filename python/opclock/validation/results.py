@@ -1,0 +1,168 @@
+"""What a validation found: one row a model, and the tables made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau, spearmanr
+
+from opclock.estimation.estimate import Estimate
+from opclock.timing.reference import Reference
+from opclock.tracing.macs import model_macs, model_macs_thop
+from opclock.tracing.trace import Trace
+from opclock.validation.attribution import Explanation
+
+SCHEMA = "opclock.validation/1"
+
+BASELINES = ("back_to_back", "mac_kernels_only", "roofline", "mac_regression")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model: what was estimated, what was measured, and what others would have said."""
+
+    trace: Trace
+    threads: int
+    reference: Reference
+    estimate: Estimate
+    baselines_s: dict[str, float | None]
+    measure_s: float  # wall time spent timing kernels
+    flags: tuple[str, ...]
+    explanation: Explanation | None = None
+    graph: Reference | None = None  # replays of the model as a recorded graph, on a device that has them
+
+    @property
+    def graph_error(self) -> float | None:
+        """The device's time alone / the graph's - 1; None where there is no graph."""
+        if self.graph is None or self.estimate.lanes is None:
+            return None
+        return self.estimate.lanes.replay_s / self.graph.median_s - 1.0
+
+    @property
+    def error(self) -> float:
+        """Estimate / reference - 1."""
+        return self.estimate.total_s / self.reference.median_s - 1.0
+
+    def baseline_error(self, name: str) -> float | None:
+        """A baseline's own error, or None where it has no number."""
+        seconds = self.baselines_s[name]
+        return None if seconds is None else seconds / self.reference.median_s - 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return {
+            "model": self.trace.model,
+            "input": self.trace.input_text,
+            "dtype": self.trace.dtype,
+            "device": self.trace.device,
+            "threads": self.threads,
+            "params": self.trace.parameters,
+            "macs": model_macs(self.trace),
+            "macs_thop": model_macs_thop(self.trace),
+            "op_calls": len(self.trace.calls),
+            "unique_op_calls": len(self.trace.unique),
+            "reference": self.reference.to_json(),
+            "estimate": self.estimate.to_json(),
+            "error": self.error,
+            "baselines": {
+                name: {"total_s": self.baselines_s[name], "error": self.baseline_error(name)} for name in BASELINES
+            },
+            "measure_s": self.measure_s,
+            "flags": list(self.flags),
+            **({} if self.explanation is None else {"explanation": self.explanation.to_json()}),
+            **({} if self.graph is None else {"graph": {**self.graph.to_json(), "error": self.graph_error}}),
+        }
+
+
+def error_summary(errors: Sequence[float]) -> dict[str, float | None]:
+    """Mean absolute error, shares within 5 and 10 %, and the worst; None for each where there are no errors."""
+    away = np.abs(np.array(errors, dtype=float))
+    if away.size == 0:
+        return dict.fromkeys(("mape", "within_5pct", "within_10pct", "max_abs_error"))
+    return {
+        "mape": float(away.mean()),
+        "within_5pct": float((away <= 0.05).mean()),
+        "within_10pct": float((away <= 0.10).mean()),
+        "max_abs_error": float(away.max()),
+    }
+
+
+def _correlation(function: Callable[..., Any], x: Sequence[float], y: Sequence[float]) -> float | None:
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    return float(function(x, y).statistic)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All rows of one run."""
+
+    board: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """The errors over all rows, for the estimate and each baseline, beside the repeatability floor."""
+        by_baseline = {
+            name: error_summary([error for row in self.rows if (error := row.baseline_error(name)) is not None])
+            for name in BASELINES
+        }
+        graphs = [error for row in self.rows if (error := row.graph_error) is not None]
+        macs = [model_macs(row.trace) for row in self.rows]
+        times = [row.reference.median_s for row in self.rows]
+        return {
+            **error_summary([row.error for row in self.rows]),
+            "baselines": by_baseline,
+            **({"graph": error_summary(graphs)} if graphs else {}),
+            "repeat_mape": float(np.mean([abs(row.reference.repeat_error) for row in self.rows])),
+            "spearman_macs": _correlation(spearmanr, macs, times),
+            "kendall_macs": _correlation(kendalltau, macs, times),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data of schema "opclock.validation/1"."""
+        return {
+            "schema": SCHEMA,
+            "board": self.board,
+            "rows": [row.to_json() for row in self.rows],
+            "summary": self.summary(),
+        }
+
+
+def validation_table(validation: Validation) -> pd.DataFrame:
+    """One row a model. Times in seconds, errors and shares as fractions."""
+    rows = []
+    for row in validation.rows:
+        low, high = row.reference.interval_s
+        rows.append({
+            "model": row.trace.model,
+            "params": row.trace.parameters,
+            "macs": model_macs(row.trace),
+            "macs_thop": model_macs_thop(row.trace),
+            "op_calls": len(row.trace.calls),
+            "reference_s": row.reference.median_s,
+            "reference_low_s": low,
+            "reference_high_s": high,
+            "repeat_error": row.reference.repeat_error,
+            "estimate_s": row.estimate.total_s,
+            "estimate_low_s": row.estimate.ci_low_s,
+            "estimate_high_s": row.estimate.ci_high_s,
+            "error": row.error,
+            **{f"{name}_error": row.baseline_error(name) for name in BASELINES},
+            "gmacs_per_s": model_macs(row.trace) / row.reference.median_s / 1e9,
+            "mac_share": row.estimate.mac_s / row.estimate.total_s,
+            "non_mac_share": row.estimate.non_mac_s / row.estimate.total_s,
+            "host_share": row.estimate.host_s / row.estimate.total_s,
+            "measure_s": row.measure_s,
+            "flags": " ".join(row.flags),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def class_table(validation: Validation) -> pd.DataFrame:
+    """Estimated seconds by model (rows) and operator class (columns, the largest total first)."""
+    table = pd.DataFrame({row.trace.model: row.estimate.by_class() for row in validation.rows}).T.fillna(0.0)
+    return table[table.sum().sort_values(ascending=False).index]

@@ -1,0 +1,108 @@
+"""Estimate against reference, sampled in turn, with the simpler estimates beside them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from opclock.board.accelerator import has_lanes
+from opclock.errors import DataNeededError
+from opclock.estimation import baselines
+from opclock.estimation.estimate import estimate
+from opclock.models.loading import Model
+from opclock.profiles.profile import Profile
+from opclock.progress import Progress, silent
+from opclock.timing.sampler import thread_team
+from opclock.tracing.macs import model_macs
+from opclock.tracing.recorder import trace
+from opclock.tracing.trace import Trace
+from opclock.validation.results import Row, Validation
+from opclock.validation.session import Turns
+
+
+def _traced(model: Model, *, real: bool) -> Trace:
+    """The model is going to be run anyway here: where shapes depend on data, a real run may trace it as well."""
+    try:
+        return trace(model.module, model.inputs, name=model.name, real=real)
+    except DataNeededError:
+        return trace(model.module, model.inputs, name=model.name, real=True)
+
+
+def validate_model(
+    model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False, explain: bool = False,
+    most_s: float | None = None, progress: Progress = silent,
+) -> Row:  # fmt: skip
+    """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
+
+    With ``explain`` the op calls are looked at in two more ways in the same turns; there is nothing to look at where
+    the profile had every measurement already, or where the model's Python cannot be played. ``most_s``: wall seconds of
+    kernel rounds at most, by default 3.8 s or 25 times the model's latency.
+
+    Raises:
+        TraceError, ModelError, OpCallError: where the model cannot be traced, run or timed.
+        ProfileError: where the profile cannot be written.
+    """
+    traced = _traced(model, real=real_trace)
+    with thread_team(threads):
+        progress(f"{model.name}: warming up", 0.0)
+        turns = Turns(model, traced, profile, threads, seed, explain)
+        turns.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn", most_s)
+        measure_s = turns.end()
+        roofline_s = None  # of a device, whose ceilings are not measured
+        if not has_lanes(traced.device):
+            roofline_s = baselines.roofline(traced, *baselines.measure_roofs(profile, traced.working_set, threads))
+    made = estimate(traced, profile, threads=threads)
+    reference = turns.reference.reference()
+    return Row(
+        trace=traced,
+        threads=threads,
+        reference=reference,
+        estimate=made,
+        baselines_s={
+            "back_to_back": baselines.back_to_back(traced, profile, threads),
+            "mac_kernels_only": baselines.mac_kernels_only(made),
+            "roofline": roofline_s,
+            "mac_regression": None,
+        },
+        measure_s=measure_s,
+        flags=tuple(dict.fromkeys([*turns.flags, *made.flags])),
+        explanation=turns.looks.explain(made, reference.median_s) if turns.looks else None,
+        graph=turns.graph.reference() if turns.graph else None,
+    )
+
+
+def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows with their leave-one-out regression on MACs filled in."""
+    fitted = baselines.mac_regression([model_macs(row.trace) for row in rows], [row.reference.median_s for row in rows])
+    return tuple(
+        replace(row, baselines_s={**row.baselines_s, "mac_regression": seconds})
+        for row, seconds in zip(rows, fitted, strict=True)
+    )
+
+
+def validate(
+    models: Sequence[Model], profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False,
+    explain: bool = False, progress: Progress = silent,
+) -> Validation:  # fmt: skip
+    """Measure, estimate and really run each model, all in turn, and compare.
+
+    Args:
+        models: one or more; the regression on MACs needs three.
+        profile: open for writing; op calls it has already are not timed again.
+        threads: of PyTorch.
+        seed: of the random order of turns.
+        real_trace: trace by a real run, for shapes that depend on data.
+        explain: say of each model which part of its error is due to what.
+        progress: told what is done and how far each model is.
+
+    Raises:
+        OpclockError: see ``validate_model``.
+    """
+    rows = [
+        validate_model(
+            model, profile, threads=threads, seed=seed, real_trace=real_trace, explain=explain, progress=progress
+        )
+        for model in models
+    ]
+    return Validation(profile.board(), with_regression(rows))

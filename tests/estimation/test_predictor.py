@@ -1,0 +1,167 @@
+"""Predictions from samples whose law is known."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import BOARD, chain, filled, spec
+
+from opclock.errors import EstimateError
+from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
+from opclock.estimation.estimate import estimate
+from opclock.estimation.features import features
+from opclock.estimation.predictor import Predictor, Sample
+from opclock.profiles.condition import Condition
+from opclock.profiles.profile import Profile
+from opclock.tracing.op_call import OpCall, TensorSpec
+from opclock.tracing.trace import Storage, Trace, TracedCall
+
+CEILINGS = Ceilings(
+    2,
+    dict.fromkeys(DTYPES, 1e11),
+    {pattern: {size: 1e11 if size < 1 << 22 else 1e10 for size in SIZES} for pattern in PATTERNS},
+    dict.fromkeys(SIZES, 1e9),
+)
+
+
+def relu(numel: int) -> TracedCall:
+    return TracedCall(OpCall("aten::relu", "", (spec(1, numel),)), (spec(1, numel),), (0,), (1,))
+
+
+def linear(rows: int, inner: int, columns: int) -> TracedCall:
+    weight = TensorSpec((columns, inner), (inner, 1), "float32", requires_grad=True)
+    call = OpCall("aten::linear", "", (spec(rows, inner), weight))
+    return TracedCall(call, (spec(rows, columns),), (0, 1), (2,))
+
+
+def samples(calls, law, pools=8):
+    found = [features(call, CEILINGS, 22) for call in calls]
+    return [Sample(one, law(one), call.call.key, number % pools) for number, (call, one) in
+            enumerate(zip(calls, found, strict=True))]  # fmt: skip
+
+
+GEMMS = [linear(m, k, n) for m in (1, 8, 64, 200) for k in (16, 100, 256, 700) for n in (10, 64, 512, 1000)]
+
+
+def test_a_share_of_the_ceiling_is_learnt_and_kept_beyond_the_samples():
+    predictor = Predictor(samples(GEMMS, lambda one: 4 * one.least_s), CEILINGS)
+    unseen = [linear(30, 128, 300), linear(300, 2000, 2000)]
+    made = predictor.predict(unseen, 22)
+    for call, one in zip(unseen, made, strict=True):
+        least_s = features(call, CEILINGS, 22).least_s
+        floor_s = 4 * float(np.median([features(gemm, CEILINGS, 22).least_s for gemm in GEMMS]))
+        assert one.operator_class == "gemm"
+        assert 3 < one.seconds / least_s < 4 * (1 + floor_s / least_s)  # never above the law
+    assert 0 <= predictor.spread("gemm").total < 1.5
+
+
+def test_errors_of_what_was_left_out_show_the_noise():
+    noise = np.random.default_rng(0)
+    law = {call.call.key: 5e-4 * math.exp(noise.normal(0, 0.3)) for call in GEMMS}
+    loud = Predictor([Sample(features(call, CEILINGS, 22), law[call.call.key], call.call.key, number)
+                      for number, call in enumerate(GEMMS)], CEILINGS)  # fmt: skip
+    still = Predictor(samples(GEMMS, lambda one: 5e-4), CEILINGS)
+    assert loud.spread("gemm").mean_error > 2 * still.spread("gemm").mean_error
+    assert loud.spread("gemm").total > 0.2
+
+
+def test_what_pools_share_is_told_from_the_rest():
+    mood = np.random.default_rng(1).normal(0, 0.4, 8)
+    found = [features(call, CEILINGS, 22) for call in GEMMS]
+    moody = Predictor([Sample(one, one.least_s * math.exp(mood[number % 8]), call.call.key, number % 8)
+                       for number, (call, one) in enumerate(zip(GEMMS, found, strict=True))], CEILINGS)  # fmt: skip
+    assert moody.spread("gemm").shared > 0.15
+
+
+def test_the_same_samples_give_the_same_digits():
+    law = samples(GEMMS, lambda one: 3 * one.least_s + 1e-6)
+    first, second = (Predictor(law, CEILINGS).predict([linear(5, 50, 500)], 24)[0].seconds for _ in range(2))
+    assert first == second
+
+
+def test_classes_without_samples():
+    several = [relu(numel) for numel in range(100, 100_000, 900)]
+    predictor = Predictor(samples(several, lambda one: 2e-6 + 2 * one.least_s), CEILINGS)
+    image = spec(1, 8, 8, 8)
+    pooled = TracedCall(OpCall("aten::avg_pool2d", "", (image, (2, 2))), (spec(1, 8, 4, 4),), (0,), (1,))
+    own = TracedCall(OpCall("mine::operator", "", (image,)), (image,), (0,), (1,))
+    taken_in, unknown = predictor.predict([pooled, own], 22)
+    assert taken_in.seconds > 0
+    assert unknown is None  # never 0, never guessed
+
+
+def board_profile(path, calls, seconds):
+    """A profile with ceilings, a sweep of these calls, and host work of another model."""
+    filled(path, chain("tanh"), {"tanh": 1e-5})
+    with Profile.create_or_open(path, BOARD) as profile:
+        for dtype in DTYPES:
+            profile.set_ceiling(f"multiply_adds_{dtype}", 0, 2, 1e11)
+        for pattern in PATTERNS:
+            for size in SIZES:
+                profile.set_ceiling(f"{pattern}_bytes_per_s", size, 2, 1e10)
+        for first in range(0, len(calls), 16):
+            keys = [call.call.key for call in calls[first : first + 16]]
+            condition, some = Condition("interleaved", "cpu", 2, 22), calls[first : first + 16]
+            pool = profile.start_pool(condition, keys, [1] * len(keys), signature=str(first), calls=some)
+            profile.add_rounds(pool, np.tile(seconds[first : first + 16], (12, 1)), np.ones(12), None)
+            profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
+
+
+def two_layers() -> Trace:
+    storages = tuple(Storage(kind, 1 << 16, 2) for kind in ("input", "weight", "activation", "activation"))
+    second = TracedCall(relu(300).call, (spec(1, 300),), (2,), (3,), "act", "ReLU")
+    first = TracedCall(linear(30, 128, 300).call, (spec(30, 300),), (0, 1), (2,), "head", "Linear")
+    return Trace("two", (spec(30, 128),), 0, 2, storages, (first, second))
+
+
+def test_estimates_say_what_is_measured_and_what_is_modelled(profile_path):
+    board_profile(profile_path, [*GEMMS, relu(300)], [1e-3] * len(GEMMS) + [2e-5])
+    with Profile.open(profile_path) as profile:
+        made = estimate(two_layers(), profile, threads=2)
+        strict = estimate(two_layers(), profile, threads=2, measured_only=True)
+    assert [part.source for part in made.parts] == ["modelled", "measured"]  # the sweep has the very ReLU
+    assert made.parts[0].kernel_s == pytest.approx(1e-3, rel=0.2)
+    assert made.parts[1].kernel_s == pytest.approx(2e-5, rel=0.01)
+    assert made.coverage.modelled > 0.9
+    assert made.coverage.measured + made.coverage.modelled == pytest.approx(1)
+    assert made.ci_low_s < made.total_s < made.ci_high_s
+    assert made.complete
+    assert "from_sweep" in made.flags
+    assert not strict.complete
+    assert "aten::linear" in strict.unknown[0]
+
+
+def test_no_sweep_says_what_to_run(profile_path):
+    filled(profile_path, chain("tanh"), {"tanh": 1e-5})
+    with Profile.open(profile_path) as profile, pytest.raises(EstimateError, match="--preset board"):
+        estimate(two_layers(), profile, threads=2)
+
+
+def test_a_laptop_gives_the_same_digits_without_torch_and_compiled_part(profile_path, tmp_path):
+    calls = [*GEMMS, *(relu(numel) for numel in range(100, 20_000, 900))]
+    board_profile(profile_path, calls, np.linspace(1e-4, 1e-3, len(calls)))
+    import json
+
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps(two_layers().to_json()))
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('torch', 'opclock._core', 'opclock._aten'): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from pathlib import Path\n"
+        "from opclock.profiles.profile import Profile\n"
+        "from opclock.tracing.trace import Trace\n"
+        "from opclock.estimation.estimate import estimate\n"
+        f"with Profile.open(Path({str(profile_path)!r})) as profile:\n"
+        f"    print(repr(estimate(Trace.load(Path({str(path)!r})), profile, threads=2).total_s))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    with Profile.open(profile_path) as profile:
+        assert done.stdout.strip() == repr(estimate(two_layers(), profile, threads=2).total_s)

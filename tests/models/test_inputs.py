@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from opclock.errors import EstimateError, ModelError, OptionError
+from opclock.estimation.baselines import buffer_bytes, mac_regression
+from opclock.models.cifar100 import DEVIATION, MEAN, RECORD_BYTES, read_images
+from opclock.models.loading import parse_input
+
+
+def test_shapes():
+    assert parse_input("1x3x32x32") == ((1, 3, 32, 32),)
+    assert parse_input("7") == ((7,),)
+    assert parse_input("1x2,3x4x5") == ((1, 2), (3, 4, 5))
+
+
+@pytest.mark.parametrize("text", ["", "x", "1x", "1x-3", "1.5x3", "1 x 3", "1x3;2", "01x3", "1,,2"])
+def test_nonsense_shapes(text):
+    with pytest.raises(OptionError, match="--input"):
+        parse_input(text)
+
+
+def binary(path, images):
+    records = np.concatenate([np.zeros((len(images), 2), np.uint8), images.reshape(len(images), -1)], axis=1)
+    path.write_bytes(records.tobytes())
+
+
+def test_cifar_images_are_read_channel_by_channel(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
+    binary(tmp_path / "test.bin", images)
+    read = read_images(tmp_path, 2)
+    assert read.shape == (2, 3, 32, 32)
+    assert read.dtype == np.float32
+    for channel in range(3):
+        wanted = (images[1, channel] / 255 - MEAN[channel]) / DEVIATION[channel]
+        np.testing.assert_allclose(read[1, channel], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_cifar_folders_that_do_not_fit(tmp_path):
+    with pytest.raises(ModelError, match=r"no test\.bin"):
+        read_images(tmp_path, 1)
+    (tmp_path / "test").write_bytes(b"pickled")
+    with pytest.raises(ModelError, match="pickled"):
+        read_images(tmp_path, 1)
+    (tmp_path / "test.bin").write_bytes(b"\0" * (RECORD_BYTES + 1))
+    with pytest.raises(ModelError, match="no whole number"):
+        read_images(tmp_path, 1)
+    (tmp_path / "test.bin").write_bytes(b"\0" * RECORD_BYTES)
+    with pytest.raises(ModelError, match="holds 1 images, 2 are needed"):
+        read_images(tmp_path, 2)
+
+
+def test_regression_leaves_the_judged_model_out():
+    # The others lie on time = 2 * macs + 1; the third is far off and must not pull its own line.
+    assert mac_regression([1, 2, 3, 4], [3, 5, 100, 9])[2] == pytest.approx(7)
+
+
+def test_regression_needs_three_models_that_differ():
+    assert mac_regression([1, 2], [1, 2]) == [None, None]
+    assert mac_regression([5, 5, 5], [1, 2, 3]) == [None, None, None]
+    with pytest.raises(EstimateError, match="2 MAC counts for 1"):
+        mac_regression([1, 2], [1])
+
+
+def test_buffers_are_powers_of_two_within_bounds():
+    assert buffer_bytes(10) == 1 << 20
+    assert buffer_bytes((1 << 22) + 1) == 1 << 23
+    assert buffer_bytes(1 << 22) == 1 << 22
+    assert buffer_bytes(1 << 40) == 1 << 28

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opclock.extension import load_core
+from opclock.profiles.condition import Condition
+from opclock.profiles.pool import Measurement
+from opclock.profiles.statistics import median_interval, rounds_interval
+
+samples = st.lists(st.floats(1e-7, 10.0), min_size=1, max_size=200).map(np.array)
+
+
+@given(samples)
+def test_python_and_cpp_agree(values):
+    core = load_core()
+    assert median_interval(values) == pytest.approx(core.median_interval(list(values)))
+    assert np.median(values) == pytest.approx(core.median(list(values)))
+    made = Measurement("k", Condition("in_model", "cpu", 1, 20), values, values, 1, "narrow")
+    assert made.mad_s == pytest.approx(core.mad(list(values)), abs=1e-12)
+    assert made.quartiles_s == pytest.approx((core.quantile(list(values), 0.25), core.quantile(list(values), 0.75)))
+
+
+@given(samples)
+def test_interval_holds_the_median_of_the_samples(values):
+    low, high = median_interval(values)
+    assert low <= np.median(values) <= high
+
+
+def test_interval_covers_the_true_median_as_often_as_it_says():
+    random = np.random.default_rng(1)
+    hits = 0
+    for _ in range(400):
+        low, high = median_interval(random.lognormal(0, 1, 25))
+        hits += low <= 1.0 <= high
+    assert hits / 400 >= 0.93
+
+
+@given(samples)
+def test_interval_of_rounds_holds_their_median(values):
+    low, high = rounds_interval(values)
+    assert 0 <= low <= np.median(values) <= high
+
+
+def test_interval_of_rounds_holds_the_true_median_whatever_the_mood():
+    """Moods that last six rounds: order statistics hold it in half of the cases."""
+    random = np.random.default_rng(2)
+    hits = naive = 0
+    for _ in range(300):
+        rounds = 1 + np.repeat(random.normal(0, 0.05, 32), 6) + random.normal(0, 0.02, 192)
+        low, high = rounds_interval(rounds)
+        hits += low <= 1 <= high
+        low, high = median_interval(rounds)
+        naive += low <= 1 <= high
+    assert hits / 300 > 0.85
+    assert hits > 1.2 * naive
+
+
+def test_statistics_by_hand():
+    made = Measurement("k", Condition("in_model", "cpu", 1, 20), np.array([10.0, 20, 30, 40]), np.ones(4), 1, "")
+    assert (made.median_s, made.mad_s, made.quartiles_s, made.p95_s, made.minimum_s) == (25, 10, (17.5, 32.5), 38.5, 10)
+
+
+def test_no_samples_no_interval():
+    with pytest.raises(ValueError, match="no samples"):
+        median_interval(np.array([]))

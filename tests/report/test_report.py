@@ -1,0 +1,153 @@
+"""Findings from validations made by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from helpers import linear_trace
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from opclock.estimation.estimate import Coverage, Estimate, Part
+from opclock.report.page import write_report
+from opclock.report.plots import FIGURES
+from opclock.report.tables import explanation_table, explanation_text, shown
+from opclock.studies.hidden_costs import hidden_costs
+from opclock.timing.reference import Reference
+from opclock.validation.attribution import Explanation
+from opclock.validation.results import BASELINES, Row, Validation, class_table, error_summary, validation_table
+from opclock.validation.validate import with_regression
+
+BOARD_FACTS = {"model": "a board", "identity": "a board, 2 cores", "opclock": "0.1.0", "commit": "abc"}
+
+
+def row(name: str, width: int, reference_s: float, estimate_s: float, repeat: float = 1.01) -> Row:
+    trace = linear_trace(name, width)
+    parts = (
+        Part(0, "head", "aten::linear", "gemm", width, estimate_s * 0.6, estimate_s * 0.1),
+        Part(1, "act", "aten::relu", "activation", 0, estimate_s * 0.2, estimate_s * 0.05),
+    )
+    made = Estimate(
+        name, estimate_s, estimate_s * 0.98, estimate_s * 1.02, parts, estimate_s * 0.05, Coverage(1, 0, 0), ()
+    )
+    reference = Reference(np.full(20, reference_s), np.full(20, reference_s * repeat))
+    others = dict.fromkeys(BASELINES[:3], reference_s / 2) | {"mac_regression": None}
+    return Row(trace, 2, reference, made, others, 1.0, ())
+
+
+@pytest.fixture
+def validation() -> Validation:
+    rows = [row("small", 8, 2e-3, 2.1e-3), row("middle", 16, 1e-3, 1e-3), row("large", 64, 5e-3, 4.8e-3),
+            row("huge", 128, 9e-3, 9.9e-3)]  # fmt: skip
+    return Validation(BOARD_FACTS, with_regression(rows))
+
+
+def test_errors_by_hand(validation):
+    summary = validation.summary()
+    references = np.array([2.01e-3, 1.005e-3, 5.025e-3, 9.045e-3])
+    errors = np.abs(np.array([2.1e-3, 1e-3, 4.8e-3, 9.9e-3]) / references - 1)
+    assert summary["mape"] == pytest.approx(errors.mean())
+    assert summary["max_abs_error"] == pytest.approx(errors.max())
+    assert summary["within_5pct"] == 0.75
+    assert summary["within_10pct"] == 1.0
+    assert summary["repeat_mape"] == pytest.approx(0.01)
+    assert summary["spearman_macs"] == pytest.approx(0.8)
+    assert summary["kendall_macs"] == pytest.approx(2 / 3)
+
+
+def test_no_errors_no_summary():
+    assert error_summary([]) == {"mape": None, "within_5pct": None, "within_10pct": None, "max_abs_error": None}
+
+
+def test_inversions_are_those_beyond_the_noise(validation):
+    study = hidden_costs(validation)
+    assert [(pair.fewer_macs, pair.more_macs) for pair in study.inversions] == [("small", "middle")]
+    assert study.inversions[0].macs_ratio == 0.25
+    assert study.inversions[0].time_ratio == pytest.approx(2)
+    noisy = Validation(BOARD_FACTS, with_regression([row("a", 8, 1.05e-3, 1e-3, 1.1), row("b", 16, 1e-3, 1e-3, 1.1),
+                                                     row("c", 32, 3e-3, 3e-3)]))  # fmt: skip
+    assert hidden_costs(noisy).inversions == ()
+
+
+def test_correlation_has_an_interval_around_it(validation):
+    study = hidden_costs(validation)
+    assert study.spearman.low <= study.spearman.value <= study.spearman.high
+    assert study.kendall.low <= study.kendall.value <= study.kendall.high
+
+
+def test_words_name_the_numbers(validation):
+    text = " ".join(hidden_costs(validation).words())
+    assert "MAC count does not explain this board" in text
+    assert "host (20%)" in text
+    assert "small has 0.25 times the MACs of middle" in text
+
+
+def test_tables(validation):
+    table = validation_table(validation)
+    assert list(table["model"]) == ["small", "middle", "large", "huge"]
+    assert (table[["mac_share", "non_mac_share", "host_share"]].sum(axis=1) - 1).abs().max() < 1e-9
+    assert set(class_table(validation).columns) == {"gemm", "host", "activation"}
+    assert class_table(validation).columns[0] == "gemm"
+    assert shown(table)["error"].iloc[1] == "-0.5%"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_off(validation, name):
+    figure = FIGURES[name](hidden_costs(validation))
+    FigureCanvasAgg(figure).draw()
+    for text in written(figure):
+        if not text.get_text():
+            continue
+        extent = text.get_window_extent()
+        assert figure.bbox.padded(2).contains(extent.x0, extent.y0), text.get_text()
+        assert figure.bbox.padded(2).contains(extent.x1, extent.y1), text.get_text()
+
+
+def written(figure):
+    """Every text of the figure that is drawn; ticks beyond an axis' limits are not."""
+    (axes,) = figure.axes
+    legends = [legend for legend in (axes.get_legend(), *figure.legends) if legend]
+    yield from (axes.title, axes._left_title, *axes.texts)
+    for legend in legends:
+        yield from legend.get_texts()
+    if axes.axison:
+        yield from (axes.xaxis.label, axes.yaxis.label)
+        low, high = sorted(axes.get_ylim())
+        yield from (tick.label1 for tick in axes.yaxis.get_major_ticks() if low <= tick.get_loc() <= high)
+
+
+def test_explanation_by_hand(validation):
+    """Two kernels and the host: 0.6, 0.2 and 0.2 of 2.1 ms estimated."""
+    made = validation.rows[0].estimate
+    found = Explanation(
+        validation.rows[0].trace,
+        made,
+        reference_s=2e-3,
+        replay=np.array([[1.2e-3, 0.3e-3]] * 3),
+        observed=np.array([[1.3e-3, 0.4e-3]] * 3),
+        observed_host=np.array([[0.1e-3, 0.1e-3, 0.05e-3]] * 3),
+    )
+    assert found.condition_s == pytest.approx(0.8 * 2.1e-3 - 1.7e-3)
+    assert found.host_s == pytest.approx(made.host_s - 0.25e-3)
+    assert found.condition_s + found.host_s + found.left_s == pytest.approx(0.1e-3)
+    assert found.host_by_replay_s == pytest.approx(0.5e-3)
+    table = found.by_class().set_index("class")
+    assert list(table.index) == ["gemm", "activation", "host"]
+    assert table.loc["gemm", "difference_s"] == pytest.approx(0.6 * 2.1e-3 - 1.3e-3)
+    assert explanation_table(found)["in-order replay (ms)"].tolist() == ["1.200", "0.300", ""]
+    assert "estimate - measured = +0.100 ms" in explanation_text(found)
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_report_is_whole_and_self_contained(validation, tmp_path):
+    write_report(validation, tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert 'src="data:image/png;base64,' in page
+    assert "http" not in page.replace("http-equiv", "")
+    data = json.loads((tmp_path / "hidden-costs.json").read_text())
+    assert data["schema"] == "opclock.hidden-costs/1"
+    for name in FIGURES:
+        for suffix in ("png", "svg"):
+            assert (tmp_path / f"{name.replace('_', '-')}.{suffix}").stat().st_size > 1000
+    assert not list(tmp_path.glob("*.part"))

@@ -1,0 +1,74 @@
+"""A measuring process may die at any moment: the profile stays whole and measuring goes on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from helpers import INTERRUPTIBLE
+
+from opclock.errors import ProfileError
+from opclock.profiles.profile import Profile
+
+MODEL = """
+import torch
+def factory():
+    return torch.nn.Sequential(*[torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU()) for _ in range(4)]), (
+        torch.randn(8, 64),)
+"""
+KILLS = 5  # benchmarks/kill.py does twenty
+
+
+def test_sigkill_at_random_moments(tmp_path, profile_path):
+    (tmp_path / "m.py").write_text(MODEL)
+    command = [sys.executable, "-m", "opclock", "measure", f"{tmp_path}/m.py:factory", "--threads", "1", "--profile",
+               str(profile_path)]  # fmt: skip
+    choose = random.Random(1)
+    kept = 0
+    for _ in range(KILLS):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not profile_path.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(choose.uniform(0, 3))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with Profile.open(profile_path) as profile:
+            rounds = sum(len(profile.pool(pool).anchor_s) for pool in profile.pools(["in_model"], "cpu", 1))
+        assert rounds >= kept
+        kept = rounds
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "kept in" in done.stdout
+    with Profile.open(profile_path) as profile:
+        pools = [profile.pool(pool) for pool in profile.pools(["in_model"], "cpu", 1)]
+    assert all(pool.ended for pool in pools)
+    assert sum(len(pool.anchor_s) for pool in pools) > kept or kept > 0
+
+
+def rounds_kept(path):
+    if not path.exists():
+        return False
+    try:
+        with Profile.open(path) as profile:
+            return bool(profile.pools(["in_model"], "cpu", 1))
+    except ProfileError:  # its tables are just being made
+        return False
+
+
+def test_ctrl_c_keeps_the_rounds_and_says_so(tmp_path, profile_path):
+    (tmp_path / "m.py").write_text(MODEL)
+    command = [*INTERRUPTIBLE, "measure", f"{tmp_path}/m.py:factory", "--threads", "1", "--profile", str(profile_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 60
+    while not rounds_kept(profile_path) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "goes on" in errors
+    with Profile.open(profile_path) as profile:
+        assert profile.pools(["in_model"], "cpu", 1)
