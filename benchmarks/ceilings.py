@@ -22,7 +22,7 @@ from opclock.estimation.ceilings import PATTERNS
 from opclock.extension import load_core, process_clock
 from opclock.timing.sampler import thread_team
 
-TURNS, SIDE, DRAM_BYTES, PASS_S, LEAST_SHARE = 7, 2048, 3 << 27, 0.3, 0.95
+TURNS, SIDE, DRAM_BYTES, PASS_S, MIN_SHARE = 7, 2048, 3 << 27, 0.3, 0.95
 
 
 def matmul_macs_per_s(threads: int) -> float:
@@ -64,7 +64,7 @@ def main() -> int:
     for name, ratios in (("multiply-adds / matmul", multiply), ("DRAM bandwidth / STREAM", memory)):
         print(f"{threads} threads  {name:24} median {statistics.median(ratios):.3f}, {min(ratios):.3f} to "
               f"{max(ratios):.3f}")  # fmt: skip
-    return 0 if min(statistics.median(multiply), statistics.median(memory)) >= LEAST_SHARE else 1
+    return 0 if min(statistics.median(multiply), statistics.median(memory)) >= MIN_SHARE else 1
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from opclock.tracing.trace import Storage, Trace, TracedCall
 
 BOARD = Board("x86_64", "benchmark", (), 2, (), 1 << 30, "", "", "2.13.0", "0", "")
 POOL, ROUNDS, CALLS, DISTINCT = 64, 12, 400, 100
-LEAST_ROWS_PER_S, MOST_ESTIMATE_S, MOST_OPEN_S, MOST_BYTES = 20_000, 0.2, 0.05, 500e6
+MIN_ROWS_PER_S, MAX_ESTIMATE_S, MAX_OPEN_S, MAX_BYTES = 20_000, 0.2, 0.05, 500e6
 
 
 def call(number: int) -> TracedCall:
@@ -94,13 +94,13 @@ def main() -> int:
             with Profile.create_or_open(path, BOARD) as profile:
                 rate = fill(profile, size)
             print(f"{size:,} measurements, {path.stat().st_size / 1e6:,.0f} MB")
-            say("writing", rate, "rows/s", LEAST_ROWS_PER_S, above=True)
-            say("opening", seconds_of(lambda path=path: Profile.open(path).close(), 9), "s", MOST_OPEN_S)
+            say("writing", rate, "rows/s", MIN_ROWS_PER_S, above=True)
+            say("opening", seconds_of(lambda path=path: Profile.open(path).close(), 9), "s", MAX_OPEN_S)
             with Profile.open(path) as profile:
                 say(f"estimating {CALLS} calls", seconds_of(lambda p=profile: estimate(traced, p, threads=2), 9), "s",
-                    MOST_ESTIMATE_S)  # fmt: skip
+                    MAX_ESTIMATE_S)  # fmt: skip
         say("most memory of this process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0, "bytes",
-            MOST_BYTES)  # fmt: skip
+            MAX_BYTES)  # fmt: skip
         start = time.perf_counter()
         with Profile.edit(path) as profile:
             print(f"info {info(profile).measurements:,}", f"{time.perf_counter() - start:.2f} s")

@@ -50,7 +50,7 @@ class Honest:
     name = "honest"
     batches = "any"
     precisions = ("float32",)
-    tells = False
+    reports_operator_times = False
     session = Session
 
     def missing(self):

@@ -5,7 +5,7 @@
     python benchmarks/accuracy/run.py --quick          # four small models, under three minutes; see below
 
 Every case is one `opclock validate` with a fresh profile. The quick check exits with 1 where the mean error is not at
-least LEAST_GAIN times smaller than that of the back-to-back sum, twice in a row: a ratio, so it holds on any machine.
+least MIN_GAIN times smaller than that of the back-to-back sum, twice in a row: a ratio, so it holds on any machine.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from opclock.profiles.profile import Profile
 from opclock.validation.results import Row, error_summary
 from opclock.validation.validate import validate_model
 
-LEAST_GAIN = 4.0  # measured 8 to 20: half of that says that something broke
-LEAST_BUDGET_S, BUDGET_LATENCIES = 5.0, 60  # what measuring a model from nothing may cost
+MIN_GAIN = 4.0  # measured 8 to 20: half of that says that something broke
+MIN_BUDGET_S, BUDGET_LATENCIES = 5.0, 60  # what measuring a model from nothing may cost
 
 
 def validated(case: Case, threads: int) -> Row:
@@ -57,7 +57,7 @@ def record(case: Case, row: Row) -> dict[str, Any]:
         "back_to_back": row.baseline_error("back_to_back"),
         "host_share": made.host_s / made.total_s,
         "measure_s": row.measure_s,
-        "in_budget": row.measure_s <= max(LEAST_BUDGET_S, BUDGET_LATENCIES * median_s),
+        "in_budget": row.measure_s <= max(MIN_BUDGET_S, BUDGET_LATENCIES * median_s),
         "flags": " ".join(row.flags),
     }
 
@@ -90,7 +90,7 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
         "worst": found["max_abs_error"],
         "repeat": table["repeat"].abs().mean(),
         "back_to_back": back_to_back,
-        "gain": back_to_back / found["mape"],
+        "speedup": back_to_back / found["mape"],
         "interval_holds": table["held"].mean(),
         "widest_interval": table["half_width"].max(),
         "in_budget": table["in_budget"].mean(),
@@ -114,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--held-out", action="store_true", help="the models that no method was chosen on")
-    parser.add_argument("--quick", action="store_true", help="four small models, and fail where the gain is lost")
+    parser.add_argument("--quick", action="store_true", help="four small models, and fail where the speedup is lost")
     parser.add_argument("--cases", nargs="+", help="only these, by the first word of their name")
     parser.add_argument("--json", type=Path, help="write every row here as well")
     options = parser.parse_args()
@@ -129,12 +129,12 @@ def main() -> None:
         for threads, rows in table.groupby("threads"):
             print(f"{threads} threads:", ", ".join(f"{name} {value:.3g}" for name, value in summary(rows).items()))
         print("all:", ", ".join(f"{name} {value:.3g}" for name, value in figures.items()), flush=True)
-        if not options.quick or figures["gain"] >= LEAST_GAIN:
+        if not options.quick or figures["speedup"] >= MIN_GAIN:
             break
-        print(f"attempt {attempt}: the gain over back-to-back is {figures['gain']:.1f}, below {LEAST_GAIN}")
+        print(f"attempt {attempt}: the speedup over back-to-back is {figures['speedup']:.1f}, below {MIN_GAIN}")
     if options.json:
         options.json.write_text(json.dumps({"rows": table.to_dict("records"), "summary": figures}, indent=2) + "\n")
-    if options.quick and figures["gain"] < LEAST_GAIN:
+    if options.quick and figures["speedup"] < MIN_GAIN:
         sys.exit(1)
 
 

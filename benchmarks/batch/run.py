@@ -21,7 +21,7 @@ from opclock.models.zoo import ZOO
 from opclock.profiles.profile import Profile
 from opclock.runtimes.runtime import Settings
 
-LEAST_AGREEING = 0.8
+MIN_AGREEING = 0.8
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
             chosen.json.write_text(json.dumps(rows, indent=1) + "\n")
     agreeing = sum(row["apart"] <= 1 for row in rows)
     print(f"{agreeing} of {len(rows)} agree within a power of two")
-    return 0 if agreeing >= LEAST_AGREEING * len(rows) else 1
+    return 0 if agreeing >= MIN_AGREEING * len(rows) else 1
 
 
 if __name__ == "__main__":

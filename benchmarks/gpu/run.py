@@ -36,7 +36,7 @@ from opclock.validation.validate import validate_model
 MODELS = ("zoo:resnet50-224", "zoo:mobilenetv2-224", "torchvision:vit_b_16", "zoo:ssdlite", "zoo:deeplabv3")
 BATCHES = (1, 8, 64)
 QUICK = (MODELS[:2], (1, 8), ("float32",))
-MOST_EAGER, MOST_GRAPH, LEAST_BETTER = 0.05, 0.03, 3.0
+MAX_EAGER, MAX_GRAPH, MIN_BETTER = 0.05, 0.03, 3.0
 MODES = {"re_benchmark": "operator-level-benchmark", "re_cost_model": "operator-level-cost-model"}
 ERRORS = ("eager", "graph", "back_to_back", *MODES, "mac_kernels_only")
 
@@ -86,7 +86,7 @@ def measured(name: str, batch: int, dtype: str, device: str, seconds: float) -> 
         tempfile.TemporaryDirectory() as folder,
         Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile,
     ):
-        row = validate_model(model, profile, threads=len(os.sched_getaffinity(0)), most_s=seconds)
+        row = validate_model(model, profile, threads=len(os.sched_getaffinity(0)), max_s=seconds)
     eager_s = row.reference.median_s
     lanes = row.estimate.lanes
     assert lanes is not None
@@ -154,7 +154,7 @@ def shown(rows: list[dict[str, Any]]) -> int:
     print({key: f"{value:.1%}" for key, value in means.items()})
     better = min(means[key] for key in MODES) / means["eager"]
     print(f"RuntimeEstimator's better mode errs {better:.1f} times as much")
-    met = means["eager"] <= MOST_EAGER and means["graph"] <= MOST_GRAPH and better >= LEAST_BETTER
+    met = means["eager"] <= MAX_EAGER and means["graph"] <= MAX_GRAPH and better >= MIN_BETTER
     print("targets met" if met else "targets missed")
     return 0 if met and "failed" not in table else 1
 

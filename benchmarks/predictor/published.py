@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
-from opclock.estimation.predictor import FEWEST_ROWS, SEED, Sample
+from opclock.estimation.predictor import MIN_ROWS, SEED, Sample
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing.op_call import OpCall, TensorSpec, Value
 from opclock.tracing.operator_classes import class_of
@@ -49,7 +49,7 @@ class PublishedPredictor:
                 np.array([sample.seconds for sample in some]),
             )
             for name, some in by_class.items()
-            if len(some) >= FEWEST_ROWS
+            if len(some) >= MIN_ROWS
         }
 
     def _inputs(self, traced: TracedCall) -> list[float]:

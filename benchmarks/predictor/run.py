@@ -51,7 +51,7 @@ from opclock.tracing.trace import Trace  # noqa: E402
 TURNS = 2  # of models between two pools of the sweep
 GENERATIONS = 3  # every model runs in so many fresh processes, in other company each time
 COMPANY = 5  # models that share a process
-FEWEST_TURNS = 2  # of each model in a process, whatever was left to sweep
+MIN_TURNS = 2  # of each model in a process, whatever was left to sweep
 TORCHVISION = [
     Case(f"{name} {text}", f"torchvision:{name}", text)
     for name, text in (
@@ -89,7 +89,7 @@ class Subject:
         return (max(medians) - min(medians)) / self.reference.median_s
 
 
-class Turns:
+class InterleavedSession:
     """Processes one after the other, each with some of the models, spread over the sweep."""
 
     def __init__(self, subjects: Sequence[Subject], threads: int) -> None:
@@ -131,7 +131,7 @@ class Turns:
 
     def _leave(self) -> None:
         if self._witness is not None:
-            self._take(FEWEST_TURNS * COMPANY - self._turns)
+            self._take(MIN_TURNS * COMPANY - self._turns)
             for name, halves in self._witness.leave().items():
                 self._subjects[name].add(halves)
             self._witness = None
@@ -139,7 +139,7 @@ class Turns:
 
 def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
     """The sweep, with turns of the models between its pools."""
-    turns = Turns(subjects, threads)
+    turns = InterleavedSession(subjects, threads)
     measure_ceilings(profile, threads)
     start = time.perf_counter()
     planned = preset("board")

@@ -19,7 +19,7 @@ from opclock.extension import REBUILD, load_aten, load_core
 Status = Literal["ok", "warning", "trouble"]
 
 BUSY_LOAD = 0.3  # runnable processes: from there on another process takes turns often enough to show in medians
-LEAST_FREE_BYTES = 500_000_000  # a small model, its copy in the pool, and PyTorch
+MIN_FREE_BYTES = 500_000_000  # a small model, its copy in the pool, and PyTorch
 HOT_C = 80.0  # boards of the Raspberry Pi kind begin to throttle at 80 °C
 
 
@@ -102,7 +102,7 @@ def _load() -> Check:
 
 def _memory() -> Check:
     free = read_state().available_bytes
-    if free >= LEAST_FREE_BYTES:
+    if free >= MIN_FREE_BYTES:
         return Check("memory", "ok", f"{free / 1e9:.1f} GB free")
     return Check("memory", "warning", f"{free / 1e9:.1f} GB free: large models will not fit", "stop other processes")
 

@@ -19,7 +19,7 @@ from helpers import INTERRUPTIBLE
 from opclock.benchmarking import session as contest
 from opclock.benchmarking.batch_search import estimated_curve
 from opclock.benchmarking.bench import bench
-from opclock.benchmarking.session import Effort, Limits
+from opclock.benchmarking.session import SamplingOptions, Timeouts
 from opclock.benchmarking.vendor_tools import crosscheck
 from opclock.benchmarking.worker.process import WorkerProcess
 from opclock.board.identity import read_board
@@ -54,7 +54,7 @@ def refuses():
             raise RuntimeError("not today")
     return Refuses(), torch.randn(1, 3)
 """
-QUICK = Effort(warmup=1, iterations=8, duration_s=1.0)
+QUICK = SamplingOptions(warmup=1, iterations=8, duration_s=1.0)
 ONE = Settings(1)
 
 
@@ -97,7 +97,7 @@ def test_every_installed_runtime_answers_as_eager_does_and_is_timed(everything):
         assert (row.samples > 0).all()
         assert row.peak_bytes > 10_000_000
         assert row.versions
-    assert entry.gain("eager") == 1.0
+    assert entry.speedup("eager") == 1.0
 
 
 def test_runtimes_that_tell_their_operators_times_tell_the_kind(everything):
@@ -113,12 +113,12 @@ def test_runtimes_that_tell_their_operators_times_tell_the_kind(everything):
 
 
 def test_what_was_converted_is_found_again(small, tmp_path):
-    arguments = {"runtimes": ["openvino"], "settings": ONE, "effort": QUICK, "folder": tmp_path, "batch": 2}
+    arguments = {"runtimes": ["openvino"], "settings": ONE, "sampling": QUICK, "folder": tmp_path, "batch": 2}
     first = bench(small, **arguments)
     again = bench(small, **arguments)
     assert again.rows[1].convert_s == first.rows[1].convert_s > 0
     table = again.to_frame()
-    assert table["gain"][0] == 1.0
+    assert table["speedup"][0] == 1.0
     assert (table["throughput_per_s"] == 2 / table["median_s"]).all()
 
 
@@ -136,7 +136,7 @@ def test_what_was_converted_is_found_again(small, tmp_path):
     ],
 )
 def test_a_runtime_that_misbehaves_costs_its_row_alone(small, name, status, words):
-    made = bench(small, runtimes=[name, "honest"], settings=ONE, effort=QUICK, limits=Limits(convert_s=3.0))
+    made = bench(small, runtimes=[name, "honest"], settings=ONE, sampling=QUICK, timeouts=Timeouts(convert_s=3.0))
     eager, bad, good = made.rows
     assert (eager.status, good.status) == ("ok", "ok")
     assert good.median_s >= 0.0005
@@ -145,7 +145,7 @@ def test_a_runtime_that_misbehaves_costs_its_row_alone(small, name, status, word
         assert word in bad.reason
     assert "\n" not in bad.reason
     assert len(bad.samples) == 0
-    assert math.isnan(made.gain(bad))
+    assert math.isnan(made.speedup(bad))
     frame = made.to_frame()
     assert list(frame["status"]) == ["ok", status, "ok"]
 
@@ -173,7 +173,7 @@ def test_a_study_goes_on_where_it_was_interrupted(small, tmp_path):
 
 
 def test_precisions_that_a_runtime_does_not_offer_are_said(small):
-    made = bench(small, runtimes=["onnxruntime"], settings=Settings(1, "bfloat16"), effort=QUICK)
+    made = bench(small, runtimes=["onnxruntime"], settings=Settings(1, "bfloat16"), sampling=QUICK)
     assert made.rows[0].status == "ok"
     assert made.rows[1].reason == "offers no bfloat16: float32"
 
@@ -193,7 +193,7 @@ def test_an_unknown_runtime_is_refused():
 
 @pytest.mark.usefixtures("misbehaving")
 def test_what_a_runtime_has_started_ends_with_it(small):
-    row = bench(small, runtimes=["spawns"], settings=ONE, effort=QUICK).rows[-1]
+    row = bench(small, runtimes=["spawns"], settings=ONE, sampling=QUICK).rows[-1]
     assert row.status == "ok"
     helper = list(faulty.Spawns.helper)
     assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == helper]
@@ -250,12 +250,12 @@ def profile(profile_path):
 
 
 def test_an_estimated_curve_stays_in_the_profile(small, profile):
-    first = estimated_curve(small, profile, settings=ONE, most=2, most_s=0.3)
+    first = estimated_curve(small, profile, settings=ONE, most=2, max_s=0.3)
     assert [point.batch for point in first.points] == [1, 2]
     assert all(0 < point.low_s <= point.latency_s <= point.high_s for point in first.points)
     pools = profile.pools(("in_model",), "cpu", 1, ended=True)
     assert len(pools) == 2
-    assert estimated_curve(small, profile, settings=ONE, most=2, most_s=0.3).points == first.points
+    assert estimated_curve(small, profile, settings=ONE, most=2, max_s=0.3).points == first.points
     assert profile.pools(("in_model",), "cpu", 1) == pools
 
 
@@ -274,12 +274,12 @@ def test_a_child_that_dies_leaves_its_rounds(small, profile, monkeypatch):
 
     monkeypatch.setattr(WorkerProcess, "ask", dying)
     with pytest.raises(ModelError, match="estimate: killed by SIGKILL"):
-        estimated_curve(small, profile, settings=ONE, most=1, most_s=0.3)
+        estimated_curve(small, profile, settings=ONE, most=1, max_s=0.3)
     (interrupted,) = profile.pools(("in_model",), "cpu", 1)
     rounds = len(profile.pool(interrupted).rounds_s)
     assert rounds > 0
     monkeypatch.undo()
-    estimated_curve(small, profile, settings=ONE, most=1, most_s=0.3)
+    estimated_curve(small, profile, settings=ONE, most=1, max_s=0.3)
     assert profile.pools(("in_model",), "cpu", 1, ended=True) == [interrupted]
     assert len(profile.pool(interrupted).rounds_s) > rounds
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from opclock.board import state as board_state
 from opclock.board.cores import Cluster, emulator, parse_ranges, ranges, read_clusters
 from opclock.board.identity import Board, read_board
-from opclock.board import state as board_state
 from opclock.board.state import parse_throttled, read_state, team_flags
 from opclock.errors import OptionError
 

@@ -48,14 +48,14 @@ GEMMS = [linear(m, k, n) for m in (1, 8, 64, 200) for k in (16, 100, 256, 700) f
 
 
 def test_a_share_of_the_ceiling_is_learnt_and_kept_beyond_the_samples():
-    predictor = Predictor(samples(GEMMS, lambda one: 4 * one.least_s), CEILINGS)
+    predictor = Predictor(samples(GEMMS, lambda one: 4 * one.min_s), CEILINGS)
     unseen = [linear(30, 128, 300), linear(300, 2000, 2000)]
     made = predictor.predict(unseen, 22)
     for call, one in zip(unseen, made, strict=True):
-        least_s = features(call, CEILINGS, 22).least_s
-        floor_s = 4 * float(np.median([features(gemm, CEILINGS, 22).least_s for gemm in GEMMS]))
+        min_s = features(call, CEILINGS, 22).min_s
+        floor_s = 4 * float(np.median([features(gemm, CEILINGS, 22).min_s for gemm in GEMMS]))
         assert one.operator_class == "gemm"
-        assert 3 < one.seconds / least_s < 4 * (1 + floor_s / least_s)  # never above the law
+        assert 3 < one.seconds / min_s < 4 * (1 + floor_s / min_s)  # never above the law
     assert 0 <= predictor.spread("gemm").total < 1.5
 
 
@@ -72,20 +72,20 @@ def test_errors_of_what_was_left_out_show_the_noise():
 def test_what_pools_share_is_told_from_the_rest():
     mood = np.random.default_rng(1).normal(0, 0.4, 8)
     found = [features(call, CEILINGS, 22) for call in GEMMS]
-    moody = Predictor([Sample(one, one.least_s * math.exp(mood[number % 8]), call.call.key, number % 8)
+    moody = Predictor([Sample(one, one.min_s * math.exp(mood[number % 8]), call.call.key, number % 8)
                        for number, (call, one) in enumerate(zip(GEMMS, found, strict=True))], CEILINGS)  # fmt: skip
     assert moody.spread("gemm").shared > 0.15
 
 
 def test_the_same_samples_give_the_same_digits():
-    law = samples(GEMMS, lambda one: 3 * one.least_s + 1e-6)
+    law = samples(GEMMS, lambda one: 3 * one.min_s + 1e-6)
     first, second = (Predictor(law, CEILINGS).predict([linear(5, 50, 500)], 24)[0].seconds for _ in range(2))
     assert first == second
 
 
 def test_classes_without_samples():
     several = [relu(numel) for numel in range(100, 100_000, 900)]
-    predictor = Predictor(samples(several, lambda one: 2e-6 + 2 * one.least_s), CEILINGS)
+    predictor = Predictor(samples(several, lambda one: 2e-6 + 2 * one.min_s), CEILINGS)
     image = spec(1, 8, 8, 8)
     pooled = TracedCall(OpCall("aten::avg_pool2d", "", (image, (2, 2))), (spec(1, 8, 4, 4),), (0,), (1,))
     own = TracedCall(OpCall("mine::operator", "", (image,)), (image,), (0,), (1,))

@@ -93,7 +93,7 @@ class Chooses(torch.nn.Module):
 def test_a_model_that_waits_for_its_device_is_estimated_without_a_graph(profile):
     model = Model("chooses", Chooses().eval(), (torch.randn(8, 3, 64, 64, device=DEVICE),))
     traced = trace(model.module, model.inputs, name=model.name, real=True)
-    measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=1, most_s=0.5)
+    measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=1, max_s=0.5)
     lanes = estimate(traced, profile, threads=1).lanes
     assert lanes is not None
     assert lanes.replay_s == pytest.approx(lanes.busy_s)

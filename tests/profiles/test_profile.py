@@ -32,9 +32,9 @@ def test_what_is_stored_is_read_back(keys, rounds, hosts):
         with Profile.create_or_open(path, BOARD) as profile:
             pool = profile.start_pool(CONDITION, keys, range(1, len(keys) + 1), signature="s",
                                       host=("h", kinds) if hosts else None)  # fmt: skip
-            for value, anchor_s in rounds:
+            for value, control_s in rounds:
                 host_s = np.full((1, hosts), value) if hosts else None
-                profile.add_rounds(pool, value + np.arange(len(keys))[None], np.array([anchor_s]), host_s)
+                profile.add_rounds(pool, value + np.arange(len(keys))[None], np.array([control_s]), host_s)
             profile.end_pool(pool, "settled", ["narrow"] * len(keys), {"after": 1})
         with Profile.open(path) as profile:
             read = profile.pool(pool)
@@ -43,7 +43,7 @@ def test_what_is_stored_is_read_back(keys, rounds, hosts):
         assert read.ended == "settled"
         assert read.reasons == ("narrow",) * len(keys)
         assert read.host_kinds == tuple(kinds)
-        np.testing.assert_array_equal(read.anchor_s, [anchor_s for _, anchor_s in rounds])
+        np.testing.assert_array_equal(read.control_s, [control_s for _, control_s in rounds])
         for number, (value, _) in enumerate(rounds):
             np.testing.assert_array_equal(read.seconds[number], value + np.arange(len(keys)))
         assert read.measurement(keys[0]).samples.size == len(rounds) * keys.count(keys[0])
@@ -118,7 +118,7 @@ def test_two_writers_and_a_reader_at_once(profile_path):
             one.add_rounds(first, np.ones((2, 1)), np.ones(2), None)
             two.add_rounds(second, np.ones((2, 1)) * 2, np.ones(2), None)
         with Profile.open(profile_path) as reader:
-            assert len(reader.pool(first).anchor_s) == 20
+            assert len(reader.pool(first).control_s) == 20
     with Profile.open(profile_path) as reader:
         assert reader.pool(second).seconds.sum() == 40
 

@@ -105,7 +105,7 @@ def test_nothing_is_cut_off(validation, name):
 
 
 def written(figure):
-    """Every text of the figure that is drawn; ticks beyond an axis' limits are not."""
+    """Every text of the figure that is drawn; ticks beyond an axis' timeouts are not."""
     (axes,) = figure.axes
     legends = [legend for legend in (axes.get_legend(), *figure.legends) if legend]
     yield from (axes.title, axes._left_title, *axes.texts)

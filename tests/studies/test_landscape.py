@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from opclock.benchmarking.result import BenchRow
 from opclock.cli.main import commands
 from opclock.errors import ReportError
-from opclock.report.landscape import failures, geometric_mean, latency_table, relative_gains, runtime_table, words
+from opclock.report.landscape import failures, geometric_mean, latency_table, relative_speedups, runtime_table, words
 from opclock.report.landscape_page import write_page
 from opclock.runtimes.runtime import OperatorTime, Settings
 from opclock.studies.landscape_results import FILE, Entry, Landscape
@@ -73,18 +73,18 @@ def test_a_runtime_that_does_not_tell_is_split_by_difference():
 
 def test_nothing_is_known_without_an_estimate_or_a_number():
     assert entry().split("executorch") is None
-    assert np.isnan(entry().gain("executorch"))
+    assert np.isnan(entry().speedup("executorch"))
     assert Entry("m", "t", (row("eager", 1.0),), (), {}, np.empty(0)).split("eager") is None
 
 
 def test_runtimes_over_models():
     table = runtime_table(board()).set_index("runtime")
-    assert table.loc["openvino", "gain"] == pytest.approx(2.5)
-    assert table.loc["openvino", "gain_detection"] == pytest.approx(2.5)
-    assert table.loc["openvino", "mac_gain"] == pytest.approx(2.0)
+    assert table.loc["openvino", "speedup"] == pytest.approx(2.5)
+    assert table.loc["openvino", "speedup_detection"] == pytest.approx(2.5)
+    assert table.loc["openvino", "mac_speedup"] == pytest.approx(2.0)
     assert table.loc["openvino", "non_mac_removed"] == pytest.approx(0.75)
     assert table.loc["executorch", "models"] == 0
-    assert np.isnan(table.loc["litert", "mac_gain"])
+    assert np.isnan(table.loc["litert", "mac_speedup"])
 
 
 def test_geometric_mean():
@@ -94,14 +94,16 @@ def test_geometric_mean():
 
 
 def test_boards_against_the_first():
-    gains = relative_gains([board(), board("two", 0.5)])
-    assert {(gain.task, gain.runtime) for gain in gains} == {
+    speedups = relative_speedups([board(), board("two", 0.5)])
+    assert {(speedup.task, speedup.runtime) for speedup in speedups} == {
         (task, runtime)
         for task in ("classification", "detection")
         for runtime in ("eager", "openvino", "litert", "ncnn")
     }
-    assert all(gain.gain == pytest.approx(2.0) and gain.low <= gain.gain <= gain.high for gain in gains)
-    assert relative_gains([board()]) == []
+    assert all(
+        speedup.speedup == pytest.approx(2.0) and speedup.low <= speedup.speedup <= speedup.high for speedup in speedups
+    )
+    assert relative_speedups([board()]) == []
 
 
 def test_intervals_of_boards_are_those_of_the_medians():
@@ -110,11 +112,11 @@ def test_intervals_of_boards_are_those_of_the_medians():
         mine = Entry("m", "t", (BenchRow("eager", 1, samples=samples),), (), {}, np.empty(0))
         return Landscape(label, BOARD, Settings(1), (mine,))
 
-    (gain,) = relative_gains([noisy("one", 2.0), noisy("two", 1.0)])
+    (speedup,) = relative_speedups([noisy("one", 2.0), noisy("two", 1.0)])
     half = np.log(1.25 / 0.8) / 2
-    assert gain.gain == pytest.approx(2.0)
-    assert gain.high == pytest.approx(2.0 * np.exp(np.sqrt(2) * half))
-    assert gain.low == pytest.approx(2.0 / np.exp(np.sqrt(2) * half))
+    assert speedup.speedup == pytest.approx(2.0)
+    assert speedup.high == pytest.approx(2.0 * np.exp(np.sqrt(2) * half))
+    assert speedup.low == pytest.approx(2.0 / np.exp(np.sqrt(2) * half))
 
 
 def test_words_name_the_numbers():
@@ -157,7 +159,7 @@ def test_the_page_needs_no_other_file_and_escapes_what_others_wrote(tmp_path):
     assert "<script>" not in page
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "nan" not in re.sub(r'src="data:[^"]*"', "", page).lower()
-    for name in ("landscape", "gains", "non-mac-time", "batch-curves", "board-gains"):
+    for name in ("landscape", "speedups", "non-mac-time", "batch-curves", "board-speedups"):
         assert (tmp_path / f"{name}.png").stat().st_size > 1000
         assert (tmp_path / f"{name}.svg").stat().st_size > 1000
     assert len((tmp_path / "latency.csv").read_text().splitlines()) == 1 + 2 * 10

@@ -127,7 +127,7 @@ def test_sweeps_as_in_models_carry_the_host(path):
     with Profile.create_or_open(path, read_board()) as profile:
         run_sweep(planned, profile, threads=1, as_in_models=True)
         pool = profile.pool(profile.pools_with_host(Condition.of("in_model", "cpu", 1, 1 << 20), None, 5)[0])
-        assert pool.host_s.shape == (len(pool.anchor_s), len(pool.host_kinds))
+        assert pool.host_s.shape == (len(pool.control_s), len(pool.host_kinds))
         assert np.isfinite(pool.host_s).all()
         assert "Linear/aten::linear" in pool.host_kinds
 

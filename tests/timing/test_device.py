@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from opclock.board import accelerator
 from opclock.board.accelerator import checked_device, free_bytes, read_device
-from opclock.board.identity import accelerator, read_board
+from opclock.board.identity import read_board
 from opclock.errors import ModelError, OptionError
 from opclock.estimation.estimate import estimate
 from opclock.extension import load_aten
@@ -60,7 +61,7 @@ def profile(profile_path) -> Iterator[Profile]:
 @pytest.mark.usefixtures("device")
 def test_three_numbers_of_every_op_call_and_an_estimate_of_both_lanes(model, profile):
     traced = trace(model.module, model.inputs, name=model.name)
-    done = measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, most_s=0.5)
+    done = measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, max_s=0.5)
     assert done.timed == len(traced.unique)
     timings = {condition.timing for condition in profile.conditions()}
     assert timings == set(LANE_TIMINGS)
@@ -93,7 +94,7 @@ def lanes_with(recording, model, profile, monkeypatch):
     monkeypatch.setattr(sys.modules["opclock.measure"], "can_record", lambda _: True)
     monkeypatch.setattr("opclock.timing.sampler.Recording", recording)
     traced = trace(model.module, model.inputs, name=model.name)
-    measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, most_s=0.2)
+    measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, max_s=0.2)
     lanes = estimate(traced, profile, threads=2).lanes
     assert lanes is not None
     return lanes

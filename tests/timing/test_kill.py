@@ -37,7 +37,7 @@ def test_sigkill_at_random_moments(tmp_path, profile_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         with Profile.open(profile_path) as profile:
-            rounds = sum(len(profile.pool(pool).anchor_s) for pool in profile.pools(["in_model"], "cpu", 1))
+            rounds = sum(len(profile.pool(pool).control_s) for pool in profile.pools(["in_model"], "cpu", 1))
         assert rounds >= kept
         kept = rounds
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -45,7 +45,7 @@ def test_sigkill_at_random_moments(tmp_path, profile_path):
     with Profile.open(profile_path) as profile:
         pools = [profile.pool(pool) for pool in profile.pools(["in_model"], "cpu", 1)]
     assert all(pool.ended for pool in pools)
-    assert sum(len(pool.anchor_s) for pool in pools) > kept or kept > 0
+    assert sum(len(pool.control_s) for pool in pools) > kept or kept > 0
 
 
 def rounds_kept(path):

@@ -51,7 +51,7 @@ def profile(profile_path):
 
 def test_measure_then_estimate(small, profile):
     traced = trace(*small)
-    done = measure(traced, profile, forward=forward_of(*small), threads=1, most_s=0.3)
+    done = measure(traced, profile, forward=forward_of(*small), threads=1, max_s=0.3)
     assert done.timed == len(traced.unique)
     assert done.rounds >= 5
     made = estimate(traced, profile, threads=1)
@@ -76,7 +76,7 @@ def test_more_work_takes_longer(profile):
     for width in (32, 256):
         model, inputs = nn.Linear(width, width), (torch.randn(256, width),)
         traced = trace(model, inputs)
-        measure(traced, profile, forward=forward_of(model, inputs), threads=1, most_s=0.2)
+        measure(traced, profile, forward=forward_of(model, inputs), threads=1, max_s=0.2)
         times.append(estimate(traced, profile, threads=1).mac_s)
     assert times[1] > 4 * times[0]  # 64 times the MACs
 
@@ -85,7 +85,7 @@ def test_every_answer_was_compared(small, profile, monkeypatch):
     monkeypatch.setattr(torch, "equal", lambda *_args: False)
     monkeypatch.setattr(torch, "allclose", lambda *_args, **_options: False)
     with pytest.raises(OpCallError, match="another answer"):
-        measure(trace(*small), profile, threads=1, most_s=0.1)
+        measure(trace(*small), profile, threads=1, max_s=0.1)
 
 
 class OnlyFake(nn.Module):
@@ -105,7 +105,7 @@ class OnlyFake(nn.Module):
 def test_a_model_that_cannot_be_run_is_estimated_all_the_same(profile):
     model, inputs = OnlyFake().eval(), (torch.randn(4, 16),)
     traced = trace(model, inputs)
-    done = measure(traced, profile, forward=forward_of(model, inputs), threads=1, most_s=0.2)
+    done = measure(traced, profile, forward=forward_of(model, inputs), threads=1, max_s=0.2)
     assert any("table by kind" in flag for flag in done.flags)
     made = estimate(traced, profile, threads=1)
     assert made.complete
@@ -119,7 +119,7 @@ def test_a_model_that_cannot_be_run_is_estimated_all_the_same(profile):
 
 def test_a_stored_trace_is_measured_without_its_model(small, profile):
     traced = trace(*small)
-    measure(traced, profile, threads=1, most_s=0.2)
+    measure(traced, profile, threads=1, max_s=0.2)
     assert estimate(traced, profile, threads=1).complete
 
 
@@ -138,7 +138,7 @@ def test_interrupted_pool_goes_on(small, profile):
     second.block(1)
     second.end()
     (number,) = profile.pools(["in_model"], "cpu", 1)
-    assert len(profile.pool(number).anchor_s) == 4
+    assert len(profile.pool(number).control_s) == 4
     assert not lacking(traced, profile, condition)
 
 
@@ -156,7 +156,7 @@ def test_split_pools_still_make_one_estimate(small, profile, monkeypatch):
     room = importlib.import_module("opclock.measure")
     monkeypatch.setattr(room, "split", lambda trace, _limit: [range(3), range(3, len(trace.calls))])
     traced = trace(*small)
-    measure(traced, profile, forward=forward_of(*small), threads=1, most_s=0.2)
+    measure(traced, profile, forward=forward_of(*small), threads=1, max_s=0.2)
     assert estimate(traced, profile, threads=1).complete
 
 
@@ -257,7 +257,7 @@ class Indexes(nn.Module):
 def test_indices_stay_in_range(profile):
     inputs = (torch.randn(5, 4), torch.randint(0, 5, (3, 4)))
     traced = trace(Indexes(), inputs, real=True)
-    assert measure(traced, profile, forward=forward_of(Indexes(), inputs), threads=1, most_s=0.1).timed > 4
+    assert measure(traced, profile, forward=forward_of(Indexes(), inputs), threads=1, max_s=0.1).timed > 4
 
 
 def test_calls_that_overwrite_a_shared_buffer_answer_alike(profile):
@@ -270,7 +270,7 @@ def test_calls_that_overwrite_a_shared_buffer_answer_alike(profile):
             return torch.relu_(y)
 
     inputs = (torch.randn(4, 4),)
-    assert measure(trace(Overwrites(), inputs), profile, threads=1, most_s=0.1).timed == 5
+    assert measure(trace(Overwrites(), inputs), profile, threads=1, max_s=0.1).timed == 5
 
 
 class Constant(nn.Module):

@@ -9,9 +9,9 @@ from typing import Any
 from opclock.benchmarking.batch_scaling import BatchCurve, BatchPoint, doubled
 from opclock.benchmarking.session import (
     BLOCK_S,
-    Contender,
-    Effort,
-    Limits,
+    Candidate,
+    SamplingOptions,
+    Timeouts,
     check_memory,
     convert_all,
     prepare_model,
@@ -29,13 +29,20 @@ from opclock.runtimes.runtime import Settings
 FIRST_BATCHES = (1, 2, 4, 8, 16)  # prepared at once: for each of the others the model is built anew
 ESTIMATE_S = 3.0  # of kernel rounds at each batch
 LOOK_S = 0.8  # of kernel rounds, and
-LOOK = Effort(warmup=2, iterations=30, duration_s=0.6)  # enough to see whether a batch brings anything
+LOOK = SamplingOptions(warmup=2, iterations=30, duration_s=0.6)  # enough to see whether a batch brings anything
 
 
 def measured_curve(
-    model: str, *, runtime: str = "eager", input_text: str | None = None, settings: Settings, most: int = 256,
-    effort: Effort = Effort(duration_s=1.5), limits: Limits = Limits(), progress: Progress = silent,  # noqa: B008
-) -> BatchCurve:  # fmt: skip
+    model: str,
+    *,
+    runtime: str = "eager",
+    input_text: str | None = None,
+    settings: Settings,
+    most: int = 256,
+    sampling: SamplingOptions = SamplingOptions(duration_s=1.5),
+    timeouts: Timeouts = Timeouts(),
+    progress: Progress = silent,
+) -> BatchCurve:
     """Double the batch until nothing is gained, then time all batches in turn.
 
     Raises ModelError where eager PyTorch cannot run the model, or the runtime cannot run it at batch 1.
@@ -47,29 +54,29 @@ def measured_curve(
         def look(batch: int) -> float | None:
             nonlocal first_failure
             progress(f"{model} in {runtime}: batch {batch}", 0.0)
-            contender = Contender.of(found, job.at(batch))
-            if batch > FIRST_BATCHES[-1] and not _prepared(job.at(batch), settings, limits):
+            candidate = Candidate.of(found, job.at(batch))
+            if batch > FIRST_BATCHES[-1] and not _prepared(job.at(batch), settings, timeouts):
                 return None
-            convert_all([contender], settings, limits)
-            time_in_turn([contender], settings, LOOK, limits)
-            first_failure = first_failure or contender.row.reason
-            return contender.row.throughput_per_s if contender.alive else None
+            convert_all([candidate], settings, timeouts)
+            time_in_turn([candidate], settings, LOOK, timeouts)
+            first_failure = first_failure or candidate.row.reason
+            return candidate.row.throughput_per_s if candidate.alive else None
 
-        prepare_model(job, [batch for batch in FIRST_BATCHES if batch <= most], settings, limits)
+        prepare_model(job, [batch for batch in FIRST_BATCHES if batch <= most], settings, timeouts)
         batches, stopped = doubled(look, most)
         if not batches:
             raise ModelError(f"{model} does not run in {runtime}: {first_failure}")
-        contenders = [Contender.of(found, job.at(batch)) for batch in batches]
-        convert_all(contenders, settings, limits)
-        time_in_turn(contenders, settings, effort, limits, progress=progress)
-    points = tuple(contender.row.point for contender in contenders if contender.alive)
+        candidates = [Candidate.of(found, job.at(batch)) for batch in batches]
+        convert_all(candidates, settings, timeouts)
+        time_in_turn(candidates, settings, sampling, timeouts, progress=progress)
+    points = tuple(candidate.row.point for candidate in candidates if candidate.alive)
     return BatchCurve(model, runtime, "measured", points, stopped)
 
 
-def _prepared(job: Job, settings: Settings, limits: Limits) -> bool:
+def _prepared(job: Job, settings: Settings, timeouts: Timeouts) -> bool:
     """Whether eager PyTorch could run the model at this batch: beyond some, memory ends."""
     try:
-        prepare_model(job, [job.batch], settings, limits)
+        prepare_model(job, [job.batch], settings, timeouts)
     except ModelError:
         return False
     return True
@@ -77,7 +84,7 @@ def _prepared(job: Job, settings: Settings, limits: Limits) -> bool:
 
 def estimated_curve(
     model: str, profile: Profile, *, input_text: str | None = None, settings: Settings, most: int = 256,
-    most_s: float = ESTIMATE_S, limits: Limits = Limits(), progress: Progress = silent,  # noqa: B008
+    max_s: float = ESTIMATE_S, timeouts: Timeouts = Timeouts(), progress: Progress = silent,
 ) -> BatchCurve:  # fmt: skip
     """Double the batch until the estimate gains nothing, then time the kernels of all batches in turn.
 
@@ -90,8 +97,8 @@ def estimated_curve(
         input_text: shapes of random inputs, instead of the model's own.
         settings: PyTorch's threads, and the dtype of parameters and inputs.
         most: the largest batch.
-        most_s: seconds of rounds at each batch at most.
-        limits: when a process counts as hung.
+        max_s: seconds of rounds at each batch at most.
+        timeouts: when a process counts as hung.
         progress: told what is done.
 
     Raises:
@@ -108,8 +115,8 @@ def estimated_curve(
             try:
                 check_memory()
                 worker = stack.enter_context(WorkerProcess(job, settings))
-                worker.ask("kernels", limits.load_s, profile=str(profile.path.resolve()))
-                turns = _turns({batch: worker}, LOOK_S, limits)[batch]
+                worker.ask("kernels", timeouts.load_s, profile=str(profile.path.resolve()))
+                turns = _turns({batch: worker}, LOOK_S, timeouts)[batch]
             except RuntimeFailedError as fault:
                 first_failure = first_failure or str(fault)
                 return None
@@ -120,15 +127,15 @@ def estimated_curve(
         if not batches:
             raise ModelError(f"the kernels of {model} cannot be timed: {first_failure}")
         try:
-            _turns({batch: workers[batch] for batch in batches}, most_s, limits, progress)
-            points = [BatchPoint(batch, **workers[batch].ask("estimate", limits.load_s)) for batch in batches]
+            _turns({batch: workers[batch] for batch in batches}, max_s, timeouts, progress)
+            points = [BatchPoint(batch, **workers[batch].ask("estimate", timeouts.load_s)) for batch in batches]
         except RuntimeFailedError as fault:
             raise ModelError(f"the kernels of {model} cannot be timed: {fault}") from fault
     return BatchCurve(model, "eager", "estimated", tuple(points), stopped)
 
 
 def _turns(
-    workers: dict[int, WorkerProcess], most_s: float, limits: Limits, progress: Progress = silent
+    workers: dict[int, WorkerProcess], max_s: float, timeouts: Timeouts, progress: Progress = silent
 ) -> dict[int, list[dict[str, Any]]]:
     """Blocks of rounds of each batch in turn, in an order that is random anew each time round, so many seconds each.
 
@@ -141,10 +148,10 @@ def _turns(
         order.shuffle(going)
         for batch in going:
             rounds = max(1, int(BLOCK_S / made[batch][-1]["latency_s"])) if made[batch] else 1
-            made[batch].append(workers[batch].ask("turn", limits.load_s, rounds=rounds))
+            made[batch].append(workers[batch].ask("turn", timeouts.load_s, rounds=rounds))
             spent_s[batch] += made[batch][-1]["spent_s"]
-            progress(f"kernels at batch {batch}", min(1.0, sum(spent_s.values()) / most_s / len(workers)))
-        going = [batch for batch in going if spent_s[batch] < most_s and not made[batch][-1]["done"]]
+            progress(f"kernels at batch {batch}", min(1.0, sum(spent_s.values()) / max_s / len(workers)))
+        going = [batch for batch in going if spent_s[batch] < max_s and not made[batch][-1]["done"]]
     return made
 
 

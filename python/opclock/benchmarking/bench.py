@@ -12,9 +12,9 @@ import pandas as pd
 
 from opclock.benchmarking.result import PERCENTILES, BenchRow
 from opclock.benchmarking.session import (
-    Contender,
-    Effort,
-    Limits,
+    Candidate,
+    SamplingOptions,
+    Timeouts,
     convert_all,
     prepare_model,
     time_in_turn,
@@ -39,7 +39,7 @@ class Bench:
     board: dict[str, Any]
     rows: tuple[BenchRow, ...]
 
-    def gain(self, row: BenchRow) -> float:
+    def speedup(self, row: BenchRow) -> float:
         """How many times faster than eager PyTorch; NaN where either has no number."""
         return self.rows[0].median_s / row.median_s
 
@@ -48,7 +48,7 @@ class Bench:
         return pd.DataFrame([
             {
                 "runtime": row.runtime, "batch": row.batch, "status": row.status, **row.statistics(percentiles),
-                "gain": self.gain(row), "convert_s": row.convert_s, "load_s": row.load_s,
+                "speedup": self.speedup(row), "convert_s": row.convert_s, "load_s": row.load_s,
                 "first_run_s": row.first_run_s, "peak_bytes": row.peak_bytes, "runs": len(row.samples),
                 "flags": " ".join(row.flags), "reason": row.reason,
             }
@@ -69,8 +69,8 @@ def bench(
     input_text: str | None = None,
     weights: Path | None = None,
     settings: Settings | None = None,
-    effort: Effort = Effort(),  # noqa: B008 - frozen
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    sampling: SamplingOptions = SamplingOptions(),
+    timeouts: Timeouts = Timeouts(),
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> Bench:
@@ -83,8 +83,8 @@ def bench(
         input_text: shapes of random inputs, instead of the model's own.
         weights: a state dict to load.
         settings: threads and precision, the same for all; every core and float32 if None.
-        effort: how long to sample.
-        limits: after which a runtime counts as hung.
+        sampling: how long to sample.
+        timeouts: after which a runtime counts as hung.
         folder: where converted models are kept and found again; a temporary one if None.
         progress: told what is done and how far it is.
 
@@ -98,8 +98,8 @@ def bench(
     with work_folder(folder, model) as place:
         job = Job(place, model, input_text, str(weights) if weights else None, batch)
         progress(f"{model}: eager PyTorch's answers", 0.0)
-        prepare_model(job, [batch], settings, limits)
-        contenders = [Contender.of(runtime, job) for runtime in found]
-        convert_all(contenders, settings, limits, progress=progress)
-        time_in_turn(contenders, settings, effort, limits, progress=progress)
-    return Bench(model, settings, read_board().to_json(), tuple(contender.row for contender in contenders))
+        prepare_model(job, [batch], settings, timeouts)
+        candidates = [Candidate.of(runtime, job) for runtime in found]
+        convert_all(candidates, settings, timeouts, progress=progress)
+        time_in_turn(candidates, settings, sampling, timeouts, progress=progress)
+    return Bench(model, settings, read_board().to_json(), tuple(candidate.row for candidate in candidates))

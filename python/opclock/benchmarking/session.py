@@ -1,4 +1,4 @@
-"""Contenders: one model at some batch in some runtime each, converted, loaded, checked, and timed in turn."""
+"""Candidates: one model at some batch in some runtime each, converted, loaded, checked, and timed in turn."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from opclock.runtimes.runtime import OperatorTime, Runtime, Settings
 
 CONVERTED = "converted.json"  # beside the artefacts, once they are whole
 MEMORY_LIMIT_BYTES = 400_000_000  # that must be free before one more process is started
-BLOCK_S = 0.25  # of one contender's runs in a row: long against its first one's cold start
-FEWEST_BLOCKS = 4  # two a half, so that a drift shows
-DRIFT_LIMIT = 0.05  # between the halves of a contender's samples
+BLOCK_S = 0.25  # of one candidate's runs in a row: long against its first one's cold start
+MIN_BLOCKS = 4  # two a half, so that a drift shows
+DRIFT_LIMIT = 0.05  # between the halves of a candidate's samples
 LATE = 10.0  # a block may take this many times what it should, and
 GRACE_S = 30.0  # so long on top of it, before its runtime counts as hung
 
 
 @dataclass(frozen=True)
-class Limits:
+class Timeouts:
     """Wall seconds after which a child process counts as hung."""
 
     prepare_s: float = 900.0  # the model itself, in eager PyTorch, at all batches
@@ -47,8 +47,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How long to sample: runs before the first kept one, kept runs at most, and seconds of each contender at most."""
+class SamplingOptions:
+    """How long to sample: runs before the first kept one, kept runs at most, and seconds of each candidate at most."""
 
     warmup: int = 3
     iterations: int = 200
@@ -56,7 +56,7 @@ class Effort:
 
 
 @dataclass
-class Contender:
+class Candidate:
     """One runtime at one batch."""
 
     runtime: Runtime
@@ -68,10 +68,10 @@ class Contender:
     runs: int = 1  # in a block
 
     @staticmethod
-    def of(runtime: Runtime, job: Job) -> Contender:
+    def of(runtime: Runtime, job: Job) -> Candidate:
         """Nothing done yet."""
         mine = replace(job, runtime=runtime.name, shared=runtime.batches != "fixed")
-        return Contender(runtime, mine, BenchRow(runtime.name, job.batch))
+        return Candidate(runtime, mine, BenchRow(runtime.name, job.batch))
 
     @property
     def alive(self) -> bool:
@@ -109,43 +109,43 @@ def work_folder(folder: Path | None, model: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def prepare_model(job: Job, batches: Sequence[int], settings: Settings, limits: Limits) -> None:
+def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts: Timeouts) -> None:
     """Write what all runtimes share. Raises ModelError where PyTorch itself cannot build or run the model."""
     try:
         with WorkerProcess(job, settings) as worker:
-            worker.ask("prepare", limits.prepare_s, batches=list(batches))
+            worker.ask("prepare", timeouts.prepare_s, batches=list(batches))
     except RuntimeFailedError as fault:
         raise ModelError(f"{job.model} does not run in eager PyTorch: {fault}") from fault
 
 
 def convert_all(
-    contenders: Sequence[Contender], settings: Settings, limits: Limits, *, together: int = 1,
+    candidates: Sequence[Candidate], settings: Settings, timeouts: Timeouts, *, together: int = 1,
     progress: Progress = silent,
 ) -> None:  # fmt: skip
     """Convert what is not converted yet, `together` at a time; failures go into the rows."""
     done = 0
 
-    def one(contender: Contender) -> None:
+    def one(candidate: Candidate) -> None:
         nonlocal done
-        progress(f"{contender.job.model}: converting for {contender.runtime.name}", done / len(contenders))
-        _convert(contender, settings, limits)
+        progress(f"{candidate.job.model}: converting for {candidate.runtime.name}", done / len(candidates))
+        _convert(candidate, settings, timeouts)
         done += 1
 
     # What several batches share is converted once, at the first of them.
-    first: dict[Path, Contender] = {}
-    for contender in contenders:
-        first.setdefault(contender.job.artefacts, contender)
+    first: dict[Path, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.job.artefacts, candidate)
     _at_once(one, first.values(), together)
-    for contender in contenders:
-        theirs = first[contender.job.artefacts].row
-        contender.row = replace(theirs, batch=contender.job.batch)
+    for candidate in candidates:
+        theirs = first[candidate.job.artefacts].row
+        candidate.row = replace(theirs, batch=candidate.job.batch)
 
 
-def _at_once(step: Callable[[Contender], None], contenders: Iterable[Contender], together: int) -> None:
+def _at_once(step: Callable[[Candidate], None], candidates: Iterable[Candidate], together: int) -> None:
     """So many at a time; an interruption ends the processes that are waited for."""
     pool = ThreadPoolExecutor(together)
     try:
-        list(pool.map(step, contenders))
+        list(pool.map(step, candidates))
     except BaseException:
         end_all()
         raise
@@ -153,42 +153,49 @@ def _at_once(step: Callable[[Contender], None], contenders: Iterable[Contender],
         pool.shutdown(cancel_futures=True)
 
 
-def _convert(contender: Contender, settings: Settings, limits: Limits) -> None:
-    runtime, job = contender.runtime, contender.job
+def _convert(candidate: Candidate, settings: Settings, timeouts: Timeouts) -> None:
+    runtime, job = candidate.runtime, candidate.job
     try:
         missing = runtime.missing()
         versions = {} if missing else runtime.versions()
     except Exception as error:  # of somebody else's package
-        contender.fail(f"it cannot say whether it is there: {type(error).__name__}: {first_line(error)}")
+        candidate.fail(f"it cannot say whether it is there: {type(error).__name__}: {first_line(error)}")
         return
     if missing:
-        contender.row = replace(contender.row, status="missing", reason=missing)
+        candidate.row = replace(candidate.row, status="missing", reason=missing)
         return
-    contender.row = replace(contender.row, versions=versions)
+    candidate.row = replace(candidate.row, versions=versions)
     if settings.precision not in runtime.precisions:
         offered = ", ".join(runtime.precisions)
-        contender.fail(f"offers no {settings.precision}: {offered}")
+        candidate.fail(f"offers no {settings.precision}: {offered}")
         return
     note = job.artefacts / CONVERTED
-    wanted = {"versions": contender.row.versions, "precision": settings.precision, "digest": job.digest()}
+    wanted = {"versions": candidate.row.versions, "precision": settings.precision, "digest": job.digest()}
     known = json.loads(note.read_text()) if note.is_file() else {}
     if {name: known.get(name) for name in wanted} != wanted:
         shutil.rmtree(job.artefacts, ignore_errors=True)
         try:
             with WorkerProcess(job, settings) as worker:
-                known = {**wanted, **worker.ask("convert", limits.convert_s)}
+                known = {**wanted, **worker.ask("convert", timeouts.convert_s)}
         except RuntimeFailedError as fault:
-            contender.fail(str(fault))
+            candidate.fail(str(fault))
             return
         job.artefacts.mkdir(parents=True, exist_ok=True)
         write_whole(note, json.dumps(known).encode())
-    contender.row = replace(contender.row, convert_s=known["seconds"])
+    candidate.row = replace(candidate.row, convert_s=known["seconds"])
 
 
 def time_in_turn(
-    contenders: Sequence[Contender], settings: Settings, effort: Effort, limits: Limits, *, together: int = 1,
-    operators: bool = False, progress: Progress = silent, seed: int = 0,
-) -> None:  # fmt: skip
+    candidates: Sequence[Candidate],
+    settings: Settings,
+    sampling: SamplingOptions,
+    timeouts: Timeouts,
+    *,
+    together: int = 1,
+    operators: bool = False,
+    progress: Progress = silent,
+    seed: int = 0,
+) -> None:
     """Load those that are alive, `together` at a time, and sample them in turn; all is kept in their rows.
 
     Each block goes to one process while the others wait, in an order that is random anew each time round. When all are
@@ -196,64 +203,66 @@ def time_in_turn(
     """
     before = read_state()
 
-    def get_ready(contender: Contender) -> None:
-        progress(f"{contender.job.model}: loading {contender.runtime.name}", 0.0)
-        guarded(load, contender, settings, limits)
+    def get_ready(candidate: Candidate) -> None:
+        progress(f"{candidate.job.model}: loading {candidate.runtime.name}", 0.0)
+        guarded(load, candidate, settings, timeouts)
 
     try:
-        _at_once(get_ready, [contender for contender in contenders if contender.alive], together)
-        for contender in contenders:
-            guarded(warm_up, contender, effort)
-        _take_turns(contenders, effort, random.Random(seed), progress)
+        _at_once(get_ready, [candidate for candidate in candidates if candidate.alive], together)
+        for candidate in candidates:
+            guarded(warm_up, candidate, sampling)
+        _take_turns(candidates, sampling, random.Random(seed), progress)
         throttled = ("throttled",) if before.throttled or read_state().throttled else ()
-        for contender in contenders:
-            guarded(_finish, contender, (*throttled, *team_flags(before.affinity, settings.threads)))
-        for contender in contenders:
-            if operators and contender.alive and contender.runtime.tells:
-                told = _operators(contender, settings, limits)
-                contender.row = replace(contender.row, operators=told)
+        for candidate in candidates:
+            guarded(_finish, candidate, (*throttled, *team_flags(before.affinity, settings.threads)))
+        for candidate in candidates:
+            if operators and candidate.alive and candidate.runtime.reports_operator_times:
+                told = _operators(candidate, settings, timeouts)
+                candidate.row = replace(candidate.row, operators=told)
     finally:
-        for contender in contenders:
-            contender.close()
+        for candidate in candidates:
+            candidate.close()
 
 
-def _take_turns(contenders: Sequence[Contender], effort: Effort, order: random.Random, progress: Progress) -> None:
+def _take_turns(
+    candidates: Sequence[Candidate], sampling: SamplingOptions, order: random.Random, progress: Progress
+) -> None:
     """A block of each that has not enough yet, again and again."""
-    going = [contender for contender in contenders if contender.alive]
+    going = [candidate for candidate in candidates if candidate.alive]
     while going:
         order.shuffle(going)
-        for contender in going:
-            guarded(block, contender)
-            spent_s = sum(each.spent_s for each in contenders)
-            progress(f"{contender.job.model}: timing", min(1.0, spent_s / (effort.duration_s * len(contenders))))
-        going = [contender for contender in going if contender.alive and not _enough(contender, effort)]
+        for candidate in going:
+            guarded(block, candidate)
+            spent_s = sum(each.spent_s for each in candidates)
+            progress(f"{candidate.job.model}: timing", min(1.0, spent_s / (sampling.duration_s * len(candidates))))
+        going = [candidate for candidate in going if candidate.alive and not _enough(candidate, sampling)]
 
 
-def _operators(contender: Contender, settings: Settings, limits: Limits) -> tuple[OperatorTime, ...]:
+def _operators(candidate: Candidate, settings: Settings, timeouts: Timeouts) -> tuple[OperatorTime, ...]:
     """From the process that was timed, or else one that is loaded as profiled; empty where it fails at that."""
     try:
-        told = _ask(contender, "operators", limits.load_s)["operators"]
+        told = _ask(candidate, "operators", timeouts.load_s)["operators"]
         if not told:
-            with WorkerProcess(contender.job, settings) as worker:
-                worker.ask("load", limits.load_s, profiled=True)
-                told = worker.ask("operators", limits.load_s)["operators"]
+            with WorkerProcess(candidate.job, settings) as worker:
+                worker.ask("load", timeouts.load_s, profiled=True)
+                told = worker.ask("operators", timeouts.load_s)["operators"]
     except RuntimeFailedError:
         return ()
     return tuple(OperatorTime(**operator) for operator in told)
 
 
-def guarded(step: Callable[..., None], contender: Contender, *details: object) -> None:
-    """A step of a contender that is alive; what goes wrong ends it alone."""
-    if contender.alive:
+def guarded(step: Callable[..., None], candidate: Candidate, *details: object) -> None:
+    """A step of a candidate that is alive; what goes wrong ends it alone."""
+    if candidate.alive:
         try:
-            step(contender, *details)
+            step(candidate, *details)
         except RuntimeFailedError as fault:
-            contender.fail(str(fault))
+            candidate.fail(str(fault))
 
 
-def _ask(contender: Contender, what: str, limit_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
-    assert contender.worker is not None, "it is loaded first"
-    return contender.worker.ask(what, limit_s, **details)
+def _ask(candidate: Candidate, what: str, limit_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+    assert candidate.worker is not None, "it is loaded first"
+    return candidate.worker.ask(what, limit_s, **details)
 
 
 def check_memory() -> None:
@@ -263,41 +272,41 @@ def check_memory() -> None:
         raise RuntimeFailedError(f"load: not enough memory, {free / 1e6:.0f} MB are free")
 
 
-def load(contender: Contender, settings: Settings, limits: Limits) -> None:
+def load(candidate: Candidate, settings: Settings, timeouts: Timeouts) -> None:
     """Start its process, run it once and compare the answer with eager's. Raises RuntimeFailedError."""
     check_memory()
-    contender.worker = WorkerProcess(contender.job, settings)
-    told = _ask(contender, "load", limits.load_s, profiled=False)
+    candidate.worker = WorkerProcess(candidate.job, settings)
+    told = _ask(candidate, "load", timeouts.load_s, profiled=False)
     if told["wrong"]:
         raise RuntimeFailedError(f"wrong answer: {told['wrong']}")
-    contender.row = replace(contender.row, load_s=told["load_s"], first_run_s=told["first_run_s"])
+    candidate.row = replace(candidate.row, load_s=told["load_s"], first_run_s=told["first_run_s"])
 
 
-def warm_up(contender: Contender, effort: Effort) -> None:
+def warm_up(candidate: Candidate, sampling: SamplingOptions) -> None:
     """Run it, and fix how many runs make a block. Raises RuntimeFailedError."""
-    expected_s = (1 + effort.warmup) * contender.row.first_run_s
-    told = _ask(contender, "block", GRACE_S + LATE * expected_s, runs=max(1, effort.warmup))
+    expected_s = (1 + sampling.warmup) * candidate.row.first_run_s
+    told = _ask(candidate, "block", GRACE_S + LATE * expected_s, runs=max(1, sampling.warmup))
     latency_s = min(told["samples"])
-    most = max(1, effort.iterations // FEWEST_BLOCKS)
-    contender.runs = max(1, min(most, int(BLOCK_S / max(latency_s, 1e-9))))
+    most = max(1, sampling.iterations // MIN_BLOCKS)
+    candidate.runs = max(1, min(most, int(BLOCK_S / max(latency_s, 1e-9))))
 
 
-def block(contender: Contender) -> None:
+def block(candidate: Candidate) -> None:
     """One block of samples, after one run that is not kept. Raises RuntimeFailedError."""
     start = time.perf_counter()
-    expected_s = (1 + contender.runs) * max(contender.samples or [contender.row.first_run_s])
-    told = _ask(contender, "block", GRACE_S + LATE * expected_s, runs=contender.runs)
-    contender.samples += told["samples"]
-    contender.spent_s += time.perf_counter() - start
+    expected_s = (1 + candidate.runs) * max(candidate.samples or [candidate.row.first_run_s])
+    told = _ask(candidate, "block", GRACE_S + LATE * expected_s, runs=candidate.runs)
+    candidate.samples += told["samples"]
+    candidate.spent_s += time.perf_counter() - start
 
 
-def _enough(contender: Contender, effort: Effort) -> bool:
-    kept = len(contender.samples)
-    return kept >= effort.iterations or (contender.spent_s >= effort.duration_s and kept >= 2)
+def _enough(candidate: Candidate, sampling: SamplingOptions) -> bool:
+    kept = len(candidate.samples)
+    return kept >= sampling.iterations or (candidate.spent_s >= sampling.duration_s and kept >= 2)
 
 
-def _finish(contender: Contender, board: tuple[str, ...]) -> None:
-    peak = _ask(contender, "memory", GRACE_S)["peak_bytes"]
-    drifting = abs(load_core().drift(contender.samples)) > DRIFT_LIMIT
+def _finish(candidate: Candidate, board: tuple[str, ...]) -> None:
+    peak = _ask(candidate, "memory", GRACE_S)["peak_bytes"]
+    drifting = abs(load_core().drift(candidate.samples)) > DRIFT_LIMIT
     flags = (*board, *(("drifting",) if drifting else ()))
-    contender.row = replace(contender.row, samples=np.array(contender.samples), peak_bytes=peak, flags=flags)
+    candidate.row = replace(candidate.row, samples=np.array(candidate.samples), peak_bytes=peak, flags=flags)

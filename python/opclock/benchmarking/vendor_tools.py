@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from opclock.benchmarking.session import (
-    Contender,
-    Effort,
-    Limits,
+    Candidate,
+    SamplingOptions,
+    Timeouts,
     block,
     convert_all,
     guarded,
@@ -34,7 +34,7 @@ from opclock.runtimes.runtime import Settings
 TURNS = 7  # of opclock and the vendor's command: its own runs differ by more than the samples within one
 COMMAND_LIMIT_S = 120.0
 UNITS_S = {"ms": 1e-3, "us": 1e-6}
-OWN = Effort(warmup=5, iterations=40, duration_s=1e9)  # blocks of ten
+OWN = SamplingOptions(warmup=5, iterations=40, duration_s=1e9)  # blocks of ten
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class CrossCheck:
 
 def crosscheck(
     model: str, *, input_text: str | None = None, batch: int = 1, settings: Settings, turns: int = TURNS,
-    seconds: float = 2.0, limits: Limits = Limits(), progress: Progress = silent,  # noqa: B008 - frozen
+    seconds: float = 2.0, timeouts: Timeouts = Timeouts(), progress: Progress = silent,
 ) -> list[CrossCheck]:  # fmt: skip
     """Run every vendor command that is found here, in turn with opclock's own timing of the same model.
 
@@ -118,35 +118,35 @@ def crosscheck(
         raise OptionError(f"none of {names} is installed: pip install 'opclock[openvino]' brings the first")
     with work_folder(None, model) as place:
         job = Job(place, model, input_text, batch=batch)
-        prepare_model(job, [batch], settings, limits)
-        return [_check(command, job, settings, turns, seconds, limits, progress) for command in found]
+        prepare_model(job, [batch], settings, timeouts)
+        return [_check(command, job, settings, turns, seconds, timeouts, progress) for command in found]
 
 
 def _check(
-    command: VendorCommand, job: Job, settings: Settings, turns: int, seconds: float, limits: Limits,
+    command: VendorCommand, job: Job, settings: Settings, turns: int, seconds: float, timeouts: Timeouts,
     progress: Progress,
 ) -> CrossCheck:  # fmt: skip
-    contender = Contender.of(find(command.runtime), job)
+    candidate = Candidate.of(find(command.runtime), job)
     progress(f"{job.model}: converting for {command.runtime}", 0.0)
-    convert_all([contender], settings, limits)
-    guarded(load, contender, settings, limits)
-    guarded(warm_up, contender, OWN)
+    convert_all([candidate], settings, timeouts)
+    guarded(load, candidate, settings, timeouts)
+    guarded(warm_up, candidate, OWN)
     ours, theirs = [], []
     try:
         for turn in range(turns):
             progress(f"{job.model}: {command.name}", turn / turns)
-            contender.samples.clear()
-            guarded(block, contender)
-            if not contender.alive:
+            candidate.samples.clear()
+            guarded(block, candidate)
+            if not candidate.alive:
                 break
-            ours.append(float(np.median(contender.samples)))
-            theirs.append(run_command(command, contender.job, settings, seconds))
+            ours.append(float(np.median(candidate.samples)))
+            theirs.append(run_command(command, candidate.job, settings, seconds))
     except ModelError as error:
-        contender.fail(str(error))
+        candidate.fail(str(error))
     finally:
-        contender.close()
-    if not contender.alive:
-        return CrossCheck(command.name, command.runtime, reason=contender.row.reason)
+        candidate.close()
+    if not candidate.alive:
+        return CrossCheck(command.name, command.runtime, reason=candidate.row.reason)
     return CrossCheck(command.name, command.runtime, tuple(ours), tuple(theirs))
 
 

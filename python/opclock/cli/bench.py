@@ -53,7 +53,7 @@ def bench(
     answers wrongly has a row that says so.
     """
     from opclock.benchmarking.bench import bench as run
-    from opclock.benchmarking.session import Effort
+    from opclock.benchmarking.session import SamplingOptions
     from opclock.report.bench_table import failures, shown
     from opclock.runtimes.runtime import Settings
 
@@ -61,10 +61,10 @@ def bench(
     wanted = parse_percentiles(percentiles)
     names = options.checked_runtimes(runtimes)
     settings = Settings(options.checked_threads(threads), precision)
-    effort = Effort(warmup, iterations, duration_s)
+    sampling = SamplingOptions(warmup, iterations, duration_s)
     with progress_bar() as progress:
         made = run(model, runtimes=names, batch=batch, input_text=input_text, weights=weights, settings=settings,
-                   effort=effort, folder=keep, progress=progress)  # fmt: skip
+                   sampling=sampling, folder=keep, progress=progress)  # fmt: skip
     if json_to:
         write_json(json_to, made.to_json(wanted))
     frame = made.to_frame(wanted)

@@ -11,7 +11,7 @@ from opclock.cli import options
 from opclock.cli.output import check_json, say, show_table, write_json
 from opclock.tracing.op_call import OpCall
 
-MOST_SHOWN = 40  # rows on a screen: those that differ most
+MAX_SHOWN = 40  # rows on a screen: those that differ most
 
 
 @click.command()
@@ -32,7 +32,7 @@ def compare(first: Path, second: Path, json_to: str | None) -> None:
         boards = [profile.board()["identity"] for profile in (one, other)]
     if json_to:
         write_json(json_to, {"schema": "opclock.compare/1", "boards": boards, "rows": table.to_dict("records")})
-    away = (table["ratio"] - 1).abs().sort_values(ascending=False).index[:MOST_SHOWN]
+    away = (table["ratio"] - 1).abs().sort_values(ascending=False).index[:MAX_SHOWN]
     show_table(_shown(table.loc[away]), f"first: {boards[0]}; second: {boards[1]}", json_to)
     counts = table["verdict"].value_counts()
     found = ", ".join(f"{counts.get(word, 0)} {word}" for word in ("same", "faster", "slower", "undecided"))

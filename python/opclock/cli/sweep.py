@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opclock.sweeps.binding import Planned
 
 PRESET_NAMES = ("quick", "board")
-MOST_SHOWN = 100  # rows on a screen; more are summed up by family
+MAX_SHOWN = 100  # rows on a screen; more are summed up by family
 MEASURES = ("median_s", "low_s", "high_s", "mad_s", "samples", "macs", "bytes", "gmacs_per_s", "gb_per_s",
             "ceiling_share", "timing", "working_set", "calls_per_sample", "pool", "validity")  # fmt: skip
 
@@ -148,7 +148,7 @@ def _run(
             records = [{name: value for name, value in record.items() if not _missing(value)}
                        for record in table.to_dict("records")]  # fmt: skip
             write_json(json_to, {"schema": "opclock.sweep/1", "board": profile.board(), "rows": records})
-    show_table(_shown(table) if len(table) <= MOST_SHOWN else _summed_up(table), "", json_to)
+    show_table(_shown(table) if len(table) <= MAX_SHOWN else _summed_up(table), "", json_to)
 
 
 def _missing(value: object) -> bool:

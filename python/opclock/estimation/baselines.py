@@ -14,9 +14,9 @@ from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import Trace
 
 CEILING_S = 0.15  # of measuring each ceiling
-LEAST_BUFFER = 1 << 20
-MOST_BUFFER = 1 << 28  # four times any last-level cache of a small board: DRAM for certain
-FEWEST_MODELS = 3  # a line through fewer points than that, one of them left out, fits anything
+MIN_BUFFER = 1 << 20
+MAX_BUFFER = 1 << 28  # four times any last-level cache of a small board: DRAM for certain
+MIN_MODELS = 3  # a line through fewer points than that, one of them left out, fits anything
 
 
 def back_to_back(trace: Trace, profile: Profile, threads: int) -> float:
@@ -36,7 +36,7 @@ def roofline(trace: Trace, multiply_adds_per_s: float, bytes_per_s: float) -> fl
 
 def buffer_bytes(working_set: int) -> int:
     """The size whose bandwidth stands for this working set: the next power of two, within bounds."""
-    return min(MOST_BUFFER, max(LEAST_BUFFER, 1 << max(0, working_set - 1).bit_length()))
+    return min(MAX_BUFFER, max(MIN_BUFFER, 1 << max(0, working_set - 1).bit_length()))
 
 
 def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
@@ -64,7 +64,7 @@ def mac_regression(macs_by_model: Sequence[int], seconds_by_model: Sequence[floa
     fitted: list[float | None] = []
     for left_out in range(len(x)):
         others = np.arange(len(x)) != left_out
-        if len(x) < FEWEST_MODELS or np.ptp(x[others]) == 0:
+        if len(x) < MIN_MODELS or np.ptp(x[others]) == 0:
             fitted.append(None)
             continue
         slope, offset = np.polyfit(x[others], y[others], 1)

@@ -25,25 +25,25 @@ class Features:
     operator: str
     operator_class: str
     kind: str  # what it is learnt and predicted with: its operator class, or a kind apart
-    least_s: float  # that the ceilings allow, where weights lie as far away as the working set makes them
+    min_s: float  # that the ceilings allow, where weights lie as far away as the working set makes them
     numbers: tuple[float, ...]  # as many as every call of its kind has
 
 
 def features(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
     """The features of an op call among so large a working set (binary digits of bytes) on a board of these ceilings."""
     operator_class = class_of(traced.call)
-    least_s = _least_s(traced, ceilings, working_set)
-    numbers = [float(working_set), *_amounts(traced, least_s), *_layout(traced), *_shape(traced)]
+    min_s = _min_s(traced, ceilings, working_set)
+    numbers = [float(working_set), *_amounts(traced, min_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
         numbers += _convolution(traced)
     if operator_class == "gemm":
         numbers += _gemm(traced)
     name = traced.call.name.removesuffix("_")
     kind = APART.get(name, operator_class)
-    return Features(name, operator_class, kind, least_s, tuple(round(number, DIGITS) for number in numbers))
+    return Features(name, operator_class, kind, min_s, tuple(round(number, DIGITS) for number in numbers))
 
 
-def _least_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
+def _min_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
     """The roofline (Williams et al. 2009), with weights from the memory that so large a working set lies in."""
     nbytes = moved_bytes(traced)
     weights = min(nbytes, sum(spec.moved for spec in traced.call.tensors() if spec.requires_grad))
@@ -57,7 +57,7 @@ def _log(value: float) -> float:
     return math.log2(1.0 + value)
 
 
-def _amounts(traced: TracedCall, least_s: float) -> list[float]:
+def _amounts(traced: TracedCall, min_s: float) -> list[float]:
     """How much is multiplied, read and written."""
     specs = traced.call.tensors()
     weights = sum(spec.moved for spec in specs if spec.requires_grad)
@@ -65,7 +65,7 @@ def _amounts(traced: TracedCall, least_s: float) -> list[float]:
     written = sum(spec.moved for spec in tensors(traced.outputs))
     work = macs(traced)
     return [_log(work), _log(weights), _log(read), _log(written), _log(work / max(1, moved_bytes(traced))),
-            _log(least_s * 1e9)]  # fmt: skip
+            _log(min_s * 1e9)]  # fmt: skip
 
 
 def _layout(traced: TracedCall) -> list[float]:

@@ -30,7 +30,7 @@ def host_key(trace: Trace) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-MOST_POOLS = 16  # of other models, for a table by kind of call: more would add little and cost time
+MAX_POOLS = 16  # of other models, for a table by kind of call: more would add little and cost time
 
 
 class HostTable:
@@ -45,7 +45,7 @@ class HostTable:
 
     @cached_property
     def _table(self) -> list[Pool]:
-        pools = self._pools(None, MOST_POOLS)
+        pools = self._pools(None, MAX_POOLS)
         nearest = abs(pools[0].condition.working_set - self._condition.working_set) if pools else 0
         return [p for p in pools if abs(p.condition.working_set - self._condition.working_set) <= nearest + 1]
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
-from opclock.profiles.reader import Candidate, ProfileReader
+from opclock.profiles.reader import PoolMatch, ProfileReader
 from opclock.tracing.trace import Trace
 
 
@@ -16,13 +16,13 @@ def choose_pools(trace: Trace, profile: ProfileReader, condition: Condition) -> 
     The nearest working set first, ended before interrupted, then the one with the most of the model's op calls (rounds
     that they share tell more than rounds apart), then the newest.
     """
-    found = profile.candidates(condition.timing, condition.device, condition.threads, trace.unique)
+    found = profile.pool_matches(condition.timing, condition.device, condition.threads, trace.unique)
     shared = Counter(one.pool for one in found)
 
-    def order(one: Candidate) -> tuple[int, bool, int, int]:
+    def order(one: PoolMatch) -> tuple[int, bool, int, int]:
         return abs(one.working_set - condition.working_set), not one.ended, -shared[one.pool], -one.pool
 
-    best: dict[str, Candidate] = {}
+    best: dict[str, PoolMatch] = {}
     for one in sorted(found, key=order):
         best.setdefault(one.key, one)
     pools = {number: profile.pool(number) for number in sorted({one.pool for one in best.values()})}

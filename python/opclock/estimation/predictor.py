@@ -25,10 +25,10 @@ from opclock.tracing.trace import TracedCall
 
 TREES = 100  # more change a prediction by less than a percent
 TREES_LEFT_OUT = 20  # of the forests that only tell the error
-FEWEST_IN_LEAF = 2  # op calls: one alone may have met the machine in a bad mood
+MIN_IN_LEAF = 2  # op calls: one alone may have met the machine in a bad mood
 FOLDS = 3
-FEWEST_ROWS = 12  # of a kind: with fewer it is predicted with its class, or from all classes together
-MOST_ROWS = 8000  # the newest: training time must not grow with the profile
+MIN_ROWS = 12  # of a kind: with fewer it is predicted with its class, or from all classes together
+MAX_ROWS = 8000  # the newest: training time must not grow with the profile
 ANY = ""  # the class of what has none of its own: from every class that moves memory and multiplies nothing
 SEED = 0
 
@@ -87,10 +87,10 @@ class _ClassModel:
         ])  # fmt: skip
 
     def _targets(self, samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
-        return np.array([math.log(sample.seconds / self._least_s(sample.found)) for sample in samples])
+        return np.array([math.log(sample.seconds / self._min_s(sample.found)) for sample in samples])
 
-    def _least_s(self, found: Features) -> float:
-        return found.least_s + self._floor_s
+    def _min_s(self, found: Features) -> float:
+        return found.min_s + self._floor_s
 
     def _left_out(
         self, samples: Sequence[Sample], inputs: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]
@@ -112,7 +112,7 @@ class _ClassModel:
         """Seconds of each."""
         targets = self._forest.predict(self._inputs(found))
         return [
-            self._least_s(one) * math.exp(round(float(target), 9)) for one, target in zip(found, targets, strict=True)
+            self._min_s(one) * math.exp(round(float(target), 9)) for one, target in zip(found, targets, strict=True)
         ]
 
 
@@ -121,7 +121,7 @@ def _forest(trees: int, inputs: npt.NDArray[np.float64], targets: npt.NDArray[np
     from sklearn.ensemble import ExtraTreesRegressor
 
     forest = ExtraTreesRegressor(
-        trees, min_samples_leaf=FEWEST_IN_LEAF, max_features=0.6, random_state=SEED, n_jobs=-1
+        trees, min_samples_leaf=MIN_IN_LEAF, max_features=0.6, random_state=SEED, n_jobs=-1
     ).fit(inputs, targets)
     # One thread predicts: several would add the trees up in any order, and the last digits with them.
     return forest.set_params(n_jobs=1)
@@ -168,7 +168,7 @@ class Predictor:
     @cached_property
     def kinds(self) -> list[str]:
         """Kinds of kernels that have samples enough for a forest of their own."""
-        return sorted(name for name, samples in self._by_kind.items() if len(samples) >= FEWEST_ROWS)
+        return sorted(name for name, samples in self._by_kind.items() if len(samples) >= MIN_ROWS)
 
     def spread(self, kind: str) -> Spread:
         """How well a kind of kernel is predicted."""
@@ -209,13 +209,13 @@ class Predictor:
 def training_samples(profile: ProfileReader, threads: int, device: str, ceilings: Ceilings) -> list[Sample]:
     """The newest sweep measurements of a profile."""
     samples: list[Sample] = []
-    for number in profile.pools(["interleaved"], device, threads, ended=True, most=MOST_ROWS // 8):
+    for number in profile.pools(["interleaved"], device, threads, ended=True, most=MAX_ROWS // 8):
         pool = profile.pool(number)
         calls = profile.traced(pool.positions)
         for key, positions in pool.positions.items():
             if key in calls:
                 seconds = float(np.median(pool.seconds[:, positions]))
                 samples.append(Sample(features(calls[key], ceilings, pool.condition.working_set), seconds, key, number))
-        if len(samples) >= MOST_ROWS:
+        if len(samples) >= MAX_ROWS:
             break
     return samples

@@ -19,7 +19,7 @@ class Measurement:
     key: str
     condition: Condition
     samples: Samples
-    anchor_s: Samples  # the anchor's samples of the same rounds, one for each sample
+    control_s: Samples  # the control workload's samples of the same rounds, one for each sample
     calls_per_sample: int
     reason: str  # why sampling stopped: narrow, stagnant or time_cap; "" where it was interrupted
 
@@ -66,7 +66,7 @@ class Pool:
     reasons: tuple[str, ...]  # by position
     ended: str  # why sampling stopped: settled or time_cap; "" where it was interrupted
     seconds: Samples  # rounds x positions
-    anchor_s: Samples  # by round
+    control_s: Samples  # by round
     host_key: str  # which host was played among them; "" for none
     host_s: Samples  # rounds x host calls
     host_kinds: tuple[str, ...]  # by host call
@@ -93,7 +93,7 @@ class Pool:
             key,
             self.condition,
             self.seconds[:, positions].ravel(),
-            np.repeat(self.anchor_s, len(positions)),
+            np.repeat(self.control_s, len(positions)),
             self.calls_per_sample[positions[0]],
             self.reasons[positions[0]],
         )

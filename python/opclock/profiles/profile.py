@@ -207,10 +207,10 @@ class Profile(ProfileReader):
                 list(configurations),
             )
 
-    def add_rounds(self, pool: int, seconds: Samples, anchor_s: Samples, host_s: Samples | None) -> None:
+    def add_rounds(self, pool: int, seconds: Samples, control_s: Samples, host_s: Samples | None) -> None:
         """Keep finished rounds after those the pool has.
 
-        ``seconds`` is rounds x members, ``anchor_s`` one a round, ``host_s`` rounds x kinds, or None where no host was
+        ``seconds`` is rounds x members, ``control_s`` one a round, ``host_s`` rounds x kinds, or None where no host was
         played.
         """
         hosts: Sequence[bytes | None] = [None] * len(seconds) if host_s is None else [_blob(row) for row in host_s]
@@ -218,8 +218,8 @@ class Profile(ProfileReader):
             connection.executemany(
                 "INSERT INTO round "
                 "VALUES (?, (SELECT coalesce(max(number) + 1, 0) FROM round WHERE pool = ?), ?, ?, ?)",
-                [(pool, pool, _blob(row), float(anchor), host)
-                 for row, anchor, host in zip(seconds, anchor_s, hosts, strict=True)],
+                [(pool, pool, _blob(row), float(control), host)
+                 for row, control, host in zip(seconds, control_s, hosts, strict=True)],
             )  # fmt: skip
 
     def end_pool(self, pool: int, ended: str, reasons: Sequence[str], after: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ _OF = "c.timing = ? AND c.device = ? AND c.threads = ?"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class PoolMatch:
     """A pool that has an op call."""
 
     key: str
@@ -78,7 +78,7 @@ class ProfileReader:
         )  # fmt: skip
         return int(rows[0][0]) if rows else None
 
-    def candidates(self, timing: Timing, device: str, threads: int, keys: Iterable[str]) -> list[Candidate]:
+    def pool_matches(self, timing: Timing, device: str, threads: int, keys: Iterable[str]) -> list[PoolMatch]:
         """By op call and working set the newest pools that have rounds of it."""
         rows = self.ask(
             "SELECT DISTINCT o.key, m.pool, c.working_set, p.ended <> '' FROM json_each(?) wanted "
@@ -88,7 +88,7 @@ class ProfileReader:
             "JOIN pool p ON p.id = m.pool WHERE EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY m.pool",
             json.dumps(list(keys)), timing, device, threads,
         )  # fmt: skip
-        return [Candidate(key, pool, working_set, bool(ended)) for key, pool, working_set, ended in rows]
+        return [PoolMatch(key, pool, working_set, bool(ended)) for key, pool, working_set, ended in rows]
 
     def pools(
         self, timings: Sequence[Timing], device: str, threads: int, *, ended: bool = False, most: int = -1
@@ -121,7 +121,7 @@ class ProfileReader:
 
     def measured(self, condition: Condition, keys: Iterable[str]) -> set[str]:
         """Which of these op calls an ended pool of exactly this condition holds."""
-        found = self.candidates(condition.timing, condition.device, condition.threads, keys)
+        found = self.pool_matches(condition.timing, condition.device, condition.threads, keys)
         return {one.key for one in found if one.ended and one.working_set == condition.working_set}
 
     def host_measured(self, condition: Condition, host_key: str) -> bool:
@@ -154,7 +154,7 @@ class ProfileReader:
             reasons=tuple(member[2] for member in members),
             ended=header[4],
             seconds=_matrix(self.path, [row[0] for row in rows], len(members)),
-            anchor_s=np.array([row[1] for row in rows]),
+            control_s=np.array([row[1] for row in rows]),
             host_key=header[5] or "",
             host_s=_matrix(self.path, [row[2] for row in rows] if kinds else [], len(kinds)),
             host_kinds=kinds,

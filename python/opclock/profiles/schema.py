@@ -63,7 +63,7 @@ CREATE TABLE host (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kinds TEXT 
 CREATE TABLE round (
   pool INTEGER NOT NULL REFERENCES pool (id), number INTEGER NOT NULL,
   seconds BLOB NOT NULL,            -- little-endian float64, one for each member, of one call
-  anchor_s REAL NOT NULL,
+  anchor_s REAL NOT NULL,           -- of the control workload
   host BLOB,                        -- little-endian float64, one for each kind of host
   PRIMARY KEY (pool, number)
 ) WITHOUT ROWID;

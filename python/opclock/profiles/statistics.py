@@ -9,7 +9,7 @@ from scipy.stats import binom, t
 Samples = npt.NDArray[np.float64]
 
 BATCHES = 24  # at most; in a validation a batch is then about a block, and other things are timed between blocks
-LEAST_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
+MIN_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
 
 
 def median_interval(samples: Samples, confidence: float = 0.95) -> tuple[float, float]:
@@ -36,7 +36,7 @@ def rounds_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float,
     times Student's t (the method of batch means); order statistics where there are too few rounds for two batches.
     Raises ValueError on no samples.
     """
-    batches = min(BATCHES, rounds_s.size // LEAST_IN_BATCH)
+    batches = min(BATCHES, rounds_s.size // MIN_IN_BATCH)
     if batches < 2:
         return median_interval(rounds_s, confidence)
     medians = [float(np.median(batch)) for batch in np.array_split(rounds_s, batches)]

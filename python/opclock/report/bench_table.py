@@ -25,7 +25,7 @@ def shown(frame: pd.DataFrame, percentiles: Sequence[float] = PERCENTILES) -> pd
         **{f"p{percent:g} (ms)": milliseconds(table[f"p{percent:g}_s"]) for percent in percentiles},
         "max (ms)": milliseconds(table["max_s"]),
         "items/s": table["throughput_per_s"].map("{:.1f}".format),
-        "gain": table["gain"].map("{:.2f}x".format),
+        "speedup": table["speedup"].map("{:.2f}x".format),
         "convert (s)": table["convert_s"].map("{:.1f}".format),
         "load (s)": table["load_s"].map("{:.2f}".format),
         "first run (ms)": milliseconds(table["first_run_s"]),

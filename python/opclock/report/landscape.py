@@ -1,4 +1,4 @@
-"""Study B's findings as data: gains, batches, what runtimes remove, and boards against one another."""
+"""Study B's findings as data: speedups, batches, what runtimes remove, and boards against one another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARE = 0.95  # of the best throughput that a batch must reach
 
 
 def latency_table(land: Landscape) -> pd.DataFrame:
-    """One row a model and runtime at batch 1: seconds, gains, shares as fractions; the reason where there are none."""
+    """One row a model and runtime at batch 1: seconds, speedups, shares as fractions, or the reason for none."""
     rows = []
     for entry in land.entries:
         for row in entry.rows:
@@ -26,7 +26,7 @@ def latency_table(land: Landscape) -> pd.DataFrame:
             rows.append({
                 "board": land.label, "task": entry.task, "model": entry.model, "runtime": row.runtime,
                 "status": row.status, "median_s": row.median_s, "low_s": low, "high_s": high,
-                "throughput_per_s": row.throughput_per_s, "gain": entry.gain(row.runtime),
+                "throughput_per_s": row.throughput_per_s, "speedup": entry.speedup(row.runtime),
                 "mac_s": split.mac_s if split else float("nan"),
                 "non_mac_s": split.non_mac_s if split else float("nan"),
                 "non_mac_share": split.non_mac_share if split else float("nan"),
@@ -64,7 +64,7 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 
 def runtime_table(land: Landscape) -> pd.DataFrame:
-    """One row a runtime: how many models it runs, its gain by task (geometric means), and what it removes (means)."""
+    """One row a runtime: models it runs, its speedup by task (geometric means), and what it removes (means)."""
     table = latency_table(land)
     tasks = list(dict.fromkeys(table["task"]))
     rows = []
@@ -73,16 +73,16 @@ def runtime_table(land: Landscape) -> pd.DataFrame:
         told = mine[mine["basis"] == "operators"]
         rows.append({
             "runtime": runtime, "models": len(mine), "of": len(land.entries),
-            **{f"gain_{task}": geometric_mean(mine.loc[mine["task"] == task, "gain"]) for task in tasks},
-            "gain": geometric_mean(mine["gain"]),
-            "mac_gain": geometric_mean(_mac_gains(land, told["model"], runtime)),
+            **{f"speedup_{task}": geometric_mean(mine.loc[mine["task"] == task, "speedup"]) for task in tasks},
+            "speedup": geometric_mean(mine["speedup"]),
+            "mac_speedup": geometric_mean(_mac_speedups(land, told["model"], runtime)),
             "non_mac_share": mine["non_mac_share"].mean(), "non_mac_removed": mine["non_mac_removed"].mean(),
             "told_of_operators": len(told),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _mac_gains(land: Landscape, models: Iterable[str], runtime: str) -> list[float]:
+def _mac_speedups(land: Landscape, models: Iterable[str], runtime: str) -> list[float]:
     """By model, how many times faster than eager's a runtime's MAC kernels are, what is fused into them included."""
     found = []
     for entry in (land.entry(model) for model in models):
@@ -100,7 +100,7 @@ class Relative:
     task: str
     runtime: str
     models: int
-    gain: float
+    speedup: float
     low: float
     high: float
 
@@ -110,7 +110,7 @@ def _half_log_width(row: BenchRow) -> float:
     return (math.log(high) - math.log(max(low, 1e-12))) / 2
 
 
-def relative_gains(boards: Sequence[Landscape]) -> list[Relative]:
+def relative_speedups(boards: Sequence[Landscape]) -> list[Relative]:
     """Of each board over the first, by task and runtime.
 
     The interval comes from those of the medians: half widths of their logarithms, added as independent errors are.
@@ -144,11 +144,13 @@ def _pairs(first: Landscape, board: Landscape, task: str, runtime: str) -> list[
 def words(land: Landscape) -> list[str]:
     """One board's findings in sentences."""
     runtimes, batches, posts = runtime_table(land), batch_table(land), post_table(land)
-    others = runtimes[(runtimes["runtime"] != "eager") & (runtimes["models"] > 0)].sort_values("gain", ascending=False)
+    others = runtimes[(runtimes["runtime"] != "eager") & (runtimes["models"] > 0)].sort_values(
+        "speedup", ascending=False
+    )
     sentences = []
     if len(others):
-        gains = ", ".join(f"{row.runtime} {row.gain:.1f} times" for row in others.itertuples())
-        sentences.append(f"Over eager PyTorch, at batch 1, geometric mean over models: {gains}.")
+        speedups = ", ".join(f"{row.runtime} {row.speedup:.1f} times" for row in others.itertuples())
+        sentences.append(f"Over eager PyTorch, at batch 1, geometric mean over models: {speedups}.")
     eager = runtimes[runtimes["runtime"] == "eager"]["non_mac_share"].mean()
     told = others[others["told_of_operators"] > 0]
     if len(told) and not math.isnan(eager):

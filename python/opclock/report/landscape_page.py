@@ -13,8 +13,8 @@ from markupsafe import Markup
 from opclock.files import write_whole
 from opclock.report import landscape_tables as tables
 from opclock.report.figures import STYLE, save_figure
-from opclock.report.landscape import SHARE, batch_table, failures, latency_table, relative_gains, words
-from opclock.report.landscape_plots import FIGURES, board_gains
+from opclock.report.landscape import SHARE, batch_table, failures, latency_table, relative_speedups, words
+from opclock.report.landscape_plots import FIGURES, board_speedups
 from opclock.studies.landscape_results import Landscape
 
 PAGE = """<!DOCTYPE html>
@@ -29,7 +29,7 @@ the models that both ran, with the interval that follows from those of the media
 <div class="wide">{{ relative }}</div>{% endif %}
 {% for board in sections %}<h2>{{ board.label }}</h2>
 <ul>{% for sentence in board.words %}<li>{{ sentence }}</li>{% endfor %}</ul>
-<h3>Latency at batch 1 (ms), and gain over eager PyTorch</h3><div class="wide">{{ board.latencies }}</div>
+<h3>Latency at batch 1 (ms), and speedup over eager PyTorch</h3><div class="wide">{{ board.latencies }}</div>
 <h3>By runtime</h3><div class="wide">{{ board.runtimes }}</div>
 <h3>Time outside the kernels that MACs count</h3><div class="wide">{{ board.non_mac }}</div>
 <p>Share of one inference, and how much of eager's non-MAC time is gone. Eager's is opclock's estimate from timed
@@ -52,20 +52,22 @@ network; its share of the whole beside each runtime.</p>{% endif %}
 
 def write_page(boards: Sequence[Landscape], folder: Path) -> None:
     """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError where it cannot."""
-    gains = relative_gains(boards)
+    speedups = relative_speedups(boards)
     write_whole(
         folder / "latency.csv", pd.concat([latency_table(board) for board in boards]).to_csv(index=False).encode()
     )
     batches = pd.concat([batch_table(board).assign(board=board.label) for board in boards])
     write_whole(folder / "batches.csv", batches.to_csv(index=False).encode())
-    if gains:
-        write_whole(folder / "boards.csv", pd.DataFrame([vars(gain) for gain in gains]).to_csv(index=False).encode())
+    if speedups:
+        write_whole(
+            folder / "boards.csv", pd.DataFrame([vars(speedup) for speedup in speedups]).to_csv(index=False).encode()
+        )
     data = {"boards": [board.label for board in boards], "words": {board.label: words(board) for board in boards},
-            "relative": [vars(gain) for gain in gains]}  # fmt: skip
+            "relative": [vars(speedup) for speedup in speedups]}  # fmt: skip
     write_whole(folder / "findings.json", (json.dumps(data, indent=2) + "\n").encode())
     text = "\n\n".join(tables.latencies(board).to_markdown(index=False) for board in boards)
     write_whole(folder / "latency.md", (text + "\n").encode())
-    drawings = {**FIGURES, **({"board_gains": board_gains} if gains else {})}
+    drawings = {**FIGURES, **({"board_speedups": board_speedups} if speedups else {})}
     images = {name.replace("_", " "): save_figure(draw(boards), folder, name) for name, draw in drawings.items()}
     page = (
         Environment(autoescape=True)
@@ -73,7 +75,7 @@ def write_page(boards: Sequence[Landscape], folder: Path) -> None:
         .render(
             style=Markup(STYLE),
             boards=boards,
-            relative=_html(tables.relative(gains)),
+            relative=_html(tables.relative(speedups)),
             sections=[_section(board) for board in boards],
             share=f"{SHARE:.0%}",
             figures=images,

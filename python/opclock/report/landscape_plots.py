@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from opclock.report.batch_report import batch_axis, draw_curve
-from opclock.report.landscape import batch_table, latency_table, relative_gains
+from opclock.report.landscape import batch_table, latency_table, relative_speedups
 from opclock.report.plots import BLUE, GREY, ORANGE, figure_with_axes, log_axes
 from opclock.studies.landscape_results import Landscape
 
@@ -52,7 +52,7 @@ def _best(batches: pd.DataFrame, model: str, runtime: str, at_one: float) -> flo
     return max(at_one, float(mine["throughput_per_s"].max())) if len(mine) else at_one
 
 
-def gains(boards: Sequence[Landscape]) -> Figure:
+def speedups(boards: Sequence[Landscape]) -> Figure:
     """How many times faster than eager PyTorch each runtime is, model by model; one panel a board."""
     figure = Figure(figsize=(9, 3.6 * len(boards)), layout="constrained", dpi=150)
     for place, board in enumerate(boards):
@@ -63,8 +63,10 @@ def gains(boards: Sequence[Landscape]) -> Figure:
         models = [entry.model for entry in board.entries]
         width = 0.8 / max(1, len(shown))
         for number, runtime in enumerate(shown):
-            gains = [table[(table["runtime"] == runtime) & (table["model"] == model)]["gain"].max() for model in models]
-            axes.bar(np.arange(len(models)) + (number - (len(shown) - 1) / 2) * width, gains, width * 0.92,
+            speedups = [
+                table[(table["runtime"] == runtime) & (table["model"] == model)]["speedup"].max() for model in models
+            ]
+            axes.bar(np.arange(len(models)) + (number - (len(shown) - 1) / 2) * width, speedups, width * 0.92,
                      color=_colour(runtime), label=runtime if place == 0 else None)  # fmt: skip
         axes.axhline(1, color=GREY, linewidth=1)
         axes.set_xticks(range(len(models)), models)
@@ -124,15 +126,23 @@ def non_mac_time(boards: Sequence[Landscape]) -> Figure:
     return figure
 
 
-def board_gains(boards: Sequence[Landscape]) -> Figure:
+def board_speedups(boards: Sequence[Landscape]) -> Figure:
     """Each board over the first, by task and runtime, with intervals."""
-    found = relative_gains(boards)
+    found = relative_speedups(boards)
     figure, axes = figure_with_axes(8, 0.3 * max(1, len(found)) + 1.8)
-    for place, gain in enumerate(found):
-        axes.errorbar(gain.gain, place, xerr=[[gain.gain - gain.low], [gain.high - gain.gain]], fmt="o", capsize=3,
-                      color=_colour(gain.runtime))  # fmt: skip
+    for place, speedup in enumerate(found):
+        axes.errorbar(
+            speedup.speedup,
+            place,
+            xerr=[[speedup.speedup - speedup.low], [speedup.high - speedup.speedup]],
+            fmt="o",
+            capsize=3,
+            color=_colour(speedup.runtime),
+        )
     axes.axvline(1, color=GREY, linewidth=1)
-    axes.set_yticks(range(len(found)), [f"{gain.board}: {gain.task}, {gain.runtime}" for gain in found], fontsize=8)
+    axes.set_yticks(
+        range(len(found)), [f"{speedup.board}: {speedup.task}, {speedup.runtime}" for speedup in found], fontsize=8
+    )
     axes.invert_yaxis()
     axes.set_xlabel(f"times faster than {boards[0].label}")
     axes.set_title("Boards side by side", loc="left", fontweight="bold")
@@ -141,7 +151,7 @@ def board_gains(boards: Sequence[Landscape]) -> Figure:
 
 FIGURES: dict[str, Callable[[Sequence[Landscape]], Figure]] = {
     "landscape": landscape,
-    "gains": gains,
+    "speedups": speedups,
     "non_mac_time": non_mac_time,
     "batch_curves": batch_curves,
 }

@@ -22,8 +22,8 @@ def latencies(land: Landscape) -> pd.DataFrame:
     for (task, model), group in table.groupby(["task", "model"], sort=False):
         cells = {}
         for row in group.to_dict("records"):
-            gain = "" if row["runtime"] == "eager" else f" ({row['gain']:.2f}x)"
-            cells[row["runtime"]] = f"{row['median_s'] * 1e3:.1f}{gain}" if row["status"] == "ok" else row["status"]
+            speedup = "" if row["runtime"] == "eager" else f" ({row['speedup']:.2f}x)"
+            cells[row["runtime"]] = f"{row['median_s'] * 1e3:.1f}{speedup}" if row["status"] == "ok" else row["status"]
         rows.append({"task": task, "model": model, **cells})
     return pd.DataFrame(rows).fillna("")
 
@@ -43,7 +43,7 @@ def non_mac(land: Landscape) -> pd.DataFrame:
 
 
 def knees(land: Landscape) -> pd.DataFrame:
-    """Models down, runtimes across: the smallest batch for full throughput, and the gain of the best over batch 1."""
+    """Models down, runtimes across: the smallest batch for full throughput, and its speedup over batch 1."""
     table = batch_table(land)
     rows: list[dict[str, str]] = []
     if len(table):
@@ -59,18 +59,22 @@ def knees(land: Landscape) -> pd.DataFrame:
 def runtimes(land: Landscape) -> pd.DataFrame:
     """One row a runtime."""
     table = runtime_table(land)
-    gains = [name for name in table.columns if name.startswith("gain")]
-    return pd.DataFrame({
-        "runtime": table["runtime"],
-        "models": [f"{row.models} of {row.of}" for row in table.itertuples()],
-        **{
-            name.removeprefix("gain_").replace("gain", "all"): table[name].map(lambda value: _number(value, "{:.2f}x"))
-            for name in gains
-        },
-        "MAC kernels": table["mac_gain"].map(lambda value: _number(value, "{:.2f}x")),
-        "outside MAC kernels": table["non_mac_share"].map(lambda value: _number(value, "{:.0%}")),
-        "non-MAC time gone": table["non_mac_removed"].map(lambda value: _number(value, "{:.0%}")),
-    })  # fmt: skip
+    speedups = [name for name in table.columns if name.startswith("speedup")]
+    return pd.DataFrame(
+        {
+            "runtime": table["runtime"],
+            "models": [f"{row.models} of {row.of}" for row in table.itertuples()],
+            **{
+                name.removeprefix("speedup_").replace("speedup", "all"): table[name].map(
+                    lambda value: _number(value, "{:.2f}x")
+                )
+                for name in speedups
+            },
+            "MAC kernels": table["mac_speedup"].map(lambda value: _number(value, "{:.2f}x")),
+            "outside MAC kernels": table["non_mac_share"].map(lambda value: _number(value, "{:.0%}")),
+            "non-MAC time gone": table["non_mac_removed"].map(lambda value: _number(value, "{:.0%}")),
+        }
+    )
 
 
 def post_processing(land: Landscape) -> pd.DataFrame:
@@ -86,10 +90,10 @@ def post_processing(land: Landscape) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def relative(gains: Sequence[Relative]) -> pd.DataFrame:
+def relative(speedups: Sequence[Relative]) -> pd.DataFrame:
     """Boards against the first."""
     return pd.DataFrame([
-        {"board": gain.board, "task": gain.task, "runtime": gain.runtime, "models": gain.models,
-         "gain": f"{gain.gain:.2f}x", "from": f"{gain.low:.2f}", "to": f"{gain.high:.2f}"}
-        for gain in gains
+        {"board": speedup.board, "task": speedup.task, "runtime": speedup.runtime, "models": speedup.models,
+         "speedup": f"{speedup.speedup:.2f}x", "from": f"{speedup.low:.2f}", "to": f"{speedup.high:.2f}"}
+        for speedup in speedups
     ])  # fmt: skip

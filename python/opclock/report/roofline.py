@@ -23,7 +23,7 @@ SHOWN_SIZES = {
     1 << 22: ("4 MiB", "-."),
     1 << 28: ("256 MiB", ":"),
 }
-LEAST_INTENSITY, MOST_INTENSITY = 0.02, 500.0  # MACs a byte
+MIN_INTENSITY, MAX_INTENSITY = 0.02, 500.0  # MACs a byte
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def roofline_figure(ceilings: Ceilings, points: Sequence[Point]) -> Figure:
     """GMAC/s over MACs a byte: roofs as lines, a sweep's kernels as dots, a model's as crosses sized by time."""
     figure, axes = figure_with_axes(8.5, 5.6)
     log_axes(axes)
-    intensity = np.geomspace(LEAST_INTENSITY, MOST_INTENSITY, 200)
+    intensity = np.geomspace(MIN_INTENSITY, MAX_INTENSITY, 200)
     peak = ceilings.peak("float32")
     for size, (name, line) in SHOWN_SIZES.items():
         bandwidth = ceilings.bandwidth(size)
@@ -66,7 +66,7 @@ def roofline_figure(ceilings: Ceilings, points: Sequence[Point]) -> Figure:
     for dtype, rate in ceilings.multiply_adds.items():
         if dtype in ("float32", "float64", "int8"):
             axes.axhline(rate / 1e9, color=GREY, linewidth=0.8, linestyle="--")
-            axes.annotate(f"{dtype} {rate / 1e9:.0f} GMAC/s", (MOST_INTENSITY, rate / 1e9), fontsize=8, ha="right",
+            axes.annotate(f"{dtype} {rate / 1e9:.0f} GMAC/s", (MAX_INTENSITY, rate / 1e9), fontsize=8, ha="right",
                           va="bottom")  # fmt: skip
     for group in dict.fromkeys(point.group for point in points if not point.model):
         mine = [point for point in points if point.group == group and not point.model]
@@ -77,7 +77,7 @@ def roofline_figure(ceilings: Ceilings, points: Sequence[Point]) -> Figure:
         longest = max(p.seconds for p in mine)
         axes.scatter([p.macs / p.nbytes for p in mine], [p.macs / p.seconds / 1e9 for p in mine], marker="x",
                      s=[12 + 90 * p.seconds / longest for p in mine], color=RED, label=model, zorder=3)  # fmt: skip
-    axes.set_xlim(LEAST_INTENSITY, MOST_INTENSITY)
+    axes.set_xlim(MIN_INTENSITY, MAX_INTENSITY)
     axes.set_ylim(peak / 1e9 / 3000, peak / 1e9 * 3)
     axes.set_xlabel("MACs for each byte moved (log scale)")
     axes.set_ylabel("GMAC/s reached (log scale)")

@@ -60,7 +60,7 @@ class Eager:
     name = "eager"
     batches: Batches = "any"
     precisions: Sequence[Precision] = PRECISIONS
-    tells = False
+    reports_operator_times = False
 
     def missing(self) -> str:
         """Never: opclock needs it for every model."""

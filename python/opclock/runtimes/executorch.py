@@ -47,7 +47,7 @@ class ExecuTorch:
     name = "executorch"
     batches: Batches = "fixed"
     precisions: Sequence[Precision] = ("float32",)
-    tells = False
+    reports_operator_times = False
 
     def missing(self) -> str:
         """The one package."""

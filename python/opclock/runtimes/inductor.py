@@ -54,7 +54,7 @@ class Inductor:
     name = "compile"
     batches: Batches = "fixed"
     precisions: Sequence[Precision] = PRECISIONS
-    tells = True
+    reports_operator_times = True
 
     def missing(self) -> str:
         """Inductor writes C++ for the CPU and needs a compiler."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 SEED = 0
 SETTLING = 4  # images: maps of one pixel vary over images alone
-LEAST_SPREAD = 0.1  # of the channels' mean variance: norms that blow up quiet channels blow up rounding, too
+MIN_SPREAD = 0.1  # of the channels' mean variance: norms that blow up quiet channels blow up rounding, too
 RANDOM_WEIGHTS = ("zoo", "torchvision")  # where no weights are given, these have random ones
 
 
@@ -205,7 +205,7 @@ def _settle_norms(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> No
         source = arguments[0].float()
         spread = source.var((0, 2, 3), correction=0)
         norm.running_mean.copy_(source.mean((0, 2, 3)))
-        norm.running_var.copy_(spread.clamp_min(float(spread.mean()) * LEAST_SPREAD))
+        norm.running_var.copy_(spread.clamp_min(float(spread.mean()) * MIN_SPREAD))
 
     norms = [norm for norm in module.modules() if isinstance(norm, torch.nn.BatchNorm2d)]
     handles = [norm.register_forward_pre_hook(settle) for norm in norms]

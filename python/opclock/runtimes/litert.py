@@ -60,7 +60,7 @@ class LiteRt:
     name = "litert"
     batches: Batches = "fixed"
     precisions: Sequence[Precision] = ("float32",)
-    tells = False
+    reports_operator_times = False
 
     def missing(self) -> str:
         """The interpreter and the converter."""

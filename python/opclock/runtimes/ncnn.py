@@ -68,7 +68,7 @@ class Ncnn:
     name = "ncnn"
     batches: Batches = "one"
     precisions: Sequence[Precision] = ("float32", "bfloat16", "float16")
-    tells = False
+    reports_operator_times = False
 
     def missing(self) -> str:
         """The runtime and its converter."""

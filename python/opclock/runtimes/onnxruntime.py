@@ -80,7 +80,7 @@ class OnnxRuntime:
     name = "onnxruntime"
     batches: Batches = "any"
     precisions: Sequence[Precision] = ("float32",)
-    tells = True
+    reports_operator_times = True
 
     def missing(self) -> str:
         """The runtime, and what exports to it."""

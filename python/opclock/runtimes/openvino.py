@@ -56,7 +56,7 @@ class OpenVino:
     name = "openvino"
     batches: Batches = "any"
     precisions: Sequence[Precision] = ("float32", "bfloat16", "float16")
-    tells = True
+    reports_operator_times = True
 
     def missing(self) -> str:
         """The one package."""

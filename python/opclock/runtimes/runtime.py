@@ -57,7 +57,7 @@ class Runtime(Protocol):
     name: str
     batches: Batches
     precisions: Sequence[Precision]
-    tells: bool  # whether it says how long its operators take
+    reports_operator_times: bool  # whether it says how long its operators take
 
     def missing(self) -> str:
         """Why it cannot be used here, with the command that mends it; "" where it can."""

@@ -94,7 +94,7 @@ class TensorRt:
     name = "tensorrt"
     batches: Batches = "fixed"
     precisions: Sequence[Precision] = ("float32", "float16", "bfloat16")
-    tells = True
+    reports_operator_times = True
 
     def missing(self) -> str:
         """NVIDIA's package, a GPU, and what exports to ONNX."""

@@ -13,9 +13,9 @@ import numpy as np
 
 from opclock.benchmarking.result import BenchRow
 from opclock.benchmarking.session import (
-    Contender,
-    Effort,
-    Limits,
+    Candidate,
+    SamplingOptions,
+    Timeouts,
     convert_all,
     prepare_model,
     time_in_turn,
@@ -33,9 +33,9 @@ from opclock.studies.landscape_results import FILE, Entry, Landscape
 
 MODELS = ("resnet50-224", "mobilenetv2-224", "ssdlite", "yolox", "deeplabv3")  # and "unet", which takes 5 minutes
 BATCHES = (1, 2, 4, 8)
-TIMING = Effort(warmup=2, iterations=200, duration_s=2.5)
-BATCH_TIMING = Effort(warmup=1, iterations=100, duration_s=1.0)
-MOST_LATENCY_S = 3.0  # a batch that would take longer is not tried
+TIMING = SamplingOptions(warmup=2, iterations=200, duration_s=2.5)
+BATCH_TIMING = SamplingOptions(warmup=1, iterations=100, duration_s=1.0)
+MAX_LATENCY_S = 3.0  # a batch that would take longer is not tried
 ESTIMATE_S = 3.0  # of kernel rounds a model, at most
 POST_RUNS = 30
 
@@ -48,7 +48,7 @@ def study(
     batches: Sequence[int] = BATCHES,
     settings: Settings,
     label: str = "",
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    timeouts: Timeouts = Timeouts(),
     progress: Progress = silent,
 ) -> Landscape:
     """Run every model in every runtime; written into the folder after each model, and gone on with from there.
@@ -60,7 +60,7 @@ def study(
         batches: sizes for the runtimes that take any batch without converting anew.
         settings: threads and precision, the same for all.
         label: what to call this board; its identity and threads if empty.
-        limits: after which a runtime counts as hung.
+        timeouts: after which a runtime counts as hung.
         progress: told what is done, and how much time is left.
 
     Raises:
@@ -79,7 +79,7 @@ def study(
 
         place = f"{number + 1}/{len(models)}{_time_left(made, len(models) - number)}"
         told = _prefixed(progress, place, number / len(models))
-        entry = _one_model(model, found, batches, settings, limits, told)
+        entry = _one_model(model, found, batches, settings, timeouts, told)
         others = tuple(other for other in made.entries if other.model != model)
         made = replace(made, entries=(*others, entry), seconds=made.seconds + time.monotonic() - start)
         made.save(folder / FILE)
@@ -113,27 +113,27 @@ def _begun(path: Path, fresh: Landscape) -> Landscape:
 
 
 def _one_model(
-    model: str, runtimes: Sequence[Runtime], batches: Sequence[int], settings: Settings, limits: Limits,
+    model: str, runtimes: Sequence[Runtime], batches: Sequence[int], settings: Settings, timeouts: Timeouts,
     progress: Progress,
 ) -> Entry:  # fmt: skip
     name, task = _resolved(model)
     with work_folder(None, model) as place:
         job = Job(place, name)
         progress(f"{model}: eager PyTorch's answers", 0.0)
-        prepare_model(job, sorted({1, *batches}), settings, limits)
-        contenders = [Contender.of(runtime, job) for runtime in runtimes]
+        prepare_model(job, sorted({1, *batches}), settings, timeouts)
+        candidates = [Candidate.of(runtime, job) for runtime in runtimes]
         cores = len(os.sched_getaffinity(0))  # nothing is timed while models are converted and loaded
-        convert_all(contenders, settings, limits, together=cores, progress=progress)
-        time_in_turn(contenders, settings, TIMING, limits, together=cores, operators=True, progress=progress)
+        convert_all(candidates, settings, timeouts, together=cores, progress=progress)
+        time_in_turn(candidates, settings, TIMING, timeouts, together=cores, operators=True, progress=progress)
         larger: list[BenchRow] = []
-        for contender in contenders:
-            if contender.alive and contender.runtime.batches == "any":
-                larger += _batches(contender, batches, settings, limits, progress)
+        for candidate in candidates:
+            if candidate.alive and candidate.runtime.batches == "any":
+                larger += _batches(candidate, batches, settings, timeouts, progress)
         progress(f"{model}: post-processing", 0.0)
-        post_s = _post_processing(job, settings, limits)
+        post_s = _post_processing(job, settings, timeouts)
     progress(f"{model}: eager's parts", 0.0)
     classes_s, note = _eager_classes(name, settings)
-    return Entry(model, task, tuple(contender.row for contender in contenders), tuple(larger), classes_s, post_s, note)
+    return Entry(model, task, tuple(candidate.row for candidate in candidates), tuple(larger), classes_s, post_s, note)
 
 
 def _resolved(model: str) -> tuple[str, str]:
@@ -148,20 +148,20 @@ def _resolved(model: str) -> tuple[str, str]:
 
 
 def _batches(
-    contender: Contender, batches: Sequence[int], settings: Settings, limits: Limits, progress: Progress
+    candidate: Candidate, batches: Sequence[int], settings: Settings, timeouts: Timeouts, progress: Progress
 ) -> list[BenchRow]:
     """One runtime at all batches in turn."""
-    tried = [batch for batch in batches if batch == 1 or batch * contender.row.median_s <= MOST_LATENCY_S]
-    several = [Contender.of(contender.runtime, contender.job.at(batch)) for batch in tried]
-    convert_all(several, settings, limits)
-    time_in_turn(several, settings, BATCH_TIMING, limits, together=len(os.sched_getaffinity(0)), progress=progress)
+    tried = [batch for batch in batches if batch == 1 or batch * candidate.row.median_s <= MAX_LATENCY_S]
+    several = [Candidate.of(candidate.runtime, candidate.job.at(batch)) for batch in tried]
+    convert_all(several, settings, timeouts)
+    time_in_turn(several, settings, BATCH_TIMING, timeouts, together=len(os.sched_getaffinity(0)), progress=progress)
     return [one.row for one in several]
 
 
-def _post_processing(job: Job, settings: Settings, limits: Limits) -> Samples:
+def _post_processing(job: Job, settings: Settings, timeouts: Timeouts) -> Samples:
     try:
         with WorkerProcess(replace(job, runtime="eager"), settings) as worker:
-            return np.array(worker.ask("postprocess", limits.load_s, runs=POST_RUNS)["samples"], dtype=float)
+            return np.array(worker.ask("postprocess", timeouts.load_s, runs=POST_RUNS)["samples"], dtype=float)
     except RuntimeFailedError:
         return np.empty(0)
 
@@ -182,7 +182,7 @@ def _eager_classes(name: str, settings: Settings) -> tuple[dict[str, float], str
             traced = trace(loaded.module, loaded.inputs, name=loaded.name)
             with Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile:
                 measure(traced, profile, forward=forward_of(loaded.module, loaded.inputs), threads=settings.threads,
-                        most_s=ESTIMATE_S)  # fmt: skip
+                        max_s=ESTIMATE_S)  # fmt: skip
                 return estimate(traced, profile, threads=settings.threads).by_class(), ""
     except OpclockError as error:
         return {}, str(error)

@@ -56,7 +56,7 @@ class Entry:
         """The runtime's row at batch 1, if it has numbers."""
         return next((row for row in self.rows if row.runtime == runtime and row.status == "ok"), None)
 
-    def gain(self, runtime: str) -> float:
+    def speedup(self, runtime: str) -> float:
         """How many times faster than eager; NaN where either has no number."""
         eager, mine = self.row("eager"), self.row(runtime)
         return eager.median_s / mine.median_s if eager and mine else float("nan")

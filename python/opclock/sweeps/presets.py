@@ -16,9 +16,9 @@ from opclock.sweeps.configuration import configuration, grid
 from opclock.sweeps.family import FAMILIES, IllegalError
 from opclock.tracing.macs import macs
 
-MOST_MACS = 4e8  # of one kernel: a fifth of what a small board does in a second is enough for one sample
-MOST_WEIGHT_BYTES = 1 << 26  # of its weights together: a small board has room for a pool of them
-MOST_BYTES = 1 << 23  # of its largest tensor: beyond, new memory for each answer costs more than the kernel
+MAX_MACS = 4e8  # of one kernel: a fifth of what a small board does in a second is enough for one sample
+MAX_WEIGHT_BYTES = 1 << 26  # of its weights together: a small board has room for a pool of them
+MAX_BYTES = 1 << 23  # of its largest tensor: beyond, new memory for each answer costs more than the kernel
 SEED = 20260102  # of the points: every board gets the same ones
 STEPS = {64: 0.3, 32: 0.2, 16: 0.2, 8: 0.15, 4: 0.08, 1: 0.07}  # by what channels are divided, how often
 SIDES = (1, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
@@ -263,7 +263,7 @@ def _small(made: Planned) -> bool:
     specs = made.call.tensors()
     weights = sum(spec.nbytes for spec in specs if spec.requires_grad)
     largest = max(made.fresh, *(spec.nbytes for spec in specs if not spec.requires_grad))
-    return weights <= MOST_WEIGHT_BYTES and largest <= MOST_BYTES and macs(made.traced) <= MOST_MACS
+    return weights <= MAX_WEIGHT_BYTES and largest <= MAX_BYTES and macs(made.traced) <= MAX_MACS
 
 
 PRESETS: dict[str, Callable[[], list[Planned]]] = {"quick": quick, "board": board}

@@ -54,7 +54,7 @@ class SweepRow:
         """What a table says of it."""
         low_s, high_s = self.found.interval_s
         work, moved = macs(self.traced), moved_bytes(self.traced)
-        least_s = self.ceilings.call_s(self.traced) if self.ceilings else math.nan
+        min_s = self.ceilings.call_s(self.traced) if self.ceilings else math.nan
         return {
             "median_s": self.found.median_s,
             "low_s": low_s,
@@ -65,7 +65,7 @@ class SweepRow:
             "bytes": moved,
             "gmacs_per_s": work / self.found.median_s / 1e9,
             "gb_per_s": moved / self.found.median_s / 1e9,
-            "ceiling_share": least_s / self.found.median_s,
+            "ceiling_share": min_s / self.found.median_s,
             "timing": self.pool.condition.timing,
             "working_set": self.pool.condition.working_set,
             "calls_per_sample": self.found.calls_per_sample,
@@ -92,7 +92,7 @@ def sweep_rows(
     read = lru_cache(CACHED_POOLS)(profile.pool)
     for count in threads:
         ceilings = ceilings_or_none(profile, count) if device == "cpu" else None
-        newest = {one.key: one.pool for one in profile.candidates(TIMING, device, count, keys)}
+        newest = {one.key: one.pool for one in profile.pool_matches(TIMING, device, count, keys)}
         for name, parameters, key in wanted:
             if key in newest:
                 pool = read(newest[key])

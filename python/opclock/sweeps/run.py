@@ -28,7 +28,7 @@ from opclock.sweeps.results import sweep_rows, sweep_table
 from opclock.timing.host_playback import Host
 from opclock.timing.host_standin import KindsHost
 from opclock.timing.inputs import Arguments, Bound, find_operator
-from opclock.timing.measure import room_bytes
+from opclock.timing.measure import memory_budget_bytes
 from opclock.timing.sampler import Sampling, thread_team
 from opclock.tracing.trace import Trace
 
@@ -39,9 +39,9 @@ POOL_BYTES = 1 << 27  # that a pool touches: as large as a large model, not larg
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 SPREAD = 2.0  # doublings, a standard deviation: how far the sizes of kernels in a pool lie apart, about as in a model
 FITTING = 4  # a kernel goes into a pool of at least so many times its own bytes
-FEWEST_ROUNDS, MOST_ROUNDS, BLOCK_ROUNDS = 12, 24, 6
+MIN_ROUNDS, MAX_ROUNDS, BLOCK_ROUNDS = 12, 24, 6
 # For saying beforehand how long a sweep takes: as a sweep of 5,000 kernels on a two-core x86-64 machine had it.
-WARM_UP_ROUNDS, USUAL_SHARE, LEAST_S, BINDING_S = 8, 0.3, 1e-5, 0.006
+WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
 
 
 @dataclass
@@ -138,7 +138,7 @@ def run_sweep(
         begin = time.perf_counter()
         tried = 0
         host = KindsHost() if as_in_models else None
-        most = room_bytes(device)
+        most = memory_budget_bytes(device)
         for chunk in _chunks(lacking, WORKING_SETS if as_in_models else (POOL_BYTES,), random.Random(seed), most):
             spent_s = time.perf_counter() - begin
             left = f", {words((len(lacking) - tried) / tried * spent_s)} left" if tried else ""
@@ -157,7 +157,7 @@ def _most_common(skipped: Mapping[str, int]) -> str:
 
 
 def _lacking(planned: Sequence[Planned], profile: Profile, threads: int, device: str) -> list[Planned]:
-    found = profile.candidates("interleaved", device, threads, [one.call.key for one in planned])
+    found = profile.pool_matches("interleaved", device, threads, [one.call.key for one in planned])
     known = {one.key for one in found if one.ended}
     named = [one for one in planned if one.call.key in known]
     profile.name_configurations(_names(named))
@@ -229,7 +229,7 @@ def _time_pool(
     sampling = Sampling(trace, positions, arguments, profile, condition, host, seed=seed)
     sampling.warm_up()
     profile.name_configurations(_names([chunk[position] for position in positions]))
-    while sampling.rounds < FEWEST_ROUNDS or not (sampling.settled or sampling.rounds >= MOST_ROUNDS):
+    while sampling.rounds < MIN_ROUNDS or not (sampling.settled or sampling.rounds >= MAX_ROUNDS):
         sampling.block(BLOCK_ROUNDS)
     sampling.end()
     done.timed += len(positions)
@@ -253,8 +253,8 @@ def _runs(trace: Trace, position: int, arguments: Arguments, done: SweepSummary)
 
 def expected_s(planned: Iterable[Planned], ceilings: Ceilings) -> float:
     """About how long a sweep will take, before any of it was timed."""
-    rounds = MOST_ROUNDS + WARM_UP_ROUNDS
-    return sum(rounds * (ceilings.call_s(one.traced) / USUAL_SHARE + LEAST_S) + BINDING_S for one in planned)
+    rounds = MAX_ROUNDS + WARM_UP_ROUNDS
+    return sum(rounds * (ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S) + BINDING_S for one in planned)
 
 
 def words(seconds: float) -> str:

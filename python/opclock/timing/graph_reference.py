@@ -13,7 +13,7 @@ from opclock.timing.reference import Reference
 
 FIRST_RUNS = 3  # to know how long one takes
 SAMPLE_S = 0.004  # replays in a row for one sample: hundreds of times what the marks at its ends take
-MOST_REPLAYS = 50
+MAX_REPLAYS = 50
 SAMPLES = 5  # in a block
 
 
@@ -27,7 +27,7 @@ class GraphRun:
             raise ModelError(f"{name} cannot be recorded as a graph: only CUDA devices replay them")
         self._recording = Recording(forward, device)
         one_s = min(self._recording.replay_s(1) for _ in range(FIRST_RUNS))
-        self._replays = max(1, min(MOST_REPLAYS, round(SAMPLE_S / one_s)))
+        self._replays = max(1, min(MAX_REPLAYS, round(SAMPLE_S / one_s)))
 
     def block(self, half: int) -> float:
         """One block for a half (0 or 1). Returns the wall seconds it took."""

@@ -122,9 +122,9 @@ class KindsHost:
             begun = pool.visits_left
             while pool.visits_left > 1:
                 self._play(pool, begun)
-            anchor_s = float(pool.end_round(seconds))
+            control_s = float(pool.end_round(seconds))
         host_s[:] = np.concatenate(self._latest)
-        return anchor_s
+        return control_s
 
     def _play(self, pool: Any, begun: int) -> None:  # noqa: ANN401
         number = self._next % len(self._models)

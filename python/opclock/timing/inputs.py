@@ -14,7 +14,7 @@ from opclock.errors import OpCallError, first_line
 from opclock.tracing.op_call import Named, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Trace, TracedCall
 
-LEAST_MAPPED = 4096  # bytes: a page
+MIN_MAPPED = 4096  # bytes: a page
 BLOCK = 1 << 16  # elements: more than any branch predictor learns by heart
 
 # Operators whose integer tensors index the dimension of another argument: argument position of the indices →
@@ -99,7 +99,7 @@ def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
     The C library's heap is left to the outputs: where a model's page faults come from its heap growing and shrinking
     with every inference, foreign blocks in between would change them.
     """
-    if spec.device != "cpu" or spec.pinned or spec.nbytes < LEAST_MAPPED:
+    if spec.device != "cpu" or spec.pinned or spec.nbytes < MIN_MAPPED:
         return torch.empty(spec.span, dtype=dtype, device=spec.device, pin_memory=spec.pinned)
     return torch.frombuffer(
         mmap.mmap(-1, spec.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype=dtype, count=spec.span

@@ -22,10 +22,10 @@ from opclock.timing.sampler import Sampling, thread_team
 from opclock.tracing.op_call import TensorSpec
 from opclock.tracing.trace import Trace
 
-LEAST_S = 2.0  # of rounds: shorter windows differ by more than the intervals inside them say
-MOST_S = 3.5  # of rounds for a small model, and
-MOST_LATENCIES = 40  # times its own latency for a large one
-FEWEST_ROUNDS = 5
+MIN_S = 2.0  # of rounds: shorter windows differ by more than the intervals inside them say
+MAX_S = 3.5  # of rounds for a small model, and
+MAX_LATENCIES = 40  # times its own latency for a large one
+MIN_ROUNDS = 5
 LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # of a device beside the host
 POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need room, too
 
@@ -52,14 +52,14 @@ def timings_of(device: str) -> tuple[Timing, ...]:
     return LANE_TIMINGS if has_lanes(device) else ("in_model",)
 
 
-def room_bytes(device: str) -> int:
+def memory_budget_bytes(device: str) -> int:
     """Of the memory that is free on the device, what op calls may use."""
     return int(free_bytes(device) * POOL_MEMORY_SHARE)
 
 
 def fits(trace: Trace) -> bool:
     """Whether all op calls fit into memory together, beside the model itself."""
-    return len(split(trace, room_bytes(trace.device))) == 1
+    return len(split(trace, memory_budget_bytes(trace.device))) == 1
 
 
 def split(trace: Trace, limit_bytes: int) -> list[range]:
@@ -108,7 +108,7 @@ def measure(
     forward: Forward | None = None,
     threads: int | None = None,
     seed: int = 0,
-    most_s: float | None = None,
+    max_s: float | None = None,
     progress: Progress = silent,
 ) -> MeasureSummary:
     """Time the op calls of a trace that the profile lacks, and the model's host.
@@ -120,7 +120,7 @@ def measure(
             switched off for it: the model is never run). Without it, a table by kind of call serves for the host.
         threads: PyTorch's threads; as they are set now if None.
         seed: of the rounds' order, where it is random.
-        most_s: wall seconds of rounds at most; by default 3.5 s or 40 times the model's latency.
+        max_s: wall seconds of rounds at most; by default 3.5 s or 40 times the model's latency.
         progress: told what is done and how far it is.
 
     Raises:
@@ -131,7 +131,7 @@ def measure(
     threads = torch.get_num_threads() if threads is None else threads
     if has_lanes(trace.device):
         with thread_team(threads):
-            return _measure_lanes(trace, profile, forward, threads, seed, most_s, progress)
+            return _measure_lanes(trace, profile, forward, threads, seed, max_s, progress)
     condition = condition_of(trace, threads)
     missing = lacking(trace, profile, condition)
     known = len(trace.unique) - len(missing)
@@ -143,14 +143,14 @@ def measure(
         if not missing and remark:  # its host cannot be played, and the table has been filled with the kernels
             return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
         rounds, flags, endings = 0, [remark] if remark else [], []
-        runs = split(trace, room_bytes(trace.device))
+        runs = split(trace, memory_budget_bytes(trace.device))
         seconds = time.perf_counter() - start
         for run in runs:
             start = time.perf_counter()
             sampling = Sampling(trace, run, Arguments(trace), profile, condition, host, seed=seed)
             seconds += time.perf_counter() - start
             sampling.warm_up()
-            _sample(sampling, most_s, progress)
+            _sample(sampling, max_s, progress)
             ended, complaints = sampling.end()
             rounds += sampling.rounds
             seconds += sampling.seconds
@@ -168,8 +168,10 @@ def lane_samplings(
     Raises OpCallError where they do not fit into its memory, and as Sampling does.
     """
     if not fits(trace):
-        raise OpCallError(f"{trace.model} needs more than {room_bytes(trace.device) / 1e9:.1f} GB, the share of "
-                          f"{trace.device} that op calls may use: use a smaller input or batch")  # fmt: skip
+        raise OpCallError(
+            f"{trace.model} needs more than {memory_budget_bytes(trace.device) / 1e9:.1f} GB, the share of "
+            f"{trace.device} that op calls may use: use a smaller input or batch"
+        )
     samplings = []
     for timing in (*LANE_TIMINGS, "recorded") if can_record(trace.device) else LANE_TIMINGS:
         condition = condition_of(trace, threads, timing)
@@ -190,7 +192,7 @@ def first_positions(trace: Trace) -> list[int]:
 
 
 def _measure_lanes(
-    trace: Trace, profile: Profile, forward: Forward | None, threads: int, seed: int, most_s: float | None,
+    trace: Trace, profile: Profile, forward: Forward | None, threads: int, seed: int, max_s: float | None,
     progress: Progress,
 ) -> MeasureSummary:  # fmt: skip
     """Each lane's rounds block by block in turn, until all are sampled enough or the time is up."""
@@ -203,15 +205,15 @@ def _measure_lanes(
     start = time.perf_counter()
     host, remark = host_for(trace, forward)
     samplings = lane_samplings(trace, profile, host, threads, seed, Arguments(trace))
-    cap_s = len(samplings) * MOST_S if most_s is None else most_s
+    cap_s = len(samplings) * MAX_S if max_s is None else max_s
     begin = time.perf_counter()
     while True:
         for sampling in samplings:
-            sampling.block(FEWEST_ROUNDS)
+            sampling.block(MIN_ROUNDS)
         spent_s = time.perf_counter() - begin
         progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", min(1.0, spent_s / cap_s))
         if spent_s >= cap_s or (
-            spent_s >= min(LEAST_S, cap_s) and all(one.settled for one in samplings if one.condition.in_order)
+            spent_s >= min(MIN_S, cap_s) and all(one.settled for one in samplings if one.condition.in_order)
         ):
             break
     endings, flags = zip(*(sampling.end() for sampling in samplings), strict=True)
@@ -223,14 +225,14 @@ def _measure_lanes(
     )  # fmt: skip
 
 
-def _sample(sampling: Sampling, most_s: float | None, progress: Progress) -> None:
+def _sample(sampling: Sampling, max_s: float | None, progress: Progress) -> None:
     """Blocks of rounds until all op calls are sampled enough, or the time is up."""
     start = time.perf_counter()
     latency_s = sampling.block(1)
-    cap_s = max(MOST_S, MOST_LATENCIES * latency_s) if most_s is None else most_s
+    cap_s = max(MAX_S, MAX_LATENCIES * latency_s) if max_s is None else max_s
     while True:
         spent_s = time.perf_counter() - start
-        enough = sampling.rounds >= FEWEST_ROUNDS and spent_s >= min(LEAST_S, cap_s)
+        enough = sampling.rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
         if enough and (spent_s >= cap_s or sampling.settled):
             break
         progress(f"{sampling.trace.model}: round {sampling.rounds}", min(1.0, spent_s / cap_s))

@@ -18,8 +18,8 @@ from opclock.tracing.recorder import Inputs, flat_tensors
 
 WARM_UP_RUNS = 3
 BLOCK_S = 0.04  # runs in a row: long enough that the first one's cold start is left behind
-MOST_RUNS = 20
-FEWEST_RUNS = 2
+MAX_RUNS = 20
+MIN_RUNS = 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def forward_of(model: torch.nn.Module, inputs: Inputs) -> Forward:
 
 def runs_in_block(latency_s: float) -> int:
     """How many runs of this length make a block, of the real model and of rounds alike."""
-    return max(FEWEST_RUNS, min(MOST_RUNS, int(BLOCK_S / max(latency_s, 1e-6))))
+    return max(MIN_RUNS, min(MAX_RUNS, int(BLOCK_S / max(latency_s, 1e-6))))
 
 
 class ReferenceRun:

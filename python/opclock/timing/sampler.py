@@ -96,7 +96,7 @@ class Sampling:
         self._number: int | None = None
         self._before = read_state()
         self._clock_before = clock_facts()
-        self._anchor_s: list[float] = []
+        self._control_s: list[float] = []
         self._rounds_s: list[float] = []
 
     def _bind(self, arguments: Arguments) -> None:
@@ -178,8 +178,8 @@ class Sampling:
             )
         else:
             earlier = self._profile.pool(self._number)
-            self.rounds = len(earlier.anchor_s)
-            self._anchor_s = list(earlier.anchor_s)
+            self.rounds = len(earlier.control_s)
+            self._control_s = list(earlier.control_s)
             self._rounds_s = list(earlier.rounds_s)
             for key, group in self._groups.items():
                 self._pool.add_earlier(group, list(earlier.measurement(key).samples))
@@ -220,16 +220,16 @@ class Sampling:
                 done += 1
         finally:
             self.seconds += time.perf_counter() - start
-            seconds, anchor_s, host_s = kept
-            self._keep(seconds[:done], anchor_s[:done], None if host_s is None else host_s[:done])
+            seconds, control_s, host_s = kept
+            self._keep(seconds[:done], control_s[:done], None if host_s is None else host_s[:done])
         return float(np.median(self._rounds_s[-rounds:]))
 
-    def _keep(self, seconds: Samples, anchor_s: Samples, host_s: Samples | None) -> None:
+    def _keep(self, seconds: Samples, control_s: Samples, host_s: Samples | None) -> None:
         assert self._number is not None, "warm_up comes first"
-        self._profile.add_rounds(self._number, seconds, anchor_s, host_s)
+        self._profile.add_rounds(self._number, seconds, control_s, host_s)
         rounds_s = seconds.sum(axis=1) if host_s is None else seconds.sum(axis=1) + host_s.sum(axis=1)
         self.rounds += len(seconds)
-        self._anchor_s += anchor_s.tolist()
+        self._control_s += control_s.tolist()
         self._rounds_s += rounds_s.tolist()
 
     def _waiting(self) -> list[str]:
@@ -250,17 +250,17 @@ class Sampling:
         return np.empty((rounds, len(self._keys))), np.empty(rounds), host_s
 
     def _round(self, into: Rounds, number: int) -> None:
-        seconds, anchor_s, host_s = into
+        seconds, control_s, host_s = into
         if self._recording is not None:
             seconds[number] = self._shares * self._recording.replay_s(REPLAYS)
-            anchor_s[number] = 0.0
+            control_s[number] = 0.0
         elif self.condition.timing == "back_to_back":
-            anchor_s[number] = self._pool.back_to_back(seconds[number])
+            control_s[number] = self._pool.back_to_back(seconds[number])
         elif self._host is None or host_s is None:
             self._pool.begin_round()
-            anchor_s[number] = self._pool.end_round(seconds[number])
+            control_s[number] = self._pool.end_round(seconds[number])
         else:
-            anchor_s[number] = self._host.round(self._pool, seconds[number], host_s[number])
+            control_s[number] = self._host.round(self._pool, seconds[number], host_s[number])
 
     @property
     def settled(self) -> bool:
@@ -277,7 +277,7 @@ class Sampling:
         reasons = {key: self._pool.reason(group) for key, group in self._groups.items()}
         capped = ["time_cap" if reasons[key] == "none" else reasons[key] for key in self._keys]
         after, clock_after = read_state(), clock_facts()
-        flags = _flags(self._before, after, self._clock_before, clock_after, self._anchor_s)
+        flags = _flags(self._before, after, self._clock_before, clock_after, self._control_s)
         flags += team_flags(after.affinity, self.condition.threads)
         device_after = read_device(self.condition.device)
         if device_after.get("slowed"):
@@ -296,7 +296,7 @@ class Sampling:
 
 def _flags(
     before: BoardState, after: BoardState, clock_before: dict[str, Any], clock_after: dict[str, Any],
-    anchor_s: Sequence[float],
+    control_s: Sequence[float],
 ) -> tuple[str, ...]:  # fmt: skip
     """What was wrong with the board while the rounds ran; an empty tuple for nothing."""
     flags = []
@@ -304,6 +304,6 @@ def _flags(
         flags.append("throttled")
     if not (clock_before["agrees"] and clock_after["agrees"]):
         flags.append("clock_disagrees")
-    if abs(load_core().drift(list(anchor_s))) > DRIFT_LIMIT:
+    if abs(load_core().drift(list(control_s))) > DRIFT_LIMIT:
         flags.append("drifting")
     return tuple(flags)

@@ -27,12 +27,12 @@ from opclock.timing.sampler import Sampling
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
 
-FEWEST_BLOCKS = 8  # of everything in turn: four a half see a drift that two would miss
-MOST_S = 3.8  # of kernel rounds for a small model, and
-MOST_LATENCIES = 25  # times its latency for a large one
+MIN_BLOCKS = 8  # of everything in turn: four a half see a drift that two would miss
+MAX_S = 3.8  # of kernel rounds for a small model, and
+MAX_LATENCIES = 25  # times its latency for a large one
 
 
-class _Looks:
+class _Observers:
     """Two other looks at the op calls that a pool samples, for explaining what the estimate misses."""
 
     def __init__(self, traced: Trace, kernels: Sampling, host: PlayedHost) -> None:
@@ -57,7 +57,7 @@ class _Looks:
         return Explanation(self._trace, made, reference_s, *seen)
 
 
-class Turns:
+class InterleavedSession:
     """Everything of one model that is sampled in turn."""
 
     def __init__(self, model: Model, traced: Trace, profile: Profile, threads: int, seed: int, explain: bool) -> None:
@@ -65,7 +65,7 @@ class Turns:
         self.reference = ReferenceRun(forward, model.name, traced.device)
         self.flags: list[str] = []
         self.samplings: list[Sampling] = []
-        self.looks: _Looks | None = None
+        self.observers: _Observers | None = None
         self.graph: GraphRun | None = None
         condition = condition_of(traced, threads)
         self.measured_now = not profile.host_measured(condition, host_key(traced)) or any(
@@ -81,7 +81,7 @@ class Turns:
             self.samplings = _whole(traced, profile, host, threads, seed, arguments)
             self.kernels = self.samplings[0]
             if explain and isinstance(host, PlayedHost) and not has_lanes(traced.device):
-                self.looks = _Looks(traced, self.kernels, host)
+                self.observers = _Observers(traced, self.kernels, host)
         self.binding_s = time.perf_counter() - start
         self.beside: list[Sampling] = self.samplings[1:]  # one block of each in every turn
         alone = condition_of(traced, threads, "back_to_back")
@@ -95,7 +95,7 @@ class Turns:
             except ModelError:
                 self.flags.append("no_graph")
 
-    def run(self, shuffle: random.Random, progress: Progress, text: str, most_s: float | None) -> None:
+    def run(self, shuffle: random.Random, progress: Progress, text: str, max_s: float | None) -> None:
         """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
         turns: list[Callable[[], object]] = [lambda: self.reference.block(0), lambda: self.reference.block(1)]
         if self.graph is not None:
@@ -110,8 +110,8 @@ class Turns:
 
         if self.measured_now:
             turns.append(kernels)
-        if self.looks is not None:
-            looks = self.looks
+        if self.observers is not None:
+            looks = self.observers
             turns.append(lambda: looks.block(rounds))
         turns += [partial(one.block, rounds if one.condition.in_order else 1) for one in self.beside]
         begin_s, blocks, enough = self._kernel_s(), 0, False
@@ -121,9 +121,9 @@ class Turns:
                 turn()
             blocks += 1
             spent_s = self._kernel_s() - begin_s
-            cap_s = max(MOST_S, MOST_LATENCIES * latency_s) if most_s is None else most_s
-            enough = blocks >= FEWEST_BLOCKS and (spent_s >= cap_s or not self.measured_now or self.kernels.settled)
-            progress(text, min(1.0, max(blocks / FEWEST_BLOCKS * 0.5, spent_s / cap_s)))
+            cap_s = max(MAX_S, MAX_LATENCIES * latency_s) if max_s is None else max_s
+            enough = blocks >= MIN_BLOCKS and (spent_s >= cap_s or not self.measured_now or self.kernels.settled)
+            progress(text, min(1.0, max(blocks / MIN_BLOCKS * 0.5, spent_s / cap_s)))
 
     def _kernel_s(self) -> float:
         return self.kernels.seconds if self.measured_now else 0.0

@@ -18,7 +18,7 @@ from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace
 from opclock.validation.results import Row, Validation
-from opclock.validation.session import Turns
+from opclock.validation.session import InterleavedSession
 
 
 def _traced(model: Model, *, real: bool) -> Trace:
@@ -31,12 +31,12 @@ def _traced(model: Model, *, real: bool) -> Trace:
 
 def validate_model(
     model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False, explain: bool = False,
-    most_s: float | None = None, progress: Progress = silent,
+    max_s: float | None = None, progress: Progress = silent,
 ) -> Row:  # fmt: skip
     """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
 
     With ``explain`` the op calls are looked at in two more ways in the same turns; there is nothing to look at where
-    the profile had every measurement already, or where the model's Python cannot be played. ``most_s``: wall seconds of
+    the profile had every measurement already, or where the model's Python cannot be played. ``max_s``: wall seconds of
     kernel rounds at most, by default 3.8 s or 25 times the model's latency.
 
     Raises:
@@ -46,14 +46,14 @@ def validate_model(
     traced = _traced(model, real=real_trace)
     with thread_team(threads):
         progress(f"{model.name}: warming up", 0.0)
-        turns = Turns(model, traced, profile, threads, seed, explain)
-        turns.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn", most_s)
-        measure_s = turns.end()
+        session = InterleavedSession(model, traced, profile, threads, seed, explain)
+        session.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn", max_s)
+        measure_s = session.end()
         roofline_s = None  # of a device, whose ceilings are not measured
         if not has_lanes(traced.device):
             roofline_s = baselines.roofline(traced, *baselines.measure_roofs(profile, traced.working_set, threads))
     made = estimate(traced, profile, threads=threads)
-    reference = turns.reference.reference()
+    reference = session.reference.reference()
     return Row(
         trace=traced,
         threads=threads,
@@ -66,9 +66,9 @@ def validate_model(
             "mac_regression": None,
         },
         measure_s=measure_s,
-        flags=tuple(dict.fromkeys([*turns.flags, *made.flags])),
-        explanation=turns.looks.explain(made, reference.median_s) if turns.looks else None,
-        graph=turns.graph.reference() if turns.graph else None,
+        flags=tuple(dict.fromkeys([*session.flags, *made.flags])),
+        explanation=session.observers.explain(made, reference.median_s) if session.observers else None,
+        graph=session.graph.reference() if session.graph else None,
     )
 
 
@@ -91,7 +91,7 @@ def validate(
         models: one or more; the regression on MACs needs three.
         profile: open for writing; op calls it has already are not timed again.
         threads: of PyTorch.
-        seed: of the random order of turns.
+        seed: of the random order of session.
         real_trace: trace by a real run, for shapes that depend on data.
         explain: say of each model which part of its error is due to what.
         progress: told what is done and how far each model is.
