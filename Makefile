@@ -22,7 +22,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
 RUNTIMES := onnxruntime openvino litert ncnn executorch
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
 
-.PHONY: study landscape test test-cpp test-python test-arm test-gpu accuracy accuracy-quick lint format tidy asan clean
+.PHONY: study landscape test test-cpp test-python test-arm test-gpu accuracy accuracy-quick lint format tidy asan docs clean
 
 study: $(VENV)/.installed
 	$(BIN)/opclock doctor
@@ -81,6 +81,10 @@ asan:
 	cmake --build --preset asan
 	ctest --preset asan
 
+# The documentation site, in build/docs.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 $(VENV)/.torch:
 ifeq ($(TORCH),system)
 	$(PYTHON) -m venv --system-site-packages $(VENV)
@@ -109,6 +113,10 @@ $(VENV)/.accuracy: $(VENV)/.test
 
 $(VENV)/.lint: $(VENV)/.test
 	$(PIP) install --quiet -r <($(REQUIREMENTS) lint)
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(PIP) install --quiet -r <($(REQUIREMENTS) docs)
 	touch $@
 
 clean:
