@@ -1,4 +1,5 @@
-# Everything a user or developer runs. `make study` and `make test` set up what they need.
+# Everything a user or developer runs. `make study` and `make test` set up what they need; .ci/step prints one line for
+# each step of that, with its time.
 #
 # TORCH chooses the torch: a pip requirement, or "system" for the one this machine's Python already has
 # (a Jetson's own, say). The default is a release with no CUDA packages behind it.
@@ -14,110 +15,122 @@ endif
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 BIN := $(VENV)/bin
+STEP := @.ci/step
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# The requirements of extras, without building opclock anew for them.
-REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; \
-  extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
-  print(*(item for name in sys.argv[1:] for item in extras[name]), sep="\n")'
-RUNTIMES := onnxruntime openvino litert ncnn executorch
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
+CPP = $$(git ls-files '*.cpp' '*.hpp')
+# Two workers; a file's tests stay together, for the sake of what they share.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: study landscape test test-cpp test-python test-arm test-gpu accuracy accuracy-quick lint format tidy asan docs clean
+.PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick \
+  coverage lint format tidy asan docs clean
 
 study: $(VENV)/.installed
-	$(BIN)/opclock doctor
-	$(BIN)/opclock study hidden-costs --report report
+	@$(BIN)/opclock doctor
+	@$(BIN)/opclock study hidden-costs --report report
 
 # Study B through every runtime: under 20 minutes on two cores.
 landscape: $(VENV)/.runtimes
-	$(BIN)/opclock study landscape --report landscape
+	@$(BIN)/opclock study landscape --report landscape
 
+# Without the tests that take long, and those that need other runtimes, a GPU or Arm.
 test: test-cpp test-python
 
-test-cpp:
-	cmake --preset dev
-	cmake --build --preset dev
-	ctest --preset dev
-
 test-python: $(VENV)/.test
-	$(BIN)/python -m pytest
+	@$(PYTEST) -m "not slow and not runtimes"
+
+# Those, too, where this machine can run them.
+test-all: test-cpp $(VENV)/.runtimes $(VENV)/.test
+	@$(PYTEST)
+
+test-cpp:
+	$(STEP) "configuring the C++ tests" cmake --preset dev
+	$(STEP) "building the C++ tests" cmake --build --preset dev
+	@ctest --preset dev
+
+# What needs no torch, with the earliest releases that pyproject.toml allows.
+test-earliest: $(VENV)-earliest/.installed
+	@$(VENV)-earliest/bin/python -m pytest -q $(WITHOUT_TORCH)
 
 # The same code on 64-bit Arm, emulated, in a Debian root that is kept for the next time (tests/arm/run).
 test-arm: $(VENV)/.test
-	VENV=$(VENV) tests/arm/run
+	@VENV=$(VENV) tests/arm/run
 
 # Whatever needs a GPU, with the torch that this machine's Python has; nothing is fetched. 8 minutes on an H100.
 test-gpu:
-	$(PYTHON) -m pip install --quiet --no-build-isolation --no-deps .
-	$(PYTHON) -m pytest tests/gpu
-	$(PYTHON) benchmarks/gpu/run.py --json gpu.json
+	$(STEP) "installing opclock" $(PYTHON) -m pip install --no-build-isolation --no-deps .
+	@$(PYTHON) -m pytest tests/gpu
+	@$(PYTHON) benchmarks/gpu/run.py --json gpu.json
 
 # Estimates against real inference: the development set (12 minutes), or four small models (under three).
 accuracy: $(VENV)/.accuracy
-	$(BIN)/python benchmarks/accuracy/run.py
+	@$(BIN)/python benchmarks/accuracy/run.py
 
 accuracy-quick: $(VENV)/.test
-	$(BIN)/python benchmarks/accuracy/run.py --quick
+	@$(BIN)/python benchmarks/accuracy/run.py --quick
 
 lint: $(VENV)/.lint
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.hpp')
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist.txt opclock._core opclock._aten
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/clang-format --dry-run --Werror $(CPP)
+	@$(BIN)/codespell $$(git ls-files)
+	@$(BIN)/validate-pyproject pyproject.toml
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist.txt opclock._core opclock._aten
 
 format: $(VENV)/.lint
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.hpp')
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/clang-format -i $(CPP)
 
 tidy:
-	cmake --preset tidy
-	cmake --build --preset tidy
+	@cmake --preset tidy
+	@cmake --build --preset tidy
 
 asan:
-	cmake --preset asan
-	cmake --build --preset asan
-	ctest --preset asan
+	@cmake --preset asan
+	@cmake --build --preset asan
+	@ctest --preset asan
 
 # The documentation site, in build/docs.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# Environments. A newer pip than a new environment has reads dependency groups; build requirements lie in it, so that
+# build/extension keeps what was compiled.
 $(VENV)/.torch:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"opclock needs Python 3.11 or newer, not \
+	  {sys.version.split()[0]}: make PYTHON=python3.11")'
 ifeq ($(TORCH),system)
-	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(STEP) "making $(VENV)" $(PYTHON) -m venv --system-site-packages $(VENV)
+	$(STEP) "updating pip" $(PIP) install 'pip>=25.1'
 else
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet '$(TORCH)' || $(PIP) install --quiet --index-url $(TORCH_INDEX) '$(TORCH)'
+	$(STEP) "making $(VENV)" $(PYTHON) -m venv $(VENV)
+	$(STEP) "updating pip" $(PIP) install 'pip>=25.1'
+	$(STEP) "installing $(TORCH)" bash -c "$(PIP) install '$(TORCH)' || $(PIP) install --index-url $(TORCH_INDEX) '$(TORCH)'"
 endif
-	touch $@
+	@touch $@
 
-$(VENV)/.installed: $(VENV)/.torch $(SOURCES)
-	$(PIP) install --quiet '.[report]'
-	touch $@
+$(VENV)/.build: $(VENV)/.torch
+	$(STEP) "installing what builds opclock" $(PIP) install --group build
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.build $(SOURCES)
+	$(STEP) "building and installing opclock" $(PIP) install --no-build-isolation \
+	  --config-settings=build-dir=build/extension '.[report]'
+	@touch $@
 
 # Some runtimes depend on torch: the one that is installed stays.
 $(VENV)/.runtimes: $(VENV)/.installed
-	$(PIP) install --quiet -r <($(REQUIREMENTS) $(RUNTIMES)) -c <($(PIP) list --format=freeze | grep '^torch==')
-	touch $@
+	@$(PIP) list --format=freeze | grep '^torch==' >$(VENV)/torch.txt
+	$(STEP) "installing the runtimes" $(PIP) install --no-build-isolation --config-settings=build-dir=build/extension \
+	  -c $(VENV)/torch.txt '.[runtimes]'
+	@touch $@
 
-$(VENV)/.test: $(VENV)/.runtimes
-	$(PIP) install --quiet -r <($(REQUIREMENTS) test)
-	touch $@
-
-$(VENV)/.accuracy: $(VENV)/.test
-	$(PIP) install --quiet -r <($(REQUIREMENTS) accuracy)
-	touch $@
-
-$(VENV)/.lint: $(VENV)/.test
-	$(PIP) install --quiet -r <($(REQUIREMENTS) lint)
-	touch $@
-
-$(VENV)/.docs: $(VENV)/.installed
-	$(PIP) install --quiet -r <($(REQUIREMENTS) docs)
-	touch $@
+$(VENV)/.%: $(VENV)/.installed
+	$(STEP) "installing what $* needs" $(PIP) install --group $*
+	@touch $@
 
 clean:
-	rm -rf build dist $(VENV)
+	rm -rf build dist $(VENV) $(VENV)-earliest

@@ -6,9 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
-
 import tomllib
+from pathlib import Path
 
 import opclock
 from opclock.extension import load_core
