@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import warnings
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -96,10 +99,24 @@ def filled(
         profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
 
 
-def opclock(*arguments, cwd=None, env=None):
-    """The command line in a process of its own."""
+def opclock(*arguments, cwd=None):
+    """The command line in this process: nothing is imported anew."""
+    from opclock.cli.main import main
+
+    given = [str(argument) for argument in arguments]
+    out, errors, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(errors), chdir(cwd or Path.cwd()), warnings.catch_warnings():
+        try:
+            main(given)
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(given, code, out.getvalue(), errors.getvalue())
+
+
+def opclock_process(*arguments, env=None):
+    """The command line in a process of its own, as a terminal starts it."""
     return subprocess.run([sys.executable, "-m", "opclock", *map(str, arguments)], capture_output=True, text=True,
-                          check=False, cwd=cwd, env={**os.environ, **(env or {})}, timeout=300)  # fmt: skip
+                          check=False, env={**os.environ, **(env or {})}, timeout=300)  # fmt: skip
 
 
 def refused(done, *words):
