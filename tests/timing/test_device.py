@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -91,7 +91,7 @@ def test_a_validation_and_its_row(model, profile):
 
 def lanes_with(recording, model, profile, monkeypatch):
     """An estimate's lanes on a device that records graphs by this stand-in."""
-    monkeypatch.setattr(sys.modules["opclock.measure"], "can_record", lambda _: True)
+    monkeypatch.setattr(importlib.import_module("opclock.timing.measure"), "can_record", lambda _: True)
     monkeypatch.setattr("opclock.timing.sampler.Recording", recording)
     traced = trace(model.module, model.inputs, name=model.name)
     measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, max_s=0.2)

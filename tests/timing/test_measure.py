@@ -153,7 +153,7 @@ def test_pools_are_split_at_the_memory_bound():
 
 
 def test_split_pools_still_make_one_estimate(small, profile, monkeypatch):
-    room = importlib.import_module("opclock.measure")
+    room = importlib.import_module("opclock.timing.measure")
     monkeypatch.setattr(room, "split", lambda trace, _limit: [range(3), range(3, len(trace.calls))])
     traced = trace(*small)
     measure(traced, profile, forward=forward_of(*small), threads=1, max_s=0.2)

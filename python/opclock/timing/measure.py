@@ -17,6 +17,7 @@ from opclock.timing.device_graph import can_record
 from opclock.timing.host_playback import Forward, Host
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
+from opclock.timing.interleaving import interleave_together
 from opclock.timing.reference import runs_in_block
 from opclock.timing.sampler import Sampling, thread_team
 from opclock.tracing.op_call import TensorSpec
@@ -207,15 +208,19 @@ def _measure_lanes(
     samplings = lane_samplings(trace, profile, host, threads, seed, Arguments(trace))
     cap_s = len(samplings) * MAX_S if max_s is None else max_s
     begin = time.perf_counter()
-    while True:
-        for sampling in samplings:
-            sampling.block(MIN_ROUNDS)
+
+    def enough() -> bool:
+        spent_s = time.perf_counter() - begin
+        in_order = [sampling for sampling in samplings if sampling.condition.in_order]
+        return samplings[-1].rounds >= MIN_ROUNDS and (
+            spent_s >= cap_s or (spent_s >= min(MIN_S, cap_s) and all(one.settled for one in in_order))
+        )
+
+    def report() -> None:
         spent_s = time.perf_counter() - begin
         progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", min(1.0, spent_s / cap_s))
-        if spent_s >= cap_s or (
-            spent_s >= min(MIN_S, cap_s) and all(one.settled for one in samplings if one.condition.in_order)
-        ):
-            break
+
+    interleave_together(samplings, lambda sampling: sampling.block(MIN_ROUNDS), enough=enough, progress=report)
     endings, flags = zip(*(sampling.end() for sampling in samplings), strict=True)
     progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", 1.0)
     return MeasureSummary(
@@ -230,11 +235,16 @@ def _sample(sampling: Sampling, max_s: float | None, progress: Progress) -> None
     start = time.perf_counter()
     latency_s = sampling.block(1)
     cap_s = max(MAX_S, MAX_LATENCIES * latency_s) if max_s is None else max_s
-    while True:
+    runs = runs_in_block(latency_s)
+
+    def enough() -> bool:
         spent_s = time.perf_counter() - start
-        enough = sampling.rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
-        if enough and (spent_s >= cap_s or sampling.settled):
-            break
+        sampled = sampling.rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
+        return sampled and (spent_s >= cap_s or sampling.settled)
+
+    def report() -> None:
+        spent_s = time.perf_counter() - start
         progress(f"{sampling.trace.model}: round {sampling.rounds}", min(1.0, spent_s / cap_s))
-        sampling.block(runs_in_block(latency_s))
+
+    interleave_together([sampling], lambda one: one.block(runs), enough=enough, progress=report)
     progress(f"{sampling.trace.model}: {sampling.rounds} rounds", 1.0)

@@ -21,6 +21,7 @@ from opclock.timing.graph_reference import GraphRun
 from opclock.timing.host_playback import Host, PlayedHost
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
+from opclock.timing.interleaving import interleave_together
 from opclock.timing.measure import condition_of, first_positions, fits, lacking, lane_samplings, timings_of
 from opclock.timing.reference import ReferenceRun, forward_of
 from opclock.timing.sampler import Sampling
@@ -114,16 +115,25 @@ class InterleavedSession:
             looks = self.observers
             turns.append(lambda: looks.block(rounds))
         turns += [partial(one.block, rounds if one.condition.in_order else 1) for one in self.beside]
-        begin_s, blocks, enough = self._kernel_s(), 0, False
-        while not enough:
-            shuffle.shuffle(turns)
-            for turn in turns:
-                turn()
+        begin_s, blocks = self._kernel_s(), 0
+
+        def run(turn: Callable[[], object]) -> None:
+            nonlocal blocks
+            turn()
             blocks += 1
-            spent_s = self._kernel_s() - begin_s
+
+        def spent_share() -> float:
             cap_s = max(MAX_S, MAX_LATENCIES * latency_s) if max_s is None else max_s
-            enough = blocks >= MIN_BLOCKS and (spent_s >= cap_s or not self.measured_now or self.kernels.settled)
-            progress(text, min(1.0, max(blocks / MIN_BLOCKS * 0.5, spent_s / cap_s)))
+            return (self._kernel_s() - begin_s) / cap_s
+
+        def enough() -> bool:
+            sampled = not self.measured_now or spent_share() >= 1.0 or self.kernels.settled
+            return blocks >= MIN_BLOCKS * len(turns) and sampled
+
+        def report() -> None:
+            progress(text, min(1.0, max(blocks / (MIN_BLOCKS * len(turns)) * 0.5, spent_share())))
+
+        interleave_together(turns, run, enough=enough, order=shuffle, progress=report)
 
     def _kernel_s(self) -> float:
         return self.kernels.seconds if self.measured_now else 0.0

@@ -1,0 +1,63 @@
+"""Blocks of several items in turn, so that a slow spell of the machine falls on all of them alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def _nothing() -> None:
+    """No progress is reported."""
+
+
+def interleave(
+    items: Iterable[Item],
+    block: Callable[[Item], object],
+    *,
+    enough: Callable[[Item], bool],
+    order: random.Random | None = None,
+    progress: Callable[[], object] = _nothing,
+) -> None:
+    """Run a block of each item in turn, pass after pass; an item that has enough takes no further part.
+
+    Args:
+        items: what is sampled.
+        block: runs one block of an item.
+        enough: whether an item needs no further block; asked before each pass, before the first as well.
+        order: shuffles the items before each pass; they keep their order if None.
+        progress: called after each block.
+    """
+    remaining = [item for item in items if not enough(item)]
+    while remaining:
+        _run_pass(remaining, block, order, progress)
+        remaining = [item for item in remaining if not enough(item)]
+
+
+def interleave_together(
+    items: Iterable[Item],
+    block: Callable[[Item], object],
+    *,
+    enough: Callable[[], bool],
+    order: random.Random | None = None,
+    progress: Callable[[], object] = _nothing,
+) -> None:
+    """Run a block of each item in turn, pass after pass, until there is enough of all: each gets as many blocks.
+
+    Args: as ``interleave``, but ``enough`` is asked once before each pass.
+    """
+    all_items = list(items)
+    while not enough():
+        _run_pass(all_items, block, order, progress)
+
+
+def _run_pass(
+    items: list[Item], block: Callable[[Item], object], order: random.Random | None, progress: Callable[[], object]
+) -> None:
+    if order is not None:
+        order.shuffle(items)
+    for item in items:
+        block(item)
+        progress()
