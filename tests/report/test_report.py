@@ -13,7 +13,7 @@ from opclock.estimation.estimate import Coverage, Estimate, Part
 from opclock.report.page import write_report
 from opclock.report.plots import FIGURES
 from opclock.report.tables import explanation_table, explanation_text, shown
-from opclock.studies.hidden_costs import hidden_costs
+from opclock.studies.hidden_costs_results import HiddenCosts
 from opclock.timing.reference import Reference
 from opclock.validation.attribution import Explanation
 from opclock.validation.results import BASELINES, Row, Validation, class_table, error_summary, validation_table
@@ -61,23 +61,23 @@ def test_no_errors_no_summary():
 
 
 def test_inversions_are_those_beyond_the_noise(validation):
-    study = hidden_costs(validation)
+    study = HiddenCosts.of(validation)
     assert [(pair.fewer_macs, pair.more_macs) for pair in study.inversions] == [("small", "middle")]
     assert study.inversions[0].macs_ratio == 0.25
     assert study.inversions[0].time_ratio == pytest.approx(2)
     noisy = Validation(BOARD_FACTS, with_regression([row("a", 8, 1.05e-3, 1e-3, 1.1), row("b", 16, 1e-3, 1e-3, 1.1),
                                                      row("c", 32, 3e-3, 3e-3)]))  # fmt: skip
-    assert hidden_costs(noisy).inversions == ()
+    assert HiddenCosts.of(noisy).inversions == ()
 
 
 def test_correlation_has_an_interval_around_it(validation):
-    study = hidden_costs(validation)
+    study = HiddenCosts.of(validation)
     assert study.spearman.low <= study.spearman.value <= study.spearman.high
     assert study.kendall.low <= study.kendall.value <= study.kendall.high
 
 
 def test_words_name_the_numbers(validation):
-    text = " ".join(hidden_costs(validation).words())
+    text = " ".join(HiddenCosts.of(validation).words())
     assert "MAC count does not explain this board" in text
     assert "host (20%)" in text
     assert "small has 0.25 times the MACs of middle" in text
@@ -94,7 +94,7 @@ def test_tables(validation):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_is_cut_off(validation, name):
-    figure = FIGURES[name](hidden_costs(validation))
+    figure = FIGURES[name](HiddenCosts.of(validation))
     FigureCanvasAgg(figure).draw()
     for text in written(figure):
         if not text.get_text():
@@ -105,7 +105,7 @@ def test_nothing_is_cut_off(validation, name):
 
 
 def written(figure):
-    """Every text of the figure that is drawn; ticks beyond an axis' timeouts are not."""
+    """Every text of the figure that is drawn; ticks beyond an axis' limits are not."""
     (axes,) = figure.axes
     legends = [legend for legend in (axes.get_legend(), *figure.legends) if legend]
     yield from (axes.title, axes._left_title, *axes.texts)
@@ -141,7 +141,7 @@ def test_explanation_by_hand(validation):
 
 
 def test_report_is_whole_and_self_contained(validation, tmp_path):
-    write_report(validation, tmp_path)
+    write_report(HiddenCosts.of(validation), tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert 'src="data:image/png;base64,' in page
     assert "http" not in page.replace("http-equiv", "")

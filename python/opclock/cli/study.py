@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,6 @@ import click
 
 from opclock.cli import options
 from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
-from opclock.cli.validate import run, with_images
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
 
@@ -103,20 +103,23 @@ def hidden_costs(
     report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, json_to: str | None
 ) -> None:
     """Ten CIFAR-100 models: do MACs explain this board's time, and where is the rest?"""
-    from opclock.models.loading import load_model
-    from opclock.models.zoo import ZOO
+    from opclock.board.identity import read_board
+    from opclock.profiles.profile import Profile
     from opclock.report.page import write_report
     from opclock.report.tables import shown
+    from opclock.studies.hidden_costs import run
 
     check_json(json_to)
     count = options.checked_threads(threads)
     prepare_folder(report)
-    models = [with_images(load_model(f"zoo:{name}"), data) for name in ZOO]
-    made = run(models, profile_path, count, seed)
-    findings = write_report(made, report)
+    with tempfile.TemporaryDirectory() as folder:
+        path = profile_path or Path(folder) / "profile.sqlite"
+        with Profile.create_or_open(path, read_board()) as profile, progress_bar() as progress:
+            findings = run(profile, threads=count, images=data, seed=seed, progress=progress)
+    write_report(findings, report)
     if json_to:
-        write_json(json_to, {**findings.to_json(), "validation": made.to_json()})
-    show_table(shown(findings.table), f"{made.board['identity']}, {count} threads", json_to)
+        write_json(json_to, findings.to_json())
+    show_table(shown(findings.table), f"{findings.validation.board['identity']}, {count} threads", json_to)
     for sentence in findings.words():
         say(f"- {sentence}", json_to)
     say(f"The whole report: {report / 'index.html'}", json_to)

@@ -59,6 +59,7 @@ def validate(
     json_to: str | None,
 ) -> None:
     """Estimate each MODEL, really run it in the same rounds, and say how far apart they are, and others would be."""
+    from opclock.models.cifar100 import with_images
     from opclock.models.loading import load_model
 
     check_json(json_to)
@@ -105,23 +106,6 @@ def run(
             return compare(
                 models, profile, threads=threads, seed=seed, real_trace=real, explain=explain, progress=progress
             )
-
-
-def with_images(model: Model, data: Path | None) -> Model:
-    """The model with real CIFAR-100 images as its input, where a folder is given."""
-    if data is None:
-        return model
-    import torch
-
-    from opclock.models.cifar100 import read_images
-    from opclock.models.loading import Model
-    from opclock.tracing.recorder import flat_tensors
-
-    first = flat_tensors(model.inputs)[0]
-    images = torch.from_numpy(read_images(data, first.shape[0])).to(first.device, first.dtype)
-    if images.shape != first.shape:
-        raise OptionError(f"--data holds 3x32x32 images, {model.name} takes {'x'.join(map(str, first.shape))}")
-    return Model(model.name, model.module, (images,))
 
 
 def _write(made: Validation, folder: Path) -> None:

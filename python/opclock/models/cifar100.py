@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from opclock.errors import ModelError
+from opclock.errors import ModelError, OptionError
+from opclock.models.loading import Model
+from opclock.tracing.recorder import flat_tensors
 
 LABEL_BYTES = 2  # coarse, then fine
 SHAPE = (3, 32, 32)
@@ -37,3 +40,23 @@ def read_images(folder: Path, count: int) -> npt.NDArray[np.float32]:
     images = records[:, LABEL_BYTES:].reshape(count, *SHAPE).astype(np.float32) / np.float32(255)
     mean, deviation = (np.array(values, dtype=np.float32).reshape(1, 3, 1, 1) for values in (MEAN, DEVIATION))
     return np.asarray((images - mean) / deviation, dtype=np.float32)
+
+
+def with_images(model: Model, folder: Path | None) -> Model:
+    """Give a model real CIFAR-100 images as its input.
+
+    Args:
+        model: whose first input has shape (batch, 3, 32, 32).
+        folder: of the binary version; None leaves the model as it is.
+
+    Raises:
+        ModelError: the folder does not hold the binary version, or fewer images than the batch.
+        OptionError: the model takes an input of another shape.
+    """
+    if folder is None:
+        return model
+    first = flat_tensors(model.inputs)[0]
+    images = torch.from_numpy(read_images(folder, first.shape[0])).to(first.device, first.dtype)
+    if images.shape != first.shape:
+        raise OptionError(f"--data holds 3x32x32 images, {model.name} takes {'x'.join(map(str, first.shape))}")
+    return Model(model.name, model.module, (images,))

@@ -12,8 +12,7 @@ from opclock.files import write_whole
 from opclock.report.figures import STYLE, save_figure
 from opclock.report.plots import FIGURES
 from opclock.report.tables import shown
-from opclock.studies.hidden_costs import HiddenCosts, hidden_costs
-from opclock.validation.results import Validation
+from opclock.studies.hidden_costs_results import HiddenCosts
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Hidden costs on {{ board.model }}</title>
@@ -33,13 +32,11 @@ no estimate can be better than that. MAC regression is leave-one-out.</p>
 """
 
 
-def write_report(validation: Validation, folder: Path) -> HiddenCosts:
+def write_report(study: HiddenCosts, folder: Path) -> None:
     """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError where it cannot."""
-    study = hidden_costs(validation)
     readable = shown(study.table)
-    data = {**study.to_json(), "validation": validation.to_json()}
     write_whole(folder / "hidden-costs.csv", study.table.to_csv(index=False).encode())
-    write_whole(folder / "hidden-costs.json", (json.dumps(data, indent=2) + "\n").encode())
+    write_whole(folder / "hidden-costs.json", (json.dumps(study.to_json(), indent=2) + "\n").encode())
     write_whole(folder / "hidden-costs.md", (readable.to_markdown(index=False) + "\n").encode())
     write_whole(folder / "by-class.csv", study.classes.to_csv(index_label="model").encode())
     images = {name.replace("_", " "): save_figure(draw(study), folder, name) for name, draw in FIGURES.items()}
@@ -48,8 +45,8 @@ def write_report(validation: Validation, folder: Path) -> HiddenCosts:
         .from_string(PAGE)
         .render(
             style=Markup(STYLE),
-            board=validation.board,
-            threads=validation.rows[0].threads,
+            board=study.validation.board,
+            threads=study.validation.rows[0].threads,
             words=study.words(),
             figures=images,
             table=Markup(readable.to_html(index=False, border=0)),
@@ -57,4 +54,3 @@ def write_report(validation: Validation, folder: Path) -> HiddenCosts:
         )
     )
     write_whole(folder / "index.html", page.encode())
-    return study

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from opclock.studies.hidden_costs import HiddenCosts
+from opclock.studies.hidden_costs_results import HiddenCosts
 from opclock.tracing.operator_classes import MAC_CLASSES
 
 BLUE, ORANGE, GREY, RED = "#1f5fa8", "#d9730d", "#8a8a8a", "#b3261e"

@@ -1,157 +1,32 @@
-"""Study A's findings as data: how far MACs explain the time, and what explains the rest."""
+"""Study A: do MACs explain this board's time, and where is the rest?"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from scipy.stats import bootstrap, kendalltau, spearmanr
-
-from opclock.tracing.operator_classes import MAC_CLASSES
-from opclock.validation.results import Validation, class_table, validation_table
-
-RESAMPLES = 2000
-CONFIDENCE = 0.95
+from opclock.models.cifar100 import with_images
+from opclock.models.loading import load_model
+from opclock.models.zoo import ZOO
+from opclock.profiles.profile import Profile
+from opclock.progress import Progress, silent
+from opclock.studies.hidden_costs_results import HiddenCosts
+from opclock.validation.validate import validate
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """A rank correlation between MACs and time, with a bootstrap interval over the models."""
+def run(
+    profile: Profile, *, threads: int, images: Path | None = None, seed: int = 0, progress: Progress = silent
+) -> HiddenCosts:
+    """Validate the ten published CIFAR-100 models, one image at a time, and derive what MACs hide.
 
-    value: float
-    low: float
-    high: float
+    Args:
+        profile: open for writing; op calls it has already are not timed again.
+        threads: of PyTorch.
+        images: the folder of CIFAR-100's binary version; random images if None.
+        seed: of the random order in which blocks are sampled.
+        progress: told what is done and how far each model is, a fraction.
 
-
-@dataclass(frozen=True)
-class Inversion:
-    """A pair in which fewer MACs take longer, beyond the noise of both."""
-
-    fewer_macs: str
-    more_macs: str
-    macs_ratio: float  # of the first to the second, below 1
-    time_ratio: float  # of the first to the second, above 1
-
-
-@dataclass(frozen=True)
-class HiddenCosts:
-    """What the board showed."""
-
-    table: pd.DataFrame
-    classes: pd.DataFrame
-    summary: dict[str, Any]
-    slope_s_per_mac: float
-    offset_s: float
-    r_squared: float
-    spearman: Correlation
-    kendall: Correlation
-    inversions: tuple[Inversion, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready data."""
-        return {
-            "schema": "opclock.hidden-costs/1",
-            "fit": {"slope_s_per_mac": self.slope_s_per_mac, "offset_s": self.offset_s, "r_squared": self.r_squared},
-            "spearman": vars(self.spearman),
-            "kendall": vars(self.kendall),
-            "inversions": [vars(inversion) for inversion in self.inversions],
-            "summary": self.summary,
-        }
-
-    @property
-    def non_mac_classes(self) -> pd.Series:
-        """Mean share of a model's time by class, without the classes that MACs see, the largest first."""
-        shares = self.classes.div(self.classes.sum(axis=1), axis=0).mean()
-        return shares.drop(labels=list(MAC_CLASSES), errors="ignore").sort_values(ascending=False)
-
-    def words(self) -> list[str]:
-        """The findings in sentences."""
-        regression = self.summary["baselines"]["mac_regression"]["mape"]
-        classes = self.non_mac_classes
-        outside = float(classes.sum())
-        sentences = [
-            f"MACs and measured time rank the {len(self.table)} models with a Spearman correlation of "
-            f"{self.spearman.value:.2f} [{self.spearman.low:.2f}, {self.spearman.high:.2f}] and a Kendall correlation "
-            f"of {self.kendall.value:.2f} [{self.kendall.low:.2f}, {self.kendall.high:.2f}].",
-        ]
-        if regression is not None:
-            verdict = "does" if regression <= 0.10 else "does not"
-            sentences.append(
-                f"MAC count {verdict} explain this board: a line through the MACs of the other models misses a model's "
-                f"time by {regression:.0%} on average."
-            )
-        sentences.append(
-            f"opclock's estimate misses by {self.summary['mape']:.1%} on average (worst "
-            f"{self.summary['max_abs_error']:.1%}), where measuring the model a second time differs by "
-            f"{self.summary['repeat_mape']:.1%}; adding up kernels timed back to back misses by "
-            f"{self.summary['baselines']['back_to_back']['mape']:.0%}."
-        )
-        largest = ", then ".join(f"{name} ({share:.0%})" for name, share in classes.head(3).items())
-        sentences.append(
-            f"{outside:.0%} of a model's time, on average, lies outside the kernels that MACs count; the most of it in "
-            f"{largest}."
-        )
-        rates = self.table.set_index("model")["gmacs_per_s"]
-        sentences.append(
-            f"The kernels that MACs count are not worth the same either: from {rates.min():.1f} GMAC/s "
-            f"({rates.idxmin()}) to {rates.max():.1f} GMAC/s ({rates.idxmax()}), {rates.max() / rates.min():.1f} times."
-        )
-        if self.inversions:
-            worst = max(self.inversions, key=lambda inversion: inversion.time_ratio / inversion.macs_ratio)
-            sentences.append(
-                f"In {len(self.inversions)} pairs of models the one with fewer MACs takes longer, beyond the noise; "
-                f"the starkest: {worst.fewer_macs} has {worst.macs_ratio:.2f} times the MACs of {worst.more_macs} and "
-                f"takes {worst.time_ratio:.2f} times as long."
-            )
-        else:
-            sentences.append("No model with fewer MACs takes longer than one with more, beyond the noise.")
-        return sentences
-
-
-def hidden_costs(validation: Validation, seed: int = 0) -> HiddenCosts:
-    """Derive the findings. At least three models with different MACs are needed for the correlations to mean much."""
-    table = validation_table(validation)
-    macs, times = table["macs"].to_numpy(float), table["reference_s"].to_numpy(float)
-    slope, offset = np.polyfit(macs, times, 1)
-    residual = times - (slope * macs + offset)
-    return HiddenCosts(
-        table=table,
-        classes=class_table(validation),
-        summary=validation.summary(),
-        slope_s_per_mac=float(slope),
-        offset_s=float(offset),
-        r_squared=float(1 - residual.var() / times.var()),
-        spearman=_correlation(spearmanr, macs, times, seed),
-        kendall=_correlation(kendalltau, macs, times, seed),
-        inversions=inversions(table),
-    )
-
-
-def _correlation(function: Any, macs: Any, times: Any, seed: int) -> Correlation:  # noqa: ANN401
-    def statistic(x: Any, y: Any) -> float:  # noqa: ANN401
-        return float(function(x, y).statistic) if np.ptp(x) > 0 and np.ptp(y) > 0 else 1.0
-
-    found = bootstrap((macs, times), statistic, paired=True, vectorized=False, n_resamples=RESAMPLES,
-                      confidence_level=CONFIDENCE, method="percentile", rng=np.random.default_rng(seed))  # fmt: skip
-    interval = found.confidence_interval
-    return Correlation(statistic(macs, times), float(interval.low), float(interval.high))
-
-
-def inversions(table: pd.DataFrame) -> tuple[Inversion, ...]:
-    """Pairs in which fewer MACs take longer.
-
-    Beyond the noise: the references' intervals, each widened by the model's own repeat error, do not touch.
+    Raises:
+        OpclockError: see ``validate``, and ``with_images`` for the folder.
     """
-    found = []
-    for _, few in table.iterrows():
-        for _, many in table.iterrows():
-            if few["macs"] >= many["macs"]:
-                continue
-            low = few["reference_low_s"] * (1 - abs(few["repeat_error"]))
-            high = many["reference_high_s"] * (1 + abs(many["repeat_error"]))
-            if low > high:
-                found.append(Inversion(few["model"], many["model"], float(few["macs"] / many["macs"]),
-                                       float(few["reference_s"] / many["reference_s"])))  # fmt: skip
-    return tuple(found)
+    models = [with_images(load_model(f"zoo:{name}"), images) for name in ZOO]
+    return HiddenCosts.of(validate(models, profile, threads=threads, seed=seed, progress=progress))
