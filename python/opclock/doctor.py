@@ -18,7 +18,7 @@ from opclock.extension import REBUILD, load_aten, load_core
 
 Status = Literal["ok", "warning", "trouble"]
 
-BUSY_LOAD = 0.3  # runnable processes: from there on another process takes turns often enough to show in medians
+BUSY_LOAD = 0.3  # 1-minute load: from there on another process takes turns often enough to show in medians
 MIN_FREE_BYTES = 500_000_000  # a small model, its copy in the pool, and PyTorch
 HOT_C = 80.0  # boards of the Raspberry Pi kind begin to throttle at 80 °C
 
@@ -30,7 +30,7 @@ class Check:
     name: str
     status: Status
     finding: str
-    remedy: str = ""  # the command or step that mends it
+    remedy: str = ""  # the command or step that repairs it
 
 
 def _core() -> Check:
@@ -96,8 +96,8 @@ def _throttling() -> Check:
 def _load() -> Check:
     load = read_state().load
     if load <= BUSY_LOAD:
-        return Check("load", "ok", f"{load:.2f} processes want to run")
-    return Check("load", "warning", f"{load:.2f} processes want to run", "see 'top' and stop what you can, or wait")
+        return Check("load", "ok", f"1-minute load {load:.2f}")
+    return Check("load", "warning", f"1-minute load {load:.2f}", "see 'top' and stop what you can, or wait")
 
 
 def _memory() -> Check:

@@ -10,9 +10,9 @@ from helpers import linear_trace
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from opclock.estimation.estimate import Coverage, Estimate, Part
-from opclock.report.page import write_report
+from opclock.report.hidden_costs_page import write_report
 from opclock.report.plots import FIGURES
-from opclock.report.tables import explanation_table, explanation_text, shown
+from opclock.report.validation_tables import explanation_sentence, explanation_table, table
 from opclock.studies.hidden_costs_results import HiddenCosts
 from opclock.timing.reference import Reference
 from opclock.validation.attribution import Explanation
@@ -84,12 +84,12 @@ def test_words_name_the_numbers(validation):
 
 
 def test_tables(validation):
-    table = validation_table(validation)
-    assert list(table["model"]) == ["small", "middle", "large", "huge"]
-    assert (table[["mac_share", "non_mac_share", "host_share"]].sum(axis=1) - 1).abs().max() < 1e-9
+    frame = validation_table(validation)
+    assert list(frame["model"]) == ["small", "middle", "large", "huge"]
+    assert (frame[["mac_share", "non_mac_share", "host_share"]].sum(axis=1) - 1).abs().max() < 1e-9
     assert set(class_table(validation).columns) == {"gemm", "host", "activation"}
     assert class_table(validation).columns[0] == "gemm"
-    assert shown(table)["error"].iloc[1] == "-0.5%"
+    assert table(frame).records()[1]["error"] == "-0.5 %"
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -132,11 +132,11 @@ def test_explanation_by_hand(validation):
     assert found.host_s == pytest.approx(made.host_s - 0.25e-3)
     assert found.condition_s + found.host_s + found.left_s == pytest.approx(0.1e-3)
     assert found.host_by_replay_s == pytest.approx(0.5e-3)
-    table = found.by_class().set_index("class")
-    assert list(table.index) == ["gemm", "activation", "host"]
-    assert table.loc["gemm", "difference_s"] == pytest.approx(0.6 * 2.1e-3 - 1.3e-3)
-    assert explanation_table(found)["in-order replay (ms)"].tolist() == ["1.200", "0.300", ""]
-    assert "estimate - measured = +0.100 ms" in explanation_text(found)
+    classes = found.by_class().set_index("class")
+    assert list(classes.index) == ["gemm", "activation", "host"]
+    assert classes.loc["gemm", "difference_s"] == pytest.approx(0.6 * 2.1e-3 - 1.3e-3)
+    assert explanation_table(found).records()[0]["in-order replay (ms)"] == "1.20"
+    assert "estimate - measured = +100 µs" in explanation_sentence(found)
     json.dumps(found.to_json(), allow_nan=False)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
-from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
+from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,29 +24,19 @@ if TYPE_CHECKING:
 @options.precision_option
 @click.option("--warmup", type=click.IntRange(min=1), default=3, show_default=True, help="Runs before the first kept.")
 @click.option("--iterations", type=click.IntRange(min=2), default=200, show_default=True,
-              help="Kept runs of each runtime at most.")  # fmt: skip
+              help="Most kept runs of each runtime.")  # fmt: skip
 @click.option("--duration", "duration_s", type=click.FloatRange(min=0.01), default=3.0, show_default=True,
-              help="Seconds of each runtime at most.")  # fmt: skip
-@click.option("--percentiles", default="90,95,99", show_default=True, help="Of the runs' latency.")
+              help="Most seconds of each runtime.")  # fmt: skip
+@click.option("--percentiles", default="90,95,99", show_default=True, help="Percentiles of the latency, by commas.")
 @options.threads_option
 @options.cpus_option
 @options.keep_option
-@options.json_option
+@options.reporter_option
 def bench(
-    model: str,
-    runtimes: str,
-    batch: int,
-    input_text: str | None,
-    weights: Path | None,
-    precision: Precision,
-    warmup: int,
-    iterations: int,
-    duration_s: float,
-    percentiles: str,
-    threads: int | None,
-    keep: Path | None,
-    json_to: str | None,
-) -> None:
+    model: str, runtimes: str, batch: int, input_text: str | None, weights: Path | None, precision: Precision,
+    warmup: int, iterations: int, duration_s: float, percentiles: str, threads: int | None, keep: Path | None,
+    reporter: Reporter,
+) -> None:  # fmt: skip
     """Time MODEL through several runtimes in turn, each in a process of its own.
 
     Every runtime's answer is compared with eager PyTorch's before it is timed. One that is missing, fails, hangs or
@@ -54,32 +44,30 @@ def bench(
     """
     from opclock.benchmarking.bench import bench as run
     from opclock.benchmarking.session import SamplingOptions
-    from opclock.report.bench_table import failures, shown
+    from opclock.report.bench_table import failures, table
     from opclock.runtimes.runtime import Settings
 
-    check_json(json_to)
     wanted = parse_percentiles(percentiles)
     names = options.checked_runtimes(runtimes)
     settings = Settings(options.checked_threads(threads), precision)
     sampling = SamplingOptions(warmup, iterations, duration_s)
-    with progress_bar() as progress:
-        made = run(model, runtimes=names, batch=batch, input_text=input_text, weights=weights, settings=settings,
-                   sampling=sampling, folder=keep, progress=progress)  # fmt: skip
-    if json_to:
-        write_json(json_to, made.to_json(wanted))
-    frame = made.to_frame(wanted)
-    title = f"{model}, batch {batch}, {precision}, {settings.threads} threads: {made.board['identity']}"
-    show_table(shown(frame, wanted), title, json_to)
+    with progress_display() as progress:
+        result = run(model, runtimes=names, batch=batch, input_text=input_text, weights=weights, settings=settings,
+                     sampling=sampling, folder=keep, progress=progress)  # fmt: skip
+    reporter.json(result.to_json(wanted))
+    frame = result.to_frame(wanted)
+    title = f"{model}, batch {batch}, {precision}, {settings.threads} threads: {result.board['identity']}"
+    reporter.table(table(frame, title, wanted))
     for line in failures(frame):
-        say(line, json_to)
+        reporter.say(line)
 
 
 def parse_percentiles(text: str) -> tuple[float, ...]:
     """Numbers above 0 and below 100, by commas. Raises OptionError for anything else."""
     try:
-        found = tuple(float(part) for part in text.split(","))
+        percentiles = tuple(float(part) for part in text.split(","))
     except ValueError:
-        found = ()
-    if not found or not all(0 < value < 100 for value in found):
+        percentiles = ()
+    if not percentiles or not all(0 < value < 100 for value in percentiles):
         raise OptionError(f"--percentiles {text!r}: write numbers above 0 and below 100 by commas, such as 90,95,99")
-    return found
+    return percentiles

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 
 from opclock.cli import options
-from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
+from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
-from opclock.estimation.ceilings import Ceilings, measure_ceilings, remeasure_ceilings
-from opclock.profiles.profile import Profile
+
+if TYPE_CHECKING:
+    from opclock.estimation.ceilings import Ceilings
+    from opclock.profiles.profile import Profile
 
 PICTURES = (".png", ".svg")
 
@@ -20,40 +22,45 @@ PICTURES = (".png", ".svg")
 @options.threads_option
 @options.cpus_option
 @options.profile_option("opclock.sqlite")
-@click.option("--roofline", type=click.Path(path_type=Path), help="Draw them, with the profile's sweep: .png or .svg.")
+@click.option("--roofline", type=click.Path(path_type=Path), help="Draw them and the profile's sweep: .png or .svg.")
 @click.option("--model", help="Draw this model's op calls as well, as the profile has them.")
 @options.input_option
 @click.option("--again", is_flag=True, help="Measure again; the higher rates stay.")
-@options.json_option
+@options.reporter_option
 def ceilings(
     threads: int | None, profile_path: Path, roofline: Path | None, model: str | None, input_text: str | None,
-    again: bool, json_to: str | None,
+    again: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Measure multiply-adds by dtype, bandwidth by working set and pattern, and load latency, into the profile."""
-    from opclock.board.identity import read_board
+    from opclock.estimation.ceilings import measure_ceilings, remeasure_ceilings
 
-    check_json(json_to)
     if roofline is not None and (roofline.suffix not in PICTURES or not roofline.parent.is_dir()):
-        raise OptionError(f"--roofline {roofline}: name a .png or .svg file in a folder there is")
+        raise OptionError(f"--roofline {roofline}: name a .png or .svg file in a folder that exists")
     if model is not None and roofline is None:
         raise OptionError("--model is drawn on a roofline: give --roofline FILE.png as well")
     count = options.checked_threads(threads)
-    with Profile.create_or_open(profile_path, read_board()) as profile:
-        with progress_bar() as progress:
+    with options.writable_profile(profile_path) as profile:
+        with progress_display() as progress:
             if again:
                 remeasure_ceilings(profile, count, progress)
-            found = measure_ceilings(profile, count, progress)
+            measured = measure_ceilings(profile, count, progress)
         if roofline is not None:
-            _draw(profile, found, roofline, model, input_text)
-    if json_to:
-        write_json(json_to, {"schema": "opclock.ceilings/1", **found.to_json()})
-    show_table(_multiply_adds(found), f"{count} threads", json_to)
-    show_table(_memory(found), "", json_to)
+            _draw(profile, measured, roofline, model, input_text)
+    _report(measured, roofline, reporter)
+
+
+def _report(measured: Ceilings, roofline: Path | None, reporter: Reporter) -> None:
+    from opclock.extension import load_core
+    from opclock.report.ceilings_tables import memory_table, multiply_add_table
+
+    reporter.json({"schema": "opclock.ceilings/1", **measured.to_json()})
+    reporter.table(multiply_add_table(measured, load_core().vector_instructions))
+    reporter.table(memory_table(measured))
     if roofline is not None:
-        say(f"drawn: {roofline}", json_to)
+        reporter.say(f"drawn: {roofline}")
 
 
-def _draw(profile: Profile, found: Ceilings, roofline: Path, model: str | None, input_text: str | None) -> None:
+def _draw(profile: Profile, measured: Ceilings, roofline: Path, model: str | None, input_text: str | None) -> None:
     import io
 
     from opclock.estimation.estimate import estimate
@@ -63,36 +70,11 @@ def _draw(profile: Profile, found: Ceilings, roofline: Path, model: str | None, 
     from opclock.sweeps.results import sweep_rows
     from opclock.tracing.recorder import trace
 
-    points = sweep_points(sweep_rows(profile, threads=[found.threads]))
+    points = sweep_points(sweep_rows(profile, threads=[measured.threads]))
     if model is not None:
         loaded = load_model(model, input_text=input_text)
         traced = trace(loaded.module, loaded.inputs, name=loaded.name)
-        points += model_points(traced, estimate(traced, profile, threads=found.threads))
+        points += model_points(traced, estimate(traced, profile, threads=measured.threads))
     buffer = io.BytesIO()
-    roofline_figure(found, points).savefig(buffer, format=roofline.suffix[1:])
+    roofline_figure(measured, points).savefig(buffer, format=roofline.suffix[1:])
     write_whole(roofline, buffer.getvalue())
-
-
-def _multiply_adds(found: Ceilings) -> pd.DataFrame:
-    from opclock.extension import load_core
-
-    core = load_core()
-    return pd.DataFrame(
-        [
-            {"dtype": dtype, "GMAC/s": f"{rate / 1e9:.1f}", "instructions": core.vector_instructions(dtype)}
-            for dtype, rate in found.multiply_adds.items()
-        ]
-    )
-
-
-def _memory(found: Ceilings) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "working set": f"{size >> 10} KiB" if size < 1 << 20 else f"{size >> 20} MiB",
-                **{f"{name} (GB/s)": f"{rates[size] / 1e9:.1f}" for name, rates in found.bytes_per_s.items()},
-                "latency (ns)": f"{1e9 / found.loads_per_s[size]:.1f}",
-            }
-            for size in found.loads_per_s
-        ]
-    )

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 
 from opclock.cli import options
-from opclock.cli.output import check_json, say, show_table, write_json
+from opclock.report.table import Table, texts
 
-MARKS = {"ok": "ok", "warning": "WARNING", "trouble": "TROUBLE"}
+if TYPE_CHECKING:
+    from opclock.cli.reporting import Reporter
+    from opclock.doctor import Check
+
+STATUS_WORDS = {"ok": "ok", "warning": "WARNING", "trouble": "TROUBLE"}
 
 
 @click.command()
-@options.json_option
-def doctor(json_to: str | None) -> None:
-    """Say in seconds whether this board can be measured well, and for every trouble what mends it.
+@options.reporter_option
+def doctor(reporter: Reporter) -> None:
+    """Check in seconds whether this board can be measured well, and name the remedy for each problem.
 
-    Exits with 1 where something must be mended first.
+    Exits with 1 where something must be repaired first.
     """
     from opclock.doctor import diagnose
 
-    check_json(json_to)
     checks = diagnose()
-    if json_to:
-        write_json(json_to, {"schema": "opclock.doctor/1", "checks": [vars(check) for check in checks]})
-    rows = [(check.name, MARKS[check.status], check.finding) for check in checks]
-    show_table(pd.DataFrame(rows, columns=["check", "", "finding"]), "", json_to)
-    for check in checks:
-        if check.remedy:
-            say(f"to mend {check.name}: {check.remedy}", json_to)
+    report(checks, reporter)
     if any(check.status == "trouble" for check in checks):
         sys.exit(1)
+
+
+def report(checks: list[Check], reporter: Reporter) -> None:
+    """A table of all checks, then what to do about those that are not ok."""
+    reporter.json({"schema": "opclock.doctor/1", "checks": [vars(check) for check in checks]})
+    reporter.table(Table([
+        texts("check", [check.name for check in checks]),
+        texts("status", [STATUS_WORDS[check.status] for check in checks]),
+        texts("finding", [check.finding for check in checks]),
+    ]))  # fmt: skip
+    for check in checks:
+        if check.remedy:
+            reporter.say(f"to repair {check.name}:")
+            reporter.command(check.remedy)

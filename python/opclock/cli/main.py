@@ -1,88 +1,114 @@
-"""The entry point: collects the verbs and turns errors into one line and an exit code."""
+"""The entry point: names the verbs, imports one when it is used, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from collections.abc import Sequence
 
 import click
 
-from opclock.cli.batch import batch
-from opclock.cli.bench import bench
-from opclock.cli.ceilings import ceilings
-from opclock.cli.compare import compare
-from opclock.cli.crosscheck import crosscheck
-from opclock.cli.doctor import doctor
-from opclock.cli.estimate import estimate
-from opclock.cli.measure import measure
-from opclock.cli.profile import profile
-from opclock.cli.study import study
-from opclock.cli.sweep import sweep
-from opclock.cli.trace import trace
-from opclock.cli.validate import validate
 from opclock.errors import OpclockError
-from opclock.version import VERSION
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
+# Every verb is the command of its name in opclock.cli.<name>. Its short help stands here so that --help imports none.
+VERBS = {
+    "Measure": {
+        "doctor": "Check whether this board can be measured well.",
+        "trace": "Record a model's op calls, without running it.",
+        "measure": "Time the op calls of a model that a profile lacks.",
+        "sweep": "Time a family of kernels over a grid of parameters.",
+        "ceilings": "Measure what this board reaches at most.",
+    },
+    "Estimate": {
+        "estimate": "Estimate a model's latency, and where the time goes.",
+        "validate": "Compare estimates with real inference.",
+        "compare": "Compare two profiles, op call by op call.",
+        "profile": "Inspect, merge and prune profile files.",
+    },
+    "Benchmark": {
+        "bench": "Time a model through several runtimes.",
+        "batch": "Find the smallest batch with nearly the best throughput.",
+        "crosscheck": "Compare opclock's timing with vendors' benchmarks.",
+    },
+    "Studies": {
+        "study": "Repeat a published study on this board.",
+    },
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="opclock")
+
+class Verbs(click.Group):
+    """Imports a verb's module when the verb is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order of the groups."""
+        return [name for verbs in VERBS.values() for name in verbs]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of this name; None where there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = getattr(importlib.import_module(f"opclock.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs by group, from the table above."""
+        widest = max(len(name) for verbs in VERBS.values() for name in verbs)
+        for group, verbs in VERBS.items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(widest), text) for name, text in verbs.items()])
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    """Print the version and exit. It is looked up only then: that takes longer than the rest of --help."""
+    if wanted:
+        from opclock.version import VERSION
+
+        click.echo(f"opclock, version {VERSION}")
+        context.exit()
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version,
+              help="Show the version and exit.")  # fmt: skip
 def commands() -> None:
     """How long a PyTorch model takes on this board, where the time goes, and what MACs hide."""
 
 
-for _command in (
-    doctor,
-    trace,
-    measure,
-    sweep,
-    ceilings,
-    estimate,
-    validate,
-    bench,
-    batch,
-    crosscheck,
-    compare,
-    profile,
-    study,
-):
-    commands.add_command(_command)
-
-
-def _complain(message: str) -> None:
-    print(f"opclock: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 judged and found wanting, 2 bad input, 130 interrupted."""
+    """Run one command and exit: 0 done, 1 done and the answer is no, 2 bad input, 130 interrupted."""
     warnings.filterwarnings("ignore", module=r"torch\..*|torchvision\..*")
     try:
         code = commands.main(arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())  # noqa: T201
-        code = BAD_INPUT
-    except click.ClickException as error:
-        _complain(error.format_message())
-        code = BAD_INPUT
-    except OpclockError as error:
-        _complain(str(error))
-        code = BAD_INPUT
-    except (KeyboardInterrupt, click.Abort):
-        _complain(
-            "interrupted; what was finished is stored: the same command, with the same --profile or --report, goes on"
-        )
-        code = INTERRUPTED
-    except ImportError as error:
-        _complain(f"cannot import {error.name or 'a module'} ({error}); 'opclock doctor' says what mends it")
-        code = BAD_INPUT
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "not enough memory" not in str(error):
-            raise
-        _complain("out of memory: use a smaller input or batch, or stop other processes")
+        click.echo(error.format_message())
         code = BAD_INPUT
     except BrokenPipeError:
         code = 0
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = _explained(error)
+        if message is None:
+            raise
+        click.echo(f"opclock: {' '.join(message.split())}", err=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explained(error: BaseException) -> tuple[str | None, int]:
+    """The line that a user reads of an error, and the exit code; no line for what is a fault in opclock itself."""
+    if isinstance(error, click.ClickException):
+        return error.format_message(), BAD_INPUT
+    if isinstance(error, OpclockError):
+        return str(error), BAD_INPUT
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        message = "interrupted; finished work is stored: the same command, with the same --profile or --report, goes on"
+        return message, INTERRUPTED
+    if isinstance(error, ImportError):
+        name = error.name or "a module"
+        return f"cannot import {name} ({error}); 'opclock doctor' names the remedy", BAD_INPUT
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "not enough memory" in str(error)):
+        return "out of memory: use a smaller input or batch, or stop other processes", BAD_INPUT
+    return None, BAD_INPUT

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from opclock.board.cores import check_threads, parse_ranges, ranges
+from opclock.cli.reporting import Reporter
 from opclock.errors import OptionError
 from opclock.runtimes.runtime import PRECISIONS
+
+if TYPE_CHECKING:
+    from opclock.profiles.profile import Profile
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -19,7 +25,7 @@ model_argument = click.argument("model", metavar="MODEL")
 input_option = click.option(
     "--input", "input_text", metavar="SHAPE", help="Random inputs: 1x3x32x32, several by commas."
 )
-dtype_option = click.option("--dtype", default="float32", show_default=True, help="Of parameters and inputs.")
+dtype_option = click.option("--dtype", default="float32", show_default=True, help="Type of parameters and inputs.")
 device_option = click.option("--device", default="cpu", show_default=True, help="Where the model runs.")
 threads_option = click.option(
     "--threads", type=int, help="PyTorch's threads.  [default: the cores this process may use]"
@@ -42,16 +48,15 @@ weights_option = click.option("--weights", type=click.Path(path_type=Path), help
 data_option = click.option("--data", type=click.Path(path_type=Path),
                            help="Folder of CIFAR-100's binary version: real images as inputs.")  # fmt: skip
 real_option = click.option("--real", is_flag=True, help="Trace by a real run: for shapes that depend on data.")
-seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of every random order.")
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random order.")
 runtimes_option = click.option("--runtime", "runtimes", metavar="NAME,...", default="eager,onnxruntime,openvino",
                                show_default=True, help="'all' for every one that is installed.")  # fmt: skip
 precision_option = click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
                                 help="What runtimes may compute in.")  # fmt: skip
 keep_option = click.option("--keep", type=click.Path(path_type=Path),
                            help="Folder where converted models stay for the next time.")  # fmt: skip
-json_option = click.option(
-    "--json", "json_to", metavar="FILE|-", help="Write JSON; with - nothing else goes to stdout."
-)
+reporter_option = click.option("--json", "reporter", metavar="FILE|-", callback=lambda _c, _p, to: Reporter(to),
+                               help="Write JSON; with - nothing else goes to stdout.")  # fmt: skip
 
 
 def checked_runtimes(text: str) -> list[str]:
@@ -69,6 +74,19 @@ def profile_option(default: str | None) -> Callable[[Function], Function]:
     text = "The board's measurements." if default else "The board's measurements.  [default: a temporary file]"
     return click.option("--profile", "profile_path", type=click.Path(path_type=Path), default=default,
                         show_default=bool(default), help=text)  # fmt: skip
+
+
+@contextmanager
+def writable_profile(path: Path | None) -> Iterator[Profile]:
+    """This board's profile, open for measuring into; a temporary one where no path is given. Raises ProfileError."""
+    from opclock.board.identity import read_board
+    from opclock.profiles.profile import Profile
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Profile.create_or_open(path or Path(folder) / "profile.sqlite", read_board()) as profile,
+    ):
+        yield profile
 
 
 def checked_threads(threads: int | None) -> int:

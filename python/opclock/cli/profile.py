@@ -7,58 +7,48 @@ from pathlib import Path
 import click
 
 from opclock.cli import options
-from opclock.cli.output import check_json, say, write_json
+from opclock.cli.reporting import Reporter
 
 
 @click.group()
 def profile() -> None:
-    """Look into a profile, merge profiles of one board, throw away what was measured anew."""
+    """Inspect a profile, merge profiles of one board, remove measurements that newer ones replace."""
 
 
-@profile.command()
+@profile.command(short_help="Show what a profile holds.")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@options.json_option
-def info(path: Path, json_to: str | None) -> None:
-    """Say what is in a profile."""
+@options.reporter_option
+def info(path: Path, reporter: Reporter) -> None:
+    """Show what a profile holds."""
     from opclock.profiles.maintenance import info as look
     from opclock.profiles.profile import Profile
+    from opclock.report.profile_table import table
 
-    check_json(json_to)
     with Profile.open(path) as opened:
-        found = look(opened)
-    if json_to:
-        write_json(json_to, {"schema": "opclock.profile_info/1", **found.to_json()})
-    say(f"board         {found.board['identity']}", json_to)
-    say(f"op calls      {found.op_calls} distinct, {found.measurements} measurements", json_to)
-    for name, count in found.pools.items():
-        say(f"pools         {count} {name}", json_to)
-    say(f"interrupted   {found.interrupted} pools", json_to)
-    for name, count in found.configurations.items():
-        say(f"sweep         {count} of {name}", json_to)
-    say(f"hosts         {found.hosts}", json_to)
-    say(f"ceilings      {found.ceilings}", json_to)
-    say(f"size          {found.nbytes / 1e6:.1f} MB", json_to)
+        contents = look(opened)
+    reporter.json({"schema": "opclock.profile_info/1", **contents.to_json()})
+    reporter.table(table(contents))
 
 
-@profile.command()
+@profile.command(short_help="Copy other profiles of the same board into FILE.")
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("sources", metavar="OTHER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def merge(target: Path, sources: tuple[Path, ...]) -> None:
-    """Bring OTHER profiles of the same board and torch into FILE. Boards that differ are refused."""
-    from opclock.profiles.maintenance import merge as bring
+    """Copy OTHER profiles of the same board and torch into FILE. Other boards' profiles are refused."""
+    from opclock.profiles.maintenance import merge as copy
     from opclock.profiles.profile import Profile
 
     with Profile.edit(target) as opened:
         for source in sources:
-            say(f"{bring(opened, source)} pools of {source} are now in {target}", None)
+            Reporter().say(f"{copy(opened, source)} pools of {source} copied into {target}")
 
 
-@profile.command()
+@profile.command(short_help="Remove pools that newer ones replace.")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 def prune(path: Path) -> None:
-    """Throw away pools whose every op call was measured anew in the same condition."""
-    from opclock.profiles.maintenance import prune as throw_away
+    """Remove pools whose op calls were all measured again in the same condition."""
+    from opclock.profiles.maintenance import prune as remove
     from opclock.profiles.profile import Profile
 
     with Profile.edit(path) as opened:
-        say(f"{throw_away(opened)} pools thrown away from {path}", None)
+        Reporter().say(f"{remove(opened)} pools removed from {path}")

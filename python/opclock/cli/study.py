@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from opclock.cli import options
-from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
+from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
 
 if TYPE_CHECKING:
     from opclock.runtimes.runtime import Precision
+    from opclock.studies.hidden_costs_results import HiddenCosts
+    from opclock.studies.landscape_results import Landscape
 
 
 @click.group()
@@ -22,7 +23,7 @@ def study() -> None:
     """Repeat a published study on this board."""
 
 
-@study.command("landscape")
+@study.command("landscape", short_help="What this board delivers through each runtime.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--report", type=click.Path(path_type=Path), default="landscape", show_default=True,
               help="Folder for landscape.json, tables, figures and index.html.")  # fmt: skip
@@ -51,13 +52,10 @@ def landscape(
     interrupted, the same command goes on. With --combine, FILES are the landscape.json of several boards, the first
     being what the others are compared with.
     """
-    from opclock.report import landscape_tables as tables
-    from opclock.report.landscape import failures, words
-    from opclock.report.landscape_page import write_page
     from opclock.runtimes.runtime import Settings
     from opclock.studies.landscape import MODELS
     from opclock.studies.landscape import study as run_study
-    from opclock.studies.landscape_results import FILE, Landscape
+    from opclock.studies.landscape_results import Landscape
 
     if combine != bool(files) or (combine and len(files) < 2):
         raise OptionError(
@@ -70,17 +68,28 @@ def landscape(
         settings = Settings(options.checked_threads(threads), precision)
         names = options.checked_runtimes(runtimes)
         chosen = models.split(",") if models else MODELS
-        with progress_bar() as progress:
+        with progress_display() as progress:
             boards = [run_study(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings,
                                 label=label, progress=progress)]  # fmt: skip
-    write_page(boards, report)
+    _report_landscape(boards, report, Reporter(), combine=combine)
+
+
+def _report_landscape(boards: list[Landscape], folder: Path, reporter: Reporter, *, combine: bool) -> None:
+    from opclock.report.landscape import failures, words
+    from opclock.report.landscape_page import write_page
+    from opclock.report.landscape_tables import latencies
+    from opclock.studies.landscape_results import FILE
+
+    write_page(boards, folder)
     for board in boards:
-        show_table(tables.latencies(board), board.label, None)
+        reporter.table(latencies(board))
         for sentence in words(board):
-            say(f"- {sentence}", None)
+            reporter.say(f"- {sentence}")
         for row in failures(board):
-            say(f"{row['model']}, batch {row['batch']}, {row['runtime']}: {row['status']}: {row['reason']}", None)
-    say(f"The whole report: {report / 'index.html'}" + ("" if combine else f"; for --combine: {report / FILE}"), None)
+            reporter.say(f"{row['model']}, batch {row['batch']}, {row['runtime']}: {row['status']}: {row['reason']}")
+    reporter.say(
+        f"The whole report: {folder / 'index.html'}" + ("" if combine else f"; for --combine: {folder / FILE}")
+    )
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -90,7 +99,7 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(sorted({1, *map(int, parts)}))
 
 
-@study.command("hidden-costs")
+@study.command("hidden-costs", short_help="Whether MACs explain this board's time.")
 @click.option("--report", type=click.Path(path_type=Path), default="report", show_default=True,
               help="Folder for tables, figures and index.html.")  # fmt: skip
 @options.threads_option
@@ -98,28 +107,27 @@ def _sizes(text: str) -> tuple[int, ...]:
 @options.profile_option(None)
 @options.data_option
 @options.seed_option
-@options.json_option
+@options.reporter_option
 def hidden_costs(
-    report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, json_to: str | None
+    report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, reporter: Reporter
 ) -> None:
     """Ten CIFAR-100 models: do MACs explain this board's time, and where is the rest?"""
-    from opclock.board.identity import read_board
-    from opclock.profiles.profile import Profile
-    from opclock.report.page import write_report
-    from opclock.report.tables import shown
     from opclock.studies.hidden_costs import run
 
-    check_json(json_to)
     count = options.checked_threads(threads)
     prepare_folder(report)
-    with tempfile.TemporaryDirectory() as folder:
-        path = profile_path or Path(folder) / "profile.sqlite"
-        with Profile.create_or_open(path, read_board()) as profile, progress_bar() as progress:
-            findings = run(profile, threads=count, images=data, seed=seed, progress=progress)
-    write_report(findings, report)
-    if json_to:
-        write_json(json_to, findings.to_json())
-    show_table(shown(findings.table), f"{findings.validation.board['identity']}, {count} threads", json_to)
+    with options.writable_profile(profile_path) as profile, progress_display() as progress:
+        findings = run(profile, threads=count, images=data, seed=seed, progress=progress)
+    _report_hidden_costs(findings, report, count, reporter)
+
+
+def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, reporter: Reporter) -> None:
+    from opclock.report.hidden_costs_page import write_report
+    from opclock.report.validation_tables import table
+
+    write_report(findings, folder)
+    reporter.json(findings.to_json())
+    reporter.table(table(findings.table, f"{findings.validation.board['identity']}, {threads} threads"))
     for sentence in findings.words():
-        say(f"- {sentence}", json_to)
-    say(f"The whole report: {report / 'index.html'}", json_to)
+        reporter.say(f"- {sentence}")
+    reporter.say(f"The whole report: {folder / 'index.html'}")

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import pandas as pd
 
 from opclock.cli import options
-from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
+from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError, SweepError
 from opclock.files import write_whole
 from opclock.sweeps import FAMILIES, Family
@@ -18,12 +17,12 @@ from opclock.sweeps.configuration import grid, parse
 from opclock.sweeps.export import SUFFIXES, exported
 
 if TYPE_CHECKING:
+    from opclock.profiles.profile import Profile
+    from opclock.progress import Progress
     from opclock.sweeps.binding import Planned
+    from opclock.sweeps.results import SweepRow
 
 PRESET_NAMES = ("quick", "board")
-MAX_SHOWN = 100  # rows on a screen; more are summed up by family
-MEASURES = ("median_s", "low_s", "high_s", "mad_s", "samples", "macs", "bytes", "gmacs_per_s", "gb_per_s",
-            "ceiling_share", "timing", "working_set", "calls_per_sample", "pool", "validity")  # fmt: skip
 
 _shared = (
     click.option("--threads", "threads_text", metavar="N[,N...]", help="PyTorch's threads.  [default: all cores]"),
@@ -33,7 +32,7 @@ _shared = (
     click.option("--export", "export_to", type=click.Path(path_type=Path),
                  help="Write .csv, .parquet, or .json as google-benchmark has it."),
     options.seed_option,
-    options.json_option,
+    options.reporter_option,
 )  # fmt: skip
 
 
@@ -50,7 +49,7 @@ def _with_shared(function: Any) -> Any:  # noqa: ANN401
 @click.pass_context
 def sweep(
     context: click.Context, preset: str | None, threads_text: str | None, device: str, profile_path: Path,
-    export_to: Path | None, seed: int, json_to: str | None,
+    export_to: Path | None, seed: int, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time a FAMILY of kernels over a grid of parameters, or a preset, into a profile.
 
@@ -65,9 +64,9 @@ def sweep(
         raise OptionError(f"name a family ({', '.join(FAMILIES)}) or give --preset quick or board")
     from opclock.sweeps.presets import preset as planned_preset
 
-    _checked(export_to, json_to)
+    _check_export(export_to)
     device = options.checked_device(device)
-    _run(planned_preset(preset, device), threads_text, device, profile_path, export_to, seed, json_to,
+    _run(planned_preset(preset, device), threads_text, device, profile_path, export_to, seed, reporter,
          as_in_models=preset == "board")  # fmt: skip
 
 
@@ -75,20 +74,20 @@ def _command(family: Family) -> click.Command:
     @_with_shared
     def run(
         threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int,
-        json_to: str | None, **texts: str | None,
+        reporter: Reporter, **texts: str | None,
     ) -> None:  # fmt: skip
         from opclock.sweeps.binding import plan_all
 
-        _checked(export_to, json_to)
+        _check_export(export_to)
         given = {name: parse(text, family.parameters[name]) for name, text in texts.items() if text is not None}
         points, skipped = grid(family.name, given)
         device = options.checked_device(device)
         planned, refused = plan_all(points, device)
         for reason, count in (skipped + refused).items():
-            say(f"skipped {count}: {reason}", json_to)
+            reporter.say(f"skipped {count}: {reason}")
         if not planned:
             raise SweepError(f"PyTorch accepts no combination of {family.name}'s parameters: {next(iter(refused))}")
-        _run(planned, threads_text, device, profile_path, export_to, seed, json_to, as_in_models=False)
+        _run(planned, threads_text, device, profile_path, export_to, seed, reporter, as_in_models=False)
 
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required
@@ -101,58 +100,69 @@ for _family in FAMILIES.values():
     sweep.add_command(_command(_family))
 
 
-def _checked(export_to: Path | None, json_to: str | None) -> None:
-    check_json(json_to)
+def _check_export(export_to: Path | None) -> None:
+    """Raises OptionError where the export cannot be written."""
     if export_to is not None and export_to.suffix not in SUFFIXES:
         raise OptionError(f"--export {export_to}: the name must end in {', '.join(SUFFIXES)}")
     if export_to is not None and not export_to.parent.is_dir():
-        raise OptionError(f"--export {export_to}: there is no such folder; name a file in a folder there is")
+        raise OptionError(f"--export {export_to}: name a file in a folder that exists")
 
 
 def _run(
     planned: Sequence[Planned], threads_text: str | None, device: str, profile_path: Path, export_to: Path | None,
-    seed: int, json_to: str | None, *, as_in_models: bool,
+    seed: int, reporter: Reporter, *, as_in_models: bool,
 ) -> None:  # fmt: skip
-    from opclock.board.identity import read_board
-    from opclock.estimation.ceilings import measure_ceilings
-    from opclock.profiles.profile import Profile
-    from opclock.sweeps.results import sweep_rows, sweep_table
-    from opclock.sweeps.run import expected_s, run_sweep, words
+    from opclock.sweeps.results import sweep_rows
+    from opclock.sweeps.run import run_sweep
 
     counts = _threads(threads_text)
-    with Profile.create_or_open(profile_path, read_board()) as profile:
-        with progress_bar() as progress:
-            beforehand = f"{len(planned)} kernels, threads {', '.join(map(str, counts))}"
-            if device == "cpu":
-                expected = sum(expected_s(planned, measure_ceilings(profile, count, progress)) for count in counts)
-                beforehand += f": about {words(expected)}"
-            say(beforehand, json_to)
+    with options.writable_profile(profile_path) as profile:
+        with progress_display() as progress:
+            _announce(planned, profile, counts, device, reporter, progress)
             for count in counts:
-                done = run_sweep(
+                summary = run_sweep(
                     planned, profile, threads=count, device=device, seed=seed, as_in_models=as_in_models,
                     progress=progress,
                 )  # fmt: skip
-                for reason, number in done.skipped.items():
-                    say(f"skipped {number}: {reason}", json_to)
-                say(
-                    f"{count} threads: {done.timed} kernels timed, {done.known} known before, {done.seconds:.1f} s, "
-                    f"{done.kernel_share:.0%} of them in kernels and their warm-up; kept in {profile_path}",
-                    json_to,
+                for reason, number in summary.skipped.items():
+                    reporter.say(f"skipped {number}: {reason}")
+                reporter.say(
+                    f"{count} threads: {summary.timed} kernels timed, {summary.known} known before, "
+                    f"{summary.seconds:.1f} s, {summary.kernel_share:.0%} of them in kernels and their warm-up; kept "
+                    f"in {profile_path}"
                 )
         timed = [one.configuration for one in planned]
         rows = list(sweep_rows(profile, threads=counts, configurations=timed, device=device))
-        if export_to is not None:
-            write_whole(export_to, exported(rows, profile.board(), export_to.suffix))
-        table = sweep_table(rows)
-        if json_to:
-            records = [{name: value for name, value in record.items() if not _missing(value)}
-                       for record in table.to_dict("records")]  # fmt: skip
-            write_json(json_to, {"schema": "opclock.sweep/1", "board": profile.board(), "rows": records})
-    show_table(_shown(table) if len(table) <= MAX_SHOWN else _summed_up(table), "", json_to)
+        _report(rows, profile.board(), export_to, reporter)
 
 
-def _missing(value: object) -> bool:
-    return isinstance(value, float) and pd.isna(value)
+def _announce(
+    planned: Sequence[Planned], profile: Profile, counts: Sequence[int], device: str, reporter: Reporter,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Say what is going to be timed, and on a CPU for about how long."""
+    from opclock.estimation.ceilings import measure_ceilings
+    from opclock.sweeps.run import expected_s, words
+
+    text = f"{len(planned)} kernels, threads {', '.join(map(str, counts))}"
+    if device == "cpu":
+        text += f": about {words(sum(expected_s(planned, measure_ceilings(profile, n, progress)) for n in counts))}"
+    reporter.say(text)
+
+
+def _report(rows: Sequence[SweepRow], board: dict[str, Any], export_to: Path | None, reporter: Reporter) -> None:
+    import math
+
+    from opclock.report.sweep_tables import table
+    from opclock.sweeps.results import sweep_table
+
+    if export_to is not None:
+        write_whole(export_to, exported(rows, board, export_to.suffix))
+    frame = sweep_table(rows)
+    records = [{name: value for name, value in record.items() if not (isinstance(value, float) and math.isnan(value))}
+               for record in frame.to_dict("records")]  # fmt: skip
+    reporter.json({"schema": "opclock.sweep/1", "board": board, "rows": records})
+    reporter.table(table(frame))
 
 
 def _threads(text: str | None) -> list[int]:
@@ -162,32 +172,3 @@ def _threads(text: str | None) -> list[int]:
     if not all(isinstance(count, int) for count in counts):
         raise OptionError(f"--threads {text}: numbers are needed, several by commas")
     return [options.checked_threads(int(str(count))) for count in counts]
-
-
-def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """What a person reads of each row: the parameters that vary, and the measures with their units."""
-    parameters = [name for name in table if name not in (*MEASURES, "family") and table[name].nunique(dropna=False) > 1]
-    reach = (table["high_s"] - table["low_s"]) / 2 / table["median_s"]
-    return pd.DataFrame({
-        **{str(name): table[name] for name in parameters or ["family"]},
-        "median (us)": (table["median_s"] * 1e6).map("{:.2f}".format),
-        "+-": reach.map("{:.1%}".format),
-        "GMAC/s": table["gmacs_per_s"].map("{:.2f}".format),
-        "GB/s": table["gb_per_s"].map("{:.2f}".format),
-        "of ceiling": table["ceiling_share"].map("{:.1%}".format),
-        "validity": table["validity"],
-    })  # fmt: skip
-
-
-def _summed_up(table: pd.DataFrame) -> pd.DataFrame:
-    groups = table.groupby("family")
-    return pd.DataFrame({
-        "family": list(groups.groups),
-        "kernels": list(groups.size()),
-        "median (us)": [f"{value * 1e6:.1f}" for value in groups["median_s"].median()],
-        "best GMAC/s": [f"{value:.1f}" for value in groups["gmacs_per_s"].max()],
-        "best GB/s": [f"{value:.1f}" for value in groups["gb_per_s"].max()],
-        "median of ceiling": [f"{value:.1%}" for value in groups["ceiling_share"].median()],
-        "best of ceiling": [f"{value:.1%}" for value in groups["ceiling_share"].max()],
-        "valid": [f"{value:.0%}" for value in groups["validity"].agg(lambda marks: (marks == "valid").mean())],
-    })  # fmt: skip

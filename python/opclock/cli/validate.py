@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from opclock.cli import options
-from opclock.cli.output import check_json, progress_bar, say, show_table, write_json
+from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
-from opclock.files import prepare_folder, write_whole
+from opclock.files import prepare_folder
 
 if TYPE_CHECKING:
-    from opclock.models.loading import Model
-    from opclock.validation.results import Validation
+    from opclock.validation.results import Row, Validation
 
 TOO_FAR = 1  # exit code where an error is beyond --max-error
 
@@ -34,116 +31,65 @@ TOO_FAR = 1  # exit code where an error is beyond --max-error
 @options.data_option
 @options.real_option
 @options.seed_option
-@click.option(
-    "--explain", is_flag=True, help="Say which part of each error is due to kernels' condition, host, and neither."
-)
+@click.option("--explain", is_flag=True,
+              help="Split each error into kernels' condition, host, and the rest.")  # fmt: skip
 @click.option("--max-error", type=float, help="Exit with 1 if any model's error is beyond this fraction.")
-@click.option(
-    "--report", type=click.Path(path_type=Path), help="Folder for the table as CSV and Markdown, and the JSON."
-)
-@options.json_option
+@click.option("--report", "folder", type=click.Path(path_type=Path),
+              help="Folder for the table as CSV and Markdown, and the JSON.")  # fmt: skip
+@options.reporter_option
 def validate(
-    models: tuple[str, ...],
-    input_text: str | None,
-    dtype: str,
-    device: str,
-    threads: int | None,
-    profile_path: Path | None,
-    weights: Path | None,
-    data: Path | None,
-    real: bool,
-    seed: int,
-    explain: bool,
-    max_error: float | None,
-    report: Path | None,
-    json_to: str | None,
-) -> None:
-    """Estimate each MODEL, really run it in the same rounds, and say how far apart they are, and others would be."""
+    models: tuple[str, ...], input_text: str | None, dtype: str, device: str, threads: int | None,
+    profile_path: Path | None, weights: Path | None, data: Path | None, real: bool, seed: int, explain: bool,
+    max_error: float | None, folder: Path | None, reporter: Reporter,
+) -> None:  # fmt: skip
+    """Estimate each MODEL, run it in the same rounds, and compare the two; simpler estimates stand beside them."""
     from opclock.models.cifar100 import with_images
     from opclock.models.loading import load_model
+    from opclock.validation.validate import validate as compare
 
-    check_json(json_to)
     device = options.checked_device(device)
     if max_error is not None and not 0 < max_error < float("inf"):
         raise OptionError(f"--max-error {max_error}: give a fraction above 0, such as 0.1")
-    if report is not None:
-        prepare_folder(report)
+    if folder is not None:
+        prepare_folder(folder)
     loaded = [
         with_images(load_model(name, input_text=input_text, dtype=dtype, device=device, weights=weights), data)
         for name in models
     ]
-    made = run(loaded, profile_path, options.checked_threads(threads), seed, real=real, explain=explain)
-    if report is not None:
-        _write(made, report)
-    if json_to:
-        write_json(json_to, made.to_json())
-    _show(made, json_to)
-    if explain:
-        _explain(made, json_to)
-    worst = max(abs(row.error) for row in made.rows)
+    count = options.checked_threads(threads)
+    with options.writable_profile(profile_path) as profile, progress_display() as progress:
+        validation = compare(loaded, profile, threads=count, seed=seed, real_trace=real, explain=explain,
+                             progress=progress)  # fmt: skip
+    _report(validation, folder, reporter, explain=explain)
+    worst = max(abs(row.error) for row in validation.rows)
     if max_error is not None and worst > max_error:
-        say(f"the worst error, {worst:.1%}, is beyond --max-error {max_error:.1%}", json_to)
+        reporter.say(f"the worst error, {worst:.1%}, is beyond --max-error {max_error:.1%}")
         sys.exit(TOO_FAR)
 
 
-def run(
-    models: Sequence[Model],
-    profile_path: Path | None,
-    threads: int,
-    seed: int,
-    *,
-    real: bool = False,
-    explain: bool = False,
-) -> Validation:
-    """Validate into the profile, or a temporary one."""
-    from opclock.board.identity import read_board
-    from opclock.profiles.profile import Profile
-    from opclock.validation.validate import validate as compare
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = profile_path or Path(folder) / "profile.sqlite"
-        with Profile.create_or_open(path, read_board()) as profile, progress_bar() as progress:
-            return compare(
-                models, profile, threads=threads, seed=seed, real_trace=real, explain=explain, progress=progress
-            )
-
-
-def _write(made: Validation, folder: Path) -> None:
-    import json
-
-    from opclock.report.tables import shown
-    from opclock.validation.results import class_table, validation_table
-
-    table = validation_table(made)
-    write_whole(folder / "validation.csv", table.to_csv(index=False).encode())
-    write_whole(folder / "validation.md", (shown(table).to_markdown(index=False) + "\n").encode())
-    write_whole(folder / "by-class.csv", class_table(made).to_csv(index_label="model").encode())
-    write_whole(folder / "validation.json", (json.dumps(made.to_json(), indent=2) + "\n").encode())
-
-
-def _show(made: Validation, json_to: str | None) -> None:
-    from opclock.report.tables import shown
+def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, explain: bool) -> None:
+    from opclock.report.validation_files import write_validation
+    from opclock.report.validation_tables import summary_sentence, table
     from opclock.validation.results import validation_table
 
-    summary = made.summary()
-    title = f"{made.board['identity']}, {made.rows[0].threads} threads"
-    show_table(shown(validation_table(made)), title, json_to)
-    say(
-        f"mean error {summary['mape']:.1%} (worst {summary['max_abs_error']:.1%}), repeatability "
-        f"{summary['repeat_mape']:.1%}; back-to-back {summary['baselines']['back_to_back']['mape']:.1%}"
-        + (f"; as a graph {summary['graph']['mape']:.1%}" if "graph" in summary else ""),
-        json_to,
-    )
+    if folder is not None:
+        write_validation(validation, folder)
+    reporter.json(validation.to_json())
+    title = f"{validation.board['identity']}, {validation.rows[0].threads} threads"
+    reporter.table(table(validation_table(validation), title))
+    reporter.say(summary_sentence(validation.summary()))
+    if explain:
+        for row in validation.rows:
+            _explain(row, reporter)
 
 
-def _explain(made: Validation, json_to: str | None) -> None:
-    from opclock.report.tables import explanation_table, explanation_text
+def _explain(row: Row, reporter: Reporter) -> None:
+    from opclock.report.validation_tables import explanation_sentence, explanation_table
 
-    for row in made.rows:
-        say("", json_to)
-        if row.explanation is None:
-            say(f"{row.trace.model}: nothing to explain with: its op calls were measured earlier, or its Python cannot "
-                "be played; give no --profile, or a new one", json_to)  # fmt: skip
-            continue
-        show_table(explanation_table(row.explanation), row.trace.model, json_to)
-        say(explanation_text(row.explanation), json_to)
+    reporter.say("")
+    if row.explanation is None:
+        reporter.say(f"{row.trace.model}: no explanation: its op calls were measured earlier, or its Python cannot be "
+                     "played; give no --profile, or a new one")  # fmt: skip
+        return
+    reporter.table(explanation_table(row.explanation))
+    reporter.say(explanation_sentence(row.explanation))

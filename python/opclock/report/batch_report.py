@@ -10,32 +10,33 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from opclock.benchmarking.batch_scaling import BatchCurve
-from opclock.report.bench_table import milliseconds
+from opclock.report.numbers import BYTES, COUNT, SECONDS, digits
 from opclock.report.plots import BLUE, GREY, ORANGE, figure_with_axes
+from opclock.report.table import Table, numbers, percents, ready, texts
 
 COLOURS = {"measured": BLUE, "estimated": ORANGE}
 
 
-def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a person reads of batch_curve.together."""
-    return pd.DataFrame({
-        "runtime": frame["runtime"],
-        "source": frame["source"],
-        "batch": frame["batch"],
-        "latency (ms)": milliseconds(frame["latency_s"]),
-        "items/s": frame["throughput_per_s"].map("{:.1f}".format),
-        "from": frame["throughput_low_per_s"].map("{:.1f}".format),
-        "to": frame["throughput_high_per_s"].map("{:.1f}".format),
-        "of best": frame["share_of_best"].map("{:.0%}".format),
-        "peak (MB)": frame["peak_bytes"].map(lambda value: f"{value / 1e6:.0f}" if value else ""),
-    })  # fmt: skip
+def table(frame: pd.DataFrame, title: str) -> Table:
+    """What a person reads of batch_scaling.together."""
+    return Table([
+        texts("runtime", list(frame["runtime"])),
+        texts("source", list(frame["source"])),
+        numbers("batch", list(frame["batch"]), COUNT),
+        numbers("latency", list(frame["latency_s"]), SECONDS),
+        ready("items/s", [digits(value) for value in frame["throughput_per_s"]]),
+        ready("from", [digits(value) for value in frame["throughput_low_per_s"]], 2),
+        ready("to", [digits(value) for value in frame["throughput_high_per_s"]], 2),
+        percents("of best", list(frame["share_of_best"])),
+        numbers("peak memory", [value or None for value in frame["peak_bytes"]], BYTES, 1),
+    ], title)  # fmt: skip
 
 
 def sentence(curve: BatchCurve, share: float) -> str:
     """The smallest batch worth it, and why the curve ends."""
     return (
         f"{curve.runtime}, {curve.source}: batch {curve.smallest(share)} is the smallest with {share:.0%} of the best "
-        f"throughput, {curve.best_per_s:.1f} items/s ({curve.stopped})"
+        f"throughput, {digits(curve.best_per_s)} items/s ({curve.stopped})"
     )
 
 

@@ -1,38 +1,42 @@
-"""What a person reads of a bench: milliseconds, items a second, megabytes."""
+"""What a person reads of a bench."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from opclock.benchmarking.result import PERCENTILES
+from opclock.report.numbers import BYTES, COUNT, SECONDS, digits, speedup
+from opclock.report.table import Column, Table, numbers, ready, texts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def milliseconds(values: pd.Series) -> pd.Series:
-    """Three digits and more; "" for none."""
-    return values.map(lambda value: "" if pd.isna(value) else f"{value * 1e3:.2f}")
-
-
-def shown(frame: pd.DataFrame, percentiles: Sequence[float] = PERCENTILES) -> pd.DataFrame:
+def table(frame: pd.DataFrame, title: str, percentiles: Sequence[float] = PERCENTILES) -> Table:
     """The rows of Bench.to_frame that have numbers."""
-    table = frame[frame["status"] == "ok"]
-    return pd.DataFrame({
-        "runtime": table["runtime"],
-        "min (ms)": milliseconds(table["min_s"]),
-        "median (ms)": milliseconds(table["median_s"]),
-        "mean (ms)": milliseconds(table["mean_s"]),
-        **{f"p{percent:g} (ms)": milliseconds(table[f"p{percent:g}_s"]) for percent in percentiles},
-        "max (ms)": milliseconds(table["max_s"]),
-        "items/s": table["throughput_per_s"].map("{:.1f}".format),
-        "speedup": table["speedup"].map("{:.2f}x".format),
-        "convert (s)": table["convert_s"].map("{:.1f}".format),
-        "load (s)": table["load_s"].map("{:.2f}".format),
-        "first run (ms)": milliseconds(table["first_run_s"]),
-        "peak (MB)": (table["peak_bytes"] / 1e6).map("{:.0f}".format),
-        "runs": table["runs"],
-        "flags": table["flags"],
-    })  # fmt: skip
+    rows = frame[frame["status"] == "ok"]
+
+    def seconds(name: str, column: str, priority: int) -> Column:
+        return numbers(name, list(rows[column]), SECONDS, priority)
+
+    return Table([
+        texts("runtime", list(rows["runtime"])),
+        seconds("min", "min_s", 6),
+        seconds("median", "median_s", 0),
+        seconds("mean", "mean_s", 7),
+        *(seconds(f"p{percent:g}", f"p{percent:g}_s", 2 if percent == max(percentiles) else 8)
+          for percent in percentiles),
+        seconds("max", "max_s", 6),
+        ready("items/s", [digits(value) for value in rows["throughput_per_s"]], 1),
+        ready("speedup", [speedup(value) for value in rows["speedup"]]),
+        seconds("convert", "convert_s", 5),
+        seconds("load", "load_s", 5),
+        seconds("first run", "first_run_s", 4),
+        numbers("peak memory", list(rows["peak_bytes"]), BYTES, 3),
+        numbers("runs", list(rows["runs"]), COUNT, 4),
+        texts("flags", list(rows["flags"]), 1),
+    ], title)  # fmt: skip
 
 
 def failures(frame: pd.DataFrame) -> list[str]:

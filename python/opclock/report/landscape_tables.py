@@ -1,99 +1,113 @@
-"""What a person reads of study B: milliseconds, factors, percents."""
+"""Study B as a person reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from opclock.report.landscape import Relative, batch_table, latency_table, post_table, runtime_table
+from opclock.report.landscape import Relative, batch_table, failures, latency_table, post_table, runtime_table
+from opclock.report.numbers import SECONDS, percent, quantity, speedup
+from opclock.report.table import Table, numbers, percents, ready, texts
 from opclock.studies.landscape_results import Landscape
 
 
-def _number(value: Any, form: str) -> str:  # noqa: ANN401 - what a DataFrame holds
-    return "" if pd.isna(value) else form.format(value)
+def latencies(land: Landscape) -> Table:
+    """Models down, runtimes across: the latency, and how many times faster than eager."""
+
+    def cell(row: Mapping[str, Any]) -> str:
+        if row["status"] != "ok":
+            return str(row["status"])
+        factor = "" if row["runtime"] == "eager" else f" ({speedup(row['speedup'])})"
+        return quantity(row["median_s"], SECONDS) + factor
+
+    return _by_runtime(latency_table(land), land, ("task", "model"), cell, land.label)
 
 
-def latencies(land: Landscape) -> pd.DataFrame:
-    """Models down, runtimes across: milliseconds, and how many times faster than eager."""
-    table = latency_table(land)
-    rows = []
-    for (task, model), group in table.groupby(["task", "model"], sort=False):
-        cells = {}
-        for row in group.to_dict("records"):
-            speedup = "" if row["runtime"] == "eager" else f" ({row['speedup']:.2f}x)"
-            cells[row["runtime"]] = f"{row['median_s'] * 1e3:.1f}{speedup}" if row["status"] == "ok" else row["status"]
-        rows.append({"task": task, "model": model, **cells})
-    return pd.DataFrame(rows).fillna("")
-
-
-def non_mac(land: Landscape) -> pd.DataFrame:
+def non_mac(land: Landscape) -> Table:
     """Models down, runtimes across: the share outside MAC kernels, and how much of eager's non-MAC time is gone."""
-    table = latency_table(land)
-    rows = []
-    for model, group in table.groupby("model", sort=False):
-        cells = {}
-        for row in group[group["status"] == "ok"].to_dict("records"):
-            mark = "~" if row["basis"] == "difference" else ""
-            removed = "" if row["runtime"] == "eager" else f", {_number(row['non_mac_removed'], '{:.0%}')} gone"
-            cells[row["runtime"]] = f"{mark}{_number(row['non_mac_share'], '{:.0%}')}{removed}" if row["basis"] else ""
-        rows.append({"model": model, **cells})
-    return pd.DataFrame(rows).fillna("")
+
+    def cell(row: Mapping[str, Any]) -> str:
+        if row["status"] != "ok" or not row["basis"]:
+            return ""
+        mark = "~" if row["basis"] == "difference" else ""
+        removed = "" if row["runtime"] == "eager" else f", {percent(row['non_mac_removed'])} gone"
+        return f"{mark}{percent(row['non_mac_share'])}{removed}"
+
+    return _by_runtime(latency_table(land), land, ("model",), cell)
 
 
-def knees(land: Landscape) -> pd.DataFrame:
+def _by_runtime(
+    frame: pd.DataFrame, land: Landscape, keys: Sequence[str], cell: Callable[[Mapping[str, Any]], str], title: str = ""
+) -> Table:
+    """One row a model, one column a runtime."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in frame.to_dict("records"):
+        rows.setdefault(tuple(str(row[key]) for key in keys), {})[str(row["runtime"])] = cell(row)
+    return Table([
+        *(texts(key, [names[place] for names in rows], int(key != "model")) for place, key in enumerate(keys)),
+        *(ready(runtime, [cells.get(runtime, "") for cells in rows.values()]) for runtime in land.runtimes),
+    ], title)  # fmt: skip
+
+
+def smallest_batches(land: Landscape) -> Table:
     """Models down, runtimes across: the smallest batch for full throughput, and its speedup over batch 1."""
-    table = batch_table(land)
-    rows: list[dict[str, str]] = []
-    if len(table):
-        for model, group in table.groupby("model", sort=False):
-            cells = {"model": str(model)}
-            for runtime, curve in group.groupby("runtime", sort=False):
-                over_one = curve["throughput_per_s"].max() / curve["throughput_per_s"].iloc[0]
-                cells[str(runtime)] = f"{curve['smallest'].iloc[0]} ({over_one:.2f}x)"
-            rows.append(cells)
-    return pd.DataFrame(rows).fillna("")
-
-
-def runtimes(land: Landscape) -> pd.DataFrame:
-    """One row a runtime."""
-    table = runtime_table(land)
-    speedups = [name for name in table.columns if name.startswith("speedup")]
-    return pd.DataFrame(
-        {
-            "runtime": table["runtime"],
-            "models": [f"{row.models} of {row.of}" for row in table.itertuples()],
-            **{
-                name.removeprefix("speedup_").replace("speedup", "all"): table[name].map(
-                    lambda value: _number(value, "{:.2f}x")
-                )
-                for name in speedups
-            },
-            "MAC kernels": table["mac_speedup"].map(lambda value: _number(value, "{:.2f}x")),
-            "outside MAC kernels": table["non_mac_share"].map(lambda value: _number(value, "{:.0%}")),
-            "non-MAC time gone": table["non_mac_removed"].map(lambda value: _number(value, "{:.0%}")),
-        }
-    )
-
-
-def post_processing(land: Landscape) -> pd.DataFrame:
-    """Milliseconds, and the share of the whole beside each runtime."""
-    table = post_table(land)
-    if not len(table):
-        return table
-    shares = table.drop(columns=["model", "task", "post_s"])
-    return pd.DataFrame({
-        "model": table["model"],
-        "post-processing (ms)": (table["post_s"] * 1e3).map("{:.2f}".format),
-        **{f"beside {name}": shares[name].map(lambda value: _number(value, "{:.0%}")) for name in shares},
-    })  # fmt: skip
-
-
-def relative(speedups: Sequence[Relative]) -> pd.DataFrame:
-    """Boards against the first."""
-    return pd.DataFrame([
-        {"board": speedup.board, "task": speedup.task, "runtime": speedup.runtime, "models": speedup.models,
-         "speedup": f"{speedup.speedup:.2f}x", "from": f"{speedup.low:.2f}", "to": f"{speedup.high:.2f}"}
-        for speedup in speedups
+    frame = batch_table(land)
+    rows: dict[str, dict[str, str]] = {}
+    if len(frame):
+        for (model, runtime), curve in frame.groupby(["model", "runtime"], sort=False):
+            over_one = curve["throughput_per_s"].max() / curve["throughput_per_s"].iloc[0]
+            rows.setdefault(str(model), {})[str(runtime)] = f"{curve['smallest'].iloc[0]} ({speedup(over_one)})"
+    runtimes = dict.fromkeys(runtime for cells in rows.values() for runtime in cells)
+    return Table([
+        texts("model", list(rows)),
+        *(ready(runtime, [cells.get(runtime, "") for cells in rows.values()]) for runtime in runtimes),
     ])  # fmt: skip
+
+
+def runtimes(land: Landscape) -> Table:
+    """One row a runtime."""
+    frame = runtime_table(land)
+    speedups = [str(name) for name in frame.columns if str(name).startswith("speedup")]
+    return Table([
+        texts("runtime", list(frame["runtime"])),
+        ready("models", [f"{row.models} of {row.of}" for row in frame.itertuples()]),
+        *(ready(name.removeprefix("speedup_").replace("speedup", "all"), [speedup(value) for value in frame[name]])
+          for name in speedups),
+        ready("MAC kernels", [speedup(value) for value in frame["mac_speedup"]]),
+        percents("outside MAC kernels", list(frame["non_mac_share"])),
+        percents("non-MAC time gone", list(frame["non_mac_removed"])),
+    ])  # fmt: skip
+
+
+def post_processing(land: Landscape) -> Table:
+    """The time, and its share of the whole beside each runtime."""
+    frame = post_table(land)
+    if not len(frame):
+        return Table([])
+    shares = frame.drop(columns=["model", "task", "post_s"])
+    return Table([
+        texts("model", list(frame["model"])),
+        numbers("post-processing", list(frame["post_s"]), SECONDS),
+        *(percents(f"beside {name}", list(shares[name])) for name in shares),
+    ])  # fmt: skip
+
+
+def relative(speedups: Sequence[Relative]) -> Table:
+    """Boards against the first."""
+    return Table([
+        *(texts(name, [getattr(one, name) for one in speedups]) for name in ("board", "task", "runtime")),
+        ready("models", [str(one.models) for one in speedups]),
+        ready("speedup", [speedup(one.speedup) for one in speedups]),
+        ready("from", [speedup(one.low) for one in speedups]),
+        ready("to", [speedup(one.high) for one in speedups]),
+    ])  # fmt: skip
+
+
+def without_number(land: Landscape) -> Table:
+    """Every row without a number, with its reason."""
+    rows = failures(land)
+    return Table(
+        [texts(name, [row[name] for row in rows]) for name in ("model", "runtime", "batch", "status", "reason")]
+    )

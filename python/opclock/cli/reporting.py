@@ -1,0 +1,146 @@
+"""Where a verb's result goes: the terminal, a JSON file or standard output. All text is printed as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from opclock.errors import OptionError
+from opclock.files import write_whole
+from opclock.progress import Progress, step_name
+
+if TYPE_CHECKING:
+    from opclock.report.table import Table
+
+BAR_WIDTH = 24
+
+
+class Reporter:
+    """Renders results for whoever reads them: a person on standard output, or a program as JSON.
+
+    With ``--json -`` standard output belongs to the JSON, and what is for a person goes to standard error.
+    """
+
+    def __init__(self, json_to: str | None = None) -> None:
+        """Check, before any work, that the JSON can be written. Raises OptionError where its folder is missing."""
+        self.json_to = json_to
+        if json_to not in (None, "-"):
+            path = Path(str(json_to))
+            if not path.parent.is_dir() or path.is_dir():
+                raise OptionError(f"--json {json_to}: name a file in a folder that exists")
+
+    @property
+    def stream(self) -> TextIO:
+        """Where text for a person goes."""
+        return sys.stderr if self.json_to == "-" else sys.stdout
+
+    def json(self, data: dict[str, Any]) -> None:
+        """Write the JSON where it was asked for, whole or not at all."""
+        if self.json_to is None:
+            return
+        text = json.dumps(data, indent=2) + "\n"
+        if self.json_to == "-":
+            sys.stdout.write(text)
+        else:
+            write_whole(Path(self.json_to), text.encode())
+
+    def table(self, table: Table) -> None:
+        """A title and its table, as wide as the terminal; through a pipe as wide as it needs."""
+        width = screen_width(self.stream)
+        if table.title:
+            self.say(table.title)
+        heading, *rows = table.lines(width)
+        write(self.stream, f"\033[1m{heading}\033[0m" if self.stream.isatty() else heading)
+        for line in rows:
+            write(self.stream, line)
+
+    def say(self, text: str) -> None:
+        """A sentence, broken between words where the terminal ends."""
+        from opclock.report.table import fold
+
+        for line in fold(text, screen_width(self.stream), "  "):
+            write(self.stream, line)
+
+    def command(self, text: str) -> None:
+        """Something to copy: never broken."""
+        write(self.stream, f"  {text}")
+
+
+def screen_width(stream: TextIO) -> int | None:
+    """The terminal's columns, or $COLUMNS; None through a pipe, where nothing need fit."""
+    if os.environ.get("COLUMNS", "").isdigit() or stream.isatty():
+        return max(20, shutil.get_terminal_size().columns)
+    return None
+
+
+def write(stream: TextIO, text: str) -> None:
+    """One line. What the stream's encoding lacks is written in ASCII: us for µs."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        plain = text.replace("µ", "u").replace("°", "").replace("±", "+-")
+        text = plain.encode(encoding, "backslashreplace").decode(encoding)
+    print(text, file=stream, flush=True)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A spinner on a terminal, for work of some seconds that cannot say how far it is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(text)):
+        yield
+
+
+@contextmanager
+def progress_display() -> Iterator[Progress]:
+    """A bar on standard error; without a terminal, one line for each step that is finished."""
+    if not sys.stderr.isatty():
+        lines = _StepLines()
+        yield lines.update
+        lines.finish()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(BAR_WIDTH), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda text, fraction: bar.update(task, description=text, completed=fraction)
+
+
+class _StepLines:
+    """Progress through a pipe: "[3/10] resnet50: done in 21 s"."""
+
+    def __init__(self) -> None:
+        self._step, self._began = "", time.monotonic()
+
+    def update(self, text: str, _fraction: float) -> None:
+        """Another step's text ends the one before."""
+        step = step_name(text)
+        if step != self._step:
+            self.finish()
+            self._step, self._began = step, time.monotonic()
+
+    def finish(self) -> None:
+        """Say how long the step took."""
+        if self._step:
+            write(sys.stderr, f"{self._step}: done in {_seconds(time.monotonic() - self._began)}")
+            self._step = ""
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -1,0 +1,33 @@
+"""A board's ceilings as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from opclock.report.numbers import BYTES_PER_SECOND, MACS_PER_SECOND, SECONDS, memory
+from opclock.report.table import Table, numbers, ready, texts
+
+if TYPE_CHECKING:
+    from opclock.estimation.ceilings import Ceilings
+
+
+def multiply_add_table(ceilings: Ceilings, instructions: Callable[[str], str]) -> Table:
+    """Multiply-adds a second by dtype, and which instructions do them."""
+    dtypes = list(ceilings.multiply_adds)
+    return Table([
+        texts("dtype", dtypes),
+        numbers("rate", list(ceilings.multiply_adds.values()), MACS_PER_SECOND),
+        texts("instructions", [instructions(dtype) for dtype in dtypes]),
+    ], f"{ceilings.threads} threads")  # fmt: skip
+
+
+def memory_table(ceilings: Ceilings) -> Table:
+    """Bandwidth by pattern and latency of one load, by working set."""
+    sizes = list(ceilings.loads_per_s)
+    return Table([
+        ready("working set", [memory(size) for size in sizes]),
+        *(numbers(name, [rates[size] for size in sizes], BYTES_PER_SECOND)
+          for name, rates in ceilings.bytes_per_s.items()),
+        numbers("latency", [1 / ceilings.loads_per_s[size] for size in sizes], SECONDS),
+    ])  # fmt: skip

@@ -1,0 +1,44 @@
+"""Two profiles side by side as a person reads them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from opclock.report.numbers import SECONDS
+from opclock.report.table import Table, numbers, ready, texts
+from opclock.tracing.op_call import OpCall
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_SHOWN = 40  # rows on a screen: those that differ most
+VERDICTS = ("same", "faster", "slower", "undecided")
+
+
+def table(frame: pd.DataFrame, title: str) -> Table:
+    """The rows that differ most."""
+    away = (frame["ratio"] - 1).abs().sort_values(ascending=False).index[:MAX_SHOWN]
+    rows = frame.loc[away]
+    names = [
+        f"{family} {parameters}" if family else str(OpCall.from_json(json.loads(key)))
+        for family, parameters, key in zip(rows["family"], rows["parameters"], rows["op_call"], strict=True)
+    ]
+    return Table([
+        texts("op call", names),
+        ready("threads", [str(count) for count in rows["threads"]], priority=2),
+        numbers("first", list(rows["first_s"]), SECONDS),
+        numbers("second", list(rows["second_s"]), SECONDS),
+        ready("ratio", [f"{value:.3f}" for value in rows["ratio"]]),
+        ready("95 % interval", [f"[{low:.3f}, {high:.3f}]" for low, high in zip(
+            rows["low"], rows["high"], strict=True)], priority=1),
+        texts("verdict", list(rows["verdict"])),
+    ], title)  # fmt: skip
+
+
+def counts(frame: pd.DataFrame) -> str:
+    """How many op calls have which verdict."""
+    by_verdict = frame["verdict"].value_counts()
+    listed = ", ".join(f"{by_verdict.get(word, 0)} {word}" for word in VERDICTS)
+    hidden = f" (the {MAX_SHOWN} that differ most are shown)" if len(frame) > MAX_SHOWN else ""
+    return f"{len(frame)} op calls{hidden}: {listed}; median ratio {frame['ratio'].median():.3f}"

@@ -1,0 +1,42 @@
+"""An estimate as a person reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opclock.report.numbers import SECONDS, percent, quantity
+from opclock.report.table import Table, numbers, percents, texts
+
+if TYPE_CHECKING:
+    from opclock.estimation.device_timeline import DeviceLanes
+    from opclock.estimation.estimate import Estimate
+
+
+def summary(estimate: Estimate, threads: int) -> str:
+    """The latency, its interval and the coverage in one line."""
+    low, high = quantity(estimate.ci_low_s, SECONDS), quantity(estimate.ci_high_s, SECONDS)
+    source = "emulated" if "emulated" in estimate.flags else "measured"
+    coverage = estimate.coverage
+    return (
+        f"{estimate.model}, {threads} threads: {quantity(estimate.total_s, SECONDS)} [{low}, {high}]; "
+        f"{source} {percent(coverage.measured)}, modelled {percent(coverage.modelled)}, "
+        f"unknown {percent(coverage.unknown)}"
+    )
+
+
+def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
+    """Seconds by class or module, and their shares of the total."""
+    return Table([
+        texts(name, [key or "(model)" for key in seconds]),
+        numbers("time", list(seconds.values()), SECONDS),
+        percents("share", [value / total_s if total_s else None for value in seconds.values()]),
+    ])  # fmt: skip
+
+
+def device_sentence(lanes: DeviceLanes) -> str:
+    """How busy the device is, and how long a recorded graph takes."""
+    return (
+        f"device busy {quantity(lanes.busy_s, SECONDS)}, idle {percent(lanes.idle_share)} of the time; "
+        f"{percent(lanes.launch_bound_share)} of its calls wait for the host; as a recorded graph "
+        f"{quantity(lanes.replay_s, SECONDS)}"
+    )

@@ -1,0 +1,26 @@
+"""Writes study A's folder: tables, figures, and one page that needs no other file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from opclock.files import write_whole
+from opclock.report.figures import save_figure
+from opclock.report.plots import FIGURES
+from opclock.report.templates import render
+from opclock.report.validation_tables import table
+from opclock.studies.hidden_costs_results import HiddenCosts
+
+
+def write_report(study: HiddenCosts, folder: Path) -> None:
+    """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError where it cannot."""
+    readable = table(study.table)
+    write_whole(folder / "hidden-costs.csv", study.table.to_csv(index=False).encode())
+    write_whole(folder / "hidden-costs.json", (json.dumps(study.to_json(), indent=2) + "\n").encode())
+    write_whole(folder / "hidden-costs.md", (readable.to_markdown() + "\n").encode())
+    write_whole(folder / "by-class.csv", study.classes.to_csv(index_label="model").encode())
+    images = {name.replace("_", " "): save_figure(draw(study), folder, name) for name, draw in FIGURES.items()}
+    page = render("hidden-costs", board=study.validation.board, threads=study.validation.rows[0].threads,
+                  words=study.words(), figures=images, table=readable, inversions=study.inversions)  # fmt: skip
+    write_whole(folder / "index.html", page.encode())

@@ -1,0 +1,26 @@
+"""What a profile holds, as a person reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opclock.report.numbers import BYTES, quantity
+from opclock.report.table import Table, texts
+
+if TYPE_CHECKING:
+    from opclock.profiles.maintenance import ProfileInfo
+
+
+def table(info: ProfileInfo) -> Table:
+    """One row a kind of content."""
+    rows = [
+        ("board", info.board["identity"]),
+        ("op calls", f"{info.op_calls} distinct, {info.measurements} measurements"),
+        *(("pools", f"{count} {name}") for name, count in info.pools.items()),
+        ("interrupted", f"{info.interrupted} pools"),
+        *(("sweep", f"{count} of {name}") for name, count in info.configurations.items()),
+        ("hosts", str(info.hosts)),
+        ("ceilings", str(info.ceilings)),
+        ("size", quantity(info.nbytes, BYTES)),
+    ]
+    return Table([texts("content", [name for name, _ in rows]), texts("amount", [text for _, text in rows])])

@@ -1,0 +1,39 @@
+"""A trace as a person reads it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from opclock.report.numbers import BYTES, COUNT, quantity
+from opclock.report.table import Table, numbers, texts
+from opclock.tracing.macs import macs, model_macs
+from opclock.tracing.operator_classes import class_of
+
+if TYPE_CHECKING:
+    from opclock.tracing.trace import Trace
+
+
+def summary(trace: Trace) -> str:
+    """The model's size in one line."""
+    return (
+        f"{trace.model} {trace.input_text}: {len(trace.calls)} op calls, {len(trace.unique)} distinct, "
+        f"{quantity(model_macs(trace), COUNT)} MACs, {quantity(trace.parameters, COUNT)} parameters, "
+        f"working set {quantity(trace.working_set, BYTES)}"
+    )
+
+
+def table(trace: Trace) -> Table:
+    """One row an operator, the most called first."""
+    counts = Counter(call.call.operator for call in trace.calls)
+    work: Counter[str] = Counter()
+    for call in trace.calls:
+        work[call.call.operator] += macs(call)
+    classes = {call.call.operator: class_of(call.call) for call in trace.calls}
+    operators = [operator for operator, _ in counts.most_common()]
+    return Table([
+        texts("operator", operators),
+        texts("class", [classes[operator] for operator in operators]),
+        numbers("calls", [counts[operator] for operator in operators], COUNT),
+        numbers("MACs", [work[operator] for operator in operators], COUNT),
+    ])  # fmt: skip
