@@ -19,7 +19,7 @@ from opclock.models.loading import load_model
 from opclock.timing.reference import forward_of
 from opclock.tracing.recorder import trace
 
-pytestmark = pytest.mark.skipif(platform.machine() != "aarch64", reason="an Arm machine is needed")
+pytestmark = pytest.mark.arm
 emulated = pytest.mark.skipif(not emulator(platform.machine()), reason="runs on a real Arm core")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 
-import numpy as np
 import pytest
 
 from opclock import _core
@@ -26,7 +25,8 @@ def test_clock_describes_itself(clock):
 
 
 def test_a_chain_twice_as_long_takes_twice_as_long(clock):
-    short, long = (np.median(_core.time_chain(clock, steps, 200)) for steps in (5_000, 10_000))
+    # The shortest of many: other processes only lengthen a sample.
+    short, long = (min(_core.time_chain(clock, steps, 500)) for steps in (5_000, 10_000))
     assert 1.5 < long / short < 2.5
 
 

@@ -20,7 +20,7 @@ from opclock.timing.reference import forward_of
 from opclock.tracing.recorder import trace
 from opclock.validation.validate import validate
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = pytest.mark.gpu
 DEVICE = "cuda:0"
 
 
