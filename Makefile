@@ -1,5 +1,5 @@
-# Everything a user or developer runs. `make study` and `make test` set up what they need; .ci/step prints one line for
-# each step of that, with its time.
+# Everything a user or developer runs. `make study` and `make test` set up what they need; each step
+# of that prints one line with its time.
 #
 # TORCH chooses the torch: a pip requirement, or "system" for the one this machine's Python already has
 # (a Jetson's own, say). The default is a release with no CUDA packages behind it.
@@ -15,7 +15,7 @@ endif
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 BIN := $(VENV)/bin
-STEP := @.ci/step
+STEP := @. .ci/step.sh; step
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
 CPP = $$(git ls-files '*.cpp' '*.hpp')
