@@ -20,10 +20,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(shell find csrc python -type f -not -path '*/__pycache__/*')
 CPP = $$(git ls-files '*.cpp' '*.hpp')
 # Two workers; a file's tests stay together, for the sake of what they share.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+WORKERS := -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest $(WORKERS)
+EARLIEST := $(VENV)-earliest
+WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/profiles tests/tracing/test_op_call.py
 
 .PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick \
-  coverage lint format tidy asan docs clean
+  coverage sdist lint format tidy asan docs clean
 
 study: $(VENV)/.installed
 	@$(BIN)/opclock doctor
@@ -48,9 +51,16 @@ test-cpp:
 	$(STEP) "building the C++ tests" cmake --build --preset dev
 	@ctest --preset dev
 
-# What needs no torch, with the earliest releases that pyproject.toml allows.
-test-earliest: $(VENV)-earliest/.installed
-	@$(VENV)-earliest/bin/python -m pytest -q $(WITHOUT_TORCH)
+# What needs no torch, with the earliest releases that pyproject.toml allows. Their own deprecations are no news.
+test-earliest: $(EARLIEST)/.installed
+	@$(EARLIEST)/bin/python -m pytest -q -n 2 -W ignore::DeprecationWarning $(WITHOUT_TORCH)
+
+# Every test under coverage, child processes included, and the share of lines and branches that they reach.
+coverage: test-cpp $(VENV)/.runtimes $(VENV)/.test
+	@rm -f build/coverage*
+	@$(BIN)/coverage run -m pytest $(WORKERS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 # The same code on 64-bit Arm, emulated, in a Debian root that is kept for the next time (tests/arm/run).
 test-arm: $(VENV)/.test
@@ -93,6 +103,10 @@ asan:
 	@cmake --build --preset asan
 	@ctest --preset asan
 
+# The source distribution, in dist.
+sdist: $(VENV)/.build
+	$(STEP) "making the source distribution" $(BIN)/python -m build --sdist --no-isolation
+
 # The documentation site, in build/docs.
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -132,5 +146,16 @@ $(VENV)/.%: $(VENV)/.installed
 	$(STEP) "installing what $* needs" $(PIP) install --group $*
 	@touch $@
 
+$(EARLIEST)/.installed: $(SOURCES)
+	$(STEP) "making $(EARLIEST)" $(PYTHON) -m venv --clear $(EARLIEST)
+	$(STEP) "installing uv" $(EARLIEST)/bin/python -m pip install uv
+	$(STEP) "installing the earliest releases" $(EARLIEST)/bin/uv pip install --python $(EARLIEST)/bin/python \
+	  --resolution lowest-direct --only-binary :all: -r pyproject.toml --extra report
+	$(STEP) "installing what builds and tests opclock" $(EARLIEST)/bin/uv pip install --python $(EARLIEST)/bin/python \
+	  --group build --group test
+	$(STEP) "building opclock without torch" $(EARLIEST)/bin/python -m pip install --no-build-isolation --no-deps \
+	  --config-settings=build-dir=build/earliest .
+	@touch $@
+
 clean:
-	rm -rf build dist $(VENV) $(VENV)-earliest
+	rm -rf build dist $(VENV) $(EARLIEST)
