@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from opclock.errors import EstimateError
 from opclock.estimation.device_timeline import DeviceLanes, read_lanes
@@ -24,6 +23,9 @@ from opclock.profiles.statistics import Samples, rounds_interval
 from opclock.tracing.macs import macs
 from opclock.tracing.operator_classes import MAC_CLASSES, class_of
 from opclock.tracing.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HOST = "host"
 TWO_SIDED_95 = 1.96  # standard deviations of a normal distribution that hold 95 % of it
@@ -110,6 +112,8 @@ class Estimate:
 
     def to_frame(self) -> pd.DataFrame:
         """One row an op call: position, module, operator, operator_class, macs, kernel_s, host_s."""
+        import pandas as pd  # takes a quarter of a second: an estimate needs none of it
+
         return pd.DataFrame([asdict(part) for part in self.parts])
 
     def to_json(self) -> dict[str, Any]:

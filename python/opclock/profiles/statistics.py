@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom, t
+from scipy.special import bdtr, stdtrit  # scipy.stats takes half a second to import
 
 Samples = npt.NDArray[np.float64]
 
@@ -22,10 +22,8 @@ def median_interval(samples: Samples, confidence: float = 0.95) -> tuple[float, 
     ordered = np.sort(samples)
     count = ordered.size
     # The most samples that may be left out below: P(Binomial(n, 1/2) <= low) <= tail.
-    low = int(binom.ppf((1 - confidence) / 2, count, 0.5))
-    if binom.cdf(low, count, 0.5) > (1 - confidence) / 2:
-        low -= 1
-    low = max(low, 0)
+    probabilities = bdtr(np.arange(count), count, 0.5)
+    low = max(0, int(np.searchsorted(probabilities, (1 - confidence) / 2, side="right")) - 1)
     return float(ordered[low]), float(ordered[count - 1 - low])
 
 
@@ -40,7 +38,7 @@ def rounds_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float,
     if batches < 2:
         return median_interval(rounds_s, confidence)
     medians = [float(np.median(batch)) for batch in np.array_split(rounds_s, batches)]
-    half = float(t.ppf((1 + confidence) / 2, batches - 1) * np.std(medians, ddof=1) / np.sqrt(batches))
+    half = float(stdtrit(batches - 1, (1 + confidence) / 2) * np.std(medians, ddof=1) / np.sqrt(batches))
     middle = float(np.median(rounds_s))
     return max(0.0, middle - half), middle + half
 
