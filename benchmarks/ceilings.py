@@ -20,7 +20,7 @@ import torch
 
 from opclock.estimation.ceilings import PATTERNS
 from opclock.extension import load_core, process_clock
-from opclock.timing.sampler import thread_team
+from opclock.timing.threads import thread_team
 
 TURNS, SIDE, DRAM_BYTES, PASS_S, MIN_SHARE = 7, 2048, 3 << 27, 0.3, 0.95
 

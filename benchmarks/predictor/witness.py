@@ -57,7 +57,7 @@ def main() -> None:
     """The process, seen from inside."""
     from opclock.models.loading import load_model
     from opclock.timing.reference import ReferenceRun, forward_of
-    from opclock.timing.sampler import thread_team
+    from opclock.timing.threads import thread_team
 
     with thread_team(int(sys.argv[1])):
         runs = {}

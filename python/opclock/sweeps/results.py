@@ -17,6 +17,7 @@ from opclock.profiles.condition import Timing
 from opclock.profiles.pool import Measurement, Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.sweeps.configuration import Configuration
+from opclock.timing.flags import UNTRUSTED
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import TracedCall
 
@@ -106,7 +107,7 @@ def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
     Columns: family, its parameters, threads, median_s, low_s and high_s (95 % interval of the median), mad_s, samples,
     macs, bytes (moved at least), gmacs_per_s, gb_per_s, ceiling_share (the least time the board's ceilings allow over
     the median; NaN without ceilings), timing, working_set (binary digits of the pool's bytes), calls_per_sample, pool
-    and validity: valid, emulated, throttled, device_slowed, device_starved, drifting, clock_disagrees, or unresolved
+    and validity: valid, emulated, throttled, device_slowed, device_idle, drifting, clock_disagrees, or unresolved
     by the clock.
     """
     return pd.DataFrame(
@@ -125,7 +126,7 @@ def ceilings_or_none(profile: ProfileReader, threads: int) -> Ceilings | None:
 def validity(pool: Pool, found: Measurement) -> str:
     """Whether a row can be trusted, in a word."""
     flags = pool.context.get("flags", [])
-    for flag in ("emulated", "throttled", "device_slowed", "device_starved", "clock_disagrees", "drifting"):
+    for flag in UNTRUSTED:
         if flag in flags:
             return flag
     shortest_s = pool.context.get("clock_before", {}).get("shortest_sample_s", 0.0)

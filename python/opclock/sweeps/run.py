@@ -29,7 +29,8 @@ from opclock.timing.host_playback import Host
 from opclock.timing.host_standin import KindsHost
 from opclock.timing.inputs import Arguments, Bound, find_operator
 from opclock.timing.measure import memory_budget_bytes
-from opclock.timing.sampler import Sampling, thread_team
+from opclock.timing.sampler import Sampling
+from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
 POOL_CALLS = 64  # timed together at most: enough that none finds the caches as its last sample left them

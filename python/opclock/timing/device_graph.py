@@ -12,7 +12,7 @@ from opclock.errors import ModelError, first_line
 WARM_UP_RUNS = 3  # on a stream of their own, as recording wants it: libraries choose and set up their kernels
 
 
-def can_record(device: str) -> bool:
+def can_capture(device: str) -> bool:
     """Whether this device replays recorded graphs: CUDA's do."""
     return device.startswith("cuda")
 
@@ -31,7 +31,7 @@ def _no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode(before)
 
 
-class Recording:
+class CudaGraph:
     """A graph, and the device's time of its replays."""
 
     def __init__(self, run: Callable[[], object], device: str) -> None:

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from opclock.errors import ModelError
-from opclock.timing.device_graph import Recording, can_record
+from opclock.timing.device_graph import CudaGraph, can_capture
 from opclock.timing.host_playback import Forward
 from opclock.timing.reference import Reference
 
@@ -23,16 +23,16 @@ class GraphRun:
     def __init__(self, forward: Forward, device: str, name: str = "the model") -> None:
         """Record the model. Raises ModelError where it cannot be: it waits for the device, or there are no graphs."""
         self._halves: tuple[list[float], list[float]] = ([], [])
-        if not can_record(device):
+        if not can_capture(device):
             raise ModelError(f"{name} cannot be recorded as a graph: only CUDA devices replay them")
-        self._recording = Recording(forward, device)
-        one_s = min(self._recording.replay_s(1) for _ in range(FIRST_RUNS))
+        self._graph = CudaGraph(forward, device)
+        one_s = min(self._graph.replay_s(1) for _ in range(FIRST_RUNS))
         self._replays = max(1, min(MAX_REPLAYS, round(SAMPLE_S / one_s)))
 
     def block(self, half: int) -> float:
         """One block for a half (0 or 1). Returns the wall seconds it took."""
         start = time.perf_counter()
-        self._halves[half].extend(self._recording.replay_s(self._replays) for _ in range(SAMPLES))
+        self._halves[half].extend(self._graph.replay_s(self._replays) for _ in range(SAMPLES))
         return time.perf_counter() - start
 
     def reference(self) -> Reference:

@@ -13,13 +13,14 @@ from opclock.estimation.host_costs import host_key
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
-from opclock.timing.device_graph import can_record
+from opclock.timing.device_graph import can_capture
 from opclock.timing.host_playback import Forward, Host
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
 from opclock.timing.reference import runs_in_block
-from opclock.timing.sampler import Sampling, thread_team
+from opclock.timing.sampler import Sampling
+from opclock.timing.threads import thread_team
 from opclock.tracing.op_call import TensorSpec
 from opclock.tracing.trace import Trace
 
@@ -174,7 +175,7 @@ def lane_samplings(
             f"{trace.device} that op calls may use: use a smaller input or batch"
         )
     samplings = []
-    for timing in (*LANE_TIMINGS, "recorded") if can_record(trace.device) else LANE_TIMINGS:
+    for timing in (*LANE_TIMINGS, "recorded") if can_capture(trace.device) else LANE_TIMINGS:
         condition = condition_of(trace, threads, timing)
         played = host if timing == "in_model" else None
         sampling = Sampling(trace, range(len(trace.calls)), arguments, profile, condition, played, seed=seed)

@@ -13,7 +13,7 @@ from opclock.estimation.estimate import estimate
 from opclock.models.loading import Model
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
-from opclock.timing.sampler import thread_team
+from opclock.timing.threads import thread_team
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace

@@ -1,0 +1,93 @@
+"""Op calls of a trace with real arguments in the compiled pool, each answer compared with PyTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from opclock.board.accelerator import queue_of
+from opclock.extension import load_aten
+from opclock.profiles.condition import Condition
+from opclock.timing.cache_state import inputs, results
+from opclock.timing.inputs import Arguments, Bound
+from opclock.timing.verification import check_answer, operator_errors, overwritten
+from opclock.tracing.dataflow import feeds
+from opclock.tracing.trace import Trace
+
+CHECKED = ("in_model", "interleaved", "back_to_back")  # of those that are timed together, the others come with these
+
+
+class BoundPool:
+    """Op calls of one trace, bound and verified: what is timed together."""
+
+    def __init__(
+        self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition, seed: int
+    ) -> None:
+        """Bind the op calls at these positions.
+
+        Raises OpCallError where one cannot be bound or run, or gives another answer than PyTorch's.
+        """
+        self.keys = [trace.calls[position].call.key for position in positions]
+        self.groups = {key: group for group, key in enumerate(dict.fromkeys(self.keys))}  # equal calls share samples
+        self.calls = [trace.calls[position] for position in positions]
+        self.verified_s = 0.0  # wall seconds inside the first runs
+        device = queue_of(condition.device)
+        self.lane = "host" if device == "cpu" else condition.lane
+        with operator_errors(f"on {condition.device}"):
+            self.compiled: Any = load_aten().Pool(seed, not condition.in_order, device, self.lane)
+        self._add_calls(trace, positions, arguments, condition)
+        if condition.in_order:
+            self._keep_outputs(trace, positions)
+
+    @property
+    def waiting(self) -> list[str]:
+        """Keys of the op calls in which the host waits for the device."""
+        return sorted({key for key, waits in zip(self.keys, self.compiled.waits, strict=True) if waits})
+
+    def _add_calls(self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition) -> None:
+        bound = {position: arguments.bind(trace.calls[position]) for position in positions}
+        rewritten: dict[int, list[torch.Tensor]] = {}
+        if queue_of(condition.device) == "cpu":  # on a device, the rewriting would queue up with what is timed
+            rewritten = results(trace, bound) if condition.in_order else inputs(trace, bound)
+        checked: set[str] = set()
+        for position, key in zip(positions, self.keys, strict=True):
+            check = condition.timing in CHECKED and key not in checked
+            self._add(trace, position, arguments, bound[position], rewritten.get(position, []), check=check)
+            checked.add(key)
+
+    def _add(
+        self, trace: Trace, position: int, arguments: Arguments, bound: Bound, rewritten: list[torch.Tensor], *,
+        check: bool,
+    ) -> None:  # fmt: skip
+        traced = trace.calls[position]
+        call, specs = traced.call, traced.call.tensors()
+        restored = [(bound.tensors[i], arguments.pristine(bound.tensors[i], specs[i])) for i in overwritten(traced)]
+        with operator_errors(call.operator):
+            number = self.compiled.add(
+                call.operator, call.overload, bound.args, bound.kwargs, self.groups[call.key], rewritten, restored,
+                traced.launches,
+            )  # fmt: skip
+        if check:
+            self.verified_s += check_answer(self.compiled, number, call, bound, restored)
+
+    def _keep_outputs(self, trace: Trace, positions: Sequence[int]) -> None:
+        """Outputs live as long as the model keeps them, so that memory is handed out as it is there.
+
+        On a device they are fed to the calls that take them: nothing can make a buffer that stands for one as new in
+        the caches, for that would queue up with what is timed.
+        """
+        number_at = {position: number for number, position in enumerate(positions)}
+        freed_at: dict[int, int] = {}
+        for position, storages in enumerate(trace.allocations):
+            if position in number_at and storages:
+                freed_at[position] = max(trace.storages[storage].freed_before for storage in storages)
+        if self.lane == "device":
+            for feed in feeds(trace):
+                self.compiled.feed(number_at[feed.target], feed.argument, number_at[feed.source], feed.output)
+                freed_at[feed.source] = max(freed_at.get(feed.source, 0), feed.target + 1)
+        for position, freed in freed_at.items():
+            last = number_at.get(freed, 0)  # beyond this run of calls: to the end of the round
+            if freed > position + 1 and last != number_at[position]:
+                self.compiled.hold_outputs(number_at[position], last)

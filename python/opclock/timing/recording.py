@@ -1,0 +1,110 @@
+"""A pool's rounds on their way into a profile."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from opclock.board.accelerator import read_device
+from opclock.board.state import read_state, team_flags
+from opclock.extension import process_clock
+from opclock.profiles.condition import Condition
+from opclock.profiles.profile import Profile
+from opclock.timing.binding import BoundPool
+from opclock.timing.flags import clock_flags, device_flags, drift_flags, throttle_flags
+from opclock.timing.host_playback import Host
+from opclock.timing.rounds import Rounds
+
+
+def clock_facts() -> dict[str, Any]:
+    """The clock, and its rate against the OS clock just now."""
+    clock = process_clock()
+    proof = clock.prove()
+    return {
+        "name": clock.name, "rate_hz": clock.rate_hz, "nominal_hz": clock.nominal_hz,
+        "resolution_s": clock.resolution_s, "read_cost_s": clock.read_cost_s,
+        "shortest_sample_s": clock.shortest_sample_s,
+        "disagreement": proof.disagreement, "agrees": proof.agrees,
+    }  # fmt: skip
+
+
+class PoolRecord:
+    """One pool in a profile: begun or continued, given its rounds, and ended."""
+
+    def __init__(self, profile: Profile, condition: Condition, pool: BoundPool, host: Host | None, seed: int) -> None:
+        """Read the board's state before the rounds; nothing is written before ``begin``."""
+        self._profile, self._condition, self._pool, self._host, self._seed = profile, condition, pool, host, seed
+        self._number: int | None = None
+        self._board_before = read_state()
+        self._clock_before = clock_facts()
+        self._control_s: list[float] = []
+        self.rounds_s: list[float] = []  # one a finished round
+
+    @property
+    def number(self) -> int:
+        """The pool's number in the profile."""
+        assert self._number is not None, "warm_up comes first"
+        return self._number
+
+    def begin(self) -> None:
+        """Begin the pool in the profile, or continue there one of the same op calls that was interrupted."""
+        keys = [*self._pool.keys, self._host.key if self._host else ""]
+        signature = hashlib.sha256("\n".join(keys).encode()).hexdigest()
+        self._number = self._profile.interrupted_pool(self._condition, signature)
+        if self._number is None:
+            self._number = self._start(signature)
+        else:
+            self._continue(self._number)
+
+    def _start(self, signature: str) -> int:
+        pool, host = self._pool, self._host
+        return self._profile.start_pool(
+            self._condition,
+            pool.keys,
+            [pool.compiled.calls_per_sample(number) for number in range(len(pool.keys))],
+            signature=signature,
+            calls=pool.calls,
+            host=(host.key, host.kinds) if host else None,
+            context={
+                "seed": self._seed,
+                "before": self._board_before.to_json(),
+                "clock_before": self._clock_before,
+                "device_before": read_device(self._condition.device),
+                "waits": pool.waiting,
+            },
+        )
+
+    def _continue(self, number: int) -> None:
+        earlier = self._profile.pool(number)
+        self._control_s = list(earlier.control_s)
+        self.rounds_s = list(earlier.rounds_s)
+        for key, group in self._pool.groups.items():
+            self._pool.compiled.add_earlier(group, list(earlier.measurement(key).samples))
+
+    def add(self, rounds: Rounds) -> None:
+        """Keep finished rounds. Raises ProfileError where the profile cannot be written."""
+        self._profile.add_rounds(self.number, rounds.seconds, rounds.control_s, rounds.host_s)
+        self._control_s += rounds.control_s.tolist()
+        self.rounds_s += rounds.total_s.tolist()
+
+    def end(self, ended: str) -> tuple[str, ...]:
+        """Record why sampling stopped ("settled" or "time_cap") and the board's state; returns the flags."""
+        pool = self._pool.compiled
+        reasons = {key: pool.reason(group) for key, group in self._pool.groups.items()}
+        after, clock_after = read_state(), clock_facts()
+        device_after = read_device(self._condition.device)
+        flags = (
+            *throttle_flags(after),
+            *clock_flags(self._clock_before, clock_after),
+            *drift_flags(self._control_s),
+            *team_flags(after.affinity, self._condition.threads),
+            *device_flags(device_after, pool.starved, len(self.rounds_s)),
+        )
+        self._profile.end_pool(
+            self.number, ended,
+            ["time_cap" if reasons[key] == "none" else reasons[key] for key in self._pool.keys],
+            {"after": after.to_json(), "clock_after": clock_after, "flags": list(flags),
+             "clock_faults": pool.clock_faults, "device_after": device_after,
+             "device_resolution_s": pool.device_resolution_s},
+        )  # fmt: skip
+        return flags
