@@ -22,17 +22,16 @@ from opclock.benchmarking.result import BenchRow
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, end_all
 from opclock.board.state import read_state, team_flags
 from opclock.errors import ModelError, first_line
-from opclock.extension import load_core
 from opclock.files import prepare_folder, write_whole
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import OperatorTime, Runtime, Settings
+from opclock.timing.flags import drift_flags, throttle_flags
 
 CONVERTED = "converted.json"  # beside the artefacts, once they are whole
 MEMORY_LIMIT_BYTES = 400_000_000  # that must be free before one more process is started
 BLOCK_S = 0.25  # of one candidate's runs in a row: long against its first one's cold start
 MIN_BLOCKS = 4  # two a half, so that a drift shows
-DRIFT_LIMIT = 0.05  # between the halves of a candidate's samples
 LATE = 10.0  # a block may take this many times what it should, and
 GRACE_S = 30.0  # so long on top of it, before its runtime counts as hung
 
@@ -212,7 +211,7 @@ def time_in_turn(
         for candidate in candidates:
             guarded(warm_up, candidate, sampling)
         _take_turns(candidates, sampling, random.Random(seed), progress)
-        throttled = ("throttled",) if before.throttled or read_state().throttled else ()
+        throttled = throttle_flags(before, read_state())
         for candidate in candidates:
             guarded(_finish, candidate, (*throttled, *team_flags(before.affinity, settings.threads)))
         for candidate in candidates:
@@ -307,6 +306,5 @@ def _enough(candidate: Candidate, sampling: SamplingOptions) -> bool:
 
 def _finish(candidate: Candidate, board: tuple[str, ...]) -> None:
     peak = _ask(candidate, "memory", GRACE_S)["peak_bytes"]
-    drifting = abs(load_core().drift(candidate.samples)) > DRIFT_LIMIT
-    flags = (*board, *(("drifting",) if drifting else ()))
+    flags = (*board, *drift_flags(candidate.samples))
     candidate.row = replace(candidate.row, samples=np.array(candidate.samples), peak_bytes=peak, flags=flags)
