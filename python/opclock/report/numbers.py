@@ -9,6 +9,7 @@ from dataclasses import dataclass
 DIGITS = 3  # significant; differences below 0.5 % are within the noise of any measurement here
 # A column has one unit where that leaves each number three digits and at most one zero before or after them.
 MIN_SCALED, MAX_SCALED = 0.1, 10_000.0
+MIN_PERCENT = 0.1  # smaller shares are not worth their digits
 _FACTORS = {"n": 1e-9, "µ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -44,32 +45,32 @@ def digits(value: float) -> str:
 
 def quantity(value: float | None, unit: Unit, *, signed: bool = False) -> str:
     """A number with the unit that fits: 20.1 µs, 1.30 G, +4.00 ms. "" for none and for NaN."""
-    if _missing(value):
+    if value is None or math.isnan(value):
         return ""
-    assert value is not None
     prefix = _prefix(value, unit)
     return f"{_scaled(value, unit, prefix, signed)} {unit.symbol(prefix)}".rstrip()
 
 
 def percent(fraction: float | None, *, signed: bool = False) -> str:
-    """A share in percent: 12.3 %, 120 %, 0.04 %. "" for none and for NaN."""
-    if _missing(fraction):
+    """A share or an error in percent: 12.3 %, 120 %, <0.1 %; with a sign +2.3 %, -0.04 %. "" for none and for NaN."""
+    if fraction is None or math.isnan(fraction):
         return ""
-    assert fraction is not None
     value = fraction * 100
     size = abs(value)
-    if size == 0 or 0.1 <= size < 99.95:
-        text = f"{value:.1f}" if size else "0"
-    elif size < 0.1:
-        text = f"{value:.{-math.floor(math.log10(size))}f}"  # one significant digit: never 0 for what is not
+    if size == 0:
+        return "0 %"
+    if size < MIN_PERCENT:  # never 0 for what is not
+        if not signed:
+            return f"<{MIN_PERCENT} %"
+        text = f"{value:.{-math.floor(math.log10(size))}f}"  # one significant digit
     else:
-        text = f"{value:.0f}"
+        text = f"{value:.1f}" if size < 99.95 else f"{value:.0f}"
     return f"{'+' if signed and value > 0 else ''}{text} %"
 
 
 def speedup(ratio: float | None) -> str:
     """A factor: 1.23x. "" for none and for NaN."""
-    return "" if _missing(ratio) else f"{digits(ratio or 0.0)}x"
+    return "" if ratio is None or math.isnan(ratio) else f"{digits(ratio)}x"
 
 
 def memory(nbytes: int) -> str:
@@ -95,16 +96,13 @@ def column_texts(values: Sequence[float | None], unit: Unit, *, signed: bool = F
         The one unit that leaves each cell three digits, such as "ms"; "" where there is none, and each cell then has
         a unit of its own.
     """
-    prefix = _shared_prefix([abs(value) for value in values if value is not None and not _missing(value)], unit)
+    present = [value for value in values if value is not None and not math.isnan(value)]
+    prefix = _shared_prefix([abs(value) for value in present], unit)
     if prefix is None:
         return "", [quantity(value, unit, signed=signed) for value in values]
     return unit.symbol(prefix), [
-        "" if value is None or _missing(value) else _scaled(value, unit, prefix, signed) for value in values
+        "" if value is None or math.isnan(value) else _scaled(value, unit, prefix, signed) for value in values
     ]
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)
 
 
 def _prefix(value: float, unit: Unit) -> str:

@@ -12,7 +12,7 @@ from opclock.estimation import baselines
 from opclock.estimation.estimate import estimate
 from opclock.models.loading import Model
 from opclock.profiles.profile import Profile
-from opclock.progress import Progress, silent
+from opclock.progress import Progress, silent, step
 from opclock.timing.threads import thread_team
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
@@ -101,8 +101,14 @@ def validate(
     """
     rows = [
         validate_model(
-            model, profile, threads=threads, seed=seed, real_trace=real_trace, explain=explain, progress=progress
+            model,
+            profile,
+            threads=threads,
+            seed=seed,
+            real_trace=real_trace,
+            explain=explain,
+            progress=step(progress, number, len(models)),
         )
-        for model in models
+        for number, model in enumerate(models, start=1)
     ]
     return Validation(profile.board(), with_regression(rows))
