@@ -81,6 +81,7 @@ accuracy-quick: $(VENV)/.test
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff check --preview --select PLW1514 . # encodings are named: Windows has a default of its own
 	@$(BIN)/ruff format --check .
 	@$(BIN)/clang-format --dry-run --Werror $(CPP)
 	@$(BIN)/codespell $$(git ls-files)

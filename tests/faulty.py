@@ -19,7 +19,7 @@ ENTRY_POINTS = "[opclock.runtimes]\n" + "".join(
 
 def install(folder: Path) -> None:
     """Make the folder, once it is on the path, offer these runtimes."""
-    (folder / "faulty.py").write_text(Path(__file__).read_text())
+    (folder / "faulty.py").write_text(Path(__file__).read_text(encoding="utf-8"))
     info = folder / "faulty-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 0.1\n")

@@ -132,7 +132,7 @@ def runtime_estimator_s(model: Model, mode_type: str) -> float:
     from torch.distributed._tools.runtime_estimator import RuntimeEstimator
 
     estimator = RuntimeEstimator()
-    nowhere = Path(os.devnull).open("w")  # noqa: SIM115  # closed by the block below
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # closed by the block below
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     with nowhere, contextlib.redirect_stdout(nowhere), torch.no_grad(), fake, estimator(estimate_mode_type=mode_type):
         model.module(*(fake.from_tensor(tensor) for tensor in model.inputs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from typing import Literal
 
 from opclock.board.cores import alike, emulator, ranges, read_clusters, within
 from opclock.board.state import read_state
+from opclock.board.system import allowed_cores
 from opclock.errors import ExtensionError
 from opclock.extension import REBUILD, load_aten, load_core
 
@@ -114,7 +114,7 @@ def _torch() -> Check:
     """Torch is tried in a child: an illegal instruction then ends the child and not us."""
     try:
         child = subprocess.run(
-            [sys.executable, "-c", _IMPORT], capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-c", _IMPORT], capture_output=True, encoding="utf-8", timeout=120, check=False
         )
     except subprocess.TimeoutExpired:
         return Check("torch", "trouble", "importing it takes over two minutes", "use a faster disk or another build")
@@ -125,7 +125,7 @@ def _torch() -> Check:
         last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         return Check("torch", "trouble", last, f"pip install torch (the build for this board), then {REBUILD}")
     version, threads, capability = child.stdout.split(maxsplit=2)
-    allowed = len(os.sched_getaffinity(0))
+    allowed = len(allowed_cores())
     finding = f"torch {version}, {capability.strip()}, {threads} threads on {allowed} cores"
     if int(threads) > allowed:
         return Check("torch", "warning", f"{finding}: threads will wait for one another", f"use --threads {allowed}")

@@ -10,12 +10,18 @@ from typing import Any
 from opclock.errors import ExtensionError
 
 REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir ."
+NOT_BUILT = (
+    "opclock._core is not built here: this install reads traces and profiles, and times nothing; to measure, install "
+    f"opclock on a Linux board that has torch and a C++ compiler: {REBUILD}"
+)
 
 
 def load_core() -> ModuleType:
     """opclock._core. Raises ExtensionError where it was not built for this interpreter."""
     try:
         return importlib.import_module("opclock._core")
+    except ModuleNotFoundError as error:
+        raise ExtensionError(NOT_BUILT) from error
     except ImportError as error:
         raise ExtensionError(f"opclock._core does not load ({error}); in opclock's source folder: {REBUILD}") from error
 

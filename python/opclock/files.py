@@ -35,6 +35,6 @@ def prepare_folder(folder: Path) -> None:
 def text_of(path: Path) -> str:
     """A small file's text without null bytes and outer spaces; "" where it cannot be read, as some in /sys cannot."""
     try:
-        return path.read_text(errors="replace").replace("\0", "").strip()
+        return path.read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
     except OSError:
         return ""

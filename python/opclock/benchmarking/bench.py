@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from opclock.benchmarking.session import (
 )
 from opclock.board.cores import check_threads
 from opclock.board.identity import read_board
+from opclock.board.system import allowed_cores
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
 from opclock.runtimes.registry import find_all
@@ -92,7 +92,7 @@ def bench(
         ModelError: no such model, or eager PyTorch cannot run it.
         OptionError: no such runtime, or more threads than cores.
     """
-    settings = settings or Settings(len(os.sched_getaffinity(0)))
+    settings = settings or Settings(len(allowed_cores()))
     check_threads(settings.threads)
     found = find_all(runtimes)
     with work_folder(folder, model) as place:

@@ -170,7 +170,7 @@ def _convert(candidate: Candidate, settings: Settings, timeouts: Timeouts) -> No
         return
     note = job.artefacts / CONVERTED
     wanted = {"versions": candidate.row.versions, "precision": settings.precision, "digest": job.digest()}
-    known = json.loads(note.read_text()) if note.is_file() else {}
+    known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
     if {name: known.get(name) for name in wanted} != wanted:
         shutil.rmtree(job.artefacts, ignore_errors=True)
         try:

@@ -154,7 +154,8 @@ def run_command(command: VendorCommand, job: Job, settings: Settings, seconds: f
     """The median latency in seconds that the command prints. Raises ModelError where it prints none."""
     words = [str(command.path()), *command.arguments(job, settings, seconds)]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False)
+        done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace",
+                              timeout=COMMAND_LIMIT_S, check=False)  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ModelError(f"{command.name} took over {COMMAND_LIMIT_S:.0f} s") from None
     return read_median_s(command, done.stdout + done.stderr)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from opclock.board.system import allowed_cores
 from opclock.errors import OptionError
 from opclock.files import text_of
 
@@ -82,7 +82,7 @@ def alike(clusters: Iterable[Cluster]) -> bool:
 
 def check_threads(threads: int) -> None:
     """Raise OptionError below one thread, and above the cores that this process may use."""
-    allowed = len(os.sched_getaffinity(0))
+    allowed = len(allowed_cores())
     if not 1 <= threads <= allowed:
         raise OptionError(
             f"--threads {threads}: this process may use 1 to {allowed} cores; more threads than cores wait for one "

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from opclock.board.cores import Cluster, alike, emulator, read_clusters, within
+from opclock.board.system import allowed_cores
 from opclock.extension import load_core, load_torch
 from opclock.files import text_of
 
@@ -82,6 +83,7 @@ def read_board(root: Path = Path("/"), machine: str = "") -> Board:
     Raises:
         ExtensionError: without _core or torch.
     """
+    core = load_core()  # first: an install that only reads lacks torch as well, and should say the cause
     machine = machine or platform.machine()
     clusters = read_clusters(root)
     parts = sorted({cluster.part for cluster in clusters} - {""})
@@ -97,8 +99,8 @@ def read_board(root: Path = Path("/"), machine: str = "") -> Board:
         os=platform.freedesktop_os_release().get("PRETTY_NAME", "") if Path("/etc/os-release").exists() else "",
         torch=load_torch().__version__,
         opclock=version("opclock"),
-        commit=load_core().BUILD_COMMIT,
+        commit=core.BUILD_COMMIT,
         clusters=clusters,
-        allowed=tuple(sorted(os.sched_getaffinity(0))) if root == Path("/") else (),
+        allowed=allowed_cores() if root == Path("/") else (),
         emulator=emulator(machine, root),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 
 from opclock.board.cores import CPUS, alike, emulator, online_cores, ranges, read_clusters, within
+from opclock.board.system import allowed_cores
 from opclock.files import text_of
 
 # The bits of `vcgencmd get_throttled` on a Raspberry Pi (documentation of the firmware's mailbox interface).
@@ -65,8 +65,8 @@ def read_state(root: Path = Path("/")) -> BoardState:
         frequencies_hz=tuple(int(text) * 1000 for text in frequencies if text.isdigit()),
         temperatures_c=_temperatures(root),
         throttle=(*_firmware_flags(root), *_cooling_flags(root)),
-        load=os.getloadavg()[0],
-        affinity=tuple(sorted(os.sched_getaffinity(0))),
+        load=psutil.getloadavg()[0],
+        affinity=allowed_cores(),
         available_bytes=psutil.virtual_memory().available,
         power_mode=_power_mode(root),
         devices_hz=_devices(root),
@@ -114,10 +114,10 @@ def _firmware_flags(root: Path) -> tuple[str, ...]:
     if tool is None:
         return ()
     try:
-        answer = subprocess.run([tool, "get_throttled"], capture_output=True, text=True, timeout=5, check=False).stdout
+        done = subprocess.run([tool, "get_throttled"], capture_output=True, encoding="utf-8", timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    return parse_throttled(answer)
+    return parse_throttled(done.stdout)
 
 
 def parse_throttled(answer: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from opclock.board.cores import check_threads, parse_ranges, ranges
+from opclock.board.system import allowed_cores, pin_to
 from opclock.cli.reporting import Reporter
 from opclock.errors import OptionError
 from opclock.runtimes.runtime import PRECISIONS
@@ -36,10 +36,10 @@ def _pin(_context: click.Context, _parameter: click.Parameter, text: str | None)
     """Bind this process, before PyTorch makes its threads, to some of the cores."""
     if text is None:
         return
-    wanted, allowed = set(parse_ranges(text)), os.sched_getaffinity(0)
-    if not wanted <= allowed:
+    wanted, allowed = parse_ranges(text), allowed_cores()
+    if not set(wanted) <= set(allowed):
         raise OptionError(f"--cpus {text}: this process may use cores {ranges(allowed)}")
-    os.sched_setaffinity(0, wanted)
+    pin_to(wanted)
 
 
 cpus_option = click.option("--cpus", metavar="LIST", expose_value=False, is_eager=True, callback=_pin,
@@ -92,7 +92,7 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
 def checked_threads(threads: int | None) -> int:
     """The thread count, within what the process may use. Raises OptionError."""
     if threads is None:
-        return len(os.sched_getaffinity(0))
+        return len(allowed_cores())
     check_threads(threads)
     return threads
 

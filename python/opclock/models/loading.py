@@ -63,7 +63,7 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
     if input_text is not None:
         inputs = tuple(torch.randn(shape) for shape in parse_input(input_text))
     if inputs is None:
-        kind = text.partition(":")[0]
+        kind = text.rpartition(":")[0]
         if kind not in DEFAULT_IMAGE:
             raise ModelError(f"{text} returns no example inputs: give --input, such as --input 1x3x224x224")
         inputs = (torch.randn(DEFAULT_IMAGE[kind]),)
@@ -76,7 +76,7 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
 
 
 def _display_name(text: str) -> str:
-    kind, _, name = text.partition(":")
+    kind, _, name = text.rpartition(":")  # a path on Windows has a colon of its own
     return name if kind in DEFAULT_IMAGE or kind.endswith(".py") else text
 
 

@@ -71,12 +71,12 @@ class Job:
 
     def moved(self) -> list[float]:
         """By output, how far (root mean square) it moves from one random input to another: the signal in it."""
-        found: list[float] = json.loads((self.folder / "moved.json").read_text())
+        found: list[float] = json.loads((self.folder / "moved.json").read_text(encoding="utf-8"))
         return found
 
     def digest(self) -> str:
         """Of weights and input shapes: what was converted from others is stale."""
-        return (self.folder / "digest").read_text()
+        return (self.folder / "digest").read_text(encoding="utf-8")
 
     def module(self) -> torch.nn.Module:
         """The model with the job's weights, its inputs in a row and its outputs a flat tuple."""
@@ -93,7 +93,7 @@ class Job:
         return tuple(torch.from_numpy(array) for array in self.inputs())
 
     def _input_names(self) -> list[str] | None:
-        names: list[str] | None = json.loads((self.folder / "inputs.json").read_text())
+        names: list[str] | None = json.loads((self.folder / "inputs.json").read_text(encoding="utf-8"))
         return names
 
 

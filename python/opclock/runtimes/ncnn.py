@@ -88,7 +88,8 @@ class Ncnn:
         torch.jit.trace(job.module(), image, check_trace=False).save(str(job.artefacts / "model.pt"))
         shapes = ",".join(f"[{','.join(map(str, tensor.shape))}]{_letter(tensor)}" for tensor in image)
         command = [pnnx.EXEC_PATH, "model.pt", f"inputshape={shapes}", "fp16=0"]
-        done = subprocess.run(command, cwd=job.artefacts, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=job.artefacts, capture_output=True, encoding="utf-8", errors="replace",
+                              check=False)  # fmt: skip
         if done.returncode != 0 or not (job.artefacts / "model.ncnn.param").is_file():
             said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
             raise RuntimeError(f"pnnx ended with {done.returncode} and said: {said}")

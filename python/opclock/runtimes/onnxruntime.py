@@ -50,7 +50,7 @@ class OnnxSession:
         self.run()
         self.run()
         path = Path(self._session.end_profiling())
-        found = read_trace(json.loads(path.read_text()))
+        found = read_trace(json.loads(path.read_text(encoding="utf-8")))
         path.unlink()
         return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from opclock.benchmarking.session import (
 )
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess
 from opclock.board.identity import read_board
+from opclock.board.system import allowed_cores
 from opclock.errors import OptionError, ReportError
 from opclock.profiles.statistics import Samples
 from opclock.progress import Progress, silent
@@ -122,7 +122,7 @@ def _one_model(
         progress(f"{model}: eager PyTorch's answers", 0.0)
         prepare_model(job, sorted({1, *batches}), settings, timeouts)
         candidates = [Candidate.of(runtime, job) for runtime in runtimes]
-        cores = len(os.sched_getaffinity(0))  # nothing is timed while models are converted and loaded
+        cores = len(allowed_cores())  # nothing is timed while models are converted and loaded
         convert_all(candidates, settings, timeouts, together=cores, progress=progress)
         time_in_turn(candidates, settings, TIMING, timeouts, together=cores, operators=True, progress=progress)
         larger: list[BenchRow] = []
@@ -154,7 +154,7 @@ def _batches(
     tried = [batch for batch in batches if batch == 1 or batch * candidate.row.median_s <= MAX_LATENCY_S]
     several = [Candidate.of(candidate.runtime, candidate.job.at(batch)) for batch in tried]
     convert_all(several, settings, timeouts)
-    time_in_turn(several, settings, BATCH_TIMING, timeouts, together=len(os.sched_getaffinity(0)), progress=progress)
+    time_in_turn(several, settings, BATCH_TIMING, timeouts, together=len(allowed_cores()), progress=progress)
     return [one.row for one in several]
 
 

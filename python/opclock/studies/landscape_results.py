@@ -138,7 +138,7 @@ class Landscape:
     def load(path: Path) -> Landscape:
         """Read a board's file. Raises ReportError where it is none."""
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(encoding="utf-8"))
             if data["schema"] != SCHEMA:
                 raise ReportError(
                     f"{path} has schema {data['schema']!r}, not {SCHEMA!r}: write it again with this opclock"

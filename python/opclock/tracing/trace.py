@@ -163,7 +163,7 @@ class Trace:
     def load(path: Path) -> Trace:
         """Read a trace file. Raises TraceError where it cannot be read or is none."""
         try:
-            return Trace.from_json(json.loads(path.read_text()))
+            return Trace.from_json(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
             raise TraceError(f"cannot read the trace {path}: {error.strerror}") from error
         except ValueError as error:

@@ -1,0 +1,26 @@
+"""What only some operating systems can say or do: elsewhere the nearest answer, or one line that says so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from opclock.errors import OptionError
+
+
+def allowed_cores() -> tuple[int, ...]:
+    """The cores this process may use; all of them where the system has no affinity (macOS, Windows)."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def pin_to(cores: Iterable[int]) -> None:
+    """Bind this process, and the threads it makes from now on, to these cores.
+
+    Raises:
+        OptionError: the system cannot.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise OptionError("--cpus: this system does not let a process choose its cores; measure on a Linux board")
+    os.sched_setaffinity(0, set(cores))
