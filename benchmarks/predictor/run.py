@@ -36,13 +36,14 @@ from witness import Halves, Witness  # noqa: E402
 
 from opclock.board.identity import read_board  # noqa: E402
 from opclock.estimation.baselines import mac_regression  # noqa: E402
-from opclock.estimation.ceilings import Ceilings, measure_ceilings  # noqa: E402
+from opclock.estimation.ceilings import Ceilings  # noqa: E402
 from opclock.estimation.estimate import Estimate, estimate  # noqa: E402
 from opclock.estimation.predictor import Predictor, training_samples  # noqa: E402
 from opclock.models.loading import load_model  # noqa: E402
 from opclock.profiles.profile import Profile  # noqa: E402
 from opclock.sweeps.presets import preset  # noqa: E402
 from opclock.sweeps.run import run_sweep  # noqa: E402
+from opclock.timing.ceiling_runs import measure_ceilings  # noqa: E402
 from opclock.timing.reference import Reference  # noqa: E402
 from opclock.tracing.macs import model_macs  # noqa: E402
 from opclock.tracing.recorder import trace  # noqa: E402

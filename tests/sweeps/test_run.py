@@ -18,7 +18,7 @@ from helpers import opclock, refused
 import opclock as package
 from opclock.board.identity import read_board
 from opclock.errors import OptionError
-from opclock.estimation.ceilings import Ceilings, measure_ceilings
+from opclock.estimation.ceilings import Ceilings
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.sweeps import FAMILIES
@@ -27,6 +27,7 @@ from opclock.sweeps.configuration import grid
 from opclock.sweeps.export import exported, google_benchmark
 from opclock.sweeps.results import sweep_rows, sweep_table
 from opclock.sweeps.run import run_sweep
+from opclock.timing.ceiling_runs import measure_ceilings
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"channels": [16, 64], "size": [7, 14], "operator": ["add", "relu"], "layout": ["contiguous", "in_place"]}

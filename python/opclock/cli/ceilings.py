@@ -32,7 +32,7 @@ def ceilings(
     again: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Measure multiply-adds by dtype, bandwidth by working set and pattern, and load latency, into the profile."""
-    from opclock.estimation.ceilings import measure_ceilings, remeasure_ceilings
+    from opclock.timing.ceiling_runs import measure_ceilings, remeasure_ceilings
 
     if roofline is not None and (roofline.suffix not in PICTURES or not roofline.parent.is_dir()):
         raise OptionError(f"--roofline {roofline}: name a .png or .svg file in a folder that exists")

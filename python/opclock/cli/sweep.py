@@ -141,8 +141,8 @@ def _announce(
     progress: Progress,
 ) -> None:  # fmt: skip
     """Say what is going to be timed, and on a CPU for about how long."""
-    from opclock.estimation.ceilings import measure_ceilings
     from opclock.sweeps.run import expected_s, words
+    from opclock.timing.ceiling_runs import measure_ceilings
 
     text = f"{len(planned)} kernels, threads {', '.join(map(str, counts))}"
     if device == "cpu":

@@ -8,12 +8,10 @@ import numpy as np
 
 from opclock.errors import EstimateError
 from opclock.estimation.estimate import Estimate, estimate
-from opclock.extension import load_core, process_clock
 from opclock.profiles.profile import Profile
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import Trace
 
-CEILING_S = 0.15  # of measuring each ceiling
 MIN_BUFFER = 1 << 20
 MAX_BUFFER = 1 << 28  # four times any last-level cache of a small board: DRAM for certain
 MIN_MODELS = 3  # a line through fewer points than that, one of them left out, fits anything
@@ -37,20 +35,6 @@ def roofline(trace: Trace, multiply_adds_per_s: float, bytes_per_s: float) -> fl
 def buffer_bytes(working_set: int) -> int:
     """The size whose bandwidth stands for this working set: the next power of two, within bounds."""
     return min(MAX_BUFFER, max(MIN_BUFFER, 1 << max(0, working_set - 1).bit_length()))
-
-
-def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
-    """Multiply-adds and bytes a second on this board, from the profile or measured into it now."""
-    core, size = load_core(), buffer_bytes(working_set)
-    peak = profile.ceiling("multiply_adds_float32", 0, threads)
-    if peak is None:
-        peak = core.multiply_adds_per_s(process_clock(), "float32", threads, CEILING_S)
-        profile.set_ceiling("multiply_adds_float32", 0, threads, peak)
-    bandwidth = profile.ceiling("copy_bytes_per_s", size, threads)
-    if bandwidth is None:
-        bandwidth = core.bytes_per_s(process_clock(), "copy", size, threads, CEILING_S)
-        profile.set_ceiling("copy_bytes_per_s", size, threads, bandwidth)
-    return peak, bandwidth
 
 
 def mac_regression(macs_by_model: Sequence[int], seconds_by_model: Sequence[float]) -> list[float | None]:

@@ -7,18 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from opclock.errors import EstimateError
-from opclock.extension import load_core, process_clock
-from opclock.profiles.profile import Profile
 from opclock.profiles.reader import ProfileReader
-from opclock.progress import Progress, silent
 from opclock.tracing.macs import footprint_bytes, moved_bytes, needed_macs
 from opclock.tracing.trace import TracedCall
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "int8")
 PATTERNS = ("read", "write", "copy", "triad", "update")
 SIZES = tuple(1 << exponent for exponent in range(12, 29))  # bytes: from a part of L1 to DRAM on any board
-PASS_S = 0.015  # of measuring one of them once; the best of PASSES counts
-PASSES = 2  # over everything: what disturbs a shared machine is gone the second time
 COUNTED_IN = {"float64": "float64", "int64": "float64", "bfloat16": "bfloat16", "float16": "float16", "int8": "int8",
               "uint8": "int8"}  # fmt: skip
 
@@ -83,31 +78,3 @@ class Ceilings:
 def call_dtype(traced: TracedCall) -> str:
     """The dtype of an op call's first tensor; "float32" where it has none."""
     return next((spec.dtype for spec in traced.call.tensors()), "float32")
-
-
-def measure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> Ceilings:
-    """Measure what the profile lacks and read them all; with ``threads`` of the machine's own, not PyTorch's."""
-    try:
-        return Ceilings.read(profile, threads)
-    except EstimateError:
-        remeasure_ceilings(profile, threads, progress)
-        return Ceilings.read(profile, threads)
-
-
-def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> None:
-    """Measure all of them; where the profile has a higher one already, that stays."""
-    core, clock = load_core(), process_clock()
-    steps = [("multiply_adds", dtype, 0) for dtype in DTYPES]
-    steps += [(pattern, "bytes", size) for pattern in PATTERNS for size in SIZES]
-    steps += [("loads", "", size) for size in SIZES]
-    steps *= PASSES
-    for number, (what, kind, size) in enumerate(steps):
-        progress(f"ceilings, {threads} threads", number / len(steps))
-        if what == "multiply_adds":
-            name, rate = f"multiply_adds_{kind}", core.multiply_adds_per_s(clock, kind, threads, PASS_S)
-        elif what == "loads":
-            name, rate = "loads_per_s", core.loads_per_s(clock, size, PASS_S)
-        else:
-            name, rate = f"{what}_bytes_per_s", core.bytes_per_s(clock, what, size, threads, PASS_S)
-        profile.set_ceiling(name, size, threads, rate)
-    progress(f"ceilings, {threads} threads", 1.0)

@@ -18,13 +18,14 @@ import torch
 from opclock.board.accelerator import has_lanes
 from opclock.board.identity import read_board
 from opclock.errors import OpCallError, SweepError, first_line
-from opclock.estimation.ceilings import Ceilings, measure_ceilings
+from opclock.estimation.ceilings import Ceilings
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.sweeps.binding import Planned, as_trace, plan_all
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.results import sweep_rows, sweep_table
+from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.timing.host_playback import Host
 from opclock.timing.host_standin import KindsHost
 from opclock.timing.inputs import Arguments, Bound, find_operator

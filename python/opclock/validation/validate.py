@@ -13,6 +13,7 @@ from opclock.estimation.estimate import estimate
 from opclock.models.loading import Model
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent, step
+from opclock.timing.ceiling_runs import measure_roofs
 from opclock.timing.threads import thread_team
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
@@ -51,7 +52,7 @@ def validate_model(
         measure_s = session.end()
         roofline_s = None  # of a device, whose ceilings are not measured
         if not has_lanes(traced.device):
-            roofline_s = baselines.roofline(traced, *baselines.measure_roofs(profile, traced.working_set, threads))
+            roofline_s = baselines.roofline(traced, *measure_roofs(profile, traced.working_set, threads))
     made = estimate(traced, profile, threads=threads)
     reference = session.reference.reference()
     return Row(

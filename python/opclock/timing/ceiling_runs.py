@@ -1,0 +1,87 @@
+"""Measures what a board reaches at most, into its profile."""
+
+from __future__ import annotations
+
+from opclock.errors import EstimateError
+from opclock.estimation.baselines import buffer_bytes
+from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
+from opclock.extension import load_core, process_clock
+from opclock.profiles.profile import Profile
+from opclock.progress import Progress, silent
+
+PASS_S = 0.015  # of measuring one of them once; the best of PASSES counts
+PASSES = 2  # over everything: what disturbs a shared machine is gone the second time
+ROOF_S = 0.15  # of measuring a roof, of which there are two, once
+
+# Each ceiling's name in a profile and the bytes of its working set, 0 where it has none.
+ALL_CEILINGS = (
+    *((f"multiply_adds_{dtype}", 0) for dtype in DTYPES),
+    *((f"{pattern}_bytes_per_s", size) for pattern in PATTERNS for size in SIZES),
+    *(("loads_per_s", size) for size in SIZES),
+)
+
+
+def measure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> Ceilings:
+    """Read the ceilings from the profile, after measuring them where it lacks any.
+
+    Args:
+        profile: open for writing.
+        threads: of opclock's own kernels, not PyTorch's.
+        progress: receives a text and the share that is done.
+
+    Returns:
+        All ceilings with this number of threads.
+
+    Raises:
+        ProfileError: the profile cannot be written.
+    """
+    try:
+        return Ceilings.read(profile, threads)
+    except EstimateError:
+        remeasure_ceilings(profile, threads, progress)
+        return Ceilings.read(profile, threads)
+
+
+def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> None:
+    """Measure all ceilings; where the profile has a higher one already, that stays. Args: as measure_ceilings."""
+    steps = ALL_CEILINGS * PASSES
+    for number, (name, nbytes) in enumerate(steps):
+        progress(f"ceilings, {threads} threads", number / len(steps))
+        profile.set_ceiling(name, nbytes, threads, _rate(name, nbytes, threads, PASS_S))
+    progress(f"ceilings, {threads} threads", 1.0)
+
+
+def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
+    """The two ceilings of a roofline, from the profile or measured into it.
+
+    Args:
+        profile: open for writing.
+        working_set: bytes that the model touches.
+        threads: of opclock's own kernels.
+
+    Returns:
+        Multiply-adds a second in float32, and bytes a second copied in buffers of about the working set.
+
+    Raises:
+        ProfileError: the profile cannot be written.
+    """
+    peak = _measured_once(profile, "multiply_adds_float32", 0, threads)
+    return peak, _measured_once(profile, "copy_bytes_per_s", buffer_bytes(working_set), threads)
+
+
+def _measured_once(profile: Profile, name: str, nbytes: int, threads: int) -> float:
+    rate = profile.ceiling(name, nbytes, threads)
+    if rate is None:
+        rate = _rate(name, nbytes, threads, ROOF_S)
+        profile.set_ceiling(name, nbytes, threads, rate)
+    return rate
+
+
+def _rate(name: str, nbytes: int, threads: int, seconds: float) -> float:
+    """Measure one ceiling for so many seconds; a rate a second."""
+    core, clock = load_core(), process_clock()
+    if name.startswith("multiply_adds_"):
+        return float(core.multiply_adds_per_s(clock, name.removeprefix("multiply_adds_"), threads, seconds))
+    if name == "loads_per_s":
+        return float(core.loads_per_s(clock, nbytes, seconds))
+    return float(core.bytes_per_s(clock, name.removesuffix("_bytes_per_s"), nbytes, threads, seconds))
