@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from opclock.board.identity import Board
+from opclock.estimation.estimate import Coverage, Estimate, Part
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
+from opclock.timing.reference import Reference
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Storage, Trace, TracedCall
+from opclock.validation.results import BASELINES, Row
 
 # The command line as in a terminal: a process that was begun in the background, as tests may be, ignores Ctrl-C.
 INTERRUPTIBLE = (
@@ -71,6 +74,21 @@ def linear_trace(model: str, width: int) -> Trace:
         TracedCall(OpCall("aten::relu", "", (row,)), (row,), (2,), (2,), "act", "ReLU"),
     )
     return Trace(model, (row,), weight.numel, 2, storages, calls)
+
+
+def validation_row(name: str, width: int, reference_s: float, estimate_s: float, repeat: float = 1.01) -> Row:
+    """A model of one linear layer and a ReLU: estimated and measured to take this long."""
+    trace = linear_trace(name, width)
+    parts = (
+        Part(0, "head", "aten::linear", "gemm", width, estimate_s * 0.6, estimate_s * 0.1),
+        Part(1, "act", "aten::relu", "activation", 0, estimate_s * 0.2, estimate_s * 0.05),
+    )
+    estimate = Estimate(
+        name, estimate_s, estimate_s * 0.98, estimate_s * 1.02, parts, estimate_s * 0.05, Coverage(1, 0, 0), ()
+    )
+    reference = Reference(np.full(20, reference_s), np.full(20, reference_s * repeat))
+    others = dict.fromkeys(BASELINES[:3], reference_s / 2) | {"mac_regression": None}
+    return Row(trace, 2, reference, estimate, others, 1.0, ())
 
 
 def filled(

@@ -6,34 +6,18 @@ import json
 
 import numpy as np
 import pytest
-from helpers import linear_trace
+from helpers import validation_row as row
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from opclock.estimation.estimate import Coverage, Estimate, Part
 from opclock.report.hidden_costs_page import write_report
 from opclock.report.plots import FIGURES
 from opclock.report.validation_tables import explanation_sentence, explanation_table, table
 from opclock.studies.hidden_costs_results import HiddenCosts
-from opclock.timing.reference import Reference
 from opclock.validation.attribution import Explanation
-from opclock.validation.results import BASELINES, Row, Validation, class_table, error_summary, validation_table
+from opclock.validation.results import Validation, class_table, error_summary, validation_table
 from opclock.validation.validate import with_regression
 
 BOARD_FACTS = {"model": "a board", "identity": "a board, 2 cores", "opclock": "0.1.0", "commit": "abc"}
-
-
-def row(name: str, width: int, reference_s: float, estimate_s: float, repeat: float = 1.01) -> Row:
-    trace = linear_trace(name, width)
-    parts = (
-        Part(0, "head", "aten::linear", "gemm", width, estimate_s * 0.6, estimate_s * 0.1),
-        Part(1, "act", "aten::relu", "activation", 0, estimate_s * 0.2, estimate_s * 0.05),
-    )
-    made = Estimate(
-        name, estimate_s, estimate_s * 0.98, estimate_s * 1.02, parts, estimate_s * 0.05, Coverage(1, 0, 0), ()
-    )
-    reference = Reference(np.full(20, reference_s), np.full(20, reference_s * repeat))
-    others = dict.fromkeys(BASELINES[:3], reference_s / 2) | {"mac_regression": None}
-    return Row(trace, 2, reference, made, others, 1.0, ())
 
 
 @pytest.fixture

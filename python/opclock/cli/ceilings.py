@@ -55,6 +55,7 @@ def _report(measured: Ceilings, roofline: Path | None, reporter: Reporter) -> No
 
     reporter.json({"schema": "opclock.ceilings/1", **measured.to_json()})
     reporter.table(multiply_add_table(measured, load_core().vector_instructions))
+    reporter.say("")
     reporter.table(memory_table(measured))
     if roofline is not None:
         reporter.say(f"drawn: {roofline}")

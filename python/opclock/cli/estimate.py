@@ -62,6 +62,7 @@ def _report(estimated: Estimate, threads: int, depth: int, reporter: Reporter) -
                    "flags": list(estimated.flags)})  # fmt: skip
     reporter.say(summary(estimated, threads))
     reporter.table(share_table("operator class", by_class, estimated.total_s))
+    reporter.say("")
     reporter.table(share_table("module", by_module, estimated.total_s))
     if estimated.lanes is not None:
         reporter.say(device_sentence(estimated.lanes))

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import click
+
 from opclock.errors import OptionError
 from opclock.files import write_whole
 from opclock.progress import Progress, step_name
@@ -93,15 +95,16 @@ def write(stream: TextIO, text: str) -> None:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """A spinner on a terminal, for work of some seconds that cannot say how far it is."""
+    """What is being done, on a terminal, until it is done: for work of some seconds that cannot say how far it is."""
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
-    from rich.text import Text
-
-    with Console(stderr=True).status(Text(text)):
+    text = text[: max(0, shutil.get_terminal_size().columns - 1)]
+    click.echo(text, nl=False, err=True)
+    try:
         yield
+    finally:
+        click.echo(f"\r{' ' * len(text)}\r", nl=False, err=True)
 
 
 @contextmanager

@@ -50,8 +50,12 @@ class Table:
     title: str = ""
 
     def shown(self, width: int | None) -> tuple[list[Column], list[Column]]:
-        """The columns that fit the width, and those that are left out; all fit where there is no width."""
-        kept, dropped = list(self.columns), []
+        """The columns that fit the width, and those that are left out; all fit where there is no width.
+
+        Columns without any content, such as flags where there are none, are in neither.
+        """
+        kept = [column for column in self.columns if column.priority == 0 or any(column.cells)]
+        dropped = []
         while width is not None and sum(column.min_width for column in kept) + len(GAP) * (len(kept) - 1) > width:
             least = max(kept, key=lambda column: column.priority)
             if least.priority == 0:

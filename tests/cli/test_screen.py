@@ -1,0 +1,253 @@
+"""What a person reads: on terminals of 80, 100 and 120 columns, and through a pipe. Nothing is timed."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import redirect_stderr, redirect_stdout
+
+import pandas as pd
+import pytest
+from helpers import chain, filled, opclock, validation_row
+
+from opclock.cli.doctor import report as report_checks
+from opclock.cli.main import VERBS
+from opclock.cli.reporting import Reporter, progress_display
+from opclock.doctor import Check
+from opclock.progress import step
+from opclock.report import sweep_tables, validation_tables
+from opclock.validation.results import Validation, validation_table
+from opclock.validation.validate import with_regression
+
+WIDTHS = (80, 100, 120)
+CHECKS = [
+    Check("extension", "ok", "opclock 0.1.0, commit b052a06"),
+    Check("clock", "ok", "x86_tsc at 2596.14 MHz, resolution 10 ns, a read costs 26 ns, "
+          "within 2.4e-07 of the OS clock"),
+    Check("load", "warning", "1-minute load 0.50", "see 'top' and stop what you can, or wait"),
+    Check("torch", "trouble", "OSError: [/x] libfoo.so [bold]is missing", "pip install torch"),
+    Check("runtimes", "ok", "eager, compile; without onnxruntime (onnxruntime not installed: pip install "
+          "'opclock[onnxruntime]'), openvino (openvino not installed: pip install 'opclock[openvino]')"),
+]  # fmt: skip
+MODELS = ("MobileNetV2", "efficientnet_v2_rw_s", "resnet50", "vgg16")
+
+
+class Screen(io.StringIO):
+    """A terminal that keeps what is written."""
+
+    def isatty(self):
+        return True
+
+
+def on_screen(act, *arguments):
+    """The lines that a function prints on a terminal."""
+    with redirect_stdout(Screen()) as screen:
+        act(*arguments)
+    return re.sub(r"\x1b\[\d*m", "", screen.getvalue()).splitlines()
+
+
+def piped(act, *arguments):
+    """What a function prints through a pipe."""
+    with redirect_stdout(io.StringIO()) as pipe:
+        act(*arguments)
+    return pipe.getvalue()
+
+
+@pytest.fixture(params=WIDTHS)
+def width(request, monkeypatch):
+    """Of the terminal."""
+    monkeypatch.setenv("COLUMNS", str(request.param))
+    return request.param
+
+
+@pytest.fixture
+def no_width(monkeypatch):
+    """As through a pipe: nobody says how wide it is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def on_pty(width, *arguments):
+    """The lines of a command on a terminal of this width, in a process of its own."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    child = subprocess.Popen([sys.executable, "-m", "opclock", *map(str, arguments)], stdin=theirs, stdout=theirs,
+                             stderr=theirs, env=environment)  # fmt: skip
+    os.close(theirs)
+    text = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux says so where the other end is closed
+            break
+        if not part:
+            break
+        text += part
+    os.close(ours)
+    assert child.wait(60) == 0, text
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text.decode()).replace("\r\n", "\n").rstrip("\n").split("\n")
+    return [line.rpartition("\r")[2] for line in lines]  # what is written over is not seen
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A trace file and two profiles of the model, the second slower."""
+    folder = tmp_path_factory.mktemp("stored")
+    trace = chain("conv2d", "relu", "add", "max_pool2d", "conv2d", "sigmoid", model="resnet50")
+    (folder / "trace.json").write_text(json.dumps(trace.to_json()))
+    seconds = {"conv2d": 8.03e-3, "relu": 2e-5, "add": 3e-6, "max_pool2d": 1.1e-4, "sigmoid": 5e-5}
+    filled(folder / "one.sqlite", trace, seconds, noise=0.02)
+    filled(folder / "other.sqlite", trace, {name: 1.5 * value for name, value in seconds.items()}, noise=0.02)
+    return folder
+
+
+def validation_table_of_four():
+    sizes = zip(MODELS, (8, 16, 64, 128), (2e-5, 1e-3, 5e-3, 9e-2), strict=True)
+    rows = [validation_row(name, width, time_s, time_s * 1.03) for name, width, time_s in sizes]
+    return validation_tables.table(validation_table(Validation({"identity": "a board"}, with_regression(rows))))
+
+
+def sweep_table_of_three():
+    frame = pd.DataFrame({
+        "family": "conv", "in_channels": [16, 32, 64], "out_channels": [16, 32, 64], "kernel": ["1x7", "3x3", "3x3"],
+        "threads": 2, "median_s": [2.01e-5, 8e-4, 4e-2], "low_s": [1.9e-5, 7.9e-4, 3.9e-2],
+        "high_s": [2.1e-5, 8.1e-4, 4.1e-2], "gmacs_per_s": [0.8, 12.0, 30.0], "gb_per_s": [0.001, 1.0, 20.0],
+        "ceiling_share": [0.01, 0.5, float("nan")], "validity": "valid",
+    })  # fmt: skip
+    return sweep_tables.table(frame)
+
+
+def fits(lines, width):
+    return [line for line in lines if len(line) > width] == []
+
+
+def test_doctor_shows_every_name_and_finding(width):
+    lines = on_screen(report_checks, CHECKS, Reporter())
+    assert fits(lines, width)
+    words = " ".join(" ".join(lines).split())
+    for check in CHECKS:
+        assert any(line.startswith(f"{check.name} ") for line in lines)
+        assert all(word in words for word in check.finding.split())
+    assert "  pip install torch" in lines
+
+
+def test_a_finding_folds_under_its_own_column(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert on_screen(report_checks, CHECKS[:2], Reporter()) == [
+        "check      status  finding",
+        "extension  ok      opclock 0.1.0, commit b052a06",
+        "clock      ok      x86_tsc at 2596.14 MHz, resolution 10 ns, a read costs 26 ns,",
+        "                   within 2.4e-07 of the OS clock",
+    ]
+
+
+def test_foreign_text_is_never_markup(no_width):
+    text = piped(report_checks, CHECKS, Reporter())
+    assert "OSError: [/x] libfoo.so [bold]is missing\n" in text
+    assert "pip install 'opclock[onnxruntime]'" in text
+
+
+@pytest.mark.parametrize("make", [validation_table_of_four, sweep_table_of_three])
+def test_tables_fit_and_cut_nothing(width, make):
+    table = make()
+    lines = on_screen(Reporter().table, table)
+    assert fits(lines, width)
+    assert "…" not in " ".join(lines)
+    shown, left_out = table.shown(width)
+    for column in shown:
+        assert all(any(cell in line for line in lines) for cell in (column.name, *column.cells))
+    if left_out:
+        note = " ".join(lines[len(table.rows()) + 1 :])
+        assert note.startswith(f"left out to fit {width} columns: ")
+        assert all(column.name in note for column in left_out)
+        assert not {column.name for column in left_out} & {"model", "measured", "estimate", "error", "median"}
+
+
+def test_a_validation_on_80_columns():
+    table = validation_table_of_four()
+    assert [column.name for column in table.shown(80)[0]] == [
+        "model", "MACs", "measured", "repeat", "estimate", "error", "back-to-back"
+    ]  # fmt: skip
+    assert table.rows()[0][:4] == ("MobileNetV2", "64", "20.1 µs", "+1.0 %")
+
+
+def test_through_a_pipe_nothing_is_left_out(no_width):
+    table = validation_table_of_four()
+    lines = piped(Reporter().table, table).splitlines()
+    assert len(lines) == 1 + len(MODELS)
+    assert all(column.name in lines[0] for column in table.columns if any(column.cells))
+    assert "\x1b" not in " ".join(lines)
+
+
+def test_columns_are_respected_through_a_pipe(width):
+    assert fits(piped(Reporter().table, validation_table_of_four()).splitlines(), width)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_help_on_a_terminal_names_every_verb_in_whole_lines(width):
+    lines = on_pty(width, "--help")
+    assert fits(lines, min(width, 80))
+    assert "..." not in " ".join(lines[1:])
+    for group, verbs in VERBS.items():
+        assert f"{group}:" in lines
+        for name, text in verbs.items():
+            assert any(line.split(maxsplit=1) == [name, text] for line in lines)
+
+
+@pytest.mark.parametrize("verb", [name for verbs in VERBS.values() for name in verbs])
+def test_every_verb_has_help_that_fits(verb, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = opclock(verb, "--help")
+    assert done.returncode == 0
+    assert fits(done.stdout.splitlines(), 80)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_estimate_on_a_terminal(stored, width, no_width):
+    arguments = ("estimate", stored / "trace.json", "--profile", stored / "one.sqlite", "--threads", 2)
+    lines = on_pty(width, *arguments)
+    assert fits(lines, width)
+    assert lines[0].startswith("resnet50, 2 threads: 16.2 ms [")
+    assert "activation      69.8 µs   0.4 %" in lines
+    through_pipe = opclock(*arguments).stdout.splitlines()[1:]
+    assert through_pipe == lines[-len(through_pipe) :]
+
+
+def test_compare_fits(stored, monkeypatch):
+    for width in WIDTHS:
+        monkeypatch.setenv("COLUMNS", str(width))
+        done = opclock("compare", stored / "one.sqlite", stored / "other.sqlite")
+        assert fits(done.stdout.splitlines(), width)
+        assert done.stdout.count("slower") == 6
+
+
+def test_ascii_terminals_read_us(no_width):
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    with redirect_stdout(stream):
+        Reporter().say("20.1 µs ± 0.3 µs at 50 °C, ünder")
+    assert raw.getvalue() == b"20.1 us +- 0.3 us at 50 C, \\xfcnder\n"
+
+
+def test_progress_through_a_pipe_is_one_line_a_finished_step():
+    with redirect_stderr(io.StringIO()) as pipe, progress_display() as progress:
+        for number, model in enumerate(("vgg16", "[red]net"), start=1):
+            mine = step(progress, number, 2)
+            for count in range(3):
+                mine(f"{model}: round {count}", count / 3)
+    lines = [re.sub(r"\d+\.\d s$", "TIME", line) for line in pipe.getvalue().splitlines()]
+    assert lines == ["[1/2] vgg16: done in TIME", "[2/2] [red]net: done in TIME"]
+
+
+def test_progress_on_a_terminal_takes_any_text():
+    with redirect_stderr(Screen()) as screen, progress_display() as progress:
+        progress("[1/2] net[/x]: round 1", 0.5)
+    assert "net[/x]" in screen.getvalue()
