@@ -18,10 +18,15 @@ from opclock.cli.main import commands
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN_ELSEWHERE = "add-a-kernel.md"  # the tests of sweeps run its block, and check what it finds
+MARKS = {
+    "sweeps.md": pytest.mark.slow,  # a new profile's ceilings are measured first
+    "runtimes.md": pytest.mark.runtimes("onnxruntime"),
+}
 PYTHON_PAGES = [
-    page for page in PAGES if "```python" in page.read_text(encoding="utf-8") and page.name != RUN_ELSEWHERE
+    pytest.param(page, marks=MARKS.get(page.name, ()))
+    for page in PAGES
+    if "```python" in page.read_text(encoding="utf-8") and page.name != RUN_ELSEWHERE
 ]
-IN_PROCESSES = "runtimes.md"  # its block starts a process for each runtime
 FOLDERS = ("python/", "csrc/", "docs/", "tests/", "benchmarks/", "cmake/", ".ci/")
 
 
@@ -95,10 +100,8 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("reader")
 
 
-@pytest.mark.parametrize("page", PYTHON_PAGES, ids=name)
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: name(page))
 def test_python_blocks_run(page, folder, monkeypatch):
-    if page.name == IN_PROCESSES:
-        pytest.importorskip("onnxruntime")
     monkeypatch.chdir(folder)
     examples = list(Document.parse(str(page), PythonCodeBlockParser()).examples())
     assert examples
