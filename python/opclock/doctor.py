@@ -158,12 +158,12 @@ def _device() -> Check:
 
     if not torch.accelerator.is_available():
         return Check("device", "ok", "none beside the host that this torch can use")
-    found = read_device(f"{torch.accelerator.current_accelerator()}:0")
-    clock = f" at {found['clock_hz'] / 1e6:.0f} MHz" if "clock_hz" in found else ""
-    degrees = f", {found['temperature_c']:.0f} degrees" if "temperature_c" in found else ""
-    finding = f"{found.get('name', 'one without a name')}{clock}{degrees}"
-    if found.get("slowed"):
-        return Check("device", "warning", f"{finding}, slowed: {', '.join(found['slowed'])}",
+    device = read_device(f"{torch.accelerator.current_accelerator()}:0")
+    clock = f" at {device['clock_hz'] / 1e6:.0f} MHz" if "clock_hz" in device else ""
+    degrees = f", {device['temperature_c']:.0f} degrees" if "temperature_c" in device else ""
+    finding = f"{device.get('name', 'one without a name')}{clock}{degrees}"
+    if device.get("slowed"):
+        return Check("device", "warning", f"{finding}, slowed: {', '.join(device['slowed'])}",
                      "let it cool, or raise its power limit")  # fmt: skip
     return Check("device", "ok", finding)
 

@@ -203,11 +203,13 @@ def test_help_on_a_terminal_names_every_verb_in_whole_lines(width):
 
 
 @pytest.mark.parametrize("verb", [name for verbs in VERBS.values() for name in verbs])
-def test_every_verb_has_help_that_fits(verb, monkeypatch):
+def test_every_verb_has_help_that_fits_and_is_whole(verb, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     done = opclock(verb, "--help")
     assert done.returncode == 0
-    assert fits(done.stdout.splitlines(), 80)
+    lines = done.stdout.splitlines()
+    assert fits(lines, 80)
+    assert not [line for line in lines[1:] if line.endswith("...")]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from opclock.cli import options
+from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def profile() -> None:
     """Inspect a profile, merge profiles of one board, remove measurements that newer ones replace."""
 
 
-@profile.command(short_help="Show what a profile holds.")
+@profile.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @options.reporter_option
 def info(path: Path, reporter: Reporter) -> None:
@@ -30,7 +31,7 @@ def info(path: Path, reporter: Reporter) -> None:
     reporter.table(table(contents))
 
 
-@profile.command(short_help="Copy other profiles of the same board into FILE.")
+@profile.command()
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("sources", metavar="OTHER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def merge(target: Path, sources: tuple[Path, ...]) -> None:
@@ -43,7 +44,7 @@ def merge(target: Path, sources: tuple[Path, ...]) -> None:
             Reporter().say(f"{copy(opened, source)} pools of {source} copied into {target}")
 
 
-@profile.command(short_help="Remove pools that newer ones replace.")
+@profile.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 def prune(path: Path) -> None:
     """Remove pools whose op calls were all measured again in the same condition."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
+from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from opclock.studies.landscape_results import Landscape
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def study() -> None:
     """Repeat a published study on this board."""
 
 
-@study.command("landscape", short_help="What this board delivers through each runtime.")
+@study.command("landscape")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--report", type=click.Path(path_type=Path), default="landscape", show_default=True,
               help="Folder for landscape.json, tables, figures and index.html.")  # fmt: skip
@@ -99,7 +100,7 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(sorted({1, *map(int, parts)}))
 
 
-@study.command("hidden-costs", short_help="Whether MACs explain this board's time.")
+@study.command("hidden-costs")
 @click.option("--report", type=click.Path(path_type=Path), default="report", show_default=True,
               help="Folder for tables, figures and index.html.")  # fmt: skip
 @options.threads_option

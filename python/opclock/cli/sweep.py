@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opclock.cli import options
+from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError, SweepError
 from opclock.files import write_whole
@@ -42,7 +43,7 @@ def _with_shared(function: Any) -> Any:  # noqa: ANN401
     return function
 
 
-@click.group(invoke_without_command=True, subcommand_metavar="[FAMILY [PARAMETERS]...]")
+@click.group(cls=WholeHelp, invoke_without_command=True, subcommand_metavar="[FAMILY [PARAMETERS]...]")
 @click.option("--preset", type=click.Choice(PRESET_NAMES), help="quick: a look at every family; board: what "
               "estimates of unmeasured models need.")  # fmt: skip
 @_with_shared

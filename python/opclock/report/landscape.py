@@ -70,26 +70,26 @@ def runtime_table(land: Landscape) -> pd.DataFrame:
     rows = []
     for runtime in land.runtimes:
         mine = table[(table["runtime"] == runtime) & (table["status"] == "ok")]
-        told = mine[mine["basis"] == "operators"]
+        reporting = mine[mine["basis"] == "operators"]
         rows.append({
             "runtime": runtime, "models": len(mine), "of": len(land.entries),
             **{f"speedup_{task}": geometric_mean(mine.loc[mine["task"] == task, "speedup"]) for task in tasks},
             "speedup": geometric_mean(mine["speedup"]),
-            "mac_speedup": geometric_mean(_mac_speedups(land, told["model"], runtime)),
+            "mac_speedup": geometric_mean(_mac_speedups(land, reporting["model"], runtime)),
             "non_mac_share": mine["non_mac_share"].mean(), "non_mac_removed": mine["non_mac_removed"].mean(),
-            "told_of_operators": len(told),
+            "reports_operators": len(reporting),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def _mac_speedups(land: Landscape, models: Iterable[str], runtime: str) -> list[float]:
     """By model, how many times faster than eager's a runtime's MAC kernels are, what is fused into them included."""
-    found = []
+    speedups = []
     for entry in (land.entry(model) for model in models):
         eager, mine = (entry.split("eager"), entry.split(runtime)) if entry else (None, None)
         if eager and mine and mine.mac_s:
-            found.append(eager.mac_s / mine.mac_s)
-    return found
+            speedups.append(eager.mac_s / mine.mac_s)
+    return speedups
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def relative_speedups(boards: Sequence[Landscape]) -> list[Relative]:
 
     The interval comes from those of the medians: half widths of their logarithms, added as independent errors are.
     """
-    first, found = boards[0], []
+    first, speedups = boards[0], []
     for board in boards[1:]:
         for task in dict.fromkeys(entry.task for entry in first.entries):
             for runtime in first.runtimes:
@@ -126,8 +126,8 @@ def relative_speedups(boards: Sequence[Landscape]) -> list[Relative]:
                 squares = sum(_half_log_width(row) ** 2 for pair in pairs for row in pair)
                 half = math.sqrt(squares) / len(pairs)
                 bounds = (math.exp(middle + sign * half) for sign in (0, -1, 1))
-                found.append(Relative(board.label, task, runtime, len(pairs), *bounds))
-    return found
+                speedups.append(Relative(board.label, task, runtime, len(pairs), *bounds))
+    return speedups
 
 
 def _pairs(first: Landscape, board: Landscape, task: str, runtime: str) -> list[tuple[BenchRow, BenchRow]]:
@@ -152,12 +152,12 @@ def words(land: Landscape) -> list[str]:
         speedups = ", ".join(f"{row.runtime} {row.speedup:.1f} times" for row in others.itertuples())
         sentences.append(f"Over eager PyTorch, at batch 1, geometric mean over models: {speedups}.")
     eager = runtimes[runtimes["runtime"] == "eager"]["non_mac_share"].mean()
-    told = others[others["told_of_operators"] > 0]
-    if len(told) and not math.isnan(eager):
-        removed = ", ".join(f"{row.runtime} {row.non_mac_removed:.0%}" for row in told.itertuples())
+    reporting = others[others["reports_operators"] > 0]
+    if len(reporting) and not math.isnan(eager):
+        removed = ", ".join(f"{row.runtime} {row.non_mac_removed:.0%}" for row in reporting.itertuples())
         sentences.append(
             f"In eager PyTorch {eager:.0%} of a model's time lies outside the kernels that MACs count; of that time "
-            f"runtimes that tell their operators' times remove: {removed}."
+            f"runtimes that report their operators' times remove: {removed}."
         )
     if len(batches):
         knees = batches.drop_duplicates(["model", "runtime"])["smallest"]
@@ -179,12 +179,12 @@ def words(land: Landscape) -> list[str]:
 
 
 def failures(land: Landscape) -> list[dict[str, Any]]:
-    """Every row without a number, with its reason, and estimates that could not be made."""
-    found = []
+    """Every row without a number, with its reason, and each estimate that failed."""
+    failed = []
     for entry in land.entries:
         unmade = [BenchRow("opclock's estimate", 1, "failed", entry.note)] if entry.note else []
         for row in (*entry.rows, *entry.batches, *unmade):
             if row.status != "ok":
-                found.append({"model": entry.model, "runtime": row.runtime, "batch": row.batch, "status": row.status,
+                failed.append({"model": entry.model, "runtime": row.runtime, "batch": row.batch, "status": row.status,
                               "reason": row.reason})  # fmt: skip
-    return found
+    return failed

@@ -58,20 +58,20 @@ def speedups(boards: Sequence[Landscape]) -> Figure:
     for place, board in enumerate(boards):
         axes = figure.add_subplot(len(boards), 1, place + 1)
         table = latency_table(board)
-        shown = [name for name in board.runtimes if name != "eager" and
+        runtimes = [name for name in board.runtimes if name != "eager" and
                  ((table["runtime"] == name) & (table["status"] == "ok")).any()]  # fmt: skip
         models = [entry.model for entry in board.entries]
-        width = 0.8 / max(1, len(shown))
-        for number, runtime in enumerate(shown):
+        width = 0.8 / max(1, len(runtimes))
+        for number, runtime in enumerate(runtimes):
             speedups = [
                 table[(table["runtime"] == runtime) & (table["model"] == model)]["speedup"].max() for model in models
             ]
-            axes.bar(np.arange(len(models)) + (number - (len(shown) - 1) / 2) * width, speedups, width * 0.92,
+            axes.bar(np.arange(len(models)) + (number - (len(runtimes) - 1) / 2) * width, speedups, width * 0.92,
                      color=_colour(runtime), label=runtime if place == 0 else None)  # fmt: skip
         axes.axhline(1, color=GREY, linewidth=1)
         axes.set_xticks(range(len(models)), models)
         axes.set_ylabel("times faster than eager")
-        axes.set_title(f"Gain over eager PyTorch: {board.label}", loc="left", fontweight="bold")
+        axes.set_title(f"Speedup over eager PyTorch: {board.label}", loc="left", fontweight="bold")
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9)
@@ -104,11 +104,11 @@ def non_mac_time(boards: Sequence[Landscape]) -> Figure:
     """By runtime, mean over models: MAC and non-MAC time over eager's whole, on the first board."""
     table = latency_table(boards[0])
     eager = table[(table["runtime"] == "eager") & (table["status"] == "ok")].set_index("model")["median_s"]
-    shown = table[(table["status"] == "ok") & (table["basis"] != "")]
-    names = [name for name in boards[0].runtimes if (shown["runtime"] == name).any()]
+    split = table[(table["status"] == "ok") & (table["basis"] != "")]
+    names = [name for name in boards[0].runtimes if (split["runtime"] == name).any()]
     figure, axes = figure_with_axes(8, 0.5 * max(1, len(names)) + 1.7)
     for place, name in enumerate(names):
-        mine = shown[shown["runtime"] == name]
+        mine = split[split["runtime"] == name]
         whole = mine["model"].map(eager)
         mac, rest = float((mine["mac_s"] / whole).mean()) * 100, float((mine["non_mac_s"] / whole).mean()) * 100
         guessed = (mine["basis"] == "difference").any()
@@ -128,9 +128,9 @@ def non_mac_time(boards: Sequence[Landscape]) -> Figure:
 
 def board_speedups(boards: Sequence[Landscape]) -> Figure:
     """Each board over the first, by task and runtime, with intervals."""
-    found = relative_speedups(boards)
-    figure, axes = figure_with_axes(8, 0.3 * max(1, len(found)) + 1.8)
-    for place, speedup in enumerate(found):
+    relative = relative_speedups(boards)
+    figure, axes = figure_with_axes(8, 0.3 * max(1, len(relative)) + 1.8)
+    for place, speedup in enumerate(relative):
         axes.errorbar(
             speedup.speedup,
             place,
@@ -141,7 +141,9 @@ def board_speedups(boards: Sequence[Landscape]) -> Figure:
         )
     axes.axvline(1, color=GREY, linewidth=1)
     axes.set_yticks(
-        range(len(found)), [f"{speedup.board}: {speedup.task}, {speedup.runtime}" for speedup in found], fontsize=8
+        range(len(relative)),
+        [f"{speedup.board}: {speedup.task}, {speedup.runtime}" for speedup in relative],
+        fontsize=8,
     )
     axes.invert_yaxis()
     axes.set_xlabel(f"times faster than {boards[0].label}")

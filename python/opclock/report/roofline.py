@@ -44,11 +44,11 @@ def sweep_points(rows: Iterable[SweepRow]) -> list[Point]:
     return [point for point in points if point.macs and point.nbytes]
 
 
-def model_points(trace: Trace, made: Estimate) -> list[Point]:
+def model_points(trace: Trace, estimate: Estimate) -> list[Point]:
     """A model's op calls that multiply and have a time."""
     return [
         Point(part.operator_class, part.macs, moved_bytes(traced), part.kernel_s, trace.model)
-        for traced, part in zip(trace.calls, made.parts, strict=True)
+        for traced, part in zip(trace.calls, estimate.parts, strict=True)
         if part.kernel_s and part.macs and moved_bytes(traced)
     ]
 
