@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @options.profile_option(None)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png or .svg file.")
 @options.reporter_option
+@options.needs_core
 def batch(
     model: str, runtime: str, share: float, most: int, input_text: str | None, precision: Precision,
     threads: int | None, profile_path: Path | None, plot: Path | None, reporter: Reporter,

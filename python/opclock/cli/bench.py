@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @options.cpus_option
 @options.keep_option
 @options.reporter_option
+@options.needs_core
 def bench(
     model: str, runtimes: str, batch: int, input_text: str | None, weights: Path | None, precision: Precision,
     warmup: int, iterations: int, duration_s: float, percentiles: str, threads: int | None, keep: Path | None,

@@ -27,6 +27,7 @@ PICTURES = (".png", ".svg")
 @options.input_option
 @click.option("--again", is_flag=True, help="Measure again; the higher rates stay.")
 @options.reporter_option
+@options.needs_core
 def ceilings(
     threads: int | None, profile_path: Path, roofline: Path | None, model: str | None, input_text: str | None,
     again: bool, reporter: Reporter,

@@ -15,6 +15,7 @@ from opclock.cli.reporting import Reporter, progress_display
 @options.threads_option
 @options.cpus_option
 @options.reporter_option
+@options.needs_core
 def crosscheck(model: str, input_text: str | None, batch: int, threads: int | None, reporter: Reporter) -> None:
     """Run the vendors' benchmark commands that are installed on MODEL, in turn with opclock's own timing.
 

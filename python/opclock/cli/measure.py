@@ -21,6 +21,7 @@ from opclock.cli.reporting import Reporter, progress_display
 @options.real_option
 @options.seed_option
 @options.reporter_option
+@options.needs_core
 def measure(
     model: str, input_text: str | None, dtype: str, device: str, threads: int | None, profile_path: Path, real: bool,
     seed: int, reporter: Reporter,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -14,6 +15,7 @@ from opclock.board.cores import check_threads, parse_ranges, ranges
 from opclock.board.system import allowed_cores, pin_to
 from opclock.cli.reporting import Reporter
 from opclock.errors import OptionError
+from opclock.extension import load_core
 from opclock.runtimes.runtime import PRECISIONS
 
 if TYPE_CHECKING:
@@ -57,6 +59,17 @@ keep_option = click.option("--keep", type=click.Path(path_type=Path),
                            help="Folder where converted models stay for the next time.")  # fmt: skip
 reporter_option = click.option("--json", "reporter", metavar="FILE|-", callback=lambda _c, _p, to: Reporter(to),
                                help="Write JSON; with - nothing else goes to stdout.")  # fmt: skip
+
+
+def needs_core(verb: Function) -> Function:
+    """For what times something: it ends at once, with the reason, where the compiled part is missing."""
+
+    @functools.wraps(verb)
+    def checked(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the verb's own
+        load_core()
+        return verb(*arguments, **options)
+
+    return cast("Function", checked)
 
 
 def checked_runtimes(text: str) -> list[str]:

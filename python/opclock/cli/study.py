@@ -53,26 +53,34 @@ def landscape(
     interrupted, the same command goes on. With --combine, FILES are the landscape.json of several boards, the first
     being what the others are compared with.
     """
-    from opclock.runtimes.runtime import Settings
-    from opclock.studies.landscape import MODELS
-    from opclock.studies.landscape import study as run_study
     from opclock.studies.landscape_results import Landscape
 
     if combine != bool(files) or (combine and len(files) < 2):
         raise OptionError(
             "--combine takes the landscape.json files of at least two boards, and nothing else takes files"
         )
-    prepare_folder(report)
     if combine:
         boards = [Landscape.load(path) for path in files]
+        prepare_folder(report)
     else:
-        settings = Settings(options.checked_threads(threads), precision)
-        names = options.checked_runtimes(runtimes)
-        chosen = models.split(",") if models else MODELS
-        with progress_display() as progress:
-            boards = [run_study(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings,
-                                label=label, progress=progress)]  # fmt: skip
+        boards = [_measure_landscape(report, models, runtimes, batches, label, precision, threads)]
     _report_landscape(boards, report, Reporter(), combine=combine)
+
+
+@options.needs_core
+def _measure_landscape(
+    report: Path, models: str | None, runtimes: str, batches: str, label: str, precision: Precision, threads: int | None
+) -> Landscape:
+    from opclock.runtimes.runtime import Settings
+    from opclock.studies.landscape import MODELS, study
+
+    settings = Settings(options.checked_threads(threads), precision)
+    names = options.checked_runtimes(runtimes)
+    chosen = models.split(",") if models else MODELS
+    prepare_folder(report)
+    with progress_display() as progress:
+        return study(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings, label=label,
+                     progress=progress)  # fmt: skip
 
 
 def _report_landscape(boards: list[Landscape], folder: Path, reporter: Reporter, *, combine: bool) -> None:
@@ -109,6 +117,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 @options.data_option
 @options.seed_option
 @options.reporter_option
+@options.needs_core
 def hidden_costs(
     report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, reporter: Reporter
 ) -> None:

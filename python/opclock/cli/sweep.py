@@ -12,6 +12,7 @@ from opclock.cli import options
 from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError, SweepError
+from opclock.extension import load_core
 from opclock.files import write_whole
 from opclock.sweeps import FAMILIES, Family
 from opclock.sweeps.configuration import grid, parse
@@ -63,6 +64,7 @@ def sweep(
         return
     if preset is None:
         raise OptionError(f"name a family ({', '.join(FAMILIES)}) or give --preset quick or board")
+    load_core()
     from opclock.sweeps.presets import preset as planned_preset
 
     _check_export(export_to)
@@ -73,6 +75,7 @@ def sweep(
 
 def _command(family: Family) -> click.Command:
     @_with_shared
+    @options.needs_core
     def run(
         threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int,
         reporter: Reporter, **texts: str | None,

@@ -37,6 +37,7 @@ TOO_FAR = 1  # exit code where an error is beyond --max-error
 @click.option("--report", "folder", type=click.Path(path_type=Path),
               help="Folder for the table as CSV and Markdown, and the JSON.")  # fmt: skip
 @options.reporter_option
+@options.needs_core
 def validate(
     models: tuple[str, ...], input_text: str | None, dtype: str, device: str, threads: int | None,
     profile_path: Path | None, weights: Path | None, data: Path | None, real: bool, seed: int, explain: bool,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
 from opclock.estimation.estimate import Estimate
-from opclock.timing.reference import Reference
 from opclock.tracing.macs import model_macs, model_macs_thop
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
+
+if TYPE_CHECKING:
+    from opclock.timing.reference import Reference  # with torch, which reading a report does not need
 
 SCHEMA = "opclock.validation/1"
 
