@@ -15,7 +15,8 @@ from opclock.models.loading import Model, load_model
 from opclock.profiles.profile import Profile
 from opclock.sweeps.run import sweep
 from opclock.timing.graph_reference import GraphRun
-from opclock.timing.measure import LANE_TIMINGS, measure
+from opclock.timing.measure import measure
+from opclock.timing.missing import LANE_TIMINGS
 from opclock.timing.reference import forward_of
 from opclock.tracing.recorder import trace
 from opclock.validation.validate import validate

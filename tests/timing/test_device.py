@@ -21,7 +21,8 @@ from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.run import sweep
 from opclock.timing.graph_reference import GraphRun
-from opclock.timing.measure import LANE_TIMINGS, measure
+from opclock.timing.measure import measure
+from opclock.timing.missing import LANE_TIMINGS
 from opclock.timing.reference import forward_of
 from opclock.tracing.macs import moved_bytes
 from opclock.tracing.op_call import HOST, placed

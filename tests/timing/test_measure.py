@@ -17,7 +17,9 @@ from opclock.profiles.profile import Profile
 from opclock.timing.cache_state import results
 from opclock.timing.host_playback import PlayedHost
 from opclock.timing.inputs import Arguments, new_tensor, new_weight
-from opclock.timing.measure import condition_of, lacking, measure, split
+from opclock.timing.measure import measure
+from opclock.timing.memory_budget import split
+from opclock.timing.missing import condition_of, missing_in
 from opclock.timing.reference import forward_of, reference
 from opclock.timing.sampler import Sampling
 from opclock.tracing.op_call import OpCall, TensorSpec
@@ -131,7 +133,7 @@ def test_interrupted_pool_goes_on(small, profile):
     first.warm_up()
     for _ in range(3):
         first.block(1)
-    assert lacking(traced, profile, condition) == set(traced.unique)  # not ended
+    assert missing_in(traced, profile, condition) == set(traced.unique)  # not ended
     second = Sampling(traced, calls, Arguments(traced), profile, condition, None)
     second.warm_up()
     assert second.rounds == 3
@@ -139,7 +141,7 @@ def test_interrupted_pool_goes_on(small, profile):
     second.end()
     (number,) = profile.pools(["in_model"], "cpu", 1)
     assert len(profile.pool(number).control_s) == 4
-    assert not lacking(traced, profile, condition)
+    assert not missing_in(traced, profile, condition)
 
 
 def test_pools_are_split_at_the_memory_bound():

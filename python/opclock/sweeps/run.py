@@ -29,7 +29,7 @@ from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.timing.host_playback import Host
 from opclock.timing.host_standin import KindsHost
 from opclock.timing.inputs import Arguments, Bound, find_operator
-from opclock.timing.measure import memory_budget_bytes
+from opclock.timing.memory_budget import memory_budget_bytes
 from opclock.timing.sampler import Sampling
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
-from opclock.board.accelerator import free_bytes, has_lanes
-from opclock.errors import ModelError, OpCallError
-from opclock.estimation.host_costs import host_key
-from opclock.profiles.condition import Condition, Timing
+from opclock.board.accelerator import has_lanes
+from opclock.errors import ModelError
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.timing.device_graph import can_capture
@@ -18,89 +17,52 @@ from opclock.timing.host_playback import Forward, Host
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
+from opclock.timing.memory_budget import check_fit, memory_budget_bytes, split
+from opclock.timing.missing import LANE_TIMINGS, condition_of, host_known, missing_calls
 from opclock.timing.reference import runs_in_block
 from opclock.timing.sampler import Sampling
 from opclock.timing.threads import thread_team
-from opclock.tracing.op_call import TensorSpec
 from opclock.tracing.trace import Trace
 
 MIN_S = 2.0  # of rounds: shorter windows differ by more than the intervals inside them say
 MAX_S = 3.5  # of rounds for a small model, and
 MAX_LATENCIES = 40  # times its own latency for a large one
 MIN_ROUNDS = 5
-LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # of a device beside the host
-POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need room, too
 
 
 @dataclass(frozen=True)
 class MeasureSummary:
-    """What one call of measure did."""
+    """What one call of measure did.
 
-    timed: int  # distinct op calls timed now
-    known: int  # distinct op calls the profile had already
+    Attributes:
+        timed: distinct op calls timed now.
+        known: distinct op calls that the profile had already.
+        rounds: passes over the op calls, those of an interrupted run that went on included.
+        seconds: wall time spent timing.
+        ended: "settled" where all op calls were sampled enough, "time_cap" where the time was up first, or
+            "nothing_to_do".
+        flags: what was unusual about the board or the model meanwhile.
+    """
+
+    timed: int
+    known: int
     rounds: int
-    seconds: float  # wall time spent timing
-    ended: str  # settled, time_cap or nothing_to_do
+    seconds: float
+    ended: str
     flags: tuple[str, ...]
 
 
-def condition_of(trace: Trace, threads: int, timing: Timing = "in_model") -> Condition:
-    """The condition that the op calls of this trace are timed in."""
-    return Condition.of(timing, trace.device, threads, trace.working_set)
+@dataclass(frozen=True)
+class _Work:
+    """What is timed, how, and into which profile."""
 
-
-def timings_of(device: str) -> tuple[Timing, ...]:
-    """The conditions that a model's op calls must be timed in on this device for an estimate."""
-    return LANE_TIMINGS if has_lanes(device) else ("in_model",)
-
-
-def memory_budget_bytes(device: str) -> int:
-    """Of the memory that is free on the device, what op calls may use."""
-    return int(free_bytes(device) * POOL_MEMORY_SHARE)
-
-
-def fits(trace: Trace) -> bool:
-    """Whether all op calls fit into memory together, beside the model itself."""
-    return len(split(trace, memory_budget_bytes(trace.device))) == 1
-
-
-def split(trace: Trace, limit_bytes: int) -> list[range]:
-    """Consecutive runs of op calls whose arguments fit into this much memory together.
-
-    Raises OpCallError for a single op call that does not fit.
-    """
-    runs: list[range] = []
-    first, held = 0, 0
-    seen: set[tuple[int, TensorSpec]] = set()
-    for position, traced in enumerate(trace.calls):
-        specs = traced.call.tensors()
-        needed = {
-            (number, spec) if trace.storages[number].kind == "weight" else (-1, spec)
-            for number, spec in zip(traced.reads, specs, strict=True)
-        }
-        alone = sum(spec.nbytes for _, spec in needed)
-        if alone > limit_bytes:
-            raise OpCallError(f"{traced.call} needs {alone / 1e6:.0f} MB, {limit_bytes / 1e6:.0f} MB may be used: "
-                              "use a smaller input or batch")  # fmt: skip
-        fresh = sum(spec.nbytes for number, spec in needed - seen)
-        if held + fresh > limit_bytes:
-            runs.append(range(first, position))
-            first, held, fresh = position, 0, alone
-            seen = set()
-        held += fresh
-        seen |= needed
-    runs.append(range(first, len(trace.calls)))
-    return runs
-
-
-def lacking(trace: Trace, profile: Profile, condition: Condition) -> set[str]:
-    """Keys of the trace's op calls that the profile has no finished measurement of in this condition."""
-    return set(trace.unique) - profile.measured(condition, trace.unique)
-
-
-def host_known(trace: Trace, profile: Profile, threads: int) -> bool:
-    """Whether the profile has the model's own host, played to the end among op calls of its condition."""
-    return profile.host_measured(condition_of(trace, threads), host_key(trace))
+    trace: Trace
+    profile: Profile
+    host: Host
+    threads: int
+    seed: int
+    max_s: float | None
+    progress: Progress
 
 
 def measure(
@@ -123,7 +85,10 @@ def measure(
         threads: PyTorch's threads; as they are set now if None.
         seed: of the rounds' order, where it is random.
         max_s: wall seconds of rounds at most; by default 3.5 s or 40 times the model's latency.
-        progress: told what is done and how far it is.
+        progress: receives a text and the share of the time that is spent.
+
+    Returns:
+        What was timed, and how it ended.
 
     Raises:
         OpCallError: an op call that cannot be rebuilt, bound or timed, or too little memory.
@@ -131,11 +96,7 @@ def measure(
         OptionError: fewer than one thread.
     """
     threads = torch.get_num_threads() if threads is None else threads
-    if has_lanes(trace.device):
-        with thread_team(threads):
-            return _measure_lanes(trace, profile, forward, threads, seed, max_s, progress)
-    condition = condition_of(trace, threads)
-    missing = lacking(trace, profile, condition)
+    missing = missing_calls(trace, profile, threads)
     known = len(trace.unique) - len(missing)
     if not missing and (forward is None or host_known(trace, profile, threads)):
         return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
@@ -144,91 +105,25 @@ def measure(
         host, remark = host_for(trace, forward)
         if not missing and remark:  # its host cannot be played, and the table has been filled with the kernels
             return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
-        rounds, flags, endings = 0, [remark] if remark else [], []
-        runs = split(trace, memory_budget_bytes(trace.device))
-        seconds = time.perf_counter() - start
-        for run in runs:
-            start = time.perf_counter()
-            sampling = Sampling(trace, run, Arguments(trace), profile, condition, host, seed=seed)
-            seconds += time.perf_counter() - start
-            sampling.warm_up()
-            _sample(sampling, max_s, progress)
-            ended, complaints = sampling.end()
+        work = _Work(trace, profile, host, threads, seed, max_s, progress)
+        rounds, endings, flags = 0, set(), [remark] if remark else []
+        for sampling in _sample_lanes(work) if has_lanes(trace.device) else _sample_runs(work):
+            ended, pool_flags = sampling.end()
             rounds += sampling.rounds
-            seconds += sampling.seconds
-            endings.append(ended)
-            flags += complaints
-    ended = "settled" if set(endings) == {"settled"} else "time_cap"
-    return MeasureSummary(len(missing), known, rounds, seconds, ended, tuple(dict.fromkeys(flags)))
+            endings.add(ended)
+            flags += pool_flags
+    ended = "settled" if endings == {"settled"} else "time_cap"
+    return MeasureSummary(len(missing), known, rounds, time.perf_counter() - start, ended, tuple(dict.fromkeys(flags)))
 
 
-def lane_samplings(
-    trace: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
-) -> list[Sampling]:  # fmt: skip
-    """All of a trace's op calls, warm, in each condition of a device beside the host, the host's own first.
-
-    Raises OpCallError where they do not fit into its memory, and as Sampling does.
-    """
-    if not fits(trace):
-        raise OpCallError(
-            f"{trace.model} needs more than {memory_budget_bytes(trace.device) / 1e9:.1f} GB, the share of "
-            f"{trace.device} that op calls may use: use a smaller input or batch"
-        )
-    samplings = []
-    for timing in (*LANE_TIMINGS, "recorded") if can_capture(trace.device) else LANE_TIMINGS:
-        condition = condition_of(trace, threads, timing)
-        played = host if timing == "in_model" else None
-        sampling = Sampling(trace, range(len(trace.calls)), arguments, profile, condition, played, seed=seed)
-        try:
-            sampling.warm_up()
-        except ModelError:  # not every model can be recorded, and no estimate of eager inference needs it
-            continue
-        samplings.append(sampling)
-    return samplings
-
-
-def first_positions(trace: Trace) -> list[int]:
-    """Where each distinct op call comes first."""
-    first = {traced.call.key: position for position, traced in reversed(list(enumerate(trace.calls)))}
-    return sorted(first.values())
-
-
-def _measure_lanes(
-    trace: Trace, profile: Profile, forward: Forward | None, threads: int, seed: int, max_s: float | None,
-    progress: Progress,
-) -> MeasureSummary:  # fmt: skip
-    """Each lane's rounds block by block in turn, until all are sampled enough or the time is up."""
-    missing = set().union(
-        *(lacking(trace, profile, condition_of(trace, threads, one)) for one in timings_of(trace.device))
-    )
-    known = len(trace.unique) - len(missing)
-    if not missing and (forward is None or host_known(trace, profile, threads)):
-        return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
-    start = time.perf_counter()
-    host, remark = host_for(trace, forward)
-    samplings = lane_samplings(trace, profile, host, threads, seed, Arguments(trace))
-    cap_s = len(samplings) * MAX_S if max_s is None else max_s
-    begin = time.perf_counter()
-
-    def enough() -> bool:
-        spent_s = time.perf_counter() - begin
-        in_order = [sampling for sampling in samplings if sampling.condition.in_order]
-        return samplings[-1].rounds >= MIN_ROUNDS and (
-            spent_s >= cap_s or (spent_s >= min(MIN_S, cap_s) and all(one.settled for one in in_order))
-        )
-
-    def report() -> None:
-        spent_s = time.perf_counter() - begin
-        progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", min(1.0, spent_s / cap_s))
-
-    interleave_together(samplings, lambda sampling: sampling.block(MIN_ROUNDS), enough=enough, progress=report)
-    endings, flags = zip(*(sampling.end() for sampling in samplings), strict=True)
-    progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", 1.0)
-    return MeasureSummary(
-        len(missing), known, sum(sampling.rounds for sampling in samplings), time.perf_counter() - start,
-        "settled" if set(endings) == {"settled"} else "time_cap",
-        tuple(dict.fromkeys([*([remark] if remark else []), *(flag for some in flags for flag in some)])),
-    )  # fmt: skip
+def _sample_runs(work: _Work) -> Iterator[Sampling]:
+    """Sample runs of op calls that fit into memory together, one after the other."""
+    trace, condition = work.trace, condition_of(work.trace, work.threads)
+    for positions in split(trace, memory_budget_bytes(trace.device)):
+        sampling = Sampling(trace, positions, Arguments(trace), work.profile, condition, work.host, seed=work.seed)
+        sampling.warm_up()
+        _sample(sampling, work.max_s, work.progress)
+        yield sampling
 
 
 def _sample(sampling: Sampling, max_s: float | None, progress: Progress) -> None:
@@ -249,3 +144,47 @@ def _sample(sampling: Sampling, max_s: float | None, progress: Progress) -> None
 
     interleave_together([sampling], lambda one: one.block(runs), enough=enough, progress=report)
     progress(f"{sampling.trace.model}: {sampling.rounds} rounds", 1.0)
+
+
+def _sample_lanes(work: _Work) -> list[Sampling]:
+    """Blocks of rounds in each condition of a device in turn, until all are sampled enough or the time is up."""
+    trace = work.trace
+    samplings = lane_samplings(trace, work.profile, work.host, work.threads, work.seed, Arguments(trace))
+    cap_s = len(samplings) * MAX_S if work.max_s is None else work.max_s
+    start = time.perf_counter()
+
+    def enough() -> bool:
+        spent_s = time.perf_counter() - start
+        sampled = samplings[-1].rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
+        return sampled and (spent_s >= cap_s or all(sampling.settled for sampling in samplings))
+
+    def report() -> None:
+        share = min(1.0, (time.perf_counter() - start) / cap_s)
+        work.progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", share)
+
+    interleave_together(samplings, lambda sampling: sampling.block(MIN_ROUNDS), enough=enough, progress=report)
+    work.progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", 1.0)
+    return samplings
+
+
+def lane_samplings(
+    trace: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
+) -> list[Sampling]:
+    """All of a trace's op calls, warm, in each condition of a device beside the host, the host's own first.
+
+    Raises:
+        OpCallError: they do not fit into the device's memory, or as ``Sampling``.
+        ProfileError: the profile cannot be written.
+    """
+    check_fit(trace)
+    samplings = []
+    for timing in (*LANE_TIMINGS, "recorded") if can_capture(trace.device) else LANE_TIMINGS:
+        condition = condition_of(trace, threads, timing)
+        played = host if timing == "in_model" else None
+        sampling = Sampling(trace, range(len(trace.calls)), arguments, profile, condition, played, seed=seed)
+        try:
+            sampling.warm_up()
+        except ModelError:  # not every model can be captured in a graph, and no estimate of eager inference needs it
+            continue
+        samplings.append(sampling)
+    return samplings

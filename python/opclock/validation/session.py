@@ -4,160 +4,176 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from opclock.board.accelerator import has_lanes
-from opclock.errors import ModelError, OpCallError
-from opclock.estimation.estimate import Estimate
-from opclock.estimation.host_costs import host_key
+from opclock.errors import ModelError
 from opclock.models.loading import Model
+from opclock.profiles.condition import Timing
 from opclock.profiles.profile import Profile
-from opclock.profiles.statistics import Samples
 from opclock.progress import Progress
 from opclock.timing.graph_reference import GraphRun
-from opclock.timing.host_playback import Host, PlayedHost
+from opclock.timing.host_playback import Forward, Host, PlayedHost
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
-from opclock.timing.measure import condition_of, first_positions, fits, lacking, lane_samplings, timings_of
+from opclock.timing.measure import lane_samplings
+from opclock.timing.memory_budget import check_fit
+from opclock.timing.missing import all_known, condition_of, missing_in
 from opclock.timing.reference import ReferenceRun, forward_of
 from opclock.timing.sampler import Sampling
 from opclock.tracing.trace import Trace
-from opclock.validation.attribution import Explanation
+from opclock.validation.observers import Observers
 
 MIN_BLOCKS = 8  # of everything in turn: four a half see a drift that two would miss
 MAX_S = 3.8  # of kernel rounds for a small model, and
 MAX_LATENCIES = 25  # times its latency for a large one
 
 
-class _Observers:
-    """Two other looks at the op calls that a pool samples, for explaining what the estimate misses."""
+@dataclass(frozen=True)
+class Request:
+    """One model to validate.
 
-    def __init__(self, traced: Trace, kernels: Sampling, host: PlayedHost) -> None:
-        self._trace, self._kernels, self._host = traced, kernels, host
-        self._replays: list[Samples] = []
-        self._observed: list[Samples] = []
-        self._observed_host: list[Samples] = []
+    Attributes:
+        model: the model and its inputs.
+        trace: of the two.
+        profile: open for writing.
+        threads: of PyTorch.
+        seed: of every random order.
+        explain: whether the op calls are measured in two more ways, to attribute the error.
+        max_s: seconds of kernel rounds at most; by default 3.8 s or 25 times the model's latency.
+    """
 
-    def block(self, rounds: int) -> None:
-        """So many of each, after one that is not kept."""
-        calls = len(self._trace.calls)
-        kernel_s, host_s = np.empty((rounds, calls)), np.empty((rounds, calls + 1))
-        for number in (0, *range(rounds)):
-            self._host.observe(kernel_s[number], host_s[number])
-        self._observed.append(kernel_s)
-        self._observed_host.append(host_s)
-        self._replays.append(self._kernels.replay(rounds))
+    model: Model
+    trace: Trace
+    profile: Profile
+    threads: int
+    seed: int
+    explain: bool
+    max_s: float | None
 
-    def explain(self, made: Estimate, reference_s: float) -> Explanation:
-        """What they saw."""
-        seen = (np.concatenate(blocks) for blocks in (self._replays, self._observed, self._observed_host))
-        return Explanation(self._trace, made, reference_s, *seen)
+    def sampling(self, arguments: Arguments, timing: Timing, positions: Sequence[int], host: Host | None) -> Sampling:
+        """The op calls at these positions in a pool of this timing, warm. Raises as ``Sampling`` does."""
+        condition = condition_of(self.trace, self.threads, timing)
+        sampling = Sampling(self.trace, positions, arguments, self.profile, condition, host, seed=self.seed)
+        sampling.warm_up()
+        return sampling
 
 
 class InterleavedSession:
-    """Everything of one model that is sampled in turn."""
+    """A model's reference, kernels and baselines, warm and ready to be sampled in turn.
 
-    def __init__(self, model: Model, traced: Trace, profile: Profile, threads: int, seed: int, explain: bool) -> None:
-        forward = forward_of(model.module, model.inputs)
-        self.reference = ReferenceRun(forward, model.name, traced.device)
-        self.flags: list[str] = []
-        self.samplings: list[Sampling] = []
-        self.observers: _Observers | None = None
+    Attributes:
+        reference: real inference.
+        graph: replays of the model as a CUDA graph, where the device has them.
+        observers: two more measurements of the op calls, where the request explains.
+        flags: what was unusual.
+    """
+
+    def __init__(self, request: Request) -> None:
+        """Load and warm up everything.
+
+        Raises:
+            ModelError: the model cannot be run.
+            OpCallError: its op calls cannot be timed, or do not fit into memory together.
+            ProfileError: the profile cannot be written.
+        """
+        self._request = request
+        trace = request.trace
+        forward = forward_of(request.model.module, request.model.inputs)
+        self.reference = ReferenceRun(forward, request.model.name, trace.device)
         self.graph: GraphRun | None = None
-        condition = condition_of(traced, threads)
-        self.measured_now = not profile.host_measured(condition, host_key(traced)) or any(
-            lacking(traced, profile, condition_of(traced, threads, timing)) for timing in timings_of(traced.device)
-        )
-        if not self.measured_now:
+        self.observers: Observers | None = None
+        self.flags: list[str] = []
+        self._kernels: Sampling | None = None  # None where the profile has every measurement already
+        self._latency_s = 0.0  # of a kernel round
+        self._binding_s = 0.0
+        arguments = Arguments(trace)
+        self._others: list[Sampling] = []  # one block of each in every pass
+        if all_known(trace, request.profile, request.threads):
             self.flags.append("measured_earlier")
-        start = time.perf_counter()
-        arguments = Arguments(traced)
-        if self.measured_now:
-            host, remark = host_for(traced, forward)
-            self.flags += ["host_by_table"] if remark else []
-            self.samplings = _whole(traced, profile, host, threads, seed, arguments)
-            self.kernels = self.samplings[0]
-            if explain and isinstance(host, PlayedHost) and not has_lanes(traced.device):
-                self.observers = _Observers(traced, self.kernels, host)
-        self.binding_s = time.perf_counter() - start
-        self.beside: list[Sampling] = self.samplings[1:]  # one block of each in every turn
-        alone = condition_of(traced, threads, "back_to_back")
-        if lacking(traced, profile, alone):
-            self.beside.append(Sampling(traced, first_positions(traced), arguments, profile, alone, None, seed=seed))
-            self.beside[-1].warm_up()
-            self.samplings.append(self.beside[-1])
-        if has_lanes(traced.device):
+        else:
+            self._bind(forward, arguments)
+        if missing_in(trace, request.profile, condition_of(trace, request.threads, "back_to_back")):
+            self._others.append(request.sampling(arguments, "back_to_back", _first_positions(trace), None))
+        if has_lanes(trace.device):
             try:
-                self.graph = GraphRun(forward, traced.device, model.name)
+                self.graph = GraphRun(forward, trace.device, request.model.name)
             except ModelError:
                 self.flags.append("no_graph")
 
-    def run(self, shuffle: random.Random, progress: Progress, text: str, max_s: float | None) -> None:
+    def _bind(self, forward: Forward, arguments: Arguments) -> None:
+        """All op calls in one pool for each timing that an estimate needs: sampling in turn needs them whole."""
+        request, trace = self._request, self._request.trace
+        start = time.perf_counter()
+        host, remark = host_for(trace, forward)
+        self.flags += ["host_by_table"] if remark else []
+        if has_lanes(trace.device):
+            self._kernels, *self._others = lane_samplings(
+                trace, request.profile, host, request.threads, request.seed, arguments
+            )
+        else:
+            check_fit(trace)
+            self._kernels = request.sampling(arguments, "in_model", range(len(trace.calls)), host)
+            if request.explain and isinstance(host, PlayedHost):
+                self.observers = Observers(trace, self._kernels, host)
+        self._binding_s = time.perf_counter() - start
+
+    def run(self, progress: Progress, text: str) -> None:
         """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
-        turns: list[Callable[[], object]] = [lambda: self.reference.block(0), lambda: self.reference.block(1)]
-        if self.graph is not None:
-            graph = self.graph
-            turns += [lambda: graph.block(0), lambda: graph.block(1)]
-        rounds = self.reference.runs
-        latency_s = 0.0
+        steps, begin_s, blocks = self._steps(), self._kernel_s, 0
 
-        def kernels() -> None:
-            nonlocal latency_s
-            latency_s = self.kernels.block(rounds)
-
-        if self.measured_now:
-            turns.append(kernels)
-        if self.observers is not None:
-            looks = self.observers
-            turns.append(lambda: looks.block(rounds))
-        turns += [partial(one.block, rounds if one.condition.in_order else 1) for one in self.beside]
-        begin_s, blocks = self._kernel_s(), 0
-
-        def run(turn: Callable[[], object]) -> None:
+        def block(step: Callable[[], object]) -> None:
             nonlocal blocks
-            turn()
+            step()
             blocks += 1
 
         def spent_share() -> float:
-            cap_s = max(MAX_S, MAX_LATENCIES * latency_s) if max_s is None else max_s
-            return (self._kernel_s() - begin_s) / cap_s
+            max_s = self._request.max_s
+            cap_s = max(MAX_S, MAX_LATENCIES * self._latency_s) if max_s is None else max_s
+            return (self._kernel_s - begin_s) / cap_s
 
         def enough() -> bool:
-            sampled = not self.measured_now or spent_share() >= 1.0 or self.kernels.settled
-            return blocks >= MIN_BLOCKS * len(turns) and sampled
+            return blocks >= MIN_BLOCKS * len(steps) and (
+                self._kernels is None or spent_share() >= 1.0 or self._kernels.settled
+            )
 
         def report() -> None:
-            progress(text, min(1.0, max(blocks / (MIN_BLOCKS * len(turns)) * 0.5, spent_share())))
+            progress(text, min(1.0, max(blocks / (MIN_BLOCKS * len(steps)) * 0.5, spent_share())))
 
-        interleave_together(turns, run, enough=enough, order=shuffle, progress=report)
+        interleave_together(steps, block, enough=enough, order=random.Random(self._request.seed), progress=report)
 
+    def _steps(self) -> list[Callable[[], object]]:
+        """What makes one pass: a block of each."""
+        rounds = self.reference.runs
+        steps: list[Callable[[], object]] = [partial(self.reference.block, half) for half in (0, 1)]
+        if self.graph is not None:
+            steps += [partial(self.graph.block, half) for half in (0, 1)]
+        if self._kernels is not None:
+            steps.append(partial(self._kernel_block, self._kernels, rounds))
+        if self.observers is not None:
+            steps.append(partial(self.observers.block, rounds))
+        steps += [partial(one.block, rounds if one.condition.in_order else 1) for one in self._others]
+        return steps
+
+    def _kernel_block(self, kernels: Sampling, rounds: int) -> None:
+        self._latency_s = kernels.block(rounds)
+
+    @property
     def _kernel_s(self) -> float:
-        return self.kernels.seconds if self.measured_now else 0.0
+        return 0.0 if self._kernels is None else self._kernels.seconds
 
     def end(self) -> float:
-        """Close the pools; returns the wall seconds that timing kernels took."""
-        for sampling in self.samplings:
+        """End the pools in the profile; returns the wall seconds that timing kernels took."""
+        for sampling in [*([] if self._kernels is None else [self._kernels]), *self._others]:
             _, flags = sampling.end()
             self.flags += flags
-        return self._kernel_s() + (self.binding_s if self.measured_now else 0.0)
+        return self._kernel_s + self._binding_s
 
 
-def _whole(
-    traced: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
-) -> list[Sampling]:  # fmt: skip
-    """All op calls in one pool, warm, for each timing there is.
-
-    The real model has to fit beside it anyway, and sampling in turn needs it whole. Raises OpCallError where not.
-    """
-    if has_lanes(traced.device):
-        return lane_samplings(traced, profile, host, threads, seed, arguments)
-    if not fits(traced):
-        raise OpCallError(f"{traced.model} needs more memory than validating allows; 'opclock measure' splits it")
-    condition = condition_of(traced, threads)
-    whole = Sampling(traced, range(len(traced.calls)), arguments, profile, condition, host, seed=seed)
-    whole.warm_up()
-    return [whole]
+def _first_positions(trace: Trace) -> list[int]:
+    """Where each distinct op call comes first."""
+    first = {traced.call.key: position for position, traced in reversed(list(enumerate(trace.calls)))}
+    return sorted(first.values())

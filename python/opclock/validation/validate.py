@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,7 +18,42 @@ from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace
 from opclock.validation.results import Row, Validation
-from opclock.validation.session import InterleavedSession
+from opclock.validation.session import InterleavedSession, Request
+
+
+def validate_model(
+    model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False, explain: bool = False,
+    max_s: float | None = None, progress: Progress = silent,
+) -> Row:  # fmt: skip
+    """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
+
+    Args:
+        model: what is estimated and run.
+        profile: open for writing; op calls it has already are not timed again.
+        threads: of PyTorch.
+        seed: of every random order.
+        real_trace: trace by a real run, for shapes that depend on data.
+        explain: measure the op calls in two more ways, to attribute the error. There is no explanation where the
+            profile had every measurement already, or where the model's Python cannot be played.
+        max_s: seconds of kernel rounds at most; by default 3.8 s or 25 times the model's latency.
+        progress: receives a text and the share that is done.
+
+    Returns:
+        The estimate, the reference and the baselines of this model.
+
+    Raises:
+        TraceError, ModelError, OpCallError: the model cannot be traced, run or timed.
+        ProfileError: the profile cannot be written.
+        OptionError: fewer than one thread.
+    """
+    request = Request(model, _traced(model, real=real_trace), profile, threads, seed, explain, max_s)
+    with thread_team(threads):
+        progress(f"{model.name}: warming up", 0.0)
+        session = InterleavedSession(request)
+        session.run(progress, f"{model.name}: kernels and reference in turn")
+        measure_s = session.end()
+        roofline_s = _roofline_s(request)
+    return _row(request, session, measure_s, roofline_s)
 
 
 def _traced(model: Model, *, real: bool) -> Trace:
@@ -30,45 +64,31 @@ def _traced(model: Model, *, real: bool) -> Trace:
         return trace(model.module, model.inputs, name=model.name, real=True)
 
 
-def validate_model(
-    model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False, explain: bool = False,
-    max_s: float | None = None, progress: Progress = silent,
-) -> Row:  # fmt: skip
-    """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
+def _roofline_s(request: Request) -> float | None:
+    """The roofline baseline; None on a device beside the host, whose ceilings are not measured."""
+    if has_lanes(request.trace.device):
+        return None
+    peak, bandwidth = measure_roofs(request.profile, request.trace.working_set, request.threads)
+    return baselines.roofline(request.trace, peak, bandwidth)
 
-    With ``explain`` the op calls are looked at in two more ways in the same turns; there is nothing to look at where
-    the profile had every measurement already, or where the model's Python cannot be played. ``max_s``: wall seconds of
-    kernel rounds at most, by default 3.8 s or 25 times the model's latency.
 
-    Raises:
-        TraceError, ModelError, OpCallError: where the model cannot be traced, run or timed.
-        ProfileError: where the profile cannot be written.
-    """
-    traced = _traced(model, real=real_trace)
-    with thread_team(threads):
-        progress(f"{model.name}: warming up", 0.0)
-        session = InterleavedSession(model, traced, profile, threads, seed, explain)
-        session.run(random.Random(seed), progress, f"{model.name}: kernels and reference in turn", max_s)
-        measure_s = session.end()
-        roofline_s = None  # of a device, whose ceilings are not measured
-        if not has_lanes(traced.device):
-            roofline_s = baselines.roofline(traced, *measure_roofs(profile, traced.working_set, threads))
-    made = estimate(traced, profile, threads=threads)
+def _row(request: Request, session: InterleavedSession, measure_s: float, roofline_s: float | None) -> Row:
+    estimated = estimate(request.trace, request.profile, threads=request.threads)
     reference = session.reference.reference()
     return Row(
-        trace=traced,
-        threads=threads,
+        trace=request.trace,
+        threads=request.threads,
         reference=reference,
-        estimate=made,
+        estimate=estimated,
         baselines_s={
-            "back_to_back": baselines.back_to_back(traced, profile, threads),
-            "mac_kernels_only": baselines.mac_kernels_only(made),
+            "back_to_back": baselines.back_to_back(request.trace, request.profile, request.threads),
+            "mac_kernels_only": baselines.mac_kernels_only(estimated),
             "roofline": roofline_s,
             "mac_regression": None,
         },
         measure_s=measure_s,
-        flags=tuple(dict.fromkeys([*session.flags, *made.flags])),
-        explanation=session.observers.explain(made, reference.median_s) if session.observers else None,
+        flags=tuple(dict.fromkeys([*session.flags, *estimated.flags])),
+        explanation=session.observers.explain(estimated, reference.median_s) if session.observers else None,
         graph=session.graph.reference() if session.graph else None,
     )
 
@@ -92,13 +112,16 @@ def validate(
         models: one or more; the regression on MACs needs three.
         profile: open for writing; op calls it has already are not timed again.
         threads: of PyTorch.
-        seed: of the random order of session.
+        seed: of every random order.
         real_trace: trace by a real run, for shapes that depend on data.
-        explain: say of each model which part of its error is due to what.
-        progress: told what is done and how far each model is.
+        explain: attribute each model's error to kernels, host, and the rest.
+        progress: receives a text and the share that is done.
+
+    Returns:
+        One row a model, in the order of the models.
 
     Raises:
-        OpclockError: see ``validate_model``.
+        OpclockError: as ``validate_model``.
     """
     rows = [
         validate_model(

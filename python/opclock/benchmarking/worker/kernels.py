@@ -10,7 +10,6 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from opclock.board.identity import read_board
-from opclock.errors import OpCallError
 from opclock.estimation.estimate import Estimate, estimate
 from opclock.models.loading import Model, load_model
 from opclock.profiles.profile import Profile
@@ -18,7 +17,8 @@ from opclock.runtimes.job import Job, resized
 from opclock.runtimes.runtime import Settings
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
-from opclock.timing.measure import condition_of, fits, host_known, lacking
+from opclock.timing.memory_budget import check_fit
+from opclock.timing.missing import all_known, condition_of
 from opclock.timing.reference import forward_of
 from opclock.timing.sampler import Sampling
 from opclock.tracing.recorder import trace
@@ -43,13 +43,11 @@ class Kernels:
         self._forward = forward_of(model.module, model.inputs)
         self._trace = trace(model.module, model.inputs, name=f"{model.name}, batch {job.batch}")
         self._profile = Profile.create_or_open(profile, read_board())
-        missing = lacking(self._trace, self._profile, condition_of(self._trace, self._threads))
-        known = not missing and host_known(self._trace, self._profile, self._threads)
+        known = all_known(self._trace, self._profile, self._threads)
         self._sampling = None if known else self._warm()
 
     def _warm(self) -> Sampling:
-        if not fits(self._trace):
-            raise OpCallError(f"{self._trace.model} needs more memory than its op calls may use")
+        check_fit(self._trace)
         host, _ = host_for(self._trace, self._forward)
         calls, condition = range(len(self._trace.calls)), condition_of(self._trace, self._threads)
         sampling = Sampling(self._trace, calls, Arguments(self._trace), self._profile, condition, host)

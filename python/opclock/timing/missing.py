@@ -1,0 +1,43 @@
+"""What an estimate of a trace needs and a profile lacks."""
+
+from __future__ import annotations
+
+from opclock.board.accelerator import has_lanes
+from opclock.estimation.host_costs import host_key
+from opclock.profiles.condition import Condition, Timing
+from opclock.profiles.profile import Profile
+from opclock.tracing.trace import Trace
+
+LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # of a device beside the host
+
+
+def condition_of(trace: Trace, threads: int, timing: Timing = "in_model") -> Condition:
+    """The condition that the op calls of this trace are timed in, with so many PyTorch threads."""
+    return Condition.of(timing, trace.device, threads, trace.working_set)
+
+
+def timings_of(device: str) -> tuple[Timing, ...]:
+    """The timings that an estimate on this device needs of a model's op calls."""
+    return LANE_TIMINGS if has_lanes(device) else ("in_model",)
+
+
+def missing_in(trace: Trace, profile: Profile, condition: Condition) -> set[str]:
+    """Keys of the trace's op calls that the profile has no finished measurement of in this condition."""
+    return set(trace.unique) - profile.measured(condition, trace.unique)
+
+
+def missing_calls(trace: Trace, profile: Profile, threads: int) -> set[str]:
+    """Keys of the trace's op calls that the profile lacks in one of the timings that an estimate needs."""
+    return set().union(
+        *(missing_in(trace, profile, condition_of(trace, threads, timing)) for timing in timings_of(trace.device))
+    )
+
+
+def host_known(trace: Trace, profile: Profile, threads: int) -> bool:
+    """Whether the profile has the model's own host, played to the end among op calls of its condition."""
+    return profile.host_measured(condition_of(trace, threads), host_key(trace))
+
+
+def all_known(trace: Trace, profile: Profile, threads: int) -> bool:
+    """Whether the profile has all of the trace's op calls, and the model's own host."""
+    return not missing_calls(trace, profile, threads) and host_known(trace, profile, threads)

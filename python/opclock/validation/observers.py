@@ -1,0 +1,43 @@
+"""Two more measurements of a model's op calls, to explain what an estimate misses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opclock.estimation.estimate import Estimate
+from opclock.profiles.statistics import Samples
+from opclock.timing.host_playback import PlayedHost
+from opclock.timing.sampler import Sampling
+from opclock.tracing.trace import Trace
+from opclock.validation.attribution import Explanation
+
+
+class Observers:
+    """Replays the op calls from C++, and times each of them inside the real model."""
+
+    def __init__(self, trace: Trace, kernels: Sampling, host: PlayedHost) -> None:
+        self._trace, self._kernels, self._host = trace, kernels, host
+        self._replays: list[Samples] = []
+        self._observed: list[Samples] = []
+        self._observed_host: list[Samples] = []
+
+    def block(self, rounds: int) -> None:
+        """So many inferences and replays, each after one that is not kept."""
+        calls = len(self._trace.calls)
+        kernel_s, host_s = np.empty((rounds, calls)), np.empty((rounds, calls + 1))
+        for number in (0, *range(rounds)):
+            self._host.observe(kernel_s[number], host_s[number])
+        self._observed.append(kernel_s)
+        self._observed_host.append(host_s)
+        self._replays.append(self._kernels.replay(rounds))
+
+    def explain(self, estimate: Estimate, reference_s: float) -> Explanation:
+        """The estimate of the model beside all blocks so far; ``reference_s``: the median of real inference."""
+        return Explanation(
+            self._trace,
+            estimate,
+            reference_s,
+            replay=np.concatenate(self._replays),
+            observed=np.concatenate(self._observed),
+            observed_host=np.concatenate(self._observed_host),
+        )
