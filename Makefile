@@ -26,7 +26,7 @@ EARLIEST := $(VENV)-earliest
 WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/profiles tests/tracing/test_op_call.py
 
 .PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick \
-  coverage sdist lint format tidy asan docs clean
+  coverage sdist wheel-pure lint format tidy asan docs clean
 
 study: $(VENV)/.installed
 	@$(BIN)/opclock doctor
@@ -107,6 +107,10 @@ asan:
 # The source distribution, in dist.
 sdist: $(VENV)/.build
 	$(STEP) "making the source distribution" $(BIN)/python -m build --sdist --no-isolation
+
+# Without the compiled parts: one wheel for every system, to read profiles with.
+wheel-pure: $(VENV)/.build
+	$(STEP) "making the pure wheel" env OPCLOCK_PURE=1 $(BIN)/python -m build --wheel --no-isolation
 
 # The documentation site, in build/docs.
 docs: $(VENV)/.docs

@@ -37,7 +37,7 @@ def _core() -> Check:
     try:
         core = load_core()
     except ExtensionError as error:
-        return Check("extension", "trouble", str(error), REBUILD)
+        return Check("extension", "trouble", str(error).removesuffix(f": {REBUILD}"), REBUILD)
     return Check("extension", "ok", f"opclock {core.__version__}, commit {core.BUILD_COMMIT}")
 
 
@@ -45,7 +45,7 @@ def _clock() -> Check:
     try:
         clock = load_core().Clock.choose()
     except ExtensionError:
-        return Check("clock", "trouble", "not measured: the extension does not load", REBUILD)
+        return Check("clock", "trouble", "not measured: the extension does not load")
     proof = clock.prove()
     finding = (
         f"{clock.name} at {clock.rate_hz / 1e6:.2f} MHz, resolution {clock.resolution_s * 1e9:.2g} ns, a read costs "

@@ -139,6 +139,11 @@ def test_what_times_ends_in_one_line_that_says_why(laptop, folder, arguments):
     assert not (folder / "new.sqlite").exists()
 
 
+def test_tracing_names_what_it_needs(laptop):
+    done = laptop("trace", "zoo:mobilenet")
+    assert (done.code, done.errors) == (2, "opclock: this needs torch, which is not installed: pip install torch\n")
+
+
 def test_cores_are_no_choice_there(laptop):
     done = laptop("measure", "model.json", "--profile", "new.sqlite", "--cpus", "0")
     assert done.code == 2

@@ -12,6 +12,11 @@ import click
 from opclock.errors import OpclockError
 
 BAD_INPUT = 2
+# What reading a profile works without, and how to get it.
+INSTALLED_BY = {
+    "torch": "pip install torch",
+    **dict.fromkeys(("matplotlib", "jinja2", "tabulate"), "pip install 'opclock[report]'"),
+}
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 # Every verb is the command of its name in opclock.cli.<name>. Its short help stands here so that --help imports none.
@@ -108,7 +113,9 @@ def _explained(error: BaseException) -> tuple[str | None, int]:
         return message, INTERRUPTED
     if isinstance(error, ImportError):
         name = error.name or "a module"
-        return f"cannot import {name} ({error}); 'opclock doctor' names the remedy", BAD_INPUT
+        remedy = INSTALLED_BY.get(name)
+        missing = f"this needs {name}, which is not installed: {remedy}"
+        return missing if remedy else f"cannot import {name} ({error}); 'opclock doctor' names the remedy", BAD_INPUT
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "not enough memory" in str(error)):
         return "out of memory: use a smaller input or batch, or stop other processes", BAD_INPUT
     return None, BAD_INPUT
