@@ -15,6 +15,7 @@ from opclock.board.state import read_state
 from opclock.board.system import allowed_cores
 from opclock.errors import ExtensionError
 from opclock.extension import REBUILD, load_aten, load_core
+from opclock.formatting import BYTES, HERTZ, SECONDS, quantity
 
 Status = Literal["ok", "warning", "trouble"]
 
@@ -48,8 +49,8 @@ def _clock() -> Check:
         return Check("clock", "trouble", "not measured: the extension does not load")
     proof = clock.prove()
     finding = (
-        f"{clock.name} at {clock.rate_hz / 1e6:.2f} MHz, resolution {clock.resolution_s * 1e9:.2g} ns, a read costs "
-        f"{clock.read_cost_s * 1e9:.0f} ns, within {proof.disagreement:.1e} of the OS clock"
+        f"{clock.name} at {quantity(clock.rate_hz, HERTZ)}, resolution {quantity(clock.resolution_s, SECONDS)}, "
+        f"a read costs {quantity(clock.read_cost_s, SECONDS)}, within {proof.disagreement:.1e} of the OS clock"
     )
     if proof.agrees and clock.steady:
         return Check("clock", "ok", finding)
@@ -103,8 +104,10 @@ def _load() -> Check:
 def _memory() -> Check:
     free = read_state().available_bytes
     if free >= MIN_FREE_BYTES:
-        return Check("memory", "ok", f"{free / 1e9:.1f} GB free")
-    return Check("memory", "warning", f"{free / 1e9:.1f} GB free: large models will not fit", "stop other processes")
+        return Check("memory", "ok", f"{quantity(free, BYTES)} free")
+    return Check(
+        "memory", "warning", f"{quantity(free, BYTES)} free: large models will not fit", "stop other processes"
+    )
 
 
 _IMPORT = "import torch; print(torch.__version__, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())"
@@ -159,7 +162,7 @@ def _device() -> Check:
     if not torch.accelerator.is_available():
         return Check("device", "ok", "none beside the host that this torch can use")
     device = read_device(f"{torch.accelerator.current_accelerator()}:0")
-    clock = f" at {device['clock_hz'] / 1e6:.0f} MHz" if "clock_hz" in device else ""
+    clock = f" at {quantity(device['clock_hz'], HERTZ)}" if "clock_hz" in device else ""
     degrees = f", {device['temperature_c']:.0f} degrees" if "temperature_c" in device else ""
     finding = f"{device.get('name', 'one without a name')}{clock}{degrees}"
     if device.get("slowed"):

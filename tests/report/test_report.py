@@ -63,7 +63,7 @@ def test_correlation_has_an_interval_around_it(validation):
 def test_words_name_the_numbers(validation):
     text = " ".join(HiddenCosts.of(validation).words())
     assert "MAC count does not explain this board" in text
-    assert "host (20%)" in text
+    assert "host (20.0 %)" in text
     assert "small has 0.25 times the MACs of middle" in text
 
 

@@ -31,8 +31,8 @@ def measure(
     MODEL as for trace, or a trace file (FILE.json). The model is never run: its kernels are timed one by one.
     Interrupted, the same command goes on where it stopped.
     """
+    from opclock.formatting import SECONDS, quantity
     from opclock.models.loading import load_model
-    from opclock.report.numbers import SECONDS, quantity
     from opclock.timing.measure import measure as time_calls
     from opclock.timing.reference import forward_of
     from opclock.tracing.recorder import trace

@@ -84,7 +84,7 @@ def _measure_landscape(
 
 
 def _report_landscape(boards: list[Landscape], folder: Path, reporter: Reporter, *, combine: bool) -> None:
-    from opclock.report.landscape import failures, words
+    from opclock.report.landscape import failure_lines, words
     from opclock.report.landscape_page import write_page
     from opclock.report.landscape_tables import latencies
     from opclock.studies.landscape_results import FILE
@@ -94,8 +94,8 @@ def _report_landscape(boards: list[Landscape], folder: Path, reporter: Reporter,
         reporter.table(latencies(board))
         for sentence in words(board):
             reporter.say(f"- {sentence}")
-        for row in failures(board):
-            reporter.say(f"{row['model']}, batch {row['batch']}, {row['runtime']}: {row['status']}: {row['reason']}")
+        for line in failure_lines(board):
+            reporter.say(line)
     reporter.say(
         f"The whole report: {folder / 'index.html'}" + ("" if combine else f"; for --combine: {folder / FILE}")
     )

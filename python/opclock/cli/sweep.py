@@ -116,6 +116,7 @@ def _run(
     planned: Sequence[Planned], threads_text: str | None, device: str, profile_path: Path, export_to: Path | None,
     seed: int, reporter: Reporter, *, as_in_models: bool,
 ) -> None:  # fmt: skip
+    from opclock.formatting import SECONDS, percent, quantity
     from opclock.sweeps.results import sweep_rows
     from opclock.sweeps.run import run_sweep
 
@@ -132,8 +133,8 @@ def _run(
                     reporter.say(f"skipped {number}: {reason}")
                 reporter.say(
                     f"{count} threads: {summary.timed} kernels timed, {summary.known} known before, "
-                    f"{summary.seconds:.1f} s, {summary.kernel_share:.0%} of them in kernels and their warm-up; kept "
-                    f"in {profile_path}"
+                    f"{quantity(summary.seconds, SECONDS)}, {percent(summary.kernel_share)} of it in kernels and their "
+                    f"warm-up; kept in {profile_path}"
                 )
         timed = [one.configuration for one in planned]
         rows = list(sweep_rows(profile, threads=counts, configurations=timed, device=device))

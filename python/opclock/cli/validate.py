@@ -12,6 +12,7 @@ from opclock.cli import options
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
+from opclock.formatting import percent
 
 if TYPE_CHECKING:
     from opclock.validation.results import Row, Validation
@@ -64,7 +65,7 @@ def validate(
     _report(validation, folder, reporter, explain=explain)
     worst = max(abs(row.error) for row in validation.rows)
     if max_error is not None and worst > max_error:
-        reporter.say(f"the worst error, {worst:.1%}, is beyond --max-error {max_error:.1%}")
+        reporter.say(f"the worst error, {percent(worst)}, is beyond --max-error {percent(max_error)}")
         sys.exit(TOO_FAR)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from opclock.benchmarking.batch_scaling import BatchCurve
-from opclock.report.numbers import BYTES, COUNT, SECONDS, digits
+from opclock.formatting import BYTES, COUNT, SECONDS, digits, percent
 from opclock.report.plots import BLUE, GREY, ORANGE, figure_with_axes
 from opclock.report.table import Table, numbers, percents, ready, texts
 
@@ -35,8 +35,8 @@ def table(frame: pd.DataFrame, title: str) -> Table:
 def sentence(curve: BatchCurve, share: float) -> str:
     """The smallest batch worth it, and why the curve ends."""
     return (
-        f"{curve.runtime}, {curve.source}: batch {curve.smallest(share)} is the smallest with {share:.0%} of the best "
-        f"throughput, {digits(curve.best_per_s)} items/s ({curve.stopped})"
+        f"{curve.runtime}, {curve.source}: batch {curve.smallest(share)} is the smallest with {percent(share)} of "
+        f"the best throughput, {digits(curve.best_per_s)} items/s ({curve.stopped})"
     )
 
 
@@ -63,7 +63,7 @@ def draw(curves: Sequence[BatchCurve], share: float, suffix: str) -> bytes:
     figure, axes = figure_with_axes(7.0, 4.5)
     for curve in curves:
         smallest = curve.smallest(share)
-        label = f"{curve.runtime}, {curve.source}: {share:.0%} from batch {smallest}"
+        label = f"{curve.runtime}, {curve.source}: {percent(share)} from batch {smallest}"
         draw_curve(axes, curve, COLOURS[curve.source], label)
         axes.axhline(share * curve.best_per_s, color=GREY, linewidth=0.8, linestyle=":")
     batch_axis(axes, [point.batch for curve in curves for point in curve.points])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opclock.benchmarking.result import PERCENTILES
-from opclock.report.numbers import BYTES, COUNT, SECONDS, digits, speedup
+from opclock.formatting import BYTES, COUNT, SECONDS, digits, speedup
 from opclock.report.table import Column, Table, numbers, ready, texts
 
 if TYPE_CHECKING:

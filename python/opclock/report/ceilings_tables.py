@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from opclock.report.numbers import BYTES_PER_SECOND, MACS_PER_SECOND, SECONDS, memory
+from opclock.formatting import BYTES_PER_SECOND, MACS_PER_SECOND, SECONDS, memory
 from opclock.report.table import Table, numbers, ready, texts
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from opclock.report.numbers import SECONDS
+from opclock.formatting import SECONDS
 from opclock.report.table import Table, numbers, ready, texts
 from opclock.tracing.op_call import OpCall
 

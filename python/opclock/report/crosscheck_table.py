@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from opclock.report.numbers import SECONDS, percent
+from opclock.formatting import SECONDS, percent
 from opclock.report.table import Table, numbers, percents, ready, texts
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opclock.report.numbers import SECONDS, percent, quantity
+from opclock.formatting import SECONDS, percent, quantity
 from opclock.report.table import Table, numbers, percents, texts
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from opclock.benchmarking.result import BenchRow
+from opclock.formatting import percent
 from opclock.studies.landscape_results import Entry, Landscape
 
 SHARE = 0.95  # of the best throughput that a batch must reach
@@ -154,23 +155,24 @@ def words(land: Landscape) -> list[str]:
     eager = runtimes[runtimes["runtime"] == "eager"]["non_mac_share"].mean()
     reporting = others[others["reports_operators"] > 0]
     if len(reporting) and not math.isnan(eager):
-        removed = ", ".join(f"{row.runtime} {row.non_mac_removed:.0%}" for row in reporting.itertuples())
+        removed = ", ".join(f"{row.runtime} {percent(row.non_mac_removed)}" for row in reporting.itertuples())
         sentences.append(
-            f"In eager PyTorch {eager:.0%} of a model's time lies outside the kernels that MACs count; of that time "
-            f"runtimes that report their operators' times remove: {removed}."
+            f"In eager PyTorch {percent(eager)} of a model's time lies outside the kernels that MACs count; of that "
+            f"time runtimes that report their operators' times remove: {removed}."
         )
     if len(batches):
         knees = batches.drop_duplicates(["model", "runtime"])["smallest"]
         sentences.append(
-            f"{SHARE:.0%} of the best throughput is reached at batch {knees.median():.0f} in the median, and at batch "
-            f"{knees.max()} at the latest, over {len(knees)} pairs of model and runtime that take any batch."
+            f"{SHARE * 100:.0f} % of the best throughput is reached at batch {knees.median():.0f} in the median, and "
+            f"at batch {knees.max()} at the latest, over {len(knees)} pairs of model and runtime that take any batch."
         )
     if len(posts):
         shares = posts.drop(columns=["model", "task", "post_s"])
         fastest = shares.max(axis=1)
+        model = posts["model"][fastest.to_numpy().argmax()]
         sentences.append(
-            f"Post-processing in PyTorch is {shares['eager'].mean():.0%} of the whole beside eager PyTorch, and up to "
-            f"{fastest.max():.0%} ({posts['model'][fastest.to_numpy().argmax()]}) beside the fastest runtime."
+            f"Post-processing in PyTorch is {percent(shares['eager'].mean())} of the whole beside eager PyTorch, "
+            f"and up to {percent(fastest.max())} ({model}) beside the fastest runtime."
         )
     absent = runtimes[runtimes["models"] == 0]["runtime"].tolist()
     if absent:
@@ -188,3 +190,14 @@ def failures(land: Landscape) -> list[dict[str, Any]]:
                 failed.append({"model": entry.model, "runtime": row.runtime, "batch": row.batch, "status": row.status,
                               "reason": row.reason})  # fmt: skip
     return failed
+
+
+def failure_lines(land: Landscape) -> list[str]:
+    """One line a runtime and reason, with the models that it befell."""
+    models: dict[tuple[str, str, str], list[str]] = {}
+    for row in failures(land):
+        models.setdefault((row["runtime"], row["status"], row["reason"]), []).append(row["model"])
+    return [
+        f"{runtime}: {status} for {', '.join(dict.fromkeys(names))}: {reason}"
+        for (runtime, status, reason), names in models.items()
+    ]

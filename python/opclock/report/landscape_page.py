@@ -24,7 +24,7 @@ def write_page(boards: Sequence[Landscape], folder: Path) -> None:
     drawings = {**FIGURES, **({"board_speedups": board_speedups} if speedups else {})}
     images = {name.replace("_", " "): save_figure(draw(boards), folder, name) for name, draw in drawings.items()}
     page = render("landscape", boards=boards, relative=tables.relative(speedups), figures=images,
-                  sections=[_section(board) for board in boards], share=f"{SHARE:.0%}")  # fmt: skip
+                  sections=[_section(board) for board in boards], share=f"{SHARE * 100:.0f} %")  # fmt: skip
     write_whole(folder / "index.html", page.encode())
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from opclock.formatting import SECONDS, percent, quantity, speedup
 from opclock.report.landscape import Relative, batch_table, failures, latency_table, post_table, runtime_table
-from opclock.report.numbers import SECONDS, percent, quantity, speedup
 from opclock.report.table import Table, numbers, percents, ready, texts
 from opclock.studies.landscape_results import Landscape
 
@@ -16,7 +16,7 @@ from opclock.studies.landscape_results import Landscape
 def latencies(land: Landscape) -> Table:
     """Models down, runtimes across: the latency, and how many times faster than eager."""
 
-    def cell(row: Mapping[str, Any]) -> str:
+    def cell(row: Mapping[Hashable, Any]) -> str:
         if row["status"] != "ok":
             return str(row["status"])
         factor = "" if row["runtime"] == "eager" else f" ({speedup(row['speedup'])})"
@@ -28,7 +28,7 @@ def latencies(land: Landscape) -> Table:
 def non_mac(land: Landscape) -> Table:
     """Models down, runtimes across: the share outside MAC kernels, and how much of eager's non-MAC time is gone."""
 
-    def cell(row: Mapping[str, Any]) -> str:
+    def cell(row: Mapping[Hashable, Any]) -> str:
         if row["status"] != "ok" or not row["basis"]:
             return ""
         mark = "~" if row["basis"] == "difference" else ""
@@ -39,15 +39,21 @@ def non_mac(land: Landscape) -> Table:
 
 
 def _by_runtime(
-    frame: pd.DataFrame, land: Landscape, keys: Sequence[str], cell: Callable[[Mapping[str, Any]], str], title: str = ""
+    frame: pd.DataFrame,
+    land: Landscape,
+    keys: Sequence[str],
+    cell: Callable[[Mapping[Hashable, Any]], str],
+    title: str = "",
 ) -> Table:
     """One row a model, one column a runtime."""
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in frame.to_dict("records"):
         rows.setdefault(tuple(str(row[key]) for key in keys), {})[str(row["runtime"])] = cell(row)
     return Table([
-        *(texts(key, [names[place] for names in rows], int(key != "model")) for place, key in enumerate(keys)),
-        *(ready(runtime, [cells.get(runtime, "") for cells in rows.values()]) for runtime in land.runtimes),
+        *(texts(key, [names[place] for names in rows], len(land.runtimes) * int(key != "model"))
+          for place, key in enumerate(keys)),
+        *(ready(runtime, [cells.get(runtime, "") for cells in rows.values()], place)
+          for place, runtime in enumerate(land.runtimes)),
     ], title)  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opclock.report.numbers import BYTES, quantity
+from opclock.formatting import BYTES, quantity
 from opclock.report.table import Table, texts
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opclock.report.numbers import BYTES_PER_SECOND, COUNT, MACS_PER_SECOND, SECONDS, percent
+from opclock.formatting import BYTES_PER_SECOND, COUNT, MACS_PER_SECOND, SECONDS, percent
 from opclock.report.table import Table, numbers, percents, ready, texts
 
 if TYPE_CHECKING:

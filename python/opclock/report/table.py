@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
-from opclock.report.numbers import Unit, column_texts, percent
+from opclock.formatting import Unit, column_texts, percent
 
 GAP = "  "
 MIN_FOLDED = 24  # characters; a text in fewer is hard to read

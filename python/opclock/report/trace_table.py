@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from opclock.report.numbers import BYTES, COUNT, quantity
+from opclock.formatting import BYTES, COUNT, quantity
 from opclock.report.table import Table, numbers, texts
 from opclock.tracing.macs import macs, model_macs
 from opclock.tracing.operator_classes import class_of

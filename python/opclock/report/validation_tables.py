@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opclock.report.numbers import COUNT, MACS_PER_SECOND, SECONDS, percent, quantity
+from opclock.formatting import COUNT, MACS_PER_SECOND, SECONDS, percent, quantity
 from opclock.report.table import Column, Table, numbers, percents, texts
 
 if TYPE_CHECKING:

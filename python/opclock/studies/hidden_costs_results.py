@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap, kendalltau, spearmanr
 
+from opclock.formatting import percent
 from opclock.tracing.operator_classes import MAC_CLASSES
 from opclock.validation.results import Validation, class_table, validation_table
 
@@ -120,22 +121,22 @@ class HiddenCosts:
             return []
         verdict = "does" if error <= EXPLAINED else "does not"
         return [f"MAC count {verdict} explain this board: a line through the MACs of the other models misses a model's "
-                f"time by {error:.0%} on average."]  # fmt: skip
+                f"time by {percent(error)} on average."]  # fmt: skip
 
     def _estimate(self) -> str:
         return (
-            f"opclock's estimate misses by {self.summary['mape']:.1%} on average (worst "
-            f"{self.summary['max_abs_error']:.1%}), where measuring the model a second time differs by "
-            f"{self.summary['repeat_mape']:.1%}; adding up kernels timed back to back misses by "
-            f"{self.summary['baselines']['back_to_back']['mape']:.0%}."
+            f"opclock's estimate misses by {percent(self.summary['mape'])} on average (worst "
+            f"{percent(self.summary['max_abs_error'])}), where measuring the model a second time differs by "
+            f"{percent(self.summary['repeat_mape'])}; adding up kernels timed back to back misses by "
+            f"{percent(self.summary['baselines']['back_to_back']['mape'])}."
         )
 
     def _other_classes(self) -> str:
         classes = self.non_mac_classes
-        largest = ", then ".join(f"{name} ({share:.0%})" for name, share in classes.head(3).items())
+        largest = ", then ".join(f"{name} ({percent(share)})" for name, share in classes.head(3).items())
         return (
-            f"{classes.sum():.0%} of a model's time, on average, lies outside the kernels that MACs count; the most of "
-            f"it in {largest}."
+            f"{percent(classes.sum())} of a model's time, on average, lies outside the kernels that MACs count; the "
+            f"most of it in {largest}."
         )
 
     def _rates(self) -> str:

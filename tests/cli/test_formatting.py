@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opclock.report.numbers import (
+from opclock.formatting import (
     BYTES,
     COUNT,
     MACS_PER_SECOND,

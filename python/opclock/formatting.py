@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: three significant digits, and a unit that fits."""
+"""Numbers as a person reads them: three significant digits, and a unit that fits. The only place that formats them."""
 
 from __future__ import annotations
 
