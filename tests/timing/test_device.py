@@ -104,7 +104,7 @@ def lanes_with(recording, model, profile, monkeypatch):
 @pytest.mark.usefixtures("device")
 def test_a_model_that_cannot_be_recorded_is_estimated_all_the_same(model, profile, monkeypatch):
     def refused(*_: object) -> None:
-        raise ModelError("cannot be recorded as a graph: it waits")
+        raise ModelError("cannot be captured in a graph: it waits")
 
     lanes = lanes_with(refused, model, profile, monkeypatch)
     assert lanes.replay_s == pytest.approx(lanes.busy_s)

@@ -39,7 +39,7 @@ class Point:
 
 def sweep_points(rows: Iterable[SweepRow]) -> list[Point]:
     """A sweep's kernels that multiply."""
-    points = [Point(class_of(row.traced.call), macs(row.traced), moved_bytes(row.traced), row.found.median_s)
+    points = [Point(class_of(row.traced.call), macs(row.traced), moved_bytes(row.traced), row.measurement.median_s)
               for row in rows]  # fmt: skip
     return [point for point in points if point.macs and point.nbytes]
 

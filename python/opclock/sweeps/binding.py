@@ -56,11 +56,11 @@ def plan_all(
     refused: Counter[str] = Counter()
     for one in configurations:
         try:
-            made = plan(one.on(device))
+            kernel = plan(one.on(device))
         except IllegalError as error:
             refused[str(error)] += 1
         else:
-            planned.setdefault(made.call.key, made)
+            planned.setdefault(kernel.call.key, kernel)
     return list(planned.values()), refused
 
 
@@ -71,14 +71,14 @@ def plan(configuration: Configuration) -> Planned:
     device = "cpu" if call.name in SLOW_WITHOUT_DATA else "meta"
     try:
         operator = find_operator(call)
-        made: list[torch.Tensor] = []
-        args = tuple(_on_device(value, device, made) for value in call.args)
-        kwargs = {name: _on_device(value, device, made) for name, value in call.kwargs}
+        tensors: list[torch.Tensor] = []
+        args = tuple(_on_device(value, device, tensors) for value in call.args)
+        kwargs = {name: _on_device(value, device, tensors) for name, value in call.kwargs}
         with torch.inference_mode():
             outputs = operator(*args, **kwargs)
     except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError) as error:
         raise IllegalError(f"{call.name}: {first_line(error)}") from error
-    inputs = [tensor.untyped_storage()._cdata for tensor in made]
+    inputs = [tensor.untyped_storage()._cdata for tensor in tensors]
     returned = outputs if isinstance(outputs, tuple | list) else (outputs,)
     fresh = sum(
         item.untyped_storage().nbytes()
@@ -90,9 +90,11 @@ def plan(configuration: Configuration) -> Planned:
         for i, argument in enumerate(operator._schema.arguments)
         if argument.alias_info is not None and argument.alias_info.is_write
     }
-    written = tuple(number for number, tensor in enumerate(made) if any(tensor is args[i] for i in changed))
+    written = tuple(number for number, tensor in enumerate(tensors) if any(tensor is args[i] for i in changed))
     elsewhere = next((spec.device for spec in call.tensors() if spec.device != "cpu"), "cpu")
-    devices = {id(tensor): spec.device for tensor, spec in zip(made, call.tensors(), strict=True)}  # of what it returns
+    devices = {
+        id(tensor): spec.device for tensor, spec in zip(tensors, call.tensors(), strict=True)
+    }  # of what it returns
     shown = tuple(
         replace(_spec(item), device=devices.get(id(item), elsewhere))
         for item in returned
@@ -102,15 +104,15 @@ def plan(configuration: Configuration) -> Planned:
     return Planned(configuration, trimmed, shown, written, fresh)
 
 
-def _on_device(value: Value, device: str, made: list[torch.Tensor]) -> Any:  # noqa: ANN401
+def _on_device(value: Value, device: str, tensors: list[torch.Tensor]) -> Any:  # noqa: ANN401
     if isinstance(value, TensorSpec):
         dtype = named_constant(Named("dtype", value.dtype))
-        made.append(torch.empty_strided(value.shape, value.stride, dtype=dtype, device=device))
-        return made[-1]
+        tensors.append(torch.empty_strided(value.shape, value.stride, dtype=dtype, device=device))
+        return tensors[-1]
     if isinstance(value, Named):
         return named_constant(value)
     if isinstance(value, tuple):
-        return [_on_device(item, device, made) for item in value]
+        return [_on_device(item, device, tensors) for item in value]
     return value
 
 

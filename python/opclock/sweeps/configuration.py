@@ -62,19 +62,19 @@ def grid(name: str, parameters: Mapping[str, Any]) -> tuple[list[Configuration],
     if missing:
         raise SweepError(f"{name} needs {', '.join(missing)}: give one value or several")
     choices = [values(value) for value in parameters.values()]
-    found: dict[str, Configuration] = {}
+    legal: dict[str, Configuration] = {}
     skipped: Counter[str] = Counter()
     for combination in itertools.product(*choices):
         try:
-            made = configuration(family, dict(zip(parameters, combination, strict=True)))
+            point = configuration(family, dict(zip(parameters, combination, strict=True)))
         except IllegalError as error:
             skipped[str(error)] += 1
         else:
-            found.setdefault(made.call.key, made)
-    if not found:
+            legal.setdefault(point.call.key, point)
+    if not legal:
         reason = skipped.most_common(1)[0][0] if skipped else "a parameter has no value at all"
         raise SweepError(f"no combination of {name}'s parameters is legal: {reason}")
-    return list(found.values()), skipped
+    return list(legal.values()), skipped
 
 
 def values(value: Any) -> list[Parameter]:  # noqa: ANN401
@@ -89,13 +89,13 @@ def parse(text: str, default: Any) -> list[Parameter]:  # noqa: ANN401
 
     ``default`` says whether a text is wanted. Raises SweepError where there is no such value.
     """
-    found: list[Parameter] = []
+    parsed: list[Parameter] = []
     for part in text.split(","):
         if ":" in part:
-            found += _range(part)
+            parsed += _range(part)
         else:
-            found.append(_value(part.strip(), isinstance(default, bool)))
-    return found
+            parsed.append(_value(part.strip(), isinstance(default, bool)))
+    return parsed
 
 
 def _range(text: str) -> list[Parameter]:

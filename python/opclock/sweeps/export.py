@@ -48,10 +48,10 @@ def google_benchmark(rows: Iterable[SweepRow], board: dict[str, Any]) -> dict[st
 
 
 def _repetitions(row: SweepRow) -> Iterator[dict[str, Any]]:
-    samples = row.found.samples
+    samples = row.measurement.samples
     for index, seconds in enumerate(samples):
         yield {
             "name": row.name, "run_name": row.name, "run_type": "iteration", "repetitions": samples.size,
-            "repetition_index": index, "threads": row.threads, "iterations": row.found.calls_per_sample,
+            "repetition_index": index, "threads": row.threads, "iterations": row.measurement.calls_per_sample,
             "real_time": seconds * 1e9, "cpu_time": seconds * 1e9, "time_unit": "ns",
         }  # fmt: skip

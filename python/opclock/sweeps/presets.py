@@ -76,8 +76,8 @@ def _depth(side: int, low: int, high: int, random_: random.Random) -> int:
     """Channels of an image of this side: networks trade one for the other, and a predictor must see more, too."""
     if random_.random() < 0.2:
         return _channels(low, high, random_)
-    least = low if side <= 4 else max(low, 200 // side)
-    return _channels(least, max(least, min(high, max(64, 20_000 // side))), random_)
+    min_channels = low if side <= 4 else max(low, 200 // side)
+    return _channels(min_channels, max(min_channels, min(high, max(64, 20_000 // side))), random_)
 
 
 def _related(count: int, high: int, random_: random.Random) -> int:
@@ -244,26 +244,26 @@ BOARD: dict[str, tuple[int, Draw]] = {
 
 def board() -> list[Planned]:
     """The points that a predictor learns a board from: the same on every board."""
-    found: dict[str, Planned] = {}
+    points: dict[str, Planned] = {}
     for name, (count, draw) in BOARD.items():
         random_ = random.Random(f"{SEED} {name}")
-        wanted = len(found) + count
-        while len(found) < wanted:
+        wanted = len(points) + count
+        while len(points) < wanted:
             try:
-                made = plan(configuration(FAMILIES[name], draw(random_)))
+                kernel = plan(configuration(FAMILIES[name], draw(random_)))
             except IllegalError:
                 continue
-            if _small(made):
-                found.setdefault(made.call.key, made)
-    return list(found.values())
+            if _small(kernel):
+                points.setdefault(kernel.call.key, kernel)
+    return list(points.values())
 
 
-def _small(made: Planned) -> bool:
+def _small(kernel: Planned) -> bool:
     """Whether a sample of it takes no more time and memory than a small board can spare."""
-    specs = made.call.tensors()
+    specs = kernel.call.tensors()
     weights = sum(spec.nbytes for spec in specs if spec.requires_grad)
-    largest = max(made.fresh, *(spec.nbytes for spec in specs if not spec.requires_grad))
-    return weights <= MAX_WEIGHT_BYTES and largest <= MAX_BYTES and macs(made.traced) <= MAX_MACS
+    largest = max(kernel.fresh, *(spec.nbytes for spec in specs if not spec.requires_grad))
+    return weights <= MAX_WEIGHT_BYTES and largest <= MAX_BYTES and macs(kernel.traced) <= MAX_MACS
 
 
 PRESETS: dict[str, Callable[[], list[Planned]]] = {"quick": quick, "board": board}

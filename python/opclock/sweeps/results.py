@@ -1,4 +1,4 @@
-"""What a profile's sweeps found: one row a configuration. Needs no torch and no board."""
+"""The measurements of a profile's sweeps: one row a configuration. Needs no torch and no board."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SweepRow:
     threads: int
     traced: TracedCall
     pool: Pool
-    found: Measurement
+    measurement: Measurement
     ceilings: Ceilings | None
 
     @property
@@ -53,25 +53,25 @@ class SweepRow:
 
     def numbers(self) -> dict[str, Any]:
         """What a table says of it."""
-        low_s, high_s = self.found.interval_s
+        low_s, high_s = self.measurement.interval_s
         work, moved = macs(self.traced), moved_bytes(self.traced)
         min_s = self.ceilings.call_s(self.traced) if self.ceilings else math.nan
         return {
-            "median_s": self.found.median_s,
+            "median_s": self.measurement.median_s,
             "low_s": low_s,
             "high_s": high_s,
-            "mad_s": self.found.mad_s,
-            "samples": self.found.samples.size,
+            "mad_s": self.measurement.mad_s,
+            "samples": self.measurement.samples.size,
             "macs": work,
             "bytes": moved,
-            "gmacs_per_s": work / self.found.median_s / 1e9,
-            "gb_per_s": moved / self.found.median_s / 1e9,
-            "ceiling_share": min_s / self.found.median_s,
+            "gmacs_per_s": work / self.measurement.median_s / 1e9,
+            "gb_per_s": moved / self.measurement.median_s / 1e9,
+            "ceiling_share": min_s / self.measurement.median_s,
             "timing": self.pool.condition.timing,
             "working_set": self.pool.condition.working_set,
-            "calls_per_sample": self.found.calls_per_sample,
+            "calls_per_sample": self.measurement.calls_per_sample,
             "pool": self.pool.number,
-            "validity": validity(self.pool, self.found),
+            "validity": validity(self.pool, self.measurement),
         }
 
 
@@ -97,8 +97,8 @@ def sweep_rows(
         for name, parameters, key in wanted:
             if key in newest:
                 pool = read(newest[key])
-                found = pool.measurement(key)
-                yield SweepRow(name, json.loads(parameters), count, calls[key], pool, found, ceilings)
+                measurement = pool.measurement(key)
+                yield SweepRow(name, json.loads(parameters), count, calls[key], pool, measurement, ceilings)
 
 
 def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
@@ -123,12 +123,12 @@ def ceilings_or_none(profile: ProfileReader, threads: int) -> Ceilings | None:
         return None
 
 
-def validity(pool: Pool, found: Measurement) -> str:
-    """Whether a row can be trusted, in a word."""
+def validity(pool: Pool, measurement: Measurement) -> str:
+    """Whether a row can be trusted: "valid", the worst flag of its pool, or "unresolved" by the clock."""
     flags = pool.context.get("flags", [])
     for flag in UNTRUSTED:
         if flag in flags:
             return flag
     shortest_s = pool.context.get("clock_before", {}).get("shortest_sample_s", 0.0)
     # Half: a kernel may have got faster since the warm-up fixed how many calls make a sample.
-    return "unresolved" if found.median_s * found.calls_per_sample < shortest_s / 2 else "valid"
+    return "unresolved" if measurement.median_s * measurement.calls_per_sample < shortest_s / 2 else "valid"

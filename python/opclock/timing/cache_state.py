@@ -16,30 +16,30 @@ def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Te
     They are rewritten when that one has run, so that every input is as old in the caches as it is in the model. A view
     reads no data, and what a call overwrites is restored anyway.
     """
-    found: dict[int, dict[int, torch.Tensor]] = {}
+    rewritten: dict[int, dict[int, torch.Tensor]] = {}
     writer: dict[int, int] = {}
     for position, traced in enumerate(trace.calls):
         if position in bound and traced.writes:
             for i, number in enumerate(traced.reads):
                 tensor = bound[position].tensors[i]
                 if number in writer and number not in traced.writes and _rewritable(tensor):
-                    found.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
+                    rewritten.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
         writer.update(dict.fromkeys(traced.writes, position))
-    return {position + 1: list(tensors.values()) for position, tensors in found.items()}
+    return {position + 1: list(tensors.values()) for position, tensors in rewritten.items()}
 
 
 def inputs(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
     """By op call: its activations, which a model would have written just before."""
-    found: dict[int, list[torch.Tensor]] = {}
-    for position, mine in bound.items():
+    rewritten: dict[int, list[torch.Tensor]] = {}
+    for position, arguments in bound.items():
         traced = trace.calls[position]
         fresh = {
             tensor.data_ptr(): tensor
-            for number, tensor in zip(traced.reads, mine.tensors, strict=True)
+            for number, tensor in zip(traced.reads, arguments.tensors, strict=True)
             if trace.storages[number].kind != "weight" and number not in traced.writes and _rewritable(tensor)
         }
-        found[position] = list(fresh.values()) if traced.writes else []
-    return found
+        rewritten[position] = list(fresh.values()) if traced.writes else []
+    return rewritten
 
 
 def _rewritable(tensor: torch.Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Work recorded as a graph of kernels, and replayed: the device without its host."""
+"""CUDA graphs: kernels captured once and replayed, the device without its host."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 from opclock.errors import ModelError, first_line
 
-WARM_UP_RUNS = 3  # on a stream of their own, as recording wants it: libraries choose and set up their kernels
+WARM_UP_RUNS = 3  # on a stream of their own, as a capture needs it: libraries choose and set up their kernels
 
 
 def can_capture(device: str) -> bool:
-    """Whether this device replays recorded graphs: CUDA's do."""
+    """Whether kernels on this device can be captured in a graph: CUDA's can."""
     return device.startswith("cuda")
 
 
@@ -32,10 +32,10 @@ def _no_waiting() -> Iterator[None]:
 
 
 class CudaGraph:
-    """A graph, and the device's time of its replays."""
+    """A captured graph, and the device's time of its replays."""
 
     def __init__(self, run: Callable[[], object], device: str) -> None:
-        """Record what ``run`` does. Raises ModelError where it cannot be recorded: it waits for the device, say."""
+        """Capture the kernels that ``run`` launches. Raises ModelError where it waits for the device, say."""
         self._graph = torch.cuda.CUDAGraph()
         try:
             # A capture that fails leaves its stream the current one.
@@ -56,15 +56,15 @@ class CudaGraph:
                     self._output = run()  # lives in the graph's memory as long as that
         except RuntimeError as error:
             torch.cuda.synchronize(device)
-            raise ModelError(f"cannot be recorded as a graph: {first_line(error)}") from error
-        self._edges = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+            raise ModelError(f"cannot be captured in a graph: {first_line(error)}") from error
+        self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
 
     def replay_s(self, replays: int) -> float:
         """Seconds of one replay, of so many in a row after one that is not timed."""
         self._graph.replay()
-        self._edges[0].record()
+        self._events[0].record()
         for _ in range(replays):
             self._graph.replay()
-        self._edges[1].record()
-        self._edges[1].synchronize()
-        return float(self._edges[0].elapsed_time(self._edges[1])) / 1e3 / replays
+        self._events[1].record()
+        self._events[1].synchronize()
+        return float(self._events[0].elapsed_time(self._events[1])) / 1e3 / replays

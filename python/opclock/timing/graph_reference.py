@@ -1,4 +1,4 @@
-"""A model as a recorded graph: its second reference on a device that has them."""
+"""A model replayed as a CUDA graph: its second reference on a device that has them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from opclock.timing.host_playback import Forward
 from opclock.timing.reference import Reference
 
 FIRST_RUNS = 3  # to know how long one takes
-SAMPLE_S = 0.004  # replays in a row for one sample: hundreds of times what the marks at its ends take
+SAMPLE_S = 0.004  # replays in a row for one sample: hundreds of times what the events at its ends take
 MAX_REPLAYS = 50
 SAMPLES = 5  # in a block
 
 
 class GraphRun:
-    """Takes samples of replays block by block: seconds of one, in the device's own time, replays in a row."""
+    """Takes samples of replays block by block: device seconds of one replay, averaged over several in a row."""
 
     def __init__(self, forward: Forward, device: str, name: str = "the model") -> None:
-        """Record the model. Raises ModelError where it cannot be: it waits for the device, or there are no graphs."""
+        """Capture the model. Raises ModelError where it waits for the device, or where the device has no graphs."""
         self._halves: tuple[list[float], list[float]] = ([], [])
         if not can_capture(device):
-            raise ModelError(f"{name} cannot be recorded as a graph: only CUDA devices replay them")
+            raise ModelError(f"{name} cannot be captured in a graph: only CUDA devices replay them")
         self._graph = CudaGraph(forward, device)
         one_s = min(self._graph.replay_s(1) for _ in range(FIRST_RUNS))
         self._replays = max(1, min(MAX_REPLAYS, round(SAMPLE_S / one_s)))
@@ -36,5 +36,5 @@ class GraphRun:
         return time.perf_counter() - start
 
     def reference(self) -> Reference:
-        """What has been sampled so far."""
+        """All samples so far."""
         return Reference(np.array(self._halves[0]), np.array(self._halves[1]))

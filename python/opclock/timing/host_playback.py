@@ -1,8 +1,8 @@
 """The host's cost: a model's own Python, played with its kernels switched off.
 
 Played alone, the host finds its code and data in the caches, and so does a kernel timed alone. In a real inference
-each displaces the other, so here they are sampled in each other's company: every call that the playback comes to
-makes one visit of the pool's round.
+each displaces the other, so here they co-run: every call that the playback comes to makes one visit of the pool's
+round.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Host(Protocol):
     kinds: tuple[str, ...]
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
-        """One round of the pool: fills in seconds by number and host seconds by kind, returns the anchor's."""
+        """One round of the pool: fills in seconds by op call and host seconds by kind; returns the control's."""
 
 
 class _Placeholders:

@@ -129,11 +129,11 @@ class KindsHost:
     def _play(self, pool: Any, begun: int) -> None:  # noqa: ANN401
         number = self._next % len(self._models)
         self._next += 1
-        model, found = self._models[number], np.empty_like(self._latest[number])
-        model._playback.run(model._forward, found, pool)
+        model, host_s = self._models[number], np.empty_like(self._latest[number])
+        model._playback.run(model._forward, host_s, pool)
         # Calls that came after the last visit met no kernels between them: they count only where no pool is longer.
-        if pool.visits_left > 1 or begun <= len(found):
-            self._latest[number] = found
+        if pool.visits_left > 1 or begun <= len(host_s):
+            self._latest[number] = host_s
 
 
 def host_for(trace: Trace, forward: Forward | None) -> tuple[Host, str]:

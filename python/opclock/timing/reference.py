@@ -101,7 +101,7 @@ class ReferenceRun:
         return time.perf_counter() - start
 
     def reference(self) -> Reference:
-        """What has been sampled so far."""
+        """All samples so far."""
         return Reference(np.array(self._halves[0]), np.array(self._halves[1]))
 
 

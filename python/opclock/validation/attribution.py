@@ -1,4 +1,4 @@
-"""Why an estimate and the real model differ: kernels' condition, host, or something else; by operator class, too."""
+"""Attributes the error of an estimate to kernels, host and the rest, and compares operator classes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from opclock.tracing.trace import Trace
 
 @dataclass(frozen=True)
 class Explanation:
-    """An estimate beside two other looks at the same op calls. Seconds; samples are rounds x op calls.
+    """An estimate beside two other measurements of the same op calls. Seconds; samples are rounds x op calls.
 
     ``replay``: the op calls in the model's order from C++, with no Python between them. ``observed``: the real model
-    on its own data, each op call timed, and ``observed_host`` what lay between them (one more column: the end).
+    on its own data, each op call timed; ``observed_host``: the host's time before each of them, and after the last
+    (one more column).
     """
 
     trace: Trace
@@ -37,27 +38,27 @@ class Explanation:
 
     @property
     def condition_s(self) -> float:
-        """What kernels took longer when they were timed than in the real model."""
+        """Kernels as they were timed minus kernels in the real model: the error of the condition."""
         return self._kernels_s - self._observed_kernels_s
 
     @property
     def host_s(self) -> float:
-        """What the host took longer when it was played than in the real model."""
+        """The host as it was played minus the host in the real model."""
         return self.estimate.host_s - self._observed_host_s
 
     @property
     def left_s(self) -> float:
-        """What is left: watching the model costs time, and no two windows are alike."""
+        """The rest: timing inside the model costs time itself, and the machine drifts between blocks."""
         return self.residual_s - self.condition_s - self.host_s
 
     @property
     def replay_s(self) -> float:
-        """One replay."""
+        """One replay: the sum of the op calls in a typical round."""
         return float(self._replay_parts.sum())
 
     @property
     def host_by_replay_s(self) -> float:
-        """The host as the real model minus the replay: all that is no kernel, and what it does to kernels."""
+        """Reference minus replay: all that is no kernel, and what it does to kernels."""
         return self.reference_s - self.replay_s
 
     def by_class(self) -> pd.DataFrame:

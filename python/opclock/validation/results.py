@@ -1,4 +1,4 @@
-"""What a validation found: one row a model, and the tables made of them."""
+"""The results of a validation: one row a model, and the tables made of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASELINES = ("back_to_back", "mac_kernels_only", "roofline", "mac_regression")
 
 @dataclass(frozen=True)
 class Row:
-    """One model: what was estimated, what was measured, and what others would have said."""
+    """One model: the estimate, the reference, and the baselines' estimates. Seconds."""
 
     trace: Trace
     threads: int

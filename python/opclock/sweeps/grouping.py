@@ -1,0 +1,72 @@
+"""Which kernels of a sweep are timed together: pools in random order, of kernels of like size."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+
+from opclock.sweeps.binding import Planned
+
+POOL_CALLS = 64  # timed together at most: enough that none finds the caches as its last sample left them
+MAX_KINDS = 4  # of kernels in a pool: models, too, call a few again and again, and find their code in the caches
+SPREAD = 2.0  # doublings, a standard deviation: how far the sizes of kernels in a pool lie apart, about as in a model
+MIN_POOL_RATIO = 4  # a pool's bytes over those of each of its kernels
+
+
+def grouped(
+    planned: Sequence[Planned], working_sets: Sequence[int], random_: random.Random, max_bytes: int
+) -> Iterator[list[Planned]]:
+    """Cut kernels into pools.
+
+    A small kernel among large ones finds its code, its data and the host's displaced, as it does in few models.
+
+    Args:
+        planned: all of them.
+        working_sets: bytes that a pool may touch; each kernel goes at random into one that is much larger than itself.
+        random_: of every choice.
+        max_bytes: that any pool may touch, however large its working set.
+
+    Returns:
+        Each kernel once, in pools of at most 64.
+    """
+    by_size: dict[int, list[Planned]] = {}
+    for kernel in random_.sample(planned, len(planned)):
+        large_enough = [size for size in working_sets if kernel.nbytes * MIN_POOL_RATIO <= size]
+        size = random_.choice(large_enough) if large_enough else max(working_sets)
+        by_size.setdefault(size, []).append(kernel)
+    for members in by_size.values():
+        members.sort(key=lambda kernel: math.log2(1 + kernel.nbytes) + random_.gauss(0.0, SPREAD))
+    pools = [pool for size, members in by_size.items() for pool in _cut(members, min(size, max_bytes))]
+    yield from random_.sample(pools, len(pools))
+
+
+def _cut(members: Sequence[Planned], max_bytes: int) -> Iterator[list[Planned]]:
+    """Pools of few kinds, each as full as calls and bytes allow."""
+    rest = list(members)
+    while rest:
+        kinds = list(dict.fromkeys(_kind(kernel) for kernel in rest))[:MAX_KINDS]
+        pool: list[Planned] = []
+        left: list[Planned] = []
+        weights = activations = 0
+        for kernel in rest:
+            own = kernel.weight_bytes
+            other = max(activations, kernel.nbytes - own)
+            fits = len(pool) < POOL_CALLS and weights + own + other <= max_bytes
+            if _kind(kernel) in kinds and (fits or not pool):
+                pool.append(kernel)
+                weights, activations = weights + own, other
+            else:
+                left.append(kernel)
+        yield pool
+        rest = left
+
+
+def _kind(kernel: Planned) -> tuple[str, object]:
+    return kernel.configuration.family, dict(kernel.configuration.parameters).get("operator")
+
+
+def touched_bytes(pool: Sequence[Planned]) -> int:
+    """Bytes that one round of a pool touches: every weight, and the activations of the largest call."""
+    weights = sum(kernel.weight_bytes for kernel in pool)
+    return weights + max(kernel.nbytes - kernel.weight_bytes for kernel in pool)
