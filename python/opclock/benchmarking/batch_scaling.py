@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-GAIN = 0.02  # a batch that brings less than this over the best so far brings nothing
-IDLE = 2  # so many of those in a row end the doubling
+MIN_GROWTH = 0.02  # of the best throughput so far: a batch that adds less is within the noise of one that adds nothing
+MAX_FLAT = 2  # so many of those in a row end the doubling: one alone may be a batch that suits the kernels badly
 Source = Literal["measured", "estimated"]
 
 
@@ -51,8 +51,8 @@ class BatchCurve:
 
     def smallest(self, share: float) -> int | None:
         """The smallest batch with at least this share of the best throughput; None where there are no points."""
-        worth = (point.batch for point in self.points if point.throughput_per_s >= share * self.best_per_s)
-        return min(worth, default=None)
+        enough = (point.batch for point in self.points if point.throughput_per_s >= share * self.best_per_s)
+        return min(enough, default=None)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a batch; items a second with their interval."""
@@ -72,24 +72,29 @@ class BatchCurve:
         return asdict(self)
 
 
-def doubled(throughput_of: Callable[[int], float | None], most: int) -> tuple[list[int], str]:
-    """Batches 1, 2, 4 … as long as they bring something, and why there is no larger one.
+def doubled(throughput_of: Callable[[int], float | None], max_batch: int) -> tuple[list[int], str]:
+    """Double the batch as long as the throughput grows.
 
-    `throughput_of` says how many items a second a batch gives, or None where it cannot be run.
+    Args:
+        throughput_of: items a second at a batch, or None where it cannot be run.
+        max_batch: the largest batch.
+
+    Returns:
+        The batches 1, 2, 4 … that could be run, and why there is no larger one.
     """
     batches: list[int] = []
-    batch, best, idle = 1, 0.0, 0
-    while batch <= most:
-        now = throughput_of(batch)
-        if now is None:
+    batch, best, flat = 1, 0.0, 0
+    while batch <= max_batch:
+        throughput = throughput_of(batch)
+        if throughput is None:
             return batches, f"batch {batch} could not be run"
         batches.append(batch)
-        idle = idle + 1 if now < best * (1 + GAIN) else 0
-        best = max(best, now)
-        if idle == IDLE:
+        flat = flat + 1 if throughput < best * (1 + MIN_GROWTH) else 0
+        best = max(best, throughput)
+        if flat == MAX_FLAT:
             return batches, "nothing more is gained"
         batch *= 2
-    return batches, f"batch {most} is the most that was asked for"
+    return batches, f"batch {max_batch} is the most that was asked for"
 
 
 def powers_apart(one: int, other: int) -> int:

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from random import Random
-from typing import Any
 
 from opclock.benchmarking.batch_scaling import BatchCurve, BatchPoint, doubled
-from opclock.benchmarking.session import (
-    BLOCK_S,
-    Candidate,
-    SamplingOptions,
-    Timeouts,
-    check_memory,
-    convert_all,
-    prepare_model,
-    time_in_turn,
-    work_folder,
-)
-from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess
+from opclock.benchmarking.candidate import BLOCK_S, Candidate
+from opclock.benchmarking.conversion import prepare_model, work_folder
+from opclock.benchmarking.options import SamplingOptions, Timeouts
+from opclock.benchmarking.session import run_session
+from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, check_memory
 from opclock.errors import ModelError
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
 from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Settings
+from opclock.timing.interleaving import interleave
 
 FIRST_BATCHES = (1, 2, 4, 8, 16)  # prepared at once: for each of the others the model is built anew
 ESTIMATE_S = 3.0  # of kernel rounds at each batch
-LOOK_S = 0.8  # of kernel rounds, and
-LOOK = SamplingOptions(warmup=2, iterations=30, duration_s=0.6)  # enough to see whether a batch brings anything
+SEARCH_S = 0.8  # of kernel rounds, and
+SEARCH = SamplingOptions(warmup=2, iterations=30, duration_s=0.6)  # of runs: enough to see whether a batch is faster
+
+
+def curves(
+    model: str, *, runtime: str = "eager", input_text: str | None = None, settings: Settings, max_batch: int = 256,
+    profile: Profile, progress: Progress = silent,
+) -> list[BatchCurve]:  # fmt: skip
+    """The measured curve and, in eager PyTorch, the only runtime whose kernels opclock times, the estimated one.
+
+    Args, Raises: see ``measured_curve`` and ``estimated_curve``.
+    """
+    both = [measured_curve(model, runtime=runtime, input_text=input_text, settings=settings, max_batch=max_batch,
+                           progress=progress)]  # fmt: skip
+    if runtime == "eager":
+        both.append(estimated_curve(model, profile, input_text=input_text, settings=settings, max_batch=max_batch,
+                                    progress=progress))  # fmt: skip
+    return both
 
 
 def measured_curve(
@@ -38,37 +49,47 @@ def measured_curve(
     runtime: str = "eager",
     input_text: str | None = None,
     settings: Settings,
-    most: int = 256,
+    max_batch: int = 256,
     sampling: SamplingOptions = SamplingOptions(duration_s=1.5),
     timeouts: Timeouts = Timeouts(),
     progress: Progress = silent,
 ) -> BatchCurve:
-    """Double the batch until nothing is gained, then time all batches in turn.
+    """Double the batch until the throughput no longer grows, then time all batches in turn.
 
-    Raises ModelError where eager PyTorch cannot run the model, or the runtime cannot run it at batch 1.
+    Args:
+        model: as load_model takes it.
+        runtime: its name.
+        input_text: shapes of random inputs, instead of the model's own.
+        settings: threads and precision.
+        max_batch: the largest batch.
+        sampling: how long to sample each batch.
+        timeouts: when a process counts as hung.
+        progress: told what is done.
+
+    Raises:
+        ModelError: eager PyTorch cannot run the model, or the runtime cannot run it at batch 1.
+        OptionError: no such runtime.
     """
-    found, first_failure = find(runtime), ""
-    with work_folder(None, model) as place:
-        job = Job(place, model, input_text)
+    chosen = find(runtime)
+    with work_folder(None, model) as folder:
+        job = Job(folder, model, input_text)
+        failures: list[str] = []
 
-        def look(batch: int) -> float | None:
-            nonlocal first_failure
+        def throughput_of(batch: int) -> float | None:
             progress(f"{model} in {runtime}: batch {batch}", 0.0)
-            candidate = Candidate.of(found, job.at(batch))
             if batch > FIRST_BATCHES[-1] and not _prepared(job.at(batch), settings, timeouts):
                 return None
-            convert_all([candidate], settings, timeouts)
-            time_in_turn([candidate], settings, LOOK, timeouts)
-            first_failure = first_failure or candidate.row.reason
+            candidate = Candidate.of(chosen, job.at(batch), settings, timeouts)
+            run_session([candidate], SEARCH)
+            failures.append(candidate.row.reason)
             return candidate.row.throughput_per_s if candidate.alive else None
 
-        prepare_model(job, [batch for batch in FIRST_BATCHES if batch <= most], settings, timeouts)
-        batches, stopped = doubled(look, most)
+        prepare_model(job, [batch for batch in FIRST_BATCHES if batch <= max_batch], settings, timeouts)
+        batches, stopped = doubled(throughput_of, max_batch)
         if not batches:
-            raise ModelError(f"{model} does not run in {runtime}: {first_failure}")
-        candidates = [Candidate.of(found, job.at(batch)) for batch in batches]
-        convert_all(candidates, settings, timeouts)
-        time_in_turn(candidates, settings, sampling, timeouts, progress=progress)
+            raise ModelError(f"{model} does not run in {runtime}: {failures[0]}")
+        candidates = [Candidate.of(chosen, job.at(batch), settings, timeouts) for batch in batches]
+        run_session(candidates, sampling, progress=progress)
     points = tuple(candidate.row.point for candidate in candidates if candidate.alive)
     return BatchCurve(model, runtime, "measured", points, stopped)
 
@@ -83,10 +104,10 @@ def _prepared(job: Job, settings: Settings, timeouts: Timeouts) -> bool:
 
 
 def estimated_curve(
-    model: str, profile: Profile, *, input_text: str | None = None, settings: Settings, most: int = 256,
+    model: str, profile: Profile, *, input_text: str | None = None, settings: Settings, max_batch: int = 256,
     max_s: float = ESTIMATE_S, timeouts: Timeouts = Timeouts(), progress: Progress = silent,
 ) -> BatchCurve:  # fmt: skip
-    """Double the batch until the estimate gains nothing, then time the kernels of all batches in turn.
+    """Double the batch until the estimated throughput no longer grows, then time all batches' kernels in turn.
 
     The model is traced at each batch, and never run. Each batch has a process of its own, as where it is measured: in
     one heap for all of them, memory that is new in the model would be used memory, and the other way round.
@@ -96,7 +117,7 @@ def estimated_curve(
         profile: where kernels are kept.
         input_text: shapes of random inputs, instead of the model's own.
         settings: PyTorch's threads, and the dtype of parameters and inputs.
-        most: the largest batch.
+        max_batch: the largest batch.
         max_s: seconds of rounds at each batch at most.
         timeouts: when a process counts as hung.
         progress: told what is done.
@@ -104,65 +125,74 @@ def estimated_curve(
     Raises:
         ModelError: the model cannot be traced, or its op calls not be timed, at batch 1.
     """
-    first_failure = ""
-    workers: dict[int, WorkerProcess] = {}
-    with work_folder(None, model) as place, ExitStack() as stack:
+    kernels: dict[int, _BatchKernels] = {}
+    failures: list[str] = []
+    with work_folder(None, model) as folder, ExitStack() as stack:
+        job = Job(folder, model, input_text, runtime="kernels")
 
-        def look(batch: int) -> float | None:
-            nonlocal first_failure
+        def throughput_of(batch: int) -> float | None:
             progress(f"{model}, kernels: batch {batch}", 0.0)
-            job = Job(place, model, input_text, batch=batch, runtime="kernels")
             try:
                 check_memory()
-                worker = stack.enter_context(WorkerProcess(job, settings))
-                worker.ask("kernels", timeouts.load_s, profile=str(profile.path.resolve()))
-                turns = _turns({batch: worker}, LOOK_S, timeouts)[batch]
+                worker = stack.enter_context(WorkerProcess(job.at(batch), settings))
+                kernels[batch] = _BatchKernels(batch, worker, profile.path, timeouts.load_s)
+                return batch / kernels[batch].sample(SEARCH_S)
             except RuntimeFailedError as fault:
-                first_failure = first_failure or str(fault)
+                failures.append(str(fault))
                 return None
-            workers[batch] = worker
-            return batch / min(float(turn["latency_s"]) for turn in turns)
 
-        batches, stopped = doubled(look, most)
+        batches, stopped = doubled(throughput_of, max_batch)
         if not batches:
-            raise ModelError(f"the kernels of {model} cannot be timed: {first_failure}")
+            raise ModelError(f"the kernels of {model} cannot be timed: {failures[0]}")
         try:
-            _turns({batch: workers[batch] for batch in batches}, max_s, timeouts, progress)
-            points = [BatchPoint(batch, **workers[batch].ask("estimate", timeouts.load_s)) for batch in batches]
+            _sample([kernels[batch] for batch in batches], max_s, progress)
+            points = tuple(kernels[batch].point() for batch in batches)
         except RuntimeFailedError as fault:
             raise ModelError(f"the kernels of {model} cannot be timed: {fault}") from fault
-    return BatchCurve(model, "eager", "estimated", tuple(points), stopped)
+    return BatchCurve(model, "eager", "estimated", points, stopped)
 
 
-def _turns(
-    workers: dict[int, WorkerProcess], max_s: float, timeouts: Timeouts, progress: Progress = silent
-) -> dict[int, list[dict[str, Any]]]:
-    """Blocks of rounds of each batch in turn, in an order that is random anew each time round, so many seconds each.
+class _BatchKernels:
+    """The op calls of a model at one batch, in a process of their own."""
 
-    Raises RuntimeFailedError.
-    """
-    made: dict[int, list[dict[str, Any]]] = {batch: [] for batch in workers}
-    spent_s = dict.fromkeys(workers, 0.0)
-    order, going = Random(0), list(workers)
-    while going:
-        order.shuffle(going)
-        for batch in going:
-            rounds = max(1, int(BLOCK_S / made[batch][-1]["latency_s"])) if made[batch] else 1
-            made[batch].append(workers[batch].ask("turn", timeouts.load_s, rounds=rounds))
-            spent_s[batch] += made[batch][-1]["spent_s"]
-            progress(f"kernels at batch {batch}", min(1.0, sum(spent_s.values()) / max_s / len(workers)))
-        going = [batch for batch in going if spent_s[batch] < max_s and not made[batch][-1]["done"]]
-    return made
+    def __init__(self, batch: int, worker: WorkerProcess, profile: Path, timeout_s: float) -> None:
+        """Trace the model and warm its kernels up. Raises RuntimeFailedError."""
+        self.batch = batch
+        self.spent_s = 0.0
+        self._worker = worker
+        self._timeout_s = timeout_s
+        self._latencies_s: list[float] = []  # the median round of each block
+        self._known = False
+        worker.ask("kernels", timeout_s, profile=str(profile.resolve()))
+
+    def block(self) -> None:
+        """Sample one block of rounds. Raises RuntimeFailedError."""
+        rounds = max(1, int(BLOCK_S / self._latencies_s[-1])) if self._latencies_s else 1
+        block = self._worker.ask("kernel_block", self._timeout_s, rounds=rounds)
+        self._latencies_s.append(block["latency_s"])
+        self._known = block["known"]
+        self.spent_s += block["spent_s"]
+
+    def enough(self, max_s: float) -> bool:
+        """Whether it needs no further block: the profile knows all, or so many seconds are spent."""
+        return self._known or self.spent_s >= max_s
+
+    def sample(self, max_s: float) -> float:
+        """The latency of the fastest block within so many seconds. Raises RuntimeFailedError."""
+        _sample([self], max_s)
+        return min(self._latencies_s)
+
+    def point(self) -> BatchPoint:
+        """The estimate from all rounds. Raises RuntimeFailedError."""
+        return BatchPoint(self.batch, **self._worker.ask("estimate", self._timeout_s))
 
 
-def curves(
-    model: str, *, runtime: str = "eager", input_text: str | None = None, settings: Settings, most: int = 256,
-    profile: Profile, progress: Progress = silent,
-) -> list[BatchCurve]:  # fmt: skip
-    """Measured, and for eager PyTorch, the only one whose kernels opclock times, estimated too."""
-    found = [measured_curve(model, runtime=runtime, input_text=input_text, settings=settings, most=most,
-                            progress=progress)]  # fmt: skip
-    if runtime == "eager":
-        found.append(estimated_curve(model, profile, input_text=input_text, settings=settings, most=most,
-                                     progress=progress))  # fmt: skip
-    return found
+def _sample(batches: Sequence[_BatchKernels], max_s: float, progress: Progress = silent) -> None:
+    """Sample the batches in turn, each for so many seconds. Raises RuntimeFailedError."""
+    for batch in batches:
+        batch.spent_s = 0.0
+
+    def report() -> None:
+        progress("kernels of all batches", min(1.0, sum(batch.spent_s for batch in batches) / max_s / len(batches)))
+
+    interleave(batches, _BatchKernels.block, enough=lambda batch: batch.enough(max_s), order=Random(0), progress=report)

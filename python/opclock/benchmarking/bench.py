@@ -9,16 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from opclock.benchmarking.candidate import Candidate
+from opclock.benchmarking.conversion import prepare_model, work_folder
+from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.result import PERCENTILES, BenchRow
-from opclock.benchmarking.session import (
-    Candidate,
-    SamplingOptions,
-    Timeouts,
-    convert_all,
-    prepare_model,
-    time_in_turn,
-    work_folder,
-)
+from opclock.benchmarking.session import run_session
 from opclock.board.cores import check_threads
 from opclock.board.identity import read_board
 from opclock.board.system import allowed_cores
@@ -94,12 +89,11 @@ def bench(
     """
     settings = settings or Settings(len(allowed_cores()))
     check_threads(settings.threads)
-    found = find_all(runtimes)
+    chosen = find_all(runtimes)
     with work_folder(folder, model) as place:
         job = Job(place, model, input_text, str(weights) if weights else None, batch)
         progress(f"{model}: eager PyTorch's answers", 0.0)
         prepare_model(job, [batch], settings, timeouts)
-        candidates = [Candidate.of(runtime, job) for runtime in found]
-        convert_all(candidates, settings, timeouts, progress=progress)
-        time_in_turn(candidates, settings, sampling, timeouts, progress=progress)
+        candidates = [Candidate.of(runtime, job, settings, timeouts) for runtime in chosen]
+        run_session(candidates, sampling, progress=progress)
     return Bench(model, settings, read_board().to_json(), tuple(candidate.row for candidate in candidates))

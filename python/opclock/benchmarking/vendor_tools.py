@@ -1,4 +1,4 @@
-"""A vendor's own benchmark command against opclock, on the same converted model, in turn."""
+"""A vendor's own benchmark command against opclock, on the same converted model, block by block."""
 
 from __future__ import annotations
 
@@ -13,28 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from opclock.benchmarking.session import (
-    Candidate,
-    SamplingOptions,
-    Timeouts,
-    block,
-    convert_all,
-    guarded,
-    load,
-    prepare_model,
-    warm_up,
-    work_folder,
-)
+from opclock.benchmarking.candidate import Candidate
+from opclock.benchmarking.conversion import convert_all, prepare_model, work_folder
+from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.errors import ModelError, OptionError
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
 from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Settings
 
-TURNS = 7  # of opclock and the vendor's command: its own runs differ by more than the samples within one
-COMMAND_LIMIT_S = 120.0
+BLOCKS = 7  # of opclock and runs of the vendor's command: those differ by more than the samples within one
+COMMAND_TIMEOUT_S = 120.0  # it is asked for a few seconds, and may load the model for a minute
 UNITS_S = {"ms": 1e-3, "us": 1e-6}
-OWN = SamplingOptions(warmup=5, iterations=40, duration_s=1e9)  # blocks of ten
+OWN_SAMPLING = SamplingOptions(warmup=5, iterations=40, duration_s=1e9)  # blocks of ten
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ COMMANDS = (
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """Medians of one inference in seconds, opclock's and the vendor's, turn by turn; or why there are none."""
+    """Medians of one inference in seconds, opclock's and the vendor's, block by block; or why there are none."""
 
     command: str
     runtime: str
@@ -88,13 +79,13 @@ class CrossCheck:
 
     @property
     def deviation(self) -> float:
-        """Of opclock's median from the vendor's over all turns: a fraction."""
+        """Of opclock's median from the vendor's over all blocks: a fraction."""
         return float(np.median(self.ours_s) / np.median(self.theirs_s)) - 1.0
 
     @property
     def spread(self) -> tuple[float, float]:
-        """How far one party's medians differ from turn to turn: half their range over their median, ours and theirs."""
-        ours, theirs = (float(np.ptp(turns) / np.median(turns)) / 2 for turns in (self.ours_s, self.theirs_s))
+        """Half the range of the medians over their median, opclock's and the vendor's: fractions."""
+        ours, theirs = (float(np.ptp(medians) / np.median(medians)) / 2 for medians in (self.ours_s, self.theirs_s))
         return ours, theirs
 
     def to_json(self) -> dict[str, Any]:
@@ -103,44 +94,58 @@ class CrossCheck:
 
 
 def crosscheck(
-    model: str, *, input_text: str | None = None, batch: int = 1, settings: Settings, turns: int = TURNS,
+    model: str, *, input_text: str | None = None, batch: int = 1, settings: Settings, blocks: int = BLOCKS,
     seconds: float = 2.0, timeouts: Timeouts = Timeouts(), progress: Progress = silent,
 ) -> list[CrossCheck]:  # fmt: skip
-    """Run every vendor command that is found here, in turn with opclock's own timing of the same model.
+    """Run every vendor command that is installed, block by block with opclock's own timing of the same model.
+
+    Args:
+        model: as ``load_model`` takes it.
+        input_text: shapes of random inputs, instead of the model's own.
+        batch: how many items one inference takes at once.
+        settings: threads and precision.
+        blocks: of each.
+        seconds: that the vendor's command is asked to run in each block, where it takes such a number.
+        timeouts: after which opclock's own process counts as hung.
+        progress: told what is done and how far it is.
+
+    Returns:
+        One result a command.
 
     Raises:
         ModelError: no such model, or eager PyTorch cannot run it.
         OptionError: none of the commands is installed.
     """
-    found = [command for command in COMMANDS if command.path()]
-    if not found:
+    installed = [command for command in COMMANDS if command.path()]
+    if not installed:
         names = ", ".join(command.name for command in COMMANDS)
         raise OptionError(f"none of {names} is installed: pip install 'opclock[openvino]' brings the first")
     with work_folder(None, model) as place:
         job = Job(place, model, input_text, batch=batch)
         prepare_model(job, [batch], settings, timeouts)
-        return [_check(command, job, settings, turns, seconds, timeouts, progress) for command in found]
+        checks = []
+        for command in installed:
+            candidate = Candidate.of(find(command.runtime), job, settings, timeouts)
+            checks.append(_check(command, candidate, blocks, seconds, progress))
+    return checks
 
 
 def _check(
-    command: VendorCommand, job: Job, settings: Settings, turns: int, seconds: float, timeouts: Timeouts,
-    progress: Progress,
+    command: VendorCommand, candidate: Candidate, blocks: int, seconds: float, progress: Progress
 ) -> CrossCheck:  # fmt: skip
-    candidate = Candidate.of(find(command.runtime), job)
-    progress(f"{job.model}: converting for {command.runtime}", 0.0)
-    convert_all([candidate], settings, timeouts)
-    guarded(load, candidate, settings, timeouts)
-    guarded(warm_up, candidate, OWN)
+    convert_all([candidate], progress=progress)
+    candidate.attempt(candidate.load)
+    candidate.attempt(candidate.warm_up, OWN_SAMPLING)
     ours, theirs = [], []
     try:
-        for turn in range(turns):
-            progress(f"{job.model}: {command.name}", turn / turns)
+        for block in range(blocks):
+            progress(f"{candidate.job.model}: {command.name}", block / blocks)
             candidate.samples.clear()
-            guarded(block, candidate)
+            candidate.attempt(candidate.block)
             if not candidate.alive:
                 break
             ours.append(float(np.median(candidate.samples)))
-            theirs.append(run_command(command, candidate.job, settings, seconds))
+            theirs.append(run_command(command, candidate.job, candidate.settings, seconds))
     except ModelError as error:
         candidate.fail(str(error))
     finally:
@@ -155,9 +160,9 @@ def run_command(command: VendorCommand, job: Job, settings: Settings, seconds: f
     words = [str(command.path()), *command.arguments(job, settings, seconds)]
     try:
         done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace",
-                              timeout=COMMAND_LIMIT_S, check=False)  # fmt: skip
+                              timeout=COMMAND_TIMEOUT_S, check=False)  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise ModelError(f"{command.name} took over {COMMAND_LIMIT_S:.0f} s") from None
+        raise ModelError(f"{command.name} took over {COMMAND_TIMEOUT_S:.0f} s") from None
     return read_median_s(command, done.stdout + done.stderr)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.model_argument
 @click.option("--runtime", default="eager", show_default=True, help="The runtime to measure.")
 @click.option("--share", type=float, default=0.95, show_default=True, help="Fraction of the best throughput to reach.")
-@click.option("--most", type=click.IntRange(min=1), default=256, show_default=True, help="The largest batch to try.")
+@click.option("--max-batch", type=click.IntRange(min=1), default=256, show_default=True, help="The largest to try.")
 @options.input_option
 @options.precision_option
 @options.threads_option
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @options.reporter_option
 @options.needs_core
 def batch(
-    model: str, runtime: str, share: float, most: int, input_text: str | None, precision: Precision,
+    model: str, runtime: str, share: float, max_batch: int, input_text: str | None, precision: Precision,
     threads: int | None, profile_path: Path | None, plot: Path | None, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Measure MODEL's throughput against batch size; in eager PyTorch also estimate it from kernels alone.
@@ -50,7 +50,7 @@ def batch(
     options.checked_runtimes(runtime)
     settings = Settings(options.checked_threads(threads), precision)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
-        measured = curves(model, runtime=runtime, input_text=input_text, settings=settings, most=most,
+        measured = curves(model, runtime=runtime, input_text=input_text, settings=settings, max_batch=max_batch,
                           profile=profile, progress=progress)  # fmt: skip
     _report(model, measured, share, settings, plot, reporter)
 

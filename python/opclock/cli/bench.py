@@ -44,7 +44,7 @@ def bench(
     answers wrongly has a row that says so.
     """
     from opclock.benchmarking.bench import bench as run
-    from opclock.benchmarking.session import SamplingOptions
+    from opclock.benchmarking.options import SamplingOptions
     from opclock.report.bench_table import failures, table
     from opclock.runtimes.runtime import Settings
 

@@ -72,14 +72,14 @@ def _measure_landscape(
     report: Path, models: str | None, runtimes: str, batches: str, label: str, precision: Precision, threads: int | None
 ) -> Landscape:
     from opclock.runtimes.runtime import Settings
-    from opclock.studies.landscape import MODELS, study
+    from opclock.studies.landscape import MODELS, run
 
     settings = Settings(options.checked_threads(threads), precision)
     names = options.checked_runtimes(runtimes)
     chosen = models.split(",") if models else MODELS
     prepare_folder(report)
     with progress_display() as progress:
-        return study(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings, label=label,
+        return run(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings, label=label,
                      progress=progress)  # fmt: skip
 
 

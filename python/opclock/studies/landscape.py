@@ -1,4 +1,4 @@
-"""Study B: tasks x models x runtimes x batches, run on this board."""
+"""Study B: what does this board deliver through each runtime? Tasks x models x runtimes x batches."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from opclock.benchmarking.candidate import Candidate
+from opclock.benchmarking.conversion import prepare_model, work_folder
+from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.result import BenchRow
-from opclock.benchmarking.session import (
-    Candidate,
-    SamplingOptions,
-    Timeouts,
-    convert_all,
-    prepare_model,
-    time_in_turn,
-    work_folder,
-)
+from opclock.benchmarking.session import run_session
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess
 from opclock.board.identity import read_board
 from opclock.board.system import allowed_cores
@@ -33,14 +28,14 @@ from opclock.studies.landscape_results import FILE, Entry, Landscape
 
 MODELS = ("resnet50-224", "mobilenetv2-224", "ssdlite", "yolox", "deeplabv3")  # and "unet", which takes 5 minutes
 BATCHES = (1, 2, 4, 8)
-TIMING = SamplingOptions(warmup=2, iterations=200, duration_s=2.5)
-BATCH_TIMING = SamplingOptions(warmup=1, iterations=100, duration_s=1.0)
+SAMPLING = SamplingOptions(warmup=2, iterations=200, duration_s=2.5)
+BATCH_SAMPLING = SamplingOptions(warmup=1, iterations=100, duration_s=1.0)
 MAX_LATENCY_S = 3.0  # a batch that would take longer is not tried
 ESTIMATE_S = 3.0  # of kernel rounds a model, at most
-POST_RUNS = 30
+POST_RUNS = 30  # of post-processing, enough for an interval of the median
 
 
-def study(
+def run(
     folder: Path,
     *,
     models: Sequence[str] = MODELS,
@@ -51,7 +46,9 @@ def study(
     timeouts: Timeouts = Timeouts(),
     progress: Progress = silent,
 ) -> Landscape:
-    """Run every model in every runtime; written into the folder after each model, and gone on with from there.
+    """Run every model in every runtime.
+
+    The folder holds what is done after each model; called again, this goes on from there.
 
     Args:
         folder: where landscape.json is kept.
@@ -61,47 +58,48 @@ def study(
         settings: threads and precision, the same for all.
         label: what to call this board; its identity and threads if empty.
         timeouts: after which a runtime counts as hung.
-        progress: told what is done, and how much time is left.
+        progress: told what is done and how far it is, a fraction.
+
+    Returns:
+        The landscape, its models in the given order.
 
     Raises:
         OptionError: no such runtime, or a folder that cannot be written.
         ReportError: a landscape.json of another board or other settings in the folder.
     """
-    board, found = read_board(), find_all(runtimes)
-    label = label or f"{board.identity}, {settings.threads} threads"
-    made = _begun(folder / FILE, Landscape(label, board.to_json(), settings, ()))
-    wanted = {runtime.name for runtime in found}
+    chosen = find_all(runtimes)
+    wanted = {runtime.name for runtime in chosen}
+    landscape = _opened(folder / FILE, label, settings)
     for number, model in enumerate(models):
-        known = made.entry(model)
+        known = landscape.entry(model)
         if known is not None and wanted <= {row.runtime for row in known.rows}:
             continue
         start = time.monotonic()
-
-        place = f"{number + 1}/{len(models)}{_time_left(made, len(models) - number)}"
-        told = _prefixed(progress, place, number / len(models))
-        entry = _one_model(model, found, batches, settings, timeouts, told)
-        others = tuple(other for other in made.entries if other.model != model)
-        made = replace(made, entries=(*others, entry), seconds=made.seconds + time.monotonic() - start)
-        made.save(folder / FILE)
-    order = {model: place for place, model in enumerate(models)}
-    entries = sorted(made.entries, key=lambda entry: order.get(entry.model, len(order)))
-    return replace(made, entries=tuple(entries))
+        position = f"{number + 1}/{len(models)}{_time_left(landscape, len(models) - number)}"
+        entry = _measured(
+            model, chosen, batches, settings, timeouts, _prefixed(progress, position, number / len(models))
+        )
+        landscape = landscape.with_entry(entry, time.monotonic() - start)
+        landscape.save(folder / FILE)
+    return landscape.in_order(models)
 
 
-def _time_left(made: Landscape, models: int) -> str:
+def _time_left(landscape: Landscape, models: int) -> str:
     """What so many models more will take, from those that are done; "" before the first."""
-    if not made.entries:
+    if not landscape.entries:
         return ""
-    seconds = made.seconds / len(made.entries) * models
+    seconds = landscape.seconds / len(landscape.entries) * models
     return f", {seconds / 60:.0f} min left" if seconds >= 90 else f", {seconds:.0f} s left"
 
 
-def _prefixed(progress: Progress, place: str, done: float) -> Progress:
-    return lambda text, _fraction: progress(f"[{place}] {text}", done)
+def _prefixed(progress: Progress, position: str, done: float) -> Progress:
+    return lambda text, _fraction: progress(f"[{position}] {text}", done)
 
 
-def _begun(path: Path, fresh: Landscape) -> Landscape:
-    """What an earlier run has finished, if it was of the same board in the same settings."""
+def _opened(path: Path, label: str, settings: Settings) -> Landscape:
+    """What an earlier run on this board in these settings has finished, or an empty landscape."""
+    board = read_board()
+    fresh = Landscape(label or f"{board.identity}, {settings.threads} threads", board.to_json(), settings, ())
     if not path.exists():
         return fresh
     earlier = Landscape.load(path)
@@ -112,28 +110,32 @@ def _begun(path: Path, fresh: Landscape) -> Landscape:
     return replace(earlier, label=fresh.label)
 
 
-def _one_model(
+def _measured(
     model: str, runtimes: Sequence[Runtime], batches: Sequence[int], settings: Settings, timeouts: Timeouts,
     progress: Progress,
 ) -> Entry:  # fmt: skip
+    """One model in every runtime."""
     name, task = _resolved(model)
-    with work_folder(None, model) as place:
-        job = Job(place, name)
+    with work_folder(None, model) as folder:
+        job = Job(folder, name)
         progress(f"{model}: eager PyTorch's answers", 0.0)
         prepare_model(job, sorted({1, *batches}), settings, timeouts)
-        candidates = [Candidate.of(runtime, job) for runtime in runtimes]
-        cores = len(allowed_cores())  # nothing is timed while models are converted and loaded
-        convert_all(candidates, settings, timeouts, together=cores, progress=progress)
-        time_in_turn(candidates, settings, TIMING, timeouts, together=cores, operators=True, progress=progress)
+        candidates = [Candidate.of(runtime, job, settings, timeouts) for runtime in runtimes]
+        run_session(candidates, SAMPLING, at_once=_cores(), operators=True, progress=progress)
         larger: list[BenchRow] = []
         for candidate in candidates:
             if candidate.alive and candidate.runtime.batches == "any":
-                larger += _batches(candidate, batches, settings, timeouts, progress)
+                larger += _batches(candidate, batches, progress)
         progress(f"{model}: post-processing", 0.0)
         post_s = _post_processing(job, settings, timeouts)
-    progress(f"{model}: eager's parts", 0.0)
+    progress(f"{model}: the kernels of eager PyTorch", 0.0)
     classes_s, note = _eager_classes(name, settings)
     return Entry(model, task, tuple(candidate.row for candidate in candidates), tuple(larger), classes_s, post_s, note)
+
+
+def _cores() -> int:
+    """So many models are converted and loaded at the same time: nothing is timed meanwhile."""
+    return len(allowed_cores())
 
 
 def _resolved(model: str) -> tuple[str, str]:
@@ -147,18 +149,19 @@ def _resolved(model: str) -> tuple[str, str]:
     return model, "other"
 
 
-def _batches(
-    candidate: Candidate, batches: Sequence[int], settings: Settings, timeouts: Timeouts, progress: Progress
-) -> list[BenchRow]:
-    """One runtime at all batches in turn."""
-    tried = [batch for batch in batches if batch == 1 or batch * candidate.row.median_s <= MAX_LATENCY_S]
-    several = [Candidate.of(candidate.runtime, candidate.job.at(batch)) for batch in tried]
-    convert_all(several, settings, timeouts)
-    time_in_turn(several, settings, BATCH_TIMING, timeouts, together=len(allowed_cores()), progress=progress)
-    return [one.row for one in several]
+def _batches(candidate: Candidate, batches: Sequence[int], progress: Progress) -> list[BenchRow]:
+    """The candidate's runtime at all batches, those left out that would take too long."""
+    several = [
+        Candidate.of(candidate.runtime, candidate.job.at(batch), candidate.settings, candidate.timeouts)
+        for batch in batches
+        if batch == 1 or batch * candidate.row.median_s <= MAX_LATENCY_S
+    ]
+    run_session(several, BATCH_SAMPLING, at_once=_cores(), progress=progress)
+    return [each.row for each in several]
 
 
 def _post_processing(job: Job, settings: Settings, timeouts: Timeouts) -> Samples:
+    """Seconds of each run of the model's post-processing in PyTorch; empty where it has none or that fails."""
     try:
         with WorkerProcess(replace(job, runtime="eager"), settings) as worker:
             return np.array(worker.ask("postprocess", timeouts.load_s, runs=POST_RUNS)["samples"], dtype=float)

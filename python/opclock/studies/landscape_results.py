@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,9 +73,9 @@ class Entry:
         if not mine.operators:
             mac_s = min(mine.median_s, share * eager.median_s)
             return Split(mac_s, mine.median_s - mac_s, "difference")
-        told_s = sum(operator.seconds for operator in mine.operators)
+        operators_s = sum(operator.seconds for operator in mine.operators)
         mac_s = sum(operator.seconds for operator in mine.operators if operator.is_mac)
-        mac_s *= min(1.0, mine.median_s / told_s)  # telling takes time: never more than there was without
+        mac_s *= min(1.0, mine.median_s / operators_s)  # reporting takes time: never more than there was without
         return Split(mac_s, mine.median_s - mac_s, "operators")
 
     def removed(self, runtime: str) -> float:
@@ -84,11 +85,11 @@ class Entry:
 
     def curves(self) -> list[BatchCurve]:
         """Throughput against batch, by runtime."""
-        found = []
+        curves = []
         for runtime in dict.fromkeys(row.runtime for row in self.batches):
             rows = [row for row in self.batches if row.runtime == runtime and row.status == "ok"]
-            found.append(BatchCurve(self.model, runtime, "measured", tuple(row.point for row in rows)))
-        return [curve for curve in found if curve.points]
+            curves.append(BatchCurve(self.model, runtime, "measured", tuple(row.point for row in rows)))
+        return [curve for curve in curves if curve.points]
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, raw samples included."""
@@ -120,6 +121,17 @@ class Landscape:
     def runtimes(self) -> list[str]:
         """All that have a row, in order."""
         return list(dict.fromkeys(row.runtime for entry in self.entries for row in entry.rows))
+
+    def with_entry(self, entry: Entry, seconds: float) -> Landscape:
+        """With one more model, or the same anew, that took so many wall seconds."""
+        others = tuple(other for other in self.entries if other.model != entry.model)
+        return replace(self, entries=(*others, entry), seconds=self.seconds + seconds)
+
+    def in_order(self, models: Sequence[str]) -> Landscape:
+        """With these models first, in this order."""
+        order = {model: place for place, model in enumerate(models)}
+        entries = sorted(self.entries, key=lambda entry: order.get(entry.model, len(order)))
+        return replace(self, entries=tuple(entries))
 
     def entry(self, model: str) -> Entry | None:
         """The model's, if it is there."""

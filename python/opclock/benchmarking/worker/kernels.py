@@ -25,12 +25,12 @@ from opclock.tracing.recorder import trace
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A block of rounds, in seconds: the median of one, and of the block. Done: the profile knew all already."""
+class Block:
+    """A block of rounds: the median seconds of a round, and the wall seconds of the block."""
 
     latency_s: float
     spent_s: float
-    done: bool
+    known: bool  # nothing was timed: the profile holds every measurement
 
 
 class Kernels:
@@ -54,21 +54,21 @@ class Kernels:
         sampling.warm_up()
         return sampling
 
-    def turn(self, rounds: int) -> Turn:
-        """A block of rounds, after one that is not kept; or what is known."""
+    def block(self, rounds: int) -> Block:
+        """Time so many rounds, after one that is not kept; or give the estimate where everything is known."""
         if self._sampling is None:
-            return Turn(self._estimate().total_s, 0.0, done=True)
+            return Block(self._estimate().total_s, 0.0, known=True)
         start = time.perf_counter()
         latency_s = self._sampling.block(rounds)
-        return Turn(latency_s, time.perf_counter() - start, done=False)
+        return Block(latency_s, time.perf_counter() - start, known=False)
 
     def end(self) -> Estimate:
         """The estimate from all rounds."""
         if self._sampling is not None:
             self._sampling.end()
-        made = self._estimate()
+        result = self._estimate()
         self._profile.close()
-        return made
+        return result
 
     def _estimate(self) -> Estimate:
         return estimate(self._trace, self._profile, threads=self._threads)

@@ -1,4 +1,4 @@
-"""The parent's side of a worker: requests with a time limit, and what became of a child that did not answer."""
+"""The parent's side of a worker: requests with a timeout, and how a child ended that did not answer."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+import psutil
 
 from opclock.errors import OpclockError
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# PyTorch alone takes 250 MB once imported; without the rest for a runtime and a small model the kernel would end a
+# process, perhaps one that is being timed.
+MIN_FREE_BYTES = 400_000_000
 
-
-_alive: set[WorkerProcess] = set()
-
-
-def end_all() -> None:
-    """Kill every child there is: whoever waits for one gets RuntimeFailedError at once."""
-    for worker in list(_alive):
-        worker.kill()
+Item = TypeVar("Item")
+_running: set[WorkerProcess] = set()
 
 
 class RuntimeFailedError(OpclockError):
@@ -51,7 +52,7 @@ class WorkerProcess:
                 start_new_session=True,  # a group of its own, to be killed as one
             )  # fmt: skip
         self._unread = b""
-        _alive.add(self)
+        _running.add(self)
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -63,7 +64,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the child at once."""
-        _alive.discard(self)
+        _running.discard(self)
         self.kill()
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
@@ -76,48 +77,74 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
 
-    def ask(self, what: str, limit_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, name: str, timeout_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send a request and wait for its answer.
 
-        Raises RuntimeFailedError where the child raises, dies, or takes longer than the limit and is killed.
+        Args:
+            name: of one of the requests that ``Worker`` handles.
+            timeout_s: wall seconds after which the child is killed.
+            details: of the request, JSON-ready.
+
+        Raises:
+            RuntimeFailedError: the child raised, died, or was killed.
         """
-        request = {"do": what, "job": self.job.to_json(), "settings": asdict(self._settings), **details}
+        request = {"do": name, "job": self.job.to_json(), "settings": asdict(self._settings), **details}
         assert self._child.stdin is not None
         try:
             self._child.stdin.write(json.dumps(request).encode() + b"\n")
             self._child.stdin.flush()
-            answer: dict[str, Any] = json.loads(self._line(what, limit_s))
+            answer: dict[str, Any] = json.loads(self._line(name, timeout_s))
         except BrokenPipeError:
-            raise RuntimeFailedError(f"{what}: {self._fate()}") from None
+            raise RuntimeFailedError(f"{name}: {self._end()}") from None
         if "error" in answer:
-            raise RuntimeFailedError(f"{what}: {answer['error']}")
+            raise RuntimeFailedError(f"{name}: {answer['error']}")
         return answer
 
-    def _line(self, what: str, limit_s: float) -> bytes:
+    def _line(self, name: str, timeout_s: float) -> bytes:
         assert self._child.stdout is not None
-        until = time.monotonic() + limit_s
+        until = time.monotonic() + timeout_s
         while b"\n" not in self._unread:
             left_s = until - time.monotonic()
             if left_s <= 0 or not select.select([self._child.stdout], [], [], left_s)[0]:
                 self.kill()
-                raise RuntimeFailedError(f"{what}: no answer within {limit_s:.0f} s")
+                raise RuntimeFailedError(f"{name}: no answer within {timeout_s:.0f} s")
             read = os.read(self._child.stdout.fileno(), 1 << 16)
             if not read:
-                raise RuntimeFailedError(f"{what}: {self._fate()}")
+                raise RuntimeFailedError(f"{name}: {self._end()}")
             self._unread += read
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
-    def _fate(self) -> str:
+    def _end(self) -> str:
         """How the child ended."""
         code = self._child.wait()
         if code >= 0:
-            return f"the process ended with {code}; its last words are in {self._log}"
-        name = signal.Signals(-code).name
-        hint = "; out of memory?" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}; its last words are in {self._log}"
+            return f"the process ended with {code}; its output is in {self._log}"
+        signal_name = signal.Signals(-code).name
+        hint = "; out of memory?" if signal_name == "SIGKILL" else ""
+        return f"killed by {signal_name}{hint}; its output is in {self._log}"
 
 
 def log_of(job: Job) -> Path:
     """Where a job's processes leave what the runtimes print."""
     return job.folder / f"{job.runtime or 'prepare'}-{job.batch}.log"
+
+
+def check_memory() -> None:
+    """Raise RuntimeFailedError where too little memory is free for one more process."""
+    free = psutil.virtual_memory().available
+    if free < MIN_FREE_BYTES:
+        raise RuntimeFailedError(f"load: not enough memory, {free / 1e6:.0f} MB are free")
+
+
+def run_at_once(step: Callable[[Item], object], items: Iterable[Item], count: int) -> None:
+    """Call a step that waits for a child with each item, so many at a time; an interruption ends all children."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        list(pool.map(step, items))
+    except BaseException:
+        for worker in list(_running):
+            worker.kill()  # whoever waits for it gets RuntimeFailedError at once
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)

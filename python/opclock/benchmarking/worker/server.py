@@ -29,11 +29,8 @@ from opclock.runtimes.runtime import Array, Session, Settings
 if TYPE_CHECKING:
     from opclock.benchmarking.worker.kernels import Kernels
 
-TOLERANCES = {
-    "float32": 1e-3,
-    "float16": 0.02,
-    "bfloat16": 0.1,
-}  # of the signal: ten times what rounding gives a deep net
+# Of the signal, a fraction: ten times what rounding gives a deep network.
+TOLERANCES = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}
 
 
 class Worker:
@@ -49,7 +46,7 @@ class Worker:
         return {}
 
     def convert(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Convert the model; seconds without the import of the converter are not to be had, so it is included."""
+        """Convert the model; the seconds include importing the converter, which cannot be told apart from it."""
         job = _job(request)
         start = time.perf_counter()
         find(job.runtime).convert(job, _settings(request))
@@ -63,7 +60,7 @@ class Worker:
         loaded = time.perf_counter()
         self._session.run()
         first = time.perf_counter()
-        wrong = differs(self._session.answers(), job.expected(), job.moved(), TOLERANCES[settings.precision])
+        wrong = differs(self._session.answers(), job.expected(), job.signal_rms(), TOLERANCES[settings.precision])
         return {"load_s": loaded - start, "first_run_s": first - loaded, "wrong": wrong}
 
     def block(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +70,7 @@ class Worker:
         return {"samples": load_core().time_calls(process_clock(), self._session.run, request["runs"])}
 
     def operators(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """What the runtime says of its operators."""
+        """How long the runtime says that its operators take."""
         assert self._session is not None, "load comes first"
         return {"operators": [asdict(operator) for operator in self._session.operators()]}
 
@@ -84,13 +81,13 @@ class Worker:
         from opclock.runtimes.eager import module_of
 
         module, tensors = module_of(_job(request), _settings(request))
-        after = getattr(module.model, "postprocess", None)
-        if after is None:
+        postprocess = getattr(module.model, "postprocess", None)
+        if postprocess is None:
             return {"samples": []}
         with torch.inference_mode():
             output = module.model(*tensors)
-            after(output)
-            return {"samples": load_core().time_calls(process_clock(), lambda: after(output), request["runs"])}
+            postprocess(output)
+            return {"samples": load_core().time_calls(process_clock(), lambda: postprocess(output), request["runs"])}
 
     def kernels(self, request: dict[str, Any]) -> dict[str, Any]:
         """Trace the model and get its op calls ready, instead of loading it into a runtime."""
@@ -99,16 +96,16 @@ class Worker:
         self._kernels = Kernels(_job(request), _settings(request), Path(request["profile"]))
         return {}
 
-    def turn(self, request: dict[str, Any]) -> dict[str, Any]:
+    def kernel_block(self, request: dict[str, Any]) -> dict[str, Any]:
         """One block of so many rounds of the op calls."""
         assert self._kernels is not None, "kernels comes first"
-        return asdict(self._kernels.turn(request["rounds"]))
+        return asdict(self._kernels.block(request["rounds"]))
 
     def estimate(self, _request: dict[str, Any]) -> dict[str, Any]:
         """What the rounds add up to: the latency and its 95 % interval, in seconds."""
         assert self._kernels is not None, "kernels comes first"
-        made = self._kernels.end()
-        return {"latency_s": made.total_s, "low_s": made.ci_low_s, "high_s": made.ci_high_s}
+        estimate = self._kernels.end()
+        return {"latency_s": estimate.total_s, "low_s": estimate.ci_low_s, "high_s": estimate.ci_high_s}
 
     def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
         """The most memory that this process has held so far."""
@@ -126,23 +123,33 @@ def _settings(request: dict[str, Any]) -> Settings:
     return Settings(**request["settings"])
 
 
-def differs(answers: Any, expected: list[Array], moved: list[float], tolerance: float) -> str:  # noqa: ANN401
-    """What is wrong with the answers, "" for nothing.
+def differs(answers: Any, expected: list[Array], signal_rms: list[float], tolerance: float) -> str:  # noqa: ANN401
+    """Compare a runtime's answers with eager PyTorch's.
 
-    The error is the root mean square of the difference, over that of how far the output moves from one random image to
-    another: an answer that ignores its image is wrong by about 1, whatever constant it holds.
+    The error is the root mean square of the difference, over that of how far the output differs from one random image
+    to another: an answer that ignores its image is wrong by about 1, whatever constant it holds.
+
+    Args:
+        answers: one array an output.
+        expected: the same from eager PyTorch.
+        signal_rms: by output, that root mean square of eager PyTorch's; 0 where the output is constant.
+        tolerance: the largest error that passes, a fraction.
+
+    Returns:
+        What is wrong, "" for nothing.
     """
     if len(answers) != len(expected):
         return f"{len(answers)} outputs, eager has {len(expected)}"
-    for number, (mine, theirs, signal_rms) in enumerate(zip(answers, expected, moved, strict=True)):
+    for number, (mine, theirs, rms) in enumerate(zip(answers, expected, signal_rms, strict=True)):
         if mine.shape != theirs.shape:
             return f"output {number} has shape {mine.shape}, eager's has {theirs.shape}"
         if not np.isfinite(mine).all():
             return f"output {number} holds infinities or NaN"
-        away = float(np.sqrt(np.mean(np.square(np.subtract(mine, theirs, dtype=np.float64)))))
-        scale = signal_rms or float(np.sqrt(np.mean(np.square(theirs, dtype=np.float64)))) or 1.0
-        if away > tolerance * scale:
-            return f"output {number} differs from eager's by {away / scale:.2g} of its signal (allowed: {tolerance})"
+        difference = float(np.sqrt(np.mean(np.square(np.subtract(mine, theirs, dtype=np.float64)))))
+        scale = rms or float(np.sqrt(np.mean(np.square(theirs, dtype=np.float64)))) or 1.0
+        if difference > tolerance * scale:
+            error = difference / scale
+            return f"output {number} differs from eager's by {error:.2g} of its signal (allowed: {tolerance})"
     return ""
 
 
@@ -150,7 +157,7 @@ def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "prepare": worker.prepare, "convert": worker.convert, "load": worker.load, "block": worker.block,
         "operators": worker.operators, "postprocess": worker.postprocess, "memory": worker.memory,
-        "kernels": worker.kernels, "turn": worker.turn, "estimate": worker.estimate,
+        "kernels": worker.kernels, "kernel_block": worker.kernel_block, "estimate": worker.estimate,
     }  # fmt: skip
     try:
         return handlers[request["do"]](request)

@@ -1,0 +1,112 @@
+"""A model in files: prepared once, converted once for each runtime."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from opclock.benchmarking.candidate import Candidate
+from opclock.benchmarking.options import Timeouts
+from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, run_at_once
+from opclock.errors import ModelError, first_line
+from opclock.files import prepare_folder, write_whole
+from opclock.progress import Progress, silent
+from opclock.runtimes.job import Job
+from opclock.runtimes.runtime import Settings
+
+CONVERTED = "converted.json"  # beside the artefacts, once they are whole
+
+
+@contextmanager
+def work_folder(folder: Path | None, model: str) -> Iterator[Path]:
+    """A model's own place in the given folder, or a temporary one that is removed afterwards.
+
+    Raises OptionError where the folder cannot be written.
+    """
+    if folder is not None:
+        place = folder / re.sub(r"[^\w.-]+", "-", model)
+        prepare_folder(place)
+        yield place
+        return
+    temporary = Path(tempfile.mkdtemp(prefix="opclock-"))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts: Timeouts) -> None:
+    """Write what all runtimes share: weights, inputs and eager PyTorch's answers at each batch.
+
+    Raises ModelError where PyTorch itself cannot build or run the model.
+    """
+    try:
+        with WorkerProcess(job, settings) as worker:
+            worker.ask("prepare", timeouts.prepare_s, batches=list(batches))
+    except RuntimeFailedError as fault:
+        raise ModelError(f"{job.model} does not run in eager PyTorch: {fault}") from fault
+
+
+def convert_all(candidates: Sequence[Candidate], *, at_once: int = 1, progress: Progress = silent) -> None:
+    """Convert what is not converted yet.
+
+    Args:
+        candidates: of one model; failures, versions and the seconds that converting took go into their rows.
+        at_once: how many may be converted at the same time.
+        progress: told what is being done, and the share that is finished.
+    """
+    converted = 0
+
+    def convert(candidate: Candidate) -> None:
+        nonlocal converted
+        progress(f"{candidate.job.model}: converting for {candidate.runtime.name}", converted / len(candidates))
+        if _usable(candidate):
+            candidate.attempt(_convert, candidate)
+        converted += 1
+
+    # What several batches share is converted once, at the first of them.
+    first: dict[Path, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.job.artefacts, candidate)
+    run_at_once(convert, first.values(), at_once)
+    for candidate in candidates:
+        candidate.row = replace(first[candidate.job.artefacts].row, batch=candidate.job.batch)
+
+
+def _usable(candidate: Candidate) -> bool:
+    """Whether the runtime is installed and offers the precision; its versions, or why not, go into the row."""
+    runtime, precision = candidate.runtime, candidate.settings.precision
+    try:
+        missing = runtime.missing()
+        versions = {} if missing else runtime.versions()
+    except Exception as error:  # of somebody else's package
+        candidate.fail(f"it cannot say whether it is there: {type(error).__name__}: {first_line(error)}")
+        return False
+    if missing:
+        candidate.row = replace(candidate.row, status="missing", reason=missing)
+        return False
+    candidate.row = replace(candidate.row, versions=versions)
+    if precision not in runtime.precisions:
+        candidate.fail(f"offers no {precision}: {', '.join(runtime.precisions)}")
+    return candidate.alive
+
+
+def _convert(candidate: Candidate) -> None:
+    """Convert unless an earlier run has converted the same model with the same versions. Raises RuntimeFailedError."""
+    job, settings = candidate.job, candidate.settings
+    note = job.artefacts / CONVERTED
+    wanted = {"versions": candidate.row.versions, "precision": settings.precision, "digest": job.digest()}
+    known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    if {name: known.get(name) for name in wanted} != wanted:
+        shutil.rmtree(job.artefacts, ignore_errors=True)
+        with WorkerProcess(job, settings) as worker:
+            known = {**wanted, **worker.ask("convert", candidate.timeouts.convert_s)}
+        job.artefacts.mkdir(parents=True, exist_ok=True)
+        write_whole(note, json.dumps(known).encode())
+    candidate.row = replace(candidate.row, convert_s=known["seconds"])
