@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
+import faulty
 import pytest
 
 
@@ -25,3 +27,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture
 def profile_path(tmp_path: Path) -> Path:
     return tmp_path / "board.sqlite"
+
+
+@pytest.fixture
+def faulty_runtimes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runtimes of tests/faulty.py, installed for this process and its children."""
+    from opclock.benchmarking import candidate
+
+    folder = tmp_path_factory.mktemp("site")
+    faulty.install(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(candidate, "GRACE_S", 5.0)  # for those that hang

@@ -27,6 +27,7 @@ INTERRUPTIBLE = (
     sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from opclock.cli.main import main; main()",
 )  # fmt: skip
+SMALL = f"{Path(__file__).with_name('small_model.py')}:small"  # as the command line takes it
 BOARD = Board("x86_64", "test board", ("cpu",), 2, (), 10**9, "6.1", "Debian", "2.13.0", "0.1.0", "abc")
 
 

@@ -13,7 +13,8 @@ from opclock.board.identity import read_board
 from opclock.estimation.estimate import Estimate, estimate
 from opclock.models.loading import Model, load_model
 from opclock.profiles.profile import Profile
-from opclock.runtimes.job import Job, resized
+from opclock.runtimes.job import Job
+from opclock.runtimes.preparation import resized
 from opclock.runtimes.runtime import Settings
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments

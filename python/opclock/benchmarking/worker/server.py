@@ -22,7 +22,8 @@ import numpy as np
 from opclock.errors import first_line
 from opclock.extension import load_core, process_clock
 from opclock.files import text_of
-from opclock.runtimes.job import Job, prepare
+from opclock.runtimes.job import Job
+from opclock.runtimes.preparation import prepare
 from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Array, Session, Settings
 

@@ -1,0 +1,128 @@
+"""Candidates in child processes: what they sample, and what becomes of runtimes that misbehave."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import time
+
+import faulty
+import numpy as np
+import psutil
+import pytest
+from helpers import INTERRUPTIBLE, SMALL, opclock, refused
+
+from opclock.benchmarking.bench import bench
+from opclock.benchmarking.options import SamplingOptions, Timeouts
+from opclock.errors import OptionError
+from opclock.runtimes.runtime import Settings
+
+QUICK = SamplingOptions(warmup=1, iterations=8, duration_s=1.0)
+ONE = Settings(1)
+
+
+def test_sampling_ends_at_its_runs_or_its_time():
+    assert not QUICK.enough(1, 5.0)
+    assert QUICK.enough(2, 1.0)
+    assert not QUICK.enough(7, 0.9)
+    assert QUICK.enough(8, 0.0)
+
+
+@pytest.mark.usefixtures("faulty_runtimes")
+def test_what_was_converted_is_found_again(tmp_path):
+    arguments = {"runtimes": ["honest"], "settings": ONE, "sampling": QUICK, "folder": tmp_path, "batch": 2}
+    first = bench(SMALL, **arguments)
+    again = bench(SMALL, **arguments)
+    assert again.rows[1].convert_s == first.rows[1].convert_s > 0
+    table = again.to_frame()
+    assert table["speedup"][0] == 1.0
+    assert (table["throughput_per_s"] == 2 / table["median_s"]).all()
+
+
+@pytest.mark.usefixtures("faulty_runtimes")
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("raises", "failed", ["convert", "ValueError", "no such operator: aten::conv2d"]),
+        ("wrong", "failed", ["wrong answer", "differs from eager's"]),
+        ("shapeless", "failed", ["wrong answer", "has shape (10,), eager's has (1, 10)"]),
+        ("hangs", "failed", ["block", "no answer within"]),
+        ("dies", "failed", ["killed by SIGKILL"]),
+        ("absent", "missing", ["pip install absent"]),
+        ("slow-to-convert", "failed", ["convert", "no answer within 8 s"]),
+    ],
+)
+def test_a_runtime_that_misbehaves_costs_its_row_alone(name, status, words):
+    timeouts = Timeouts(convert_s=8.0) if name == "slow-to-convert" else Timeouts()
+    result = bench(SMALL, runtimes=[name, "honest"], settings=ONE, sampling=QUICK, timeouts=timeouts)
+    eager, bad, good = result.rows
+    assert (eager.status, good.status) == ("ok", "ok")
+    assert good.median_s >= 0.0005
+    assert bad.status == status
+    for word in words:
+        assert word in bad.reason
+    assert "\n" not in bad.reason
+    assert len(bad.samples) == 0
+    assert math.isnan(result.speedup(bad))
+    assert list(result.to_frame()["status"]) == ["ok", status, "ok"]
+
+
+@pytest.mark.usefixtures("faulty_runtimes")
+def test_precisions_that_a_runtime_does_not_offer_are_said():
+    result = bench(SMALL, runtimes=["honest"], settings=Settings(1, "bfloat16"), sampling=QUICK)
+    assert result.rows[0].status == "ok"
+    assert result.rows[1].reason == "offers no bfloat16: float32"
+
+
+def test_an_unknown_runtime_is_refused():
+    with pytest.raises(OptionError, match="no runtime 'tvm': there are eager"):
+        bench(SMALL, runtimes=["tvm"], settings=ONE)
+
+
+@pytest.mark.usefixtures("faulty_runtimes")
+def test_what_a_runtime_has_started_ends_with_it():
+    row = bench(SMALL, runtimes=["spawns"], settings=ONE, sampling=QUICK).rows[-1]
+    assert row.status == "ok"
+    helper = list(faulty.Spawns.helper)
+    assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == helper]
+
+
+@pytest.mark.usefixtures("faulty_runtimes")
+def test_ctrl_c_while_converting_ends_the_children_too(tmp_path):
+    command = [*INTERRUPTIBLE, "bench", SMALL, "--runtime", "slow-to-convert", "--threads", "1", "--keep", tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        while child.poll() is None and not list(tmp_path.rglob("slow-to-convert-1.log")):
+            time.sleep(0.1)
+        workers = psutil.Process(child.pid).children()
+        assert workers
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == 130, child.stderr.read()
+    assert not psutil.wait_procs(workers, timeout=5)[1]
+
+
+@pytest.mark.usefixtures("faulty_runtimes")
+def test_bench_from_the_command_line(tmp_path):
+    done = opclock("bench", SMALL, "--runtime", "eager,honest", "--iterations", 8, "--threads", 1,
+                   "--percentiles", "75", "--json", tmp_path / "bench.json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = json.loads((tmp_path / "bench.json").read_text())
+    assert data["schema"] == "opclock.bench/1"
+    assert [row["runtime"] for row in data["rows"]] == ["eager", "honest"]
+    row = data["rows"][1]
+    assert row["min_s"] <= row["median_s"] <= row["p75_s"] <= row["max_s"]
+    assert row["median_s"] == np.median(row["samples_s"])
+    assert "p75" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("zoo:mobilenet", "--runtime", "tvm"), ["no runtime 'tvm'"]),
+        (("zoo:mobilenet", "--percentiles", "0,50"), ["--percentiles '0,50'"]),
+        (("zoo:nothing",), ["zoo:nothing does not run in eager PyTorch", "the zoo has no model"]),
+    ],
+)
+def test_refusals(arguments, words):
+    refused(opclock("bench", *arguments), *words)
