@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from opclock.board.identity import Board
-from opclock.estimation.estimate import Coverage, Estimate, Part
+from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES
 from opclock.estimation.host_costs import host_key, host_kinds
-from opclock.profiles.condition import Condition
+from opclock.estimation.result import Coverage, Estimate, Part
+from opclock.estimation.setting import Setting
+from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.profile import Profile
 from opclock.timing.reference import Reference
 from opclock.tracing.op_call import OpCall, TensorSpec
@@ -85,7 +87,15 @@ def validation_row(name: str, width: int, reference_s: float, estimate_s: float,
         Part(1, "act", "aten::relu", "activation", 0, estimate_s * 0.2, estimate_s * 0.05),
     )
     estimate = Estimate(
-        name, estimate_s, estimate_s * 0.98, estimate_s * 1.02, parts, estimate_s * 0.05, Coverage(1, 0, 0), ()
+        name,
+        Setting(2, "cpu", "float32"),
+        estimate_s,
+        estimate_s * 0.98,
+        estimate_s * 1.02,
+        parts,
+        estimate_s * 0.05,
+        Coverage(1, 0, 0),
+        (),
     )
     reference = Reference(np.full(20, reference_s), np.full(20, reference_s * repeat))
     others = dict.fromkeys(BASELINES[:3], reference_s / 2) | {"mac_regression": None}
@@ -101,11 +111,12 @@ def filled(
     rounds: int = 20,
     noise: float = 0.0,
     threads: int = 2,
+    timing: Timing = "in_model",
     board: Board = BOARD,
 ) -> None:
     """A profile in which every named operator took this long in every round, and the host this long per call."""
     random = np.random.default_rng(0)
-    condition = Condition.of("in_model", "cpu", threads, trace.working_set)
+    condition = Condition.of(timing, trace.device, threads, trace.working_set)
     keys = [call.call.key for call in trace.calls if call.call.name in seconds]
     values = np.array([seconds[call.call.name] for call in trace.calls if call.call.name in seconds])
     with Profile.create_or_open(path, board) as profile:
@@ -116,6 +127,23 @@ def filled(
             host_values = None if host_s is None else np.full((1, len(trace.calls) + 1), host_s)
             profile.add_rounds(pool, values[None] * factor, np.array([1e-5]), host_values)
         profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
+
+
+def board_profile(path, calls, seconds):
+    """A profile with ceilings, a sweep of these calls, and host work of another model."""
+    filled(path, chain("tanh"), {"tanh": 1e-5})
+    with Profile.create_or_open(path, BOARD) as profile:
+        for dtype in DTYPES:
+            profile.set_ceiling(f"multiply_adds_{dtype}", 0, 2, 1e11)
+        for pattern in PATTERNS:
+            for size in SIZES:
+                profile.set_ceiling(f"{pattern}_bytes_per_s", size, 2, 1e10)
+        for first in range(0, len(calls), 16):
+            keys = [call.call.key for call in calls[first : first + 16]]
+            condition, some = Condition("interleaved", "cpu", 2, 22), calls[first : first + 16]
+            pool = profile.start_pool(condition, keys, [1] * len(keys), signature=str(first), calls=some)
+            profile.add_rounds(pool, np.tile(seconds[first : first + 16], (12, 1)), np.ones(12), None)
+            profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
 
 
 def opclock(*arguments, cwd=None):

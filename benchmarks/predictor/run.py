@@ -37,8 +37,9 @@ from witness import Halves, Witness  # noqa: E402
 from opclock.board.identity import read_board  # noqa: E402
 from opclock.estimation.baselines import mac_regression  # noqa: E402
 from opclock.estimation.ceilings import Ceilings  # noqa: E402
-from opclock.estimation.estimate import Estimate, estimate  # noqa: E402
+from opclock.estimation.estimate import estimate  # noqa: E402
 from opclock.estimation.predictor import Predictor, training_samples  # noqa: E402
+from opclock.estimation.result import Estimate  # noqa: E402
 from opclock.models.loading import load_model  # noqa: E402
 from opclock.profiles.profile import Profile  # noqa: E402
 from opclock.sweeps.presets import preset  # noqa: E402

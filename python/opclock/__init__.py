@@ -36,7 +36,8 @@ from opclock.version import VERSION
 if TYPE_CHECKING:
     from opclock.benchmarking.bench import Bench, bench
     from opclock.benchmarking.result import BenchRow
-    from opclock.estimation.estimate import Coverage, Estimate, Part, estimate
+    from opclock.estimation.estimate import estimate
+    from opclock.estimation.result import Coverage, Estimate, Part
     from opclock.models.loading import Model, load_model
     from opclock.profiles.profile import Profile
     from opclock.runtimes.runtime import Settings
@@ -55,9 +56,9 @@ __version__ = VERSION
 
 # Where each public name is defined. Imported when first used: tracing needs torch, estimating does not.
 _HOMES = {
-    "Bench": "benchmarking.bench", "BenchRow": "benchmarking.result", "Coverage": "estimation.estimate",
-    "Estimate": "estimation.estimate", "Family": "sweeps.family", "MeasureSummary": "timing.measure",
-    "Model": "models.loading", "OpCall": "tracing.op_call", "Part": "estimation.estimate",
+    "Bench": "benchmarking.bench", "BenchRow": "benchmarking.result", "Coverage": "estimation.result",
+    "Estimate": "estimation.result", "Family": "sweeps.family", "MeasureSummary": "timing.measure",
+    "Model": "models.loading", "OpCall": "tracing.op_call", "Part": "estimation.result",
     "Profile": "profiles.profile", "Reference": "timing.reference", "Row": "validation.results",
     "Settings": "runtimes.runtime", "Trace": "tracing.trace", "Validation": "validation.results",
     "bench": "benchmarking.bench", "estimate": "estimation.estimate", "family": "sweeps",

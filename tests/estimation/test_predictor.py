@@ -8,14 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import BOARD, chain, filled, spec
+from helpers import board_profile, chain, filled, spec
 
 from opclock.errors import EstimateError
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.estimation.estimate import estimate
 from opclock.estimation.features import features
 from opclock.estimation.predictor import Predictor, Sample
-from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Storage, Trace, TracedCall
@@ -92,23 +91,6 @@ def test_classes_without_samples():
     taken_in, unknown = predictor.predict([pooled, own], 22)
     assert taken_in.seconds > 0
     assert unknown is None  # never 0, never guessed
-
-
-def board_profile(path, calls, seconds):
-    """A profile with ceilings, a sweep of these calls, and host work of another model."""
-    filled(path, chain("tanh"), {"tanh": 1e-5})
-    with Profile.create_or_open(path, BOARD) as profile:
-        for dtype in DTYPES:
-            profile.set_ceiling(f"multiply_adds_{dtype}", 0, 2, 1e11)
-        for pattern in PATTERNS:
-            for size in SIZES:
-                profile.set_ceiling(f"{pattern}_bytes_per_s", size, 2, 1e10)
-        for first in range(0, len(calls), 16):
-            keys = [call.call.key for call in calls[first : first + 16]]
-            condition, some = Condition("interleaved", "cpu", 2, 22), calls[first : first + 16]
-            pool = profile.start_pool(condition, keys, [1] * len(keys), signature=str(first), calls=some)
-            profile.add_rounds(pool, np.tile(seconds[first : first + 16], (12, 1)), np.ones(12), None)
-            profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
 
 
 def two_layers() -> Trace:

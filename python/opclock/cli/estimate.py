@@ -12,7 +12,7 @@ from opclock.cli.reporting import Reporter, waiting
 from opclock.errors import EstimateError
 
 if TYPE_CHECKING:
-    from opclock.estimation.estimate import Estimate
+    from opclock.estimation.result import Estimate
     from opclock.tracing.trace import Trace
 
 

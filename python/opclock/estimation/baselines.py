@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from opclock.errors import EstimateError
-from opclock.estimation.estimate import Estimate, estimate
+from opclock.estimation.estimate import estimate
+from opclock.estimation.result import Estimate
 from opclock.profiles.profile import Profile
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import Trace

@@ -1,4 +1,4 @@
-"""A model on a device beside the host, from a profile: what both lanes take together. Pure, needs no torch."""
+"""A model on a device beside the host, from a profile: what both take together. Pure, needs no torch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from opclock.estimation.host_costs import HostTable, host_key, host_kinds
 from opclock.estimation.pool_selection import choose_pools
-from opclock.estimation.timeline import Lanes, compose, critical_path, replayed_s
-from opclock.profiles.condition import Condition
+from opclock.estimation.timeline import Timeline, compose, critical_path, replayed_s
+from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Samples, rounds_interval, typical_round
@@ -19,7 +19,7 @@ from opclock.tracing.trace import Trace
 
 
 @dataclass(frozen=True)
-class DeviceLanes:
+class DeviceTimeline:
     """Seconds of one inference, host and device beside one another."""
 
     total_s: float
@@ -56,89 +56,124 @@ class DeviceLanes:
 
 
 @dataclass(frozen=True)
-class _Kernels:
+class _CallTimes:
     """One timing's samples of a model's op calls."""
 
     rounds_s: Samples  # rounds x calls, or one row of medians where they are from several pools
-    pools: dict[str, Pool]
+    pools: dict[str, Pool]  # by the key of the op call
 
     @staticmethod
-    def read(trace: Trace, profile: ProfileReader, condition: Condition) -> _Kernels:
+    def read(trace: Trace, profile: ProfileReader, condition: Condition, timing: Timing) -> _CallTimes:
         """From the nearest pools; 0 for an op call that none has."""
         keys = [traced.call.key for traced in trace.calls]
-        pools = choose_pools(trace, profile, condition)
+        pools = choose_pools(trace, profile, replace(condition, timing=timing))
         whole = next((pool for pool in pools.values() if list(pool.keys) == keys), None)
         if whole is not None and all(pool.number == whole.number for pool in pools.values()):
-            return _Kernels(whole.seconds, pools)
+            return _CallTimes(whole.seconds, pools)
         medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in pools.items()}
-        return _Kernels(np.array([[medians.get(key, 0.0) for key in keys]]), pools)
+        return _CallTimes(np.array([[medians.get(key, 0.0) for key in keys]]), pools)
 
 
-def read_lanes(trace: Trace, profile: ProfileReader, condition: Condition) -> DeviceLanes | None:
-    """Compose the lanes of a model; None where the profile has no device's own time for it: then there is one lane.
+@dataclass(frozen=True)
+class _Inputs:
+    """What a timeline is composed of, in seconds."""
 
-    Every round of the host's lane is composed with the device's typical times; the total is the median of those. Its
-    interval is theirs, with the device as fast and as slow as its own interval says.
+    host_s: Samples  # rounds x (calls + 1): the host's own work before each call, and after the last
+    enqueue_s: Samples  # rounds x calls
+    device_s: Samples  # by call
+    waits: list[bool]  # by call: whether the host waits for the device
+    lag_s: float
 
-    Raises ProfileError where the profile cannot be read.
+    def compose(self, device_scale: float = 1.0) -> Timeline:
+        """The timeline of every round, with the device's times times this."""
+        rounds = len(self.host_s)
+        device_s = np.tile(self.device_s * device_scale, (rounds, 1))
+        return compose(self.host_s[:, :-1], self.enqueue_s, device_s, self.waits,
+                       tail_s=self.host_s[:, -1], lag_s=np.full(rounds, self.lag_s))  # fmt: skip
+
+    def critical_path(self, total_s: float) -> tuple[Samples, Samples]:
+        """By op call what kernel and host add to the typical round, scaled to add up to the total."""
+        host_s, enqueue_s = np.median(self.host_s, axis=0), np.median(self.enqueue_s, axis=0)
+        kernel_s, host_part_s = critical_path(host_s, enqueue_s, self.device_s, self.waits, self.lag_s)
+        parts_s = float(kernel_s.sum() + host_part_s.sum())
+        scale = total_s / parts_s if parts_s > 0 else 1.0
+        return kernel_s * scale, host_part_s * scale
+
+
+def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) -> DeviceTimeline | None:
+    """Compose a model's host and device; None where the profile has no device's own time for it.
+
+    Every round of the host is composed with the device's typical times; the total is the median of those. Its interval
+    is theirs, with the device as fast and as slow as its own interval says.
+
+    Args:
+        trace: the model, on the condition's device.
+        profile: the measurements.
+        condition: of the timing "in_model": the host's.
+
+    Raises:
+        ProfileError: the profile cannot be read.
+        EstimateError: it has no host work at all.
     """
-    device = _Kernels.read(trace, profile, replace(condition, timing="device"))
+    device = _CallTimes.read(trace, profile, condition, "device")
     if not device.pools:
         return None
-    enqueue = _Kernels.read(trace, profile, condition)
-    isolated = _Kernels.read(trace, profile, replace(condition, timing="isolated"))
-    waiting = {key for pool in device.pools.values() for key in pool.context.get("waits", ())}
-    waits = [traced.call.key in waiting for traced in trace.calls]
-    host_s = _host(trace, profile, condition, enqueue.pools.values())
-    enqueue_s = enqueue.rounds_s
-    if len(enqueue_s) != len(host_s):
-        host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host_s, enqueue_s))
-    device_s = typical_round(device.rounds_s)
-    lag_s = _lag(trace, waits, np.median(enqueue.rounds_s, axis=0), device_s, np.median(isolated.rounds_s, axis=0))
-
-    def composed(scale: float) -> Lanes:
-        each = np.tile(device_s * scale, (len(host_s), 1))
-        return compose(host_s[:, :-1], enqueue_s, each, waits, tail_s=host_s[:, -1], lag_s=np.full(len(host_s), lag_s))
-
-    lanes = composed(1.0)
-    busy_s = float(device_s.sum())
-    reach = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in rounds_interval(device.rounds_s.sum(axis=1)))
-    low, high = (composed(edge).total_s for edge in reach)
-    recorded = _Kernels.read(trace, profile, replace(condition, timing="recorded"))
-    replays_s = replayed_s(recorded.rounds_s if recorded.pools else device.rounds_s)
-    total_s = float(np.median(lanes.total_s))
-    kernel_s, host_part_s = critical_path(
-        np.median(host_s, axis=0), np.median(enqueue_s, axis=0), device_s, waits, lag_s
-    )
-    parts_s = float(kernel_s.sum() + host_part_s.sum())
-    scale = total_s / parts_s if parts_s > 0 else 1.0
-    known = set(device.pools) & set(enqueue.pools)
+    enqueue = _CallTimes.read(trace, profile, condition, "in_model")
+    recorded = _CallTimes.read(trace, profile, condition, "recorded")
+    inputs = _read_inputs(trace, profile, condition, device, enqueue)
+    timeline = inputs.compose()
+    total_s = float(np.median(timeline.total_s))
+    low_s, high_s = _interval(inputs, device.rounds_s.sum(axis=1))
+    replays_s = replayed_s((recorded if recorded.pools else device).rounds_s)
+    kernel_s, host_s = inputs.critical_path(total_s)
     distant = any(pool.condition.working_set != condition.working_set for pool in device.pools.values())
-    return DeviceLanes(
+    return DeviceTimeline(
         total_s=total_s,
-        ci_low_s=rounds_interval(low)[0],
-        ci_high_s=rounds_interval(high)[1],
+        ci_low_s=low_s,
+        ci_high_s=high_s,
         replay_s=float(np.median(replays_s)),
         replay_ci_s=rounds_interval(replays_s),
-        lag_s=lag_s,
-        idle_share=lanes.idle_share,
-        launch_bound_share=lanes.launch_bound_share,
-        kernel_s=kernel_s * scale,
-        host_s=host_part_s * scale,
-        device_s=device_s,
-        enqueue_s=np.median(enqueue_s, axis=0),
-        unknown=frozenset(trace.unique) - known,
+        lag_s=inputs.lag_s,
+        idle_share=timeline.idle_share,
+        launch_bound_share=timeline.launch_bound_share,
+        kernel_s=kernel_s,
+        host_s=host_s,
+        device_s=inputs.device_s,
+        enqueue_s=np.median(inputs.enqueue_s, axis=0),
+        unknown=frozenset(trace.unique) - (set(device.pools) & set(enqueue.pools)),
         flags=("other_working_set",) if distant else (),
     )
 
 
+def _read_inputs(
+    trace: Trace, profile: ProfileReader, condition: Condition, device: _CallTimes, enqueue: _CallTimes
+) -> _Inputs:
+    waiting = {key for pool in device.pools.values() for key in pool.context.get("waits", ())}
+    waits = [traced.call.key in waiting for traced in trace.calls]
+    device_s = typical_round(device.rounds_s)
+    isolated = _CallTimes.read(trace, profile, condition, "isolated")
+    lag_s = _lag(trace, waits, np.median(enqueue.rounds_s, axis=0), device_s, np.median(isolated.rounds_s, axis=0))
+    host_s, enqueue_s = _host(trace, profile, condition, enqueue.pools.values()), enqueue.rounds_s
+    if len(enqueue_s) != len(host_s):  # of different pools: no round of one belongs to a round of the other
+        host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host_s, enqueue_s))
+    return _Inputs(host_s, enqueue_s, device_s, waits, lag_s)
+
+
+def _interval(inputs: _Inputs, device_rounds_s: Samples) -> tuple[float, float]:
+    """The interval of the total, from the slowest and fastest that the device's own interval allows."""
+    busy_s = float(inputs.device_s.sum())
+    scales = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in rounds_interval(device_rounds_s))
+    low, high = (inputs.compose(scale).total_s for scale in scales)
+    return rounds_interval(low)[0], rounds_interval(high)[1]
+
+
 def _host(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> Samples:
-    """Seconds of host work before each op call and after the last: the rounds it was played in, or one row by kind."""
+    """Seconds of host work before each op call and after the last: the rounds it was sampled in, or one row by kind."""
     table = HostTable(profile, condition)
-    played = table.played(host_key(trace), kernels)
-    if played is None:
+    sampled = table.sampled(host_key(trace), kernels)
+    if sampled is None:
         return np.array([[table.kind_s(kind) for kind in host_kinds(trace)]])
-    return played.host_s
+    return sampled.host_s
 
 
 def _lag(trace: Trace, waits: list[bool], enqueue_s: Samples, device_s: Samples, isolated_s: Samples) -> float:

@@ -1,4 +1,4 @@
-"""The host's cost as a profile knows it: by model where it was played, by kind of call elsewhere. Needs no torch."""
+"""The host's cost as a profile knows it: by model where it was sampled, by kind of call elsewhere. Needs no torch."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class HostTable:
         nearest = abs(pools[0].condition.working_set - self._condition.working_set) if pools else 0
         return [p for p in pools if abs(p.condition.working_set - self._condition.working_set) <= nearest + 1]
 
-    def played(self, key: str, kernels: Iterable[Pool]) -> Pool | None:
-        """The pool in which this very host was played, if any: best in the company of the model's own kernels.
+    def sampled(self, key: str, kernels: Iterable[Pool]) -> Pool | None:
+        """The pool in which this very host was sampled, or None: first among the pools of the model's own kernels.
 
         At another batch the same Python finds the caches in another state.
         """
-        found = [*kernels, *self._pools(key, NEWEST)]
-        return next((pool for pool in found if pool.host_key == key and pool.condition.timing == "in_model"), None)
+        pools = [*kernels, *self._pools(key, NEWEST)]
+        return next((pool for pool in pools if pool.host_key == key and pool.condition.timing == "in_model"), None)
 
     def kind_s(self, kind: str) -> float:
         """Median seconds of one kind of host work; the operator in any module, then any work, where it is unknown.
@@ -66,12 +66,12 @@ class HostTable:
         """
         operator = kind.rpartition("/")[2]
         for fits in (lambda other: other == kind, lambda other: other.rpartition("/")[2] == operator, lambda _: True):
-            found: list[Samples] = [
+            columns: list[Samples] = [
                 pool.host_s[:, column]
                 for pool in self._table
                 for column, other in enumerate(pool.host_kinds)
                 if fits(other)
             ]
-            if found:
-                return float(np.median(np.concatenate(found)))
+            if columns:
+                return float(np.median(np.concatenate(columns)))
         raise EstimateError("the profile has no host cost; measure any model into it with this number of threads first")

@@ -1,7 +1,7 @@
-"""Two lanes: the host issues op calls, a device executes them. Pure: seconds in, seconds out.
+"""Host and device on one timeline: one issues op calls, the other executes them. Pure: seconds in, seconds out.
 
 A call starts on the device when it has been issued and its predecessor has ended; the host goes on at once, unless the
-call waits for the device (a copy to the host, ``.item()``). Inference ends when both lanes have.
+call waits for the device (a copy to the host, ``.item()``). Inference ends when both have ended.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from opclock.profiles.statistics import Samples
 
 
 @dataclass(frozen=True)
-class Lanes:
+class Timeline:
     """When things happened, in seconds from the beginning; one row a round, one column an op call."""
 
     issued_s: Samples  # the host has handed the call over; rounds x calls
     started_s: Samples  # on the device; as ended_s where a call runs nothing there
     ended_s: Samples
-    total_s: Samples  # of each round, both lanes joined
+    total_s: Samples  # of each round, until host and device have ended
 
     @property
     def busy_s(self) -> Samples:
@@ -45,8 +45,8 @@ class Lanes:
 
 def compose(
     host_s: Samples, enqueue_s: Samples, device_s: Samples, waits: Sequence[bool], *, tail_s: Samples, lag_s: Samples
-) -> Lanes:
-    """Lay the calls of every round into the two lanes.
+) -> Timeline:
+    """Lay the calls of every round into the two timeline.
 
     Args:
         host_s: the host's own work before each call, rounds x calls.
@@ -76,7 +76,7 @@ def compose(
         started_s[:, call], ended_s[:, call] = begin_s, free_s
         if waiting:
             now_s = np.maximum(now_s, free_s)
-    return Lanes(issued_s, started_s, ended_s, np.maximum(now_s + tail_s, free_s))
+    return Timeline(issued_s, started_s, ended_s, np.maximum(now_s + tail_s, free_s))
 
 
 def replayed_s(device_s: Samples) -> Samples:
@@ -102,9 +102,9 @@ def critical_path(
     Returns:
         The kernels' seconds by call, and the host's by call and after the last; the lag is the host's.
     """
-    lanes = compose(host_s[None, :-1], enqueue_s[None, :], device_s[None, :], waits,
+    timeline = compose(host_s[None, :-1], enqueue_s[None, :], device_s[None, :], waits,
                     tail_s=host_s[-1:], lag_s=np.array([lag_s]))  # fmt: skip
-    issued_s, started_s, ended_s = lanes.issued_s[0], lanes.started_s[0], lanes.ended_s[0]
+    issued_s, started_s, ended_s = timeline.issued_s[0], timeline.started_s[0], timeline.ended_s[0]
     before_s = np.concatenate([[0.0], ended_s[:-1]])
     kernels_s, hosts_s = np.zeros_like(device_s), np.zeros_like(host_s)
 

@@ -90,6 +90,18 @@ class ProfileReader:
         )  # fmt: skip
         return [PoolMatch(key, pool, working_set, bool(ended)) for key, pool, working_set, ended in rows]
 
+    def count_op_calls(self, keys: Iterable[str], device: str, timings: Sequence[Timing]) -> dict[int, int]:
+        """By number of threads how many of these op calls have rounds on this device in any of these timings."""
+        rows = self.ask(
+            "SELECT threads, count(DISTINCT op_call) FROM (SELECT c.threads AS threads, o.id AS op_call "
+            "FROM json_each(?) wanted JOIN op_call o ON o.key = wanted.value "
+            "JOIN condition c ON c.device = ? AND c.timing IN (SELECT value FROM json_each(?)) "
+            "WHERE EXISTS (SELECT 1 FROM member m WHERE m.op_call = o.id AND m.condition = c.id "
+            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = m.pool))) GROUP BY threads",
+            json.dumps(list(keys)), device, json.dumps(list(timings)),
+        )  # fmt: skip
+        return {int(threads): int(count) for threads, count in rows}
+
     def pools(
         self, timings: Sequence[Timing], device: str, threads: int, *, ended: bool = False, most: int = -1
     ) -> list[int]:

@@ -8,8 +8,8 @@ from opclock.formatting import SECONDS, percent, quantity
 from opclock.report.table import Table, numbers, percents, texts
 
 if TYPE_CHECKING:
-    from opclock.estimation.device_timeline import DeviceLanes
-    from opclock.estimation.estimate import Estimate
+    from opclock.estimation.device_timeline import DeviceTimeline
+    from opclock.estimation.result import Estimate
 
 
 def summary(estimate: Estimate, threads: int) -> str:
@@ -33,7 +33,7 @@ def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
     ])  # fmt: skip
 
 
-def device_sentence(lanes: DeviceLanes) -> str:
+def device_sentence(lanes: DeviceTimeline) -> str:
     """How busy the device is, and how long a recorded graph takes."""
     return (
         f"device busy {quantity(lanes.busy_s, SECONDS)}, idle {percent(lanes.idle_share)} of the time; "

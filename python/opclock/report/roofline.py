@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from opclock.estimation.ceilings import Ceilings
-from opclock.estimation.estimate import Estimate
+from opclock.estimation.result import Estimate
 from opclock.report.plots import CLASS_COLOURS, GREY, RED, figure_with_axes, log_axes
 from opclock.sweeps.results import SweepRow
 from opclock.tracing.macs import macs, moved_bytes

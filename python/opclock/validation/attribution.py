@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opclock.estimation.estimate import HOST, Estimate
+from opclock.estimation.result import HOST, Estimate
 from opclock.profiles.statistics import Samples, typical_round
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.trace import Trace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from opclock.estimation.estimate import Estimate
+from opclock.estimation.result import Estimate
 from opclock.profiles.statistics import Samples
 from opclock.timing.host_playback import PlayedHost
 from opclock.timing.sampler import Sampling

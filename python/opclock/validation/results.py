@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
-from opclock.estimation.estimate import Estimate
+from opclock.estimation.result import Estimate
 from opclock.tracing.macs import model_macs, model_macs_thop
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation

@@ -10,7 +10,8 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from opclock.board.identity import read_board
-from opclock.estimation.estimate import Estimate, estimate
+from opclock.estimation.estimate import estimate
+from opclock.estimation.result import Estimate
 from opclock.models.loading import Model, load_model
 from opclock.profiles.profile import Profile
 from opclock.runtimes.job import Job

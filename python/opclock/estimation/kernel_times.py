@@ -1,0 +1,108 @@
+"""What a profile knows of a model's kernels: measured where it can be, predicted from sweeps where not."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from opclock.errors import EstimateError
+from opclock.estimation.pool_selection import choose_pools
+from opclock.estimation.predictor import Prediction, Predictor
+from opclock.estimation.result import Source
+from opclock.profiles.condition import Condition
+from opclock.profiles.pool import Pool
+from opclock.profiles.reader import ProfileReader
+from opclock.profiles.statistics import Samples, rounds_interval
+from opclock.tracing.trace import Trace
+
+TWO_SIDED_95 = 1.96  # standard deviations of a normal distribution that hold 95 % of it
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the total with its 95 % interval, in seconds."""
+
+    median_s: float
+    low_s: float
+    high_s: float
+
+    @staticmethod
+    def of(rounds_s: Samples) -> Share:
+        """From the sums of one pool's rounds."""
+        return Share(float(np.median(rounds_s)), *rounds_interval(rounds_s))
+
+
+@dataclass(frozen=True)
+class KernelTimes:
+    """The kernels of one model, by the key of their op call."""
+
+    trace: Trace
+    pools: dict[str, Pool]  # of op calls that were measured
+    predictions: dict[str, Prediction]  # of op calls that were not
+
+    @staticmethod
+    def read(trace: Trace, profile: ProfileReader, condition: Condition, *, measured_only: bool) -> KernelTimes:
+        """From the nearest pools; "in_model" is filled up from sweeps: by the same op call, or by prediction."""
+        pools = choose_pools(trace, profile, condition)
+        if condition.timing != "in_model":
+            return KernelTimes(trace, pools, {})
+        # A sweep may have timed the very same op call, though not between this model's other kernels.
+        pools = {**choose_pools(trace, profile, replace(condition, timing="interleaved")), **pools}
+        missing = {key: traced for traced in trace.calls if (key := traced.call.key) not in pools}
+        if not missing or measured_only:
+            return KernelTimes(trace, pools, {})
+        try:
+            predictor = Predictor.train(profile, condition.threads, condition.device)
+        except EstimateError:
+            return KernelTimes(trace, pools, {})
+        predictions = predictor.predict(list(missing.values()), condition.working_set)
+        return KernelTimes(
+            trace, pools, {key: one for key, one in zip(missing, predictions, strict=True) if one is not None}
+        )
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """By op call, of those that have a number."""
+        medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in self.pools.items()}
+        return medians | {key: prediction.seconds for key, prediction in self.predictions.items()}
+
+    def source(self, key: str) -> Source:
+        """Where an op call's time is from."""
+        if key in self.pools:
+            return "measured"
+        return "modelled" if key in self.predictions else "unknown"
+
+    @cached_property
+    def _counts(self) -> Counter[str]:
+        return Counter(traced.call.key for traced in self.trace.calls)
+
+    def measured_sums(self) -> dict[int, Samples]:
+        """By pool: seconds of the model's op calls that it stands for, round by round."""
+        sums: dict[int, Samples] = {}
+        for key, pool in self.pools.items():
+            once = pool.seconds[:, pool.positions[key]].mean(axis=1)
+            sums[pool.number] = sums.get(pool.number, np.zeros(len(once))) + self._counts[key] * once
+        return sums
+
+    def predicted_share(self) -> Share:
+        """The sum of predictions: errors that a class shares add up, those of single op calls partly cancel out."""
+        total_s = own = 0.0
+        by_class: dict[str, float] = {}
+        for key, one in self.predictions.items():
+            seconds = self._counts[key] * one.seconds
+            total_s += seconds
+            own += (seconds * one.spread.own) ** 2
+            by_class[one.operator_class] = by_class.get(one.operator_class, 0.0) + seconds * one.spread.shared
+        deviation = math.sqrt(own + sum(by_class.values()) ** 2) / total_s if total_s > 0 else 0.0
+        factor = math.exp(TWO_SIDED_95 * deviation)
+        return Share(total_s, total_s / factor, total_s * factor)
+
+    def flags(self, condition: Condition) -> tuple[str, ...]:
+        """Where the pools are not of this condition: "other_working_set", "from_sweep"."""
+        distant = any(pool.condition.working_set != condition.working_set for pool in self.pools.values())
+        swept = any(pool.condition.timing != condition.timing for pool in self.pools.values())
+        return tuple(name for name, holds in (("other_working_set", distant), ("from_sweep", swept)) if holds)

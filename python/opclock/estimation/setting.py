@@ -1,0 +1,144 @@
+"""In which setting a model is estimated: threads, device and dtype, by default those that the profile holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from opclock.errors import EstimateError
+from opclock.profiles.condition import Timing
+from opclock.profiles.reader import ProfileReader
+from opclock.tracing.placement import place
+from opclock.tracing.trace import Trace
+
+DTYPES = ("float32", "float16", "bfloat16", "float64")  # that a model is looked for in
+
+
+class Setting(NamedTuple):
+    """How a model is run."""
+
+    threads: int
+    device: str
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.threads} thread{'' if self.threads == 1 else 's'} on {self.device} in {self.dtype}"
+
+
+class Holding(NamedTuple):
+    """What a profile has for a model in one setting."""
+
+    setting: Setting
+    op_calls: int  # of the model, distinct, that were measured so; 0: sweeps to predict all of them from
+
+
+def choose_setting(
+    trace: Trace,
+    profile: ProfileReader,
+    *,
+    threads: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    timing: Timing = "in_model",
+) -> Setting:
+    """The setting to estimate a model in. What is given is taken; the rest is what the profile holds of the model.
+
+    Device and dtype are the trace's where the profile has anything for it there, and else the only others in which it
+    has measurements of the model. The number of threads is then the one with measurements of the most op calls of the
+    model, of several such numbers the largest; where there are only sweeps to predict from, the largest of theirs.
+
+    Args:
+        trace: the model.
+        profile: the measurements; read only.
+        threads: of PyTorch, or None.
+        device: "cpu" or "cuda:0", or None.
+        dtype: of parameters and activations, such as "float16", or None.
+        timing: the condition that the kernels are taken from; sweeps serve "in_model" alone.
+
+    Raises:
+        EstimateError: the profile has nothing for the model in this setting, or has it on several other devices or in
+            several dtypes. The message lists what it holds.
+    """
+    own = (device or trace.device, dtype or trace.dtype)
+    held = _holdings(trace, profile, timing, [own], own[1])
+    if not held:
+        devices = [device] if device else sorted({condition.device for condition in profile.conditions()})
+        others = [(name, kind) for name in devices for kind in ([dtype] if dtype else DTYPES)]
+        held = _holdings(trace, profile, timing, others, own[1])
+    setting = select(held, threads)
+    if setting is not None:
+        return setting
+    if len(_places(held)) > 1:
+        raise EstimateError(f"{profile.path} holds {trace.model} with {_listed(held)}: choose by --device and --dtype")
+    raise EstimateError(f"{no_measurement(trace, profile, threads, *own)}{_what_it_holds(profile, held)}")
+
+
+def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, device: str, dtype: str) -> str:
+    """The error's text where a profile has nothing for a model in a setting, with the next step."""
+    wanted = "any number of threads" if threads is None else f"{threads} threads"
+    option = "" if threads is None else f" and --threads {threads}"
+    return (
+        f"{profile.path} has no measurement of {trace.model} with {wanted} on {device} in {dtype}; run 'opclock "
+        f"measure' with this profile{option} first, or 'opclock sweep --preset board'"
+    )
+
+
+def select(held: Sequence[Holding], threads: int | None = None) -> Setting | None:
+    """The setting among these by the rule of ``choose_setting``; None where none fits or devices or dtypes differ.
+
+    Args:
+        held: what a profile has, in no particular order.
+        threads: the number that is asked for, or None.
+    """
+    if len(_places(held)) != 1:
+        return None
+    ((device, dtype),) = _places(held)
+    fitting = [
+        one for one in held if (one.setting.device, one.setting.dtype) == (device, dtype)
+        and threads in (None, one.setting.threads)
+    ]  # fmt: skip
+    return max(fitting, key=lambda one: (one.op_calls, one.setting.threads)).setting if fitting else None
+
+
+def _places(held: Sequence[Holding]) -> set[tuple[str, str]]:
+    """Devices and dtypes with measurements of the model; those with sweeps where none has any."""
+    measured = [holding for holding in held if holding.op_calls] or held
+    return {(setting.device, setting.dtype) for setting, _ in measured}
+
+
+def _holdings(
+    trace: Trace, profile: ProfileReader, timing: Timing, places: Iterable[tuple[str, str]], sweep_dtype: str
+) -> list[Holding]:
+    """What the profile has for the model on these devices in these dtypes; of sweeps alone, in one dtype."""
+    timings: tuple[Timing, ...] = ("in_model", "interleaved") if timing == "in_model" else (timing,)
+    swept = _swept(profile) if timing == "in_model" else set()
+    held: list[Holding] = []
+    for device, dtype in places:
+        calls = place(trace, device, dtype).unique
+        # Calls on whole numbers alone, such as those that make masks, are the same in every dtype.
+        keys = [key for key, call in calls.items() if any(spec.dtype == dtype for spec in call.tensors())]
+        counts = profile.count_op_calls(keys or (calls if dtype == trace.dtype else ()), device, timings)
+        if dtype == sweep_dtype:
+            counts = {**{threads: 0 for other, threads in swept if other == device}, **counts}
+        held += [Holding(Setting(threads, device, dtype), count) for threads, count in counts.items()]
+    return held
+
+
+def _swept(profile: ProfileReader) -> set[tuple[str, int]]:
+    """Devices and numbers of threads with sweeps and the ceilings that predictions from them need."""
+    settings = {(one.device, one.threads) for one in profile.conditions() if one.timing == "interleaved"}
+    return {
+        (device, threads) for device, threads in settings
+        if profile.ceilings(threads) and profile.pools(["interleaved"], device, threads, ended=True, most=1)
+    }  # fmt: skip
+
+
+def _listed(held: Iterable[Holding]) -> str:
+    return " and ".join(str(setting) for setting in sorted({holding.setting for holding in held}))
+
+
+def _what_it_holds(profile: ProfileReader, held: Sequence[Holding]) -> str:
+    if held:
+        return f". It has this model with {_listed(held)}"
+    settings = sorted({(one.threads, one.device) for one in profile.conditions()})
+    return f". It has other op calls with {' and '.join(f'{threads} threads on {name}' for threads, name in settings)}"
