@@ -16,7 +16,7 @@
 namespace opclock {
 namespace {
 
-// Reads what a kernel reads of a tensor before its data.
+// Reads the part of a tensor that a kernel reads before its data.
 std::size_t touched(const at::Tensor& tensor) {
   if (!tensor.defined()) return 0;
   const auto dimensions = static_cast<std::size_t>(tensor.dim());
@@ -33,7 +33,7 @@ void touch(const torch::jit::Stack& arguments) {
       for (const at::Tensor tensor : argument.toTensorList()) sum += touched(tensor);
     }
   }
-  asm volatile("" : : "r"(sum));  // read, whatever the compiler thinks of it
+  asm volatile("" : : "r"(sum));  // the compiler must not drop the reads
 }
 
 class BoxedCall final : public Call {
@@ -153,11 +153,11 @@ void each_argument(torch::jit::Stack& stack, Visit&& visit) {
 }  // namespace
 
 at::Tensor Call::argument(std::size_t number) {
-  at::Tensor found;
+  at::Tensor wanted;
   each_argument(boxed(), [&](const at::Tensor& tensor, const auto& /*put*/) {
-    if (number-- == 0) found = tensor;
+    if (number-- == 0) wanted = tensor;
   });
-  return found;
+  return wanted;
 }
 
 void Call::set_argument(std::size_t number, const at::Tensor& tensor) {
@@ -170,13 +170,13 @@ void Call::set_argument(std::size_t number, const at::Tensor& tensor) {
 }
 
 std::vector<at::Tensor> tensors_in(const torch::jit::Stack& stack) {
-  std::vector<at::Tensor> found;
+  std::vector<at::Tensor> tensors;
   for (const auto& value : stack) {
-    if (value.isTensor()) found.push_back(value.toTensor());
+    if (value.isTensor()) tensors.push_back(value.toTensor());
     if (!value.isTensorList()) continue;
-    for (const at::Tensor tensor : value.toTensorList()) found.push_back(tensor);
+    for (const at::Tensor tensor : value.toTensorList()) tensors.push_back(tensor);
   }
-  return found;
+  return tensors;
 }
 
 namespace {
@@ -199,7 +199,7 @@ TORCH_LIBRARY_IMPL(opclock, Meta, library) { library.impl("memcpy", check_equal_
 
 c10::OperatorHandle find_operator(const std::string& name, const std::string& overload) {
   const c10::OperatorName wanted(name, overload);
-  if (auto found = c10::Dispatcher::singleton().findSchema(wanted)) return *found;
+  if (auto op = c10::Dispatcher::singleton().findSchema(wanted)) return *op;
   std::string overloads;
   for (const auto& known : c10::Dispatcher::singleton().getAllOpNames()) {
     if (known.name != name) continue;
@@ -212,9 +212,9 @@ c10::OperatorHandle find_operator(const std::string& name, const std::string& ov
 
 std::unique_ptr<Call> bind_call(const c10::OperatorHandle& op, const torch::jit::Stack& arguments) {
   static const auto known = makers(Known{});
-  const auto found = known.find(op.operator_name());
-  if (found == known.end()) return std::make_unique<BoxedCall>(op, arguments);
-  return found->second(arguments);
+  const auto maker = known.find(op.operator_name());
+  if (maker == known.end()) return std::make_unique<BoxedCall>(op, arguments);
+  return maker->second(arguments);
 }
 
 }  // namespace opclock

@@ -20,14 +20,14 @@ namespace {
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 
 thread_local Playback* active = nullptr;
-thread_local bool rehearsing = false;
+thread_local bool dry_running = false;
 
-// PyTorch hides what its own constructors do (the empty() inside torch.tensor()) from Python dispatch, so no trace
-// holds it: it is host work, and runs.
+// PyTorch hides what its own constructors call (the empty() inside torch.tensor()) from Python dispatch, so no trace
+// has it. It is the host's work, and runs.
 bool hidden() { return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python); }
 
 void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
-  if (rehearsing) {
+  if (dry_running) {
     torch::jit::drop(*stack, op.schema().arguments().size());
     stack->resize(stack->size() + op.schema().returns().size());
     return;
@@ -82,7 +82,7 @@ struct Unboxed;
 template <class Operator, class Return, class... Arguments>
 struct Unboxed<Operator, Return(Arguments...)> {
   static Return play(Arguments... arguments) {
-    if (rehearsing) {
+    if (dry_running) {
       if constexpr (std::is_reference_v<Return>) {
         return first_written(std::forward<Arguments>(arguments)...);
       } else {
@@ -148,15 +148,15 @@ std::optional<std::size_t> argument_handed_back(const c10::FunctionSchema& schem
 
 }  // namespace
 
-Rehearsal::Rehearsal() : was_excluded_(c10::impl::tls_is_dispatch_key_excluded(kKey)) {
+DryRun::DryRun() : was_excluded_(c10::impl::tls_is_dispatch_key_excluded(kKey)) {
   register_playback();
   c10::impl::tls_set_dispatch_key_excluded(kKey, false);
   c10::impl::tls_set_dispatch_key_included(kKey, true);
-  rehearsing = true;
+  dry_running = true;
 }
 
-Rehearsal::~Rehearsal() {
-  rehearsing = false;
+DryRun::~DryRun() {
+  dry_running = false;
   c10::impl::tls_set_dispatch_key_included(kKey, active != nullptr);
   c10::impl::tls_set_dispatch_key_excluded(kKey, was_excluded_);
 }
@@ -175,12 +175,13 @@ Playback::Playback(std::vector<PlayedCall> calls) : calls_(std::move(calls)) { r
 
 Playback::~Playback() { abandon(); }
 
-void Playback::begin(Clock& clock, Rounds* company) {
-  if (active != nullptr) throw std::runtime_error("a playback is already active on this thread");
+void Playback::begin(Clock& clock, Rounds* co_run) {
+  if (begun_ || active != nullptr) throw std::runtime_error("a playback has already begun: they cannot be nested");
+  begun_ = true;
   position_ = 0;
   host_s_.clear();
   clock_ = &clock;
-  company_ = company;
+  co_run_ = co_run;
   active = this;
   c10::impl::tls_set_dispatch_key_included(kKey, true);
   host_start_ = clock_->start();
@@ -200,13 +201,14 @@ void Playback::abandon() {
   if (active != this) return;
   c10::impl::tls_set_dispatch_key_included(kKey, false);
   active = nullptr;
+  begun_ = false;
   observing_ = false;
 }
 
 void Playback::begin_observing(Clock& clock) {
+  begin(clock, nullptr);
   kernel_s_.clear();
   observing_ = true;
-  begin(clock, nullptr);
 }
 
 void Playback::leave_kernel() {
@@ -222,9 +224,9 @@ const PlayedCall& Playback::arrive(const c10::OperatorHandle& op) {
     throw std::runtime_error("call " + std::to_string(position_) + " is " + toString(op.operator_name()) +
                              ", the trace has " + traced);
   }
-  if (company_ != nullptr) {
+  if (co_run_ != nullptr) {
     const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
-    company_->visit();
+    co_run_->visit();
   }
   return calls_[position_++];
 }

@@ -31,32 +31,34 @@ class Playback {
   Playback(const Playback&) = delete;
   Playback& operator=(const Playback&) = delete;
 
-  // Begins one inference. With `company`, one visit of the round it has begun is made at every call: host and kernels
-  // then displace each other from the caches as they do in a real inference, which neither does when run alone.
-  void begin(Clock& clock, Rounds* company);
-  // Begins one real inference, kernels on: for seeing where an estimate differs from it, and nothing else.
+  // Begins one inference. Every call then makes one visit of the round that `co_run` (may be null) has begun: host and
+  // kernels displace each other from the caches, as they do in a real inference. Throws std::runtime_error where this
+  // or another playback has begun already.
+  void begin(Clock& clock, Rounds* co_run);
+  // Begins one real inference with the kernels on, to show where an estimate differs from it.
   void begin_observing(Clock& clock);
   // Ends it; returns the host's seconds before each call, and after the last.
   const std::vector<double>& end();
-  // Ends it wherever it is, keeping nothing.
+  // Ends it before its end, without a result. Does nothing where nothing has begun.
   void abandon();
   // Of an observed inference: seconds by call.
   const std::vector<double>& kernel_s() const { return kernel_s_; }
 
-  // For the kernels that stand in for the model's. One call of the model has come: stops the host's time, makes the
-  // visit, and says what was recorded.
+  // For the kernels that replace the model's, at each call of the model: stops the host's time, makes the visit and
+  // returns what was recorded.
   const PlayedCall& arrive(const c10::OperatorHandle& op);
   bool observing() const { return observing_; }
   void enter_kernel() { kernel_start_ = clock_->start(); }
   void leave_kernel();
-  // The host goes on.
+  // The host's time continues.
   void leave() { host_start_ = clock_->start(); }
 
  private:
   std::vector<PlayedCall> calls_;
   std::size_t position_ = 0;
   Clock* clock_ = nullptr;
-  Rounds* company_ = nullptr;
+  Rounds* co_run_ = nullptr;
+  bool begun_ = false;
   bool observing_ = false;
   std::uint64_t host_start_ = 0;
   std::uint64_t kernel_start_ = 0;
@@ -64,14 +66,14 @@ class Playback {
   std::vector<double> kernel_s_;
 };
 
-// While it lives, calls on this thread end where their kernel would begin, and give back nothing: what is left of a
-// call is the way there, which a rehearsal brings into the caches as the host does in a model.
-class Rehearsal {
+// While it exists, calls on this thread end where their kernel would begin, and return nothing. What such a call still
+// runs is the dispatch, which it brings into the caches as the host does in a model.
+class DryRun {
  public:
-  Rehearsal();
-  ~Rehearsal();
-  Rehearsal(const Rehearsal&) = delete;
-  Rehearsal& operator=(const Rehearsal&) = delete;
+  DryRun();
+  ~DryRun();
+  DryRun(const DryRun&) = delete;
+  DryRun& operator=(const DryRun&) = delete;
 
  private:
   bool was_excluded_;

@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "aten/device_queue.hpp"
-#include "aten/op_call.hpp"
+#include "aten/event_queue.hpp"
 #include "aten/playback.hpp"
-#include "sampling/queued_rounds.hpp"
+#include "aten/timed_call.hpp"
+#include "device/queued_rounds.hpp"
 #include "sampling/rounds.hpp"
 
 namespace py = pybind11;
@@ -69,10 +69,10 @@ class Pool {
     if (rounds_) throw std::invalid_argument("the pool is already warm: add every op call before warm_up()");
     const auto op = naming(name, [&] { return find_operator(name, overload); });
     auto stack = naming(name, [&] { return bind_arguments(op, args, kwargs); });
-    std::vector<OpCall::Restored> pairs;
+    std::vector<TimedCall::Restored> pairs;
     for (const auto& [argument, pristine] : restored) pairs.push_back({argument, pristine});
     auto call = naming(name, [&] { return bind_call(op, stack); });
-    calls_.push_back(std::make_unique<OpCall>(std::move(call), std::move(written_before), std::move(pairs)));
+    calls_.push_back(std::make_unique<TimedCall>(std::move(call), std::move(written_before), std::move(pairs)));
     if (queue_) calls_.back()->put_on(queue_.get(), lane_);
     launches_.push_back(launches);
     names_.push_back(name);
@@ -145,7 +145,7 @@ class Pool {
 
   // By op call; false everywhere but in the device's lane.
   std::vector<bool> waits() const { return queued_ != nullptr ? queued_->waits() : std::vector<bool>(calls_.size()); }
-  std::size_t starved() const { return queued_ != nullptr ? queued_->starved() : 0; }
+  std::size_t idle_rounds() const { return queued_ != nullptr ? queued_->idle_rounds() : 0; }
   double device_resolution_s() { return queue_ ? queue_->resolution_s() : 0.0; }
 
  private:
@@ -163,7 +163,7 @@ class Pool {
   Order order_;
   Lane lane_;
   std::unique_ptr<Queue> queue_;  // of the device; none on a cpu
-  std::vector<std::unique_ptr<OpCall>> calls_;
+  std::vector<std::unique_ptr<TimedCall>> calls_;
   std::vector<std::string> names_;
   std::vector<std::size_t> groups_;
   std::vector<bool> launches_;
@@ -185,7 +185,7 @@ void store(const std::vector<double>& from, Seconds& to) {
 
 double store_round(const Round& round, Seconds& seconds) {
   store(round.seconds, seconds);
-  return round.anchor_s;
+  return round.control_s;
 }
 
 template <typename Function>
@@ -254,7 +254,7 @@ void bind_pool(py::module_& module) {
           "calls_per_sample", [](Pool& pool, std::size_t number) { return pool.rounds().calls_per_sample(number); },
           py::arg("number"))
       .def_property_readonly("waits", &Pool::waits, "By op call: whether the host waits in it for the device.")
-      .def_property_readonly("starved", &Pool::starved, "Kept rounds in which the device waited for the host.")
+      .def_property_readonly("starved", &Pool::idle_rounds, "Kept rounds in which the device waited for the host.")
       .def_property_readonly(
           "device_resolution_s", [](Pool& pool) { return timed([&] { return pool.device_resolution_s(); }); },
           "The smallest difference that intervals between marks on the device show; 0 on a cpu.")

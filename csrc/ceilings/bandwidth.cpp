@@ -18,7 +18,7 @@
 namespace opclock {
 namespace {
 
-constexpr std::size_t kLeastBytesAPass = 1U << 24U;  // small buffers are passed over again and again
+constexpr std::size_t kMinBytesPerPass = 1U << 24U;  // small buffers are passed over again and again
 constexpr std::size_t kLanes = 64;                   // doubles: 16 of the widest registers there are are in flight
 
 void touch(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
@@ -52,7 +52,7 @@ OPCLOCK_CLONES void triad_all(double* __restrict to, const double* __restrict le
 }
 
 #if defined(__x86_64__)
-// Stores that go round the caches: nothing is read that will be overwritten.
+// Stores that bypass the caches: lines that are overwritten are not read first.
 void stream(double* to, double low, double high) { _mm_stream_pd(to, _mm_set_pd(high, low)); }
 
 void write_past_caches(double* to, std::size_t count) {
@@ -99,10 +99,10 @@ std::size_t buffers_of(Pattern pattern) {
 
 using Pass = void (*)(const Buffers&);
 
-// Every way there is to do it; the fastest is the ceiling.
-std::vector<Pass> ways(Pattern pattern) {
-  std::vector<Pass> found;
-  const auto add = [&found](Pass way) { found.push_back(way); };
+// The fastest of the variants is the ceiling.
+std::vector<Pass> variants(Pattern pattern) {
+  std::vector<Pass> passes;
+  const auto add = [&passes](Pass pass) { passes.push_back(pass); };
   switch (pattern) {
     case Pattern::read:
       add([](const Buffers& mine) { read_all(mine.a.data(), mine.count); });
@@ -137,7 +137,7 @@ std::vector<Pass> ways(Pattern pattern) {
       add([](const Buffers& mine) { update_all(mine.a.data(), mine.count); });
       break;
   }
-  return found;
+  return passes;
 }
 
 }  // namespace
@@ -151,7 +151,7 @@ Pattern pattern_of(const std::string& name) {
   throw std::invalid_argument("no pattern '" + name + "': read, write, copy, triad or update");
 }
 
-double bytes_per_s(Clock& clock, Pattern pattern, std::size_t bytes, int threads, double most_s) {
+double bytes_per_s(Clock& clock, Pattern pattern, std::size_t bytes, int threads, double max_s) {
   const std::size_t used = buffers_of(pattern);
   std::size_t count = bytes / used / static_cast<std::size_t>(threads) / sizeof(double);
   count = std::max(kLanes, count / kLanes * kLanes);
@@ -166,11 +166,11 @@ double bytes_per_s(Clock& clock, Pattern pattern, std::size_t bytes, int threads
   });
   const std::size_t passes = pattern == Pattern::update ? 2 : 1;  // over the same words: reading and writing
   const std::size_t moved = used * passes * count * sizeof(double);
-  const std::size_t repeats = 1 + kLeastBytesAPass / (moved + 1);
+  const std::size_t repeats = 1 + kMinBytesPerPass / (moved + 1);
   const double amount = static_cast<double>(moved) * static_cast<double>(repeats);
   double best = 0.0;
-  for (const Pass pass : ways(pattern)) {
-    best = std::max(best, best_rate(clock, threads, most_s, amount, [&](int thread) {
+  for (const Pass pass : variants(pattern)) {
+    best = std::max(best, best_rate(clock, threads, max_s, amount, [&](int thread) {
                       for (std::size_t repeat = 0; repeat < repeats; ++repeat) {
                         pass(buffers[static_cast<std::size_t>(thread)]);
                       }

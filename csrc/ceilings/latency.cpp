@@ -27,7 +27,7 @@ void link(std::vector<Line>& lines) {
 
 }  // namespace
 
-double loads_per_s(Clock& clock, std::size_t bytes, double most_s) {
+double loads_per_s(Clock& clock, std::size_t bytes, double max_s) {
   std::vector<Line> lines(std::max<std::size_t>(2, bytes / kLine));
   link(lines);
   const Line* line = lines.data();
@@ -36,7 +36,7 @@ double loads_per_s(Clock& clock, std::size_t bytes, double most_s) {
     asm volatile("" : "+r"(line));
   };
   for (std::size_t visited = 0; visited < lines.size(); visited += kLoads) chase(0);  // warm: every line once
-  return best_rate(clock, 1, most_s, static_cast<double>(kLoads), chase);
+  return best_rate(clock, 1, max_s, static_cast<double>(kLoads), chase);
 }
 
 }  // namespace opclock

@@ -149,10 +149,10 @@ Number number_of(const std::string& name) {
 
 std::string vector_instructions(Number number) { return kernel(number).name; }
 
-double multiply_adds_per_s(Clock& clock, Number number, int threads, double most_s) {
+double multiply_adds_per_s(Clock& clock, Number number, int threads, double max_s) {
   const Kernel chosen = kernel(number);
   const double amount = static_cast<double>(chosen.multiply_adds) * kAccumulators * kSteps;
-  return best_rate(clock, threads, most_s, amount, [&](int) { chosen.run(); });
+  return best_rate(clock, threads, max_s, amount, [&](int) { chosen.run(); });
 }
 
 }  // namespace opclock

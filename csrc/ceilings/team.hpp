@@ -32,11 +32,11 @@ inline double team_s(Clock& clock, int threads, const std::function<void(int)>& 
                          *std::max_element(stops.begin(), stops.end()));
 }
 
-// The best rate seen by repeating `work` (which does `amount` a thread) for `most_s` seconds, at least thrice.
-inline double best_rate(Clock& clock, int threads, double most_s, double amount, const std::function<void(int)>& work) {
+// The best rate seen by repeating `work` (which does `amount` a thread) for `max_s` seconds, at least thrice.
+inline double best_rate(Clock& clock, int threads, double max_s, double amount, const std::function<void(int)>& work) {
   double best = 0.0;
   double spent_s = 0.0;
-  for (int pass = 0; pass < 3 || spent_s < most_s; ++pass) {
+  for (int pass = 0; pass < 3 || spent_s < max_s; ++pass) {
     const double elapsed_s = team_s(clock, threads, work);
     spent_s += elapsed_s;
     if (elapsed_s > 0.0) best = std::max(best, amount * threads / elapsed_s);

@@ -12,9 +12,9 @@
 namespace opclock {
 namespace {
 
-constexpr std::size_t kMostCalls = 4096;  // a call the clock cannot see at all must not loop for ever
-constexpr int kFaultTries = 8;            // a counter that runs backwards this often in a row is broken
-constexpr std::size_t kWarmUpPasses = 3;  // fewest passes: the first binds, the second warms, the third tells
+constexpr std::size_t kMaxCalls = 4096;      // a call the clock cannot see at all must not loop for ever
+constexpr int kFaultTries = 8;               // a counter that runs backwards this often in a row is broken
+constexpr std::size_t kMinWarmUpPasses = 3;  // the first binds, the second warms the caches, the third is compared
 
 }  // namespace
 
@@ -35,7 +35,7 @@ Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> 
 double Rounds::sample(Task& task, std::size_t calls, bool prepared) {
   for (int attempt = 0; attempt < kFaultTries; ++attempt) {
     if (prepared && attempt > 0) task.prepare();
-    if (prepared) task.approach();
+    if (prepared) task.dry_run();
     const std::uint64_t start = clock_.start();
     for (std::size_t call = 0; call < calls; ++call) task.run();
     const std::uint64_t stop = clock_.stop();
@@ -71,7 +71,7 @@ bool Rounds::visit() {
   if (next_visit_ == round_.order.size()) return false;
   const std::size_t number = round_.order[next_visit_++];
   if (number == tasks_.size()) {
-    round_.anchor_s = sample_anchor();
+    round_.control_s = sample_control();
   } else {
     round_.seconds[number] = sample(*tasks_[number], calls_[number], true);
   }
@@ -101,32 +101,32 @@ void Rounds::pass() {
   complete();
 }
 
-WarmUp Rounds::warm_up(double most_s) {
+WarmUp Rounds::warm_up(double max_s) {
   WarmUp warm_up;
   Plateau plateau;
   std::vector<double> fastest(tasks_.size(), std::numeric_limits<double>::infinity());
-  double fastest_anchor = std::numeric_limits<double>::infinity();
+  double fastest_control = std::numeric_limits<double>::infinity();
   const std::uint64_t begin = clock_.start();
   do {
     pass();
     for (std::size_t i = 0; i < tasks_.size(); ++i) fastest[i] = std::min(fastest[i], round_.seconds[i]);
-    fastest_anchor = std::min(fastest_anchor, round_.anchor_s);
+    fastest_control = std::min(fastest_control, round_.control_s);
     plateau.add(std::accumulate(round_.seconds.begin(), round_.seconds.end(), 0.0));
     ++warm_up.rounds;
     warm_up.seconds = clock_.elapsed_s(begin, clock_.stop());
     warm_up.plateau = plateau.reached();
-  } while (warm_up.rounds < kWarmUpPasses || (!warm_up.plateau && warm_up.seconds < most_s));
+  } while (warm_up.rounds < kMinWarmUpPasses || (!warm_up.plateau && warm_up.seconds < max_s));
 
   const auto calls_for = [](double call_s, double shortest) {
     if (call_s >= shortest) return std::size_t{1};
-    if (call_s * static_cast<double>(kMostCalls) <= shortest) return kMostCalls;
+    if (call_s * static_cast<double>(kMaxCalls) <= shortest) return kMaxCalls;
     return static_cast<std::size_t>(std::ceil(shortest / call_s));
   };
   // In a model's order a second call in a row would find its caches warm: there the whole round is the sample.
   for (std::size_t i = 0; i < tasks_.size() && order_ == Order::shuffled; ++i) {
     calls_[i] = calls_for(fastest[i], shortest_sample_s());
   }
-  anchor_calls_ = calls_for(fastest_anchor, clock_.shortest_sample_s());
+  control_calls_ = calls_for(fastest_control, clock_.shortest_sample_s());
   return warm_up;
 }
 
@@ -137,7 +137,7 @@ Round Rounds::back_to_back() {
   arrange(round.order);
   for (const std::size_t number : round.order) {
     if (number == tasks_.size()) {
-      round.anchor_s = sample_anchor();
+      round.control_s = sample_control();
     } else {
       tasks_[number]->run();
       round.seconds[number] = sample(*tasks_[number], calls_[number], false);

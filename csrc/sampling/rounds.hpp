@@ -14,13 +14,13 @@
 namespace opclock {
 
 struct Round {
-  std::vector<std::size_t> order;  // task numbers as visited; the anchor is number tasks.size()
+  std::vector<std::size_t> order;  // task numbers as visited; the control workload is number tasks.size()
   std::vector<double> seconds;     // of one call, by task number
-  double anchor_s = 0.0;
+  double control_s = 0.0;
 };
 
-// shuffled: afresh each round, so that no task keeps a neighbour. given: tasks are calls of one model in its order,
-// and the neighbour is part of the condition; each is called once a visit.
+// shuffled: a new order each round, so that no task always follows the same one. given: tasks are the calls of one
+// model in its order, and what runs before a task is part of the condition; each is called once a visit.
 enum class Order { shuffled, given };
 
 struct WarmUp {
@@ -38,9 +38,9 @@ class Rounds {
   Rounds(const Rounds&) = delete;
   Rounds& operator=(const Rounds&) = delete;
 
-  // Rounds that are not kept, until they stop getting faster or `most_s` have passed; then fixes how many
+  // Rounds that are not kept, until they stop getting faster or `max_s` have passed; then fixes how many
   // calls make one sample of each task (one, in a given order).
-  virtual WarmUp warm_up(double most_s);
+  virtual WarmUp warm_up(double max_s);
 
   // One kept round. A sample for which the counter ran backwards is taken again, and counted as a fault.
   const Round& next();
@@ -71,7 +71,7 @@ class Rounds {
   virtual void complete();
   // Tasks shorter than that are called several times for one sample.
   virtual double shortest_sample_s() const { return clock_.shortest_sample_s(); }
-  double sample_anchor() { return sample(anchor_, anchor_calls_, false); }
+  double sample_control() { return sample(control_, control_calls_, false); }
 
   Clock& clock_;
   std::vector<Task*> tasks_;
@@ -91,8 +91,8 @@ class Rounds {
   std::vector<std::vector<double>> samples_;  // by group
   std::vector<StopReason> reasons_;           // by group
   StoppingRule rule_;
-  Chain anchor_{kAnchorSteps};
-  std::size_t anchor_calls_ = 1;
+  Chain control_{kControlSteps};
+  std::size_t control_calls_ = 1;
   std::size_t kept_rounds_ = 0;
   std::size_t next_judgement_ = 0;
   std::size_t clock_faults_ = 0;

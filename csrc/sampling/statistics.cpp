@@ -12,12 +12,19 @@ void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
+// Sorting with NaN among the samples would be undefined behaviour.
+void require_numbers(const std::vector<double>& samples) {
+  require(!samples.empty(), "no samples");
+  require(std::none_of(samples.begin(), samples.end(), [](double sample) { return std::isnan(sample); }),
+          "one of the samples is NaN");
+}
+
 double log_choose(double n, double k) { return std::lgamma(n + 1.0) - std::lgamma(k + 1.0) - std::lgamma(n - k + 1.0); }
 
 }  // namespace
 
 double quantile(std::vector<double> samples, double share) {
-  require(!samples.empty(), "no samples");
+  require_numbers(samples);
   require(share >= 0.0 && share <= 1.0, "a quantile's share lies between 0 and 1");
   const double position = share * static_cast<double>(samples.size() - 1);
   const auto below = static_cast<std::size_t>(position);
@@ -58,6 +65,7 @@ Ranks median_ranks(std::size_t count, double confidence) {
 }
 
 Interval median_interval(std::vector<double> samples, double confidence) {
+  require_numbers(samples);
   const Ranks ranks = median_ranks(samples.size(), confidence);
   std::sort(samples.begin(), samples.end());
   return {samples[ranks.low], samples[ranks.high]};
@@ -85,13 +93,13 @@ double drift(const std::vector<double>& samples) {
   return first == 0.0 ? 0.0 : second / first - 1.0;
 }
 
-double drift_against(const std::vector<double>& samples, const std::vector<double>& anchor) {
-  require(samples.size() == anchor.size(), "one anchor sample is needed for each sample");
+double drift_against(const std::vector<double>& samples, const std::vector<double>& control) {
+  require(samples.size() == control.size(), "each sample needs the control's of its round");
   std::vector<double> ratios;
   ratios.reserve(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
-    require(anchor[i] > 0.0, "an anchor sample must be above 0");
-    ratios.push_back(samples[i] / anchor[i]);
+    require(control[i] > 0.0, "a control sample must be above 0");
+    ratios.push_back(samples[i] / control[i]);
   }
   return drift(ratios);
 }

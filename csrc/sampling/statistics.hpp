@@ -12,7 +12,7 @@ struct Interval {
 };
 
 // Linear interpolation between order statistics (Hyndman & Fan 1996, type 7, NumPy's default).
-// `share` in [0, 1]. All throw std::invalid_argument on no samples.
+// `share` in [0, 1]. All throw std::invalid_argument on no samples, and on NaN, which has no order.
 double quantile(std::vector<double> samples, double share);
 double median(std::vector<double> samples);
 // Median absolute deviation from the median, unscaled.
@@ -33,7 +33,8 @@ double lag1_autocorrelation(const std::vector<double>& samples);
 
 // Median of the second half over the median of the first half, less 1; 0 for fewer than two samples.
 double drift(const std::vector<double>& samples);
-// The same for samples divided by the anchor's in the same round: what the machine's own drift does not explain.
-double drift_against(const std::vector<double>& samples, const std::vector<double>& anchor);
+// The same for samples divided by the control workload's in the same round: what the machine's own drift does not
+// explain.
+double drift_against(const std::vector<double>& samples, const std::vector<double>& control);
 
 }  // namespace opclock

@@ -26,13 +26,13 @@ double relative_half_width(const std::vector<double>& samples) {
 }
 
 StopReason judge(const std::vector<double>& samples, const StoppingRule& rule) {
-  if (samples.size() < rule.fewest_samples) return StopReason::none;
+  if (samples.size() < rule.min_samples) return StopReason::none;
   const double now = relative_half_width(samples);
   if (now <= rule.half_width) return StopReason::narrow;
-  if (samples.size() < 2 * rule.fewest_samples) return StopReason::none;
+  if (samples.size() < 2 * rule.min_samples) return StopReason::none;
   const auto half = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
   const double before = relative_half_width({samples.begin(), half});
-  return now > (1.0 - rule.least_shrinkage) * before ? StopReason::stagnant : StopReason::none;
+  return now > (1.0 - rule.min_shrinkage) * before ? StopReason::stagnant : StopReason::none;
 }
 
 bool Plateau::reached() const {

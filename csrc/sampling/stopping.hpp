@@ -10,14 +10,14 @@ enum class StopReason {
   none,      // sample on
   narrow,    // the interval of the median is narrow enough
   stagnant,  // twice the samples did not narrow it: more will not help
-  time_cap,  // time ran out first (set by whoever holds the time)
+  time_cap,  // time ran out first (set by the caller, who watches the time)
 };
 const char* to_string(StopReason reason);
 
 struct StoppingRule {
-  double half_width = 0.02;         // of the median's 95 % interval, as a fraction of the median
-  std::size_t fewest_samples = 12;  // below this even the extremes say little
-  double least_shrinkage = 0.1;     // doubling the samples should shrink it by 0.29; under a third of that is none
+  double half_width = 0.02;      // of the median's 95 % interval, as a fraction of the median
+  std::size_t min_samples = 12;  // below this even the extremes say little
+  double min_shrinkage = 0.1;    // doubling the samples should shrink it by 0.29; under a third of that is none
 };
 
 // Half the 95 % interval of the median, as a fraction of the median; 0 where the median is 0.

@@ -8,11 +8,11 @@ namespace opclock {
 class Task {
  public:
   virtual ~Task() = default;
-  // Untimed, as soon as the task before has run: writes what that one would have written, before the host comes
-  // between.
+  // Untimed, as soon as the task before it has run and before the host continues: writes what that task would have
+  // written.
   virtual void prepare() {}
-  // Untimed, directly before each sample: what the host does last.
-  virtual void approach() {}
+  // Untimed, directly before each sample: brings the dispatch code into the caches, as the host does in a model.
+  virtual void dry_run() {}
   virtual void run() = 0;
 };
 
@@ -35,8 +35,8 @@ class Chain final : public Task {
   std::uint64_t state_ = 0x9E3779B97F4A7C15U;
 };
 
-// The anchor is a chain of this length, visited once a round: a change of it is the machine's, not the kernels'.
-// About 10 us at 2 GHz: well above every clock's shortest sample.
-constexpr std::uint64_t kAnchorSteps = 4096;
+// The control workload is a chain of this length, visited once a round: where its time changes, the machine's speed
+// has changed and not the kernels'. About 10 us at 2 GHz: well above every clock's shortest sample.
+constexpr std::uint64_t kControlSteps = 4096;
 
 }  // namespace opclock

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 
-#include "check.hpp"
 #include "scripted.hpp"
+#include "within.hpp"
 
 using namespace opclock;
 
@@ -18,8 +19,8 @@ class Timed final : public Task {
     ++prepared;
     machine_.now_s += 1e-3;  // must not be in any sample
   }
-  void approach() override {
-    ++approached;
+  void dry_run() override {
+    ++dry_runs;
     machine_.now_s += 1e-3;  // nor this
   }
   void run() override {
@@ -27,7 +28,7 @@ class Timed final : public Task {
     machine_.now_s += seconds_;
   }
   int prepared = 0;
-  int approached = 0;
+  int dry_runs = 0;
   int runs = 0;
 
  private:
@@ -48,17 +49,17 @@ struct Fixture {
 
 }  // namespace
 
-TEST(samples_are_of_one_call_without_preparation) {
+TEST_CASE("samples are of one call without preparation") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   rounds.warm_up(0.01);
   const Round& round = rounds.next();
-  NEAR(round.seconds[0], 30e-6, 5e-9);
-  NEAR(round.seconds[1], 4e-6, 5e-9);
-  NEAR(round.seconds[2], 0.5e-6, 5e-9);
+  CHECK(round.seconds[0] == within(30e-6, 5e-9));
+  CHECK(round.seconds[1] == within(4e-6, 5e-9));
+  CHECK(round.seconds[2] == within(0.5e-6, 5e-9));
 }
 
-TEST(calls_too_short_for_the_clock_are_batched) {
+TEST_CASE("calls too short for the clock are batched") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   rounds.warm_up(0.01);
@@ -70,7 +71,7 @@ TEST(calls_too_short_for_the_clock_are_batched) {
   CHECK(fixture.tiny.runs - before == 5);
 }
 
-TEST(in_a_given_order_each_task_is_called_once_a_visit) {
+TEST_CASE("in a given order each task is called once a visit") {
   Fixture fixture;
   auto rounds = fixture.rounds(Order::given);
   rounds.warm_up(0.01);
@@ -78,17 +79,21 @@ TEST(in_a_given_order_each_task_is_called_once_a_visit) {
   CHECK((rounds.next().order == std::vector<std::size_t>{0, 1, 2, 3}));
 }
 
-TEST(a_task_is_prepared_when_the_one_before_has_run_and_approached_when_its_own_turn_comes) {
+TEST_CASE("a task is prepared when the one before has run and has its dry run when its own turn comes") {
   Fixture fixture;
   auto rounds = fixture.rounds(Order::given);
   rounds.begin();
-  CHECK(fixture.slow.prepared == 1 && fixture.slow.approached == 0);
+  CHECK(fixture.slow.prepared == 1);
+  CHECK(fixture.slow.dry_runs == 0);
   rounds.visit();
-  CHECK(fixture.slow.approached == 1 && fixture.slow.runs == 1);
-  CHECK(fixture.quick.prepared == 1 && fixture.quick.approached == 0 && fixture.quick.runs == 0);
+  CHECK(fixture.slow.dry_runs == 1);
+  CHECK(fixture.slow.runs == 1);
+  CHECK(fixture.quick.prepared == 1);
+  CHECK(fixture.quick.dry_runs == 0);
+  CHECK(fixture.quick.runs == 0);
 }
 
-TEST(every_round_visits_each_task_and_the_anchor_once) {
+TEST_CASE("every round visits each task and the control once") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   for (int i = 0; i < 20; ++i) {
@@ -99,7 +104,7 @@ TEST(every_round_visits_each_task_and_the_anchor_once) {
   CHECK(fixture.slow.prepared == 20);
 }
 
-TEST(orders_are_fresh_and_repeat_with_the_seed) {
+TEST_CASE("orders are fresh and repeat with the seed") {
   Fixture fixture;
   auto first = fixture.rounds(Order::shuffled, 7);
   auto second = fixture.rounds(Order::shuffled, 7);
@@ -116,33 +121,36 @@ TEST(orders_are_fresh_and_repeat_with_the_seed) {
   CHECK(orders.size() > 10);  // of 24
 }
 
-TEST(given_order_is_kept_and_the_anchor_comes_last) {
+TEST_CASE("given order is kept and the control comes last") {
   Fixture fixture;
   auto rounds = fixture.rounds(Order::given);
   CHECK((rounds.next().order == std::vector<std::size_t>{0, 1, 2, 3}));
 }
 
-TEST(rounds_in_steps) {
+TEST_CASE("rounds in steps") {
   Fixture fixture;
   auto rounds = fixture.rounds(Order::given);
   rounds.begin();
   CHECK(rounds.visits_left() == 4);
   CHECK(rounds.visit());
-  CHECK(fixture.slow.runs == 1 && fixture.quick.runs == 0);
+  CHECK(fixture.slow.runs == 1);
+  CHECK(fixture.quick.runs == 0);
   rounds.end();
-  CHECK(fixture.quick.runs == 1 && fixture.tiny.runs == 1);
+  CHECK(fixture.quick.runs == 1);
+  CHECK(fixture.tiny.runs == 1);
   CHECK(!rounds.visit());
 }
 
-TEST(back_to_back_follows_itself_unprepared) {
+TEST_CASE("back to back follows itself unprepared") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   const Round round = rounds.back_to_back();
-  CHECK(fixture.slow.runs == 2 && fixture.slow.prepared == 0);
-  NEAR(round.seconds[0], 30e-6, 5e-9);
+  CHECK(fixture.slow.runs == 2);
+  CHECK(fixture.slow.prepared == 0);
+  CHECK(round.seconds[0] == within(30e-6, 5e-9));
 }
 
-TEST(groups_settle_narrow_on_a_steady_machine) {
+TEST_CASE("groups settle narrow on a steady machine") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   rounds.next();
@@ -153,7 +161,7 @@ TEST(groups_settle_narrow_on_a_steady_machine) {
   CHECK(rounds.reason(0) == StopReason::narrow);
 }
 
-TEST(samples_of_an_interrupted_run_count) {
+TEST_CASE("samples of an interrupted run count") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   rounds.add_earlier(0, std::vector<double>(50, 30e-6));
@@ -161,7 +169,7 @@ TEST(samples_of_an_interrupted_run_count) {
   CHECK(rounds.settled());
 }
 
-TEST(warm_up_ends_at_the_plateau) {
+TEST_CASE("warm up ends at the plateau") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   const WarmUp warm_up = rounds.warm_up(10.0);
@@ -169,7 +177,7 @@ TEST(warm_up_ends_at_the_plateau) {
   CHECK(warm_up.rounds == 6);
 }
 
-TEST(warm_up_ends_when_time_is_up) {
+TEST_CASE("warm up ends when time is up") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   const WarmUp warm_up = rounds.warm_up(0.0);
@@ -177,7 +185,7 @@ TEST(warm_up_ends_when_time_is_up) {
   CHECK(warm_up.rounds == 3);
 }
 
-TEST(sample_in_which_the_counter_ran_backwards_is_taken_again) {
+TEST_CASE("sample in which the counter ran backwards is taken again") {
   Machine machine;
   bool back = false;
   Clock clock = scripted_clock(machine, [&](double now_s) {
@@ -204,9 +212,8 @@ TEST(sample_in_which_the_counter_ran_backwards_is_taken_again) {
   CHECK(rounds.clock_faults() == 1);
 }
 
-TEST(nonsense_is_refused) {
+TEST_CASE("nonsense is refused") {
   Fixture fixture;
-  check::throws<std::invalid_argument>([&] { Rounds(fixture.clock, {}, {}, Order::given, 0); }, "no tasks");
-  check::throws<std::invalid_argument>([&] { Rounds(fixture.clock, {&fixture.slow}, {}, Order::given, 0); },
-                                       "no group");
+  CHECK_THROWS_AS(Rounds(fixture.clock, {}, {}, Order::given, 0), std::invalid_argument);
+  CHECK_THROWS_AS(Rounds(fixture.clock, {&fixture.slow}, {}, Order::given, 0), std::invalid_argument);
 }

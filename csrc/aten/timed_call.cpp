@@ -1,4 +1,4 @@
-#include "aten/op_call.hpp"
+#include "aten/timed_call.hpp"
 
 #include <utility>
 
@@ -6,56 +6,56 @@
 
 namespace opclock {
 
-OpCall::OpCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored)
+TimedCall::TimedCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored)
     : call_(std::move(call)), written_before_(std::move(written_before)), restored_(std::move(restored)) {}
 
-void OpCall::restore() {
+void TimedCall::restore() {
   for (auto& pair : restored_) pair.argument.copy_(pair.pristine);
 }
 
-void OpCall::prepare() {
+void TimedCall::prepare() {
   if (device_ != nullptr) return;
   restore();
   // Negation keeps the distribution of the values, cannot overflow and settles into no denormals.
   for (auto& tensor : written_before_) tensor.neg_();
 }
 
-void OpCall::put_on(Queue* device, Lane lane) {
+void TimedCall::put_on(Queue* device, Lane lane) {
   device_ = device;
   lane_ = lane;
 }
 
-void OpCall::approach() {
+void TimedCall::dry_run() {
   if (lane_ == Lane::both) device_->wait();
   call_->unpack();
-  const Rehearsal rehearsal;
+  const DryRun dry_run;
   call_->run();
   call_->release();
 }
 
-void OpCall::run() {
+void TimedCall::run() {
   for (auto* other : releases_) other->call_->release();
   const bool fed = take_fed();
   call_->run();
   if (fed) take_own();
-  if (!holds_) call_->release();
+  if (!keeps_outputs_) call_->release();
   if (lane_ == Lane::both) device_->wait();
 }
 
-void OpCall::release_first(OpCall* other) {
-  other->holds_ = true;
+void TimedCall::release_first(TimedCall* other) {
+  other->keeps_outputs_ = true;
   releases_.push_back(other);
 }
 
-void OpCall::feed(std::size_t argument, OpCall* other, std::size_t output) {
+void TimedCall::feed(std::size_t argument, TimedCall* other, std::size_t output) {
   feeds_.push_back({argument, other, output, call_->argument(argument)});
 }
 
-bool OpCall::take_fed() {
+bool TimedCall::take_fed() {
   bool fed = false;
   for (const auto& feed : feeds_) {
     const auto outputs = tensors_in(feed.other->call_->outputs());
-    if (feed.output >= outputs.size()) continue;  // not held just now
+    if (feed.output >= outputs.size()) continue;  // not kept just now
     call_->set_argument(feed.argument, outputs[feed.output]);
     fed = true;
   }
@@ -63,12 +63,12 @@ bool OpCall::take_fed() {
   return fed;
 }
 
-void OpCall::take_own() {
+void TimedCall::take_own() {
   for (const auto& feed : feeds_) call_->set_argument(feed.argument, feed.own);
   call_->take_arguments();
 }
 
-torch::jit::Stack OpCall::answer() {
+torch::jit::Stack TimedCall::answer() {
   call_->run();
   auto outputs = call_->outputs();
   call_->release();

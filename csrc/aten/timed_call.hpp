@@ -1,0 +1,71 @@
+// One ATen operator bound to its arguments, as a task that can be sampled.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "aten/call.hpp"
+#include "device/queue.hpp"
+#include "sampling/task.hpp"
+
+namespace opclock {
+
+// Whose time is taken where there is a device: the host's until the call is queued, the device's, or both.
+enum class Lane { host, device, both };
+
+class TimedCall final : public Task {
+ public:
+  struct Restored {
+    at::Tensor argument;
+    at::Tensor pristine;
+  };
+  // `written_before`: arguments that another operator of the model has just written when this call comes; they are
+  // rewritten in place before each sample. `restored`: arguments that the call itself writes, with their first values:
+  // restoring them keeps the values from growing over many samples.
+  TimedCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored);
+
+  void prepare() override;
+  // Takes the whole way to the kernel without running it, as Python has just taken most of it in a model.
+  void dry_run() override;
+  // Frees the outputs before it returns, as eager PyTorch frees an output that nobody keeps; or keeps them, see below.
+  void run() override;
+  // From now on `other` keeps its outputs until this call begins, as a model keeps an output that is still to be read.
+  // The C library then allocates and frees memory in the model's order.
+  void release_first(TimedCall* other);
+  // From now on this argument is an output of the other call, while that is kept: it is then as recent in the caches
+  // as in the model, and no kernel is needed to make it so. Throws std::invalid_argument where the call has no such
+  // tensor argument.
+  void feed(std::size_t argument, TimedCall* other, std::size_t output);
+  // Frees outputs that are still kept.
+  void release() { call_->release(); }
+  // Gives the arguments that the call overwrites their first values back.
+  void restore();
+  // On a device every kernel goes through the queue that is timed: prepare() does nothing there, and restore() is
+  // called between rounds. With both lanes a call begins on an idle device and ends when the device is idle again.
+  void put_on(Queue* device, Lane lane);
+  // The outputs of one call, for comparing with PyTorch's own answer.
+  torch::jit::Stack answer();
+
+ private:
+  struct Feed {
+    std::size_t argument;
+    TimedCall* other;
+    std::size_t output;
+    at::Tensor own;  // what is in the argument's place otherwise: outputs must live no longer than in the model
+  };
+  bool take_fed();
+  void take_own();
+
+  std::unique_ptr<Call> call_;
+  std::vector<Feed> feeds_;
+  std::vector<TimedCall*> releases_;
+  bool keeps_outputs_ = false;
+  Queue* device_ = nullptr;
+  Lane lane_ = Lane::host;
+  std::vector<at::Tensor> written_before_;
+  std::vector<Restored> restored_;
+};
+
+}  // namespace opclock
