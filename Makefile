@@ -25,6 +25,8 @@ PYTEST := $(BIN)/python -m pytest $(WORKERS)
 EARLIEST := $(VENV)-earliest
 WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/profiles tests/tracing/test_op_call.py
 
+DOCTEST := $(if $(wildcard /usr/include/doctest/doctest.h),,build/doctest)
+
 .PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick \
   coverage sdist wheel-pure lint format tidy asan docs clean
 
@@ -46,7 +48,14 @@ test-python: $(VENV)/.test
 test-all: test-cpp $(VENV)/.runtimes $(VENV)/.test
 	@$(PYTEST)
 
-test-cpp:
+# The tests' only header: Debian's package, unpacked without root where it is not installed.
+build/doctest:
+	$(STEP) "fetching doctest" bash -euc 'mkdir -p build/apt/lists/partial && cd build/apt && \
+	  options="-qq -o Dir::State::lists=$$PWD/lists -o Dir::Cache=$$PWD/cache" && mkdir -p cache/archives/partial && \
+	  apt-get $$options update && apt-get $$options download doctest-dev && \
+	  dpkg-deb -x doctest-dev_*.deb ../doctest-new && mv ../doctest-new ../doctest'
+
+test-cpp: $(DOCTEST)
 	$(STEP) "configuring the C++ tests" cmake --preset dev
 	$(STEP) "building the C++ tests" cmake --build --preset dev
 	@ctest --preset dev
