@@ -25,10 +25,11 @@ PYTEST := $(BIN)/python -m pytest $(WORKERS)
 EARLIEST := $(VENV)-earliest
 WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/profiles tests/tracing/test_op_call.py
 
+# The C++ tests' only header.
 DOCTEST := $(if $(wildcard /usr/include/doctest/doctest.h),,build/doctest)
 
 .PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick \
-  coverage sdist wheel-pure lint format tidy asan docs clean
+  coverage coverage-cpp sdist wheel-pure lint format tidy tsan asan docs clean
 
 study: $(VENV)/.installed
 	@$(BIN)/opclock doctor
@@ -48,12 +49,22 @@ test-python: $(VENV)/.test
 test-all: test-cpp $(VENV)/.runtimes $(VENV)/.test
 	@$(PYTEST)
 
-# The tests' only header: Debian's package, unpacked without root where it is not installed.
+# Debian's package, unpacked without root.
 build/doctest:
 	$(STEP) "fetching doctest" bash -euc 'mkdir -p build/apt/lists/partial && cd build/apt && \
 	  options="-qq -o Dir::State::lists=$$PWD/lists -o Dir::Cache=$$PWD/cache" && mkdir -p cache/archives/partial && \
 	  apt-get $$options update && apt-get $$options download doctest-dev && \
 	  dpkg-deb -x doctest-dev_*.deb ../doctest-new && mv ../doctest-new ../doctest'
+
+# A preset that builds the extensions, too; they are then importable from build/PRESET/site.
+FOR_PYTHON = -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+define build_for_python
+	$(STEP) "configuring $(1)" cmake --preset $(1) $(FOR_PYTHON)
+	$(STEP) "building $(1)" cmake --build --preset $(1)
+	@ctest --preset $(1)
+	@mkdir -p build/$(1)/site && rm -rf build/$(1)/site/opclock && cp -r python/opclock build/$(1)/site
+	@cmake --install build/$(1) --prefix build/$(1)/site >build/$(1)/install.log
+endef
 
 test-cpp: $(DOCTEST)
 	$(STEP) "configuring the C++ tests" cmake --preset dev
@@ -104,14 +115,29 @@ format: $(VENV)/.lint
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(CPP)
 
-tidy:
-	@cmake --preset tidy
-	@cmake --build --preset tidy
+# clang-tidy over all of csrc but the files with torch's headers.
+tidy: $(VENV)/.cpp $(DOCTEST)
+	$(STEP) "configuring for clang-tidy" env PATH="$(CURDIR)/$(BIN):$$PATH" cmake --preset tidy $(FOR_PYTHON)
+	$(STEP) "running clang-tidy" env PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build --preset tidy
 
-asan:
-	@cmake --preset asan
-	@cmake --build --preset asan
-	@ctest --preset asan
+# The thread team under the thread sanitizer.
+tsan: $(DOCTEST)
+	$(STEP) "configuring with the thread sanitizer" cmake --preset tsan
+	$(STEP) "building with the thread sanitizer" cmake --build --preset tsan
+	@ctest --preset tsan
+
+# The C++ tests and those of both extensions, under the address and undefined-behaviour sanitizers. Python has leaks of
+# its own.
+asan: $(VENV)/.test $(DOCTEST)
+	$(call build_for_python,asan)
+	@LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  PYTHONPATH=build/asan/site $(BIN)/python -m pytest -q -p no:cacheprovider tests/core
+
+# The share of C++ lines and branches that the C++ tests and those of both extensions reach.
+coverage-cpp: $(VENV)/.test $(VENV)/.cpp $(DOCTEST)
+	$(call build_for_python,gcov)
+	@PYTHONPATH=build/gcov/site $(BIN)/python -m pytest -q -p no:cacheprovider tests/core
+	@$(BIN)/gcovr --root . --filter csrc/ --exclude-throw-branches build/gcov
 
 # The source distribution, in dist.
 sdist: $(VENV)/.build

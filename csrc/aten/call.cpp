@@ -1,5 +1,6 @@
 #include "aten/call.hpp"
 
+#include <ATen/MemoryOverlap.h>
 #include <ATen/core/boxing/impl/make_boxed_from_unboxed_functor.h>
 #include <torch/library.h>
 
@@ -30,7 +31,7 @@ void touch(const torch::jit::Stack& arguments) {
   for (const auto& argument : arguments) {
     if (argument.isTensor()) sum += touched(argument.toTensor());
     if (argument.isTensorList()) {
-      for (const at::Tensor tensor : argument.toTensorList()) sum += touched(tensor);
+      for (const at::Tensor& tensor : argument.toTensorList()) sum += touched(tensor);
     }
   }
   asm volatile("" : : "r"(sum));  // the compiler must not drop the reads
@@ -163,7 +164,7 @@ at::Tensor Call::argument(std::size_t number) {
 void Call::set_argument(std::size_t number, const at::Tensor& tensor) {
   each_argument(boxed(), [&](const at::Tensor& there, const auto& put) {
     if (number-- != 0) return;
-    const bool alike = there.sizes() == tensor.sizes() && there.strides() == tensor.strides() &&
+    const bool alike = tensor.defined() && there.sizes() == tensor.sizes() && there.strides() == tensor.strides() &&
                        there.dtype() == tensor.dtype() && there.device() == tensor.device();
     if (alike) put(tensor);
   });
@@ -174,20 +175,23 @@ std::vector<at::Tensor> tensors_in(const torch::jit::Stack& stack) {
   for (const auto& value : stack) {
     if (value.isTensor()) tensors.push_back(value.toTensor());
     if (!value.isTensorList()) continue;
-    for (const at::Tensor tensor : value.toTensorList()) tensors.push_back(tensor);
+    for (const at::Tensor& tensor : value.toTensorList()) tensors.push_back(tensor);
   }
   return tensors;
 }
 
 namespace {
 
-void check_equal_bytes(const at::Tensor& source, const at::Tensor& destination) {
+void check_layouts(const at::Tensor& source, const at::Tensor& destination) {
   TORCH_CHECK(source.nbytes() == destination.nbytes(), "memcpy between tensors of different bytes");
+  TORCH_CHECK(source.is_non_overlapping_and_dense() && destination.is_non_overlapping_and_dense(),
+              "memcpy between tensors with gaps or overlaps in memory");
 }
 
 // An operator of our own, so that the C library's copy is timed in the same rounds as PyTorch's.
 void copy_bytes(const at::Tensor& source, const at::Tensor& destination) {
-  check_equal_bytes(source, destination);
+  check_layouts(source, destination);
+  at::assert_no_overlap(source, destination);
   std::memcpy(destination.mutable_data_ptr(), source.const_data_ptr(), destination.nbytes());
 }
 
@@ -195,7 +199,7 @@ void copy_bytes(const at::Tensor& source, const at::Tensor& destination) {
 
 TORCH_LIBRARY(opclock, library) { library.def("memcpy(Tensor source, Tensor(a!) destination) -> ()"); }
 TORCH_LIBRARY_IMPL(opclock, CPU, library) { library.impl("memcpy", copy_bytes); }
-TORCH_LIBRARY_IMPL(opclock, Meta, library) { library.impl("memcpy", check_equal_bytes); }
+TORCH_LIBRARY_IMPL(opclock, Meta, library) { library.impl("memcpy", check_layouts); }
 
 c10::OperatorHandle find_operator(const std::string& name, const std::string& overload) {
   const c10::OperatorName wanted(name, overload);

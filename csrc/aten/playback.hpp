@@ -47,6 +47,7 @@ class Playback {
   // For the kernels that replace the model's, at each call of the model: stops the host's time, makes the visit and
   // returns what was recorded.
   const PlayedCall& arrive(const c10::OperatorHandle& op);
+  std::size_t size() const { return calls_.size(); }
   bool observing() const { return observing_; }
   void enter_kernel() { kernel_start_ = clock_->start(); }
   void leave_kernel();

@@ -1,5 +1,7 @@
 #include "aten/timed_call.hpp"
 
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "aten/playback.hpp"
@@ -48,7 +50,9 @@ void TimedCall::release_first(TimedCall* other) {
 }
 
 void TimedCall::feed(std::size_t argument, TimedCall* other, std::size_t output) {
-  feeds_.push_back({argument, other, output, call_->argument(argument)});
+  auto own = call_->argument(argument);
+  if (!own.defined()) throw std::out_of_range("the op call has no tensor argument " + std::to_string(argument));
+  feeds_.push_back({argument, other, output, std::move(own)});
 }
 
 bool TimedCall::take_fed() {

@@ -35,8 +35,8 @@ class TimedCall final : public Task {
   // The C library then allocates and frees memory in the model's order.
   void release_first(TimedCall* other);
   // From now on this argument is an output of the other call, while that is kept: it is then as recent in the caches
-  // as in the model, and no kernel is needed to make it so. Throws std::invalid_argument where the call has no such
-  // tensor argument.
+  // as in the model, and no kernel is needed to make it so. Throws std::out_of_range where the call has no such tensor
+  // argument.
   void feed(std::size_t argument, TimedCall* other, std::size_t output);
   // Frees outputs that are still kept.
   void release() { call_->release(); }

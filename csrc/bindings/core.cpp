@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "bindings/clock.hpp"
+#include "bindings/common.hpp"
 #include "ceilings/ceilings.hpp"
 #include "clock/clock.hpp"
 #include "sampling/rounds.hpp"
@@ -18,20 +20,20 @@ using namespace opclock;  // NOLINT(google-build-using-namespace): a binding fil
 namespace {
 
 // Seconds of each sample of a chain, taken the way kernels are sampled.
-std::vector<double> time_chain(Clock& clock, std::uint64_t steps, std::size_t samples) {
+Samples time_chain(Clock& clock, std::uint64_t steps, std::size_t samples) {
   constexpr double kWarmUpS = 0.001;
   Chain chain(steps);
   Rounds rounds(clock, {&chain}, {0}, Order::shuffled, 0);
   rounds.warm_up(kWarmUpS);
-  std::vector<double> seconds;
+  Samples seconds;
   seconds.reserve(samples);
   for (std::size_t i = 0; i < samples; ++i) seconds.push_back(rounds.next().seconds[0]);
   return seconds;
 }
 
 // Seconds of each call of a Python callable; one during which the counter ran backwards is made again.
-std::vector<double> time_calls(Clock& clock, const py::function& call, std::size_t calls) {
-  std::vector<double> seconds;
+Samples time_calls(Clock& clock, const py::function& call, std::size_t calls) {
+  Samples seconds;
   seconds.reserve(calls);
   while (seconds.size() < calls) {
     const std::uint64_t start = clock.start();
@@ -42,32 +44,13 @@ std::vector<double> time_calls(Clock& clock, const py::function& call, std::size
   return seconds;
 }
 
-void bind_clock(py::module_& module) {
-  py::class_<ClockProof>(module, "ClockProof", "How far the tick source and the OS clock agree over one window.")
-      .def_readonly("rate_hz", &ClockProof::rate_hz, "Ticks a second of OS time, measured now.")
-      .def_readonly("disagreement", &ClockProof::disagreement, "|rate now / calibrated rate - 1|, a fraction.")
-      .def_readonly("agrees", &ClockProof::agrees, "Whether the disagreement is within tolerance.");
-  py::class_<Clock>(module, "Clock", "A tick source whose rate was measured against the OS clock.")
-      .def_static("choose", &Clock::choose, py::call_guard<py::gil_scoped_release>(),
-                  "The best source this machine has that keeps a steady rate.")
-      .def("prove", &Clock::prove, py::call_guard<py::gil_scoped_release>(),
-           "Measure the rate again and compare it with the calibration.")
-      .def_property_readonly("name", &Clock::name, "The tick source: x86_tsc, arm_cntvct or posix_monotonic_raw.")
-      .def_property_readonly("nominal_hz", &Clock::nominal_hz, "What the machine claims of the rate; 0 if nothing.")
-      .def_property_readonly("rate_hz", &Clock::rate_hz, "The measured rate.")
-      .def_property_readonly("steady", &Clock::steady, "Whether the calibration windows agreed.")
-      .def_property_readonly("resolution_s", &Clock::resolution_s, "The smallest difference two intervals can show.")
-      .def_property_readonly("read_cost_s", &Clock::read_cost_s, "The cost of one read.")
-      .def_property_readonly("shortest_sample_s", &Clock::shortest_sample_s, "The shortest sample worth taking.");
-}
-
 void bind_statistics(py::module_& module) {
   module.def("median", &median, py::arg("samples"), "Median. ValueError on no samples.");
   module.def("mad", &mad, py::arg("samples"), "Median absolute deviation from the median, unscaled.");
   module.def("quantile", &quantile, py::arg("samples"), py::arg("share"), "Type-7 quantile; share in [0, 1].");
   module.def(
       "median_interval",
-      [](std::vector<double> samples, double confidence) {
+      [](Samples samples, double confidence) {
         const Interval interval = median_interval(std::move(samples), confidence);
         return py::make_tuple(interval.low, interval.high);
       },
@@ -75,35 +58,47 @@ void bind_statistics(py::module_& module) {
   module.def("lag1_autocorrelation", &lag1_autocorrelation, py::arg("samples"),
              "Correlation of each sample with the one before it.");
   module.def("drift", &drift, py::arg("samples"), "Median of the second half over that of the first, less 1.");
-  module.def("drift_against", &drift_against, py::arg("samples"), py::arg("anchor"),
-             "The drift of samples divided by the anchor's samples of the same rounds.");
+  module.def("drift_against", &drift_against, py::arg("samples"), py::arg("control"),
+             "The drift of samples divided by the control workload's of the same rounds.");
   module.def(
-      "judge", [](const std::vector<double>& samples) { return std::string(to_string(judge(samples, {}))); },
-      py::arg("samples"), "Why sampling may stop: none, narrow or stagnant.");
+      "judge", [](const Samples& samples) { return std::string(to_string(judge(samples, {}))); }, py::arg("samples"),
+      "Why sampling may stop: none, narrow or stagnant.");
 }
 
 void bind_ceilings(py::module_& module) {
   module.def(
       "bytes_per_s",
-      [](Clock& clock, const std::string& pattern, std::size_t bytes, int threads, double most_s) {
+      [](Clock& clock, const std::string& pattern, std::size_t bytes, int threads, double max_s) {
         const Pattern chosen = pattern_of(pattern);
+        checked_working_set(bytes);
+        checked_threads(threads);
+        checked_duration_s(max_s);
         const py::gil_scoped_release release;
-        return bytes_per_s(clock, chosen, bytes, threads, most_s);
+        return bytes_per_s(clock, chosen, bytes, threads, max_s);
       },
-      py::arg("clock"), py::arg("pattern"), py::arg("working_set_bytes"), py::arg("threads"), py::arg("most_s"),
+      py::arg("clock"), py::arg("pattern"), py::arg("working_set_bytes"), py::arg("threads"), py::arg("max_s"),
       "Bytes read and written a second by read, write, copy, triad or update over a working set of all buffers and "
       "threads.");
-  module.def("loads_per_s", &loads_per_s, py::arg("clock"), py::arg("working_set_bytes"), py::arg("most_s"),
-             py::call_guard<py::gil_scoped_release>(),
-             "Loads a second on one thread where each gives the address of the next.");
+  module.def(
+      "loads_per_s",
+      [](Clock& clock, std::size_t bytes, double max_s) {
+        checked_working_set(bytes);
+        checked_duration_s(max_s);
+        const py::gil_scoped_release release;
+        return loads_per_s(clock, bytes, max_s);
+      },
+      py::arg("clock"), py::arg("working_set_bytes"), py::arg("max_s"),
+      "Loads a second on one thread where each gives the address of the next.");
   module.def(
       "multiply_adds_per_s",
-      [](Clock& clock, const std::string& dtype, int threads, double most_s) {
+      [](Clock& clock, const std::string& dtype, int threads, double max_s) {
         const Number chosen = number_of(dtype);
+        checked_threads(threads);
+        checked_duration_s(max_s);
         const py::gil_scoped_release release;
-        return multiply_adds_per_s(clock, chosen, threads, most_s);
+        return multiply_adds_per_s(clock, chosen, threads, max_s);
       },
-      py::arg("clock"), py::arg("dtype"), py::arg("threads"), py::arg("most_s"),
+      py::arg("clock"), py::arg("dtype"), py::arg("threads"), py::arg("max_s"),
       "Multiply-accumulates a second in registers of float64, float32, bfloat16, float16 or int8.");
   module.def(
       "vector_instructions", [](const std::string& dtype) { return vector_instructions(number_of(dtype)); },
@@ -117,7 +112,8 @@ PYBIND11_MODULE(_core, module) {
   module.attr("__version__") = OPCLOCK_VERSION;
   module.attr("BUILD_COMMIT") = OPCLOCK_COMMIT;
   module.attr("BUILD_TORCH") = OPCLOCK_TORCH_VERSION;  // the torch that _aten was built against; "" for none
-  bind_clock(module);
+  bind_clock(module).def_static("choose", &Clock::choose, py::call_guard<py::gil_scoped_release>(),
+                                "The best source this machine has that keeps a steady rate.");
   bind_statistics(module);
   bind_ceilings(module);
   module.def(

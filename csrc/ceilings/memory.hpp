@@ -1,4 +1,4 @@
-// Numbers in pages as large as the system gives: a ceiling is the memory's, not the address translation's.
+// Numbers in the largest pages that the system gives: the ceiling is then the memory's, not the address translation's.
 #pragma once
 
 #include <sys/mman.h>
@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <new>
 
@@ -16,6 +17,7 @@ class Memory {
   Memory() = default;
   // `place` keeps several of one team apart: at equal distances from a page's begin they would share cache sets.
   Memory(std::size_t count, std::size_t place, double value) {
+    if (count > kMaxCount) throw std::bad_alloc();
     const std::size_t bytes = (count * sizeof(double) + place * kStagger + kHugePage) / kHugePage * kHugePage;
     block_.reset(std::aligned_alloc(kHugePage, bytes));
     if (block_ == nullptr) throw std::bad_alloc();
@@ -28,6 +30,8 @@ class Memory {
  private:
   static constexpr std::size_t kHugePage = std::size_t{1} << 21U;
   static constexpr std::size_t kStagger = 1344;  // bytes: whole cache lines, and no divisor of a page
+
+  static constexpr std::size_t kMaxCount = std::numeric_limits<std::size_t>::max() / 2 / sizeof(double);
 
   struct Free {
     void operator()(void* block) const { std::free(block); }

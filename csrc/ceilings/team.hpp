@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -11,28 +13,50 @@
 
 namespace opclock {
 
-// Seconds that `work(thread)` took on `threads` threads that start together.
+// Seconds that `work(thread)` took on `threads` threads that start together. Rethrows what one of them throws, and
+// std::system_error where the system has no more threads.
 inline double team_s(Clock& clock, int threads, const std::function<void(int)>& work) {
+  const auto count = static_cast<std::size_t>(threads);
   std::atomic<int> ready{0};
-  std::vector<std::uint64_t> starts(static_cast<std::size_t>(threads));
-  std::vector<std::uint64_t> stops(static_cast<std::size_t>(threads));
+  std::atomic<bool> cancelled{false};  // not every thread could be started
+  std::vector<std::uint64_t> starts(count);
+  std::vector<std::uint64_t> stops(count);
+  std::vector<std::exception_ptr> errors(count);
   const auto member = [&](int thread) {
+    const auto own = static_cast<std::size_t>(thread);
     ready.fetch_add(1);
-    while (ready.load() < threads) {
+    while (ready.load() < threads && !cancelled.load()) {
     }
-    starts[static_cast<std::size_t>(thread)] = clock.start();
-    work(thread);
-    stops[static_cast<std::size_t>(thread)] = clock.stop();
+    if (cancelled.load()) return;
+    try {
+      starts[own] = clock.start();
+      work(thread);
+      stops[own] = clock.stop();
+    } catch (...) {
+      errors[own] = std::current_exception();
+    }
   };
   std::vector<std::thread> others;
-  for (int thread = 1; thread < threads; ++thread) others.emplace_back(member, thread);
+  const auto join = [&others] {
+    for (auto& other : others) other.join();
+  };
+  try {
+    for (int thread = 1; thread < threads; ++thread) others.emplace_back(member, thread);
+  } catch (...) {
+    cancelled.store(true);
+    join();
+    throw;
+  }
   member(0);
-  for (auto& other : others) other.join();
+  join();
+  for (const auto& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
   return clock.elapsed_s(*std::min_element(starts.begin(), starts.end()),
                          *std::max_element(stops.begin(), stops.end()));
 }
 
-// The best rate seen by repeating `work` (which does `amount` a thread) for `max_s` seconds, at least thrice.
+// The best rate seen by repeating `work` (which does `amount` a thread) for `max_s` seconds, at least three times.
 inline double best_rate(Clock& clock, int threads, double max_s, double amount, const std::function<void(int)>& work) {
   double best = 0.0;
   double spent_s = 0.0;

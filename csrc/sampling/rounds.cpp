@@ -27,7 +27,8 @@ Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> 
       random_(seed) {
   if (tasks_.empty()) throw std::invalid_argument("no tasks to sample");
   if (groups_.size() != tasks_.size()) throw std::invalid_argument("one group is needed for each task");
-  const std::size_t group_count = *std::max_element(groups_.begin(), groups_.end()) + 1;
+  const std::size_t group_count =
+      checked_index(*std::max_element(groups_.begin(), groups_.end()), tasks_.size(), "group") + 1;
   samples_.resize(group_count);
   reasons_.assign(group_count, StopReason::none);
 }
@@ -147,7 +148,7 @@ Round Rounds::back_to_back() {
 }
 
 void Rounds::add_earlier(std::size_t group, const std::vector<double>& seconds) {
-  auto& samples = samples_.at(group);
+  auto& samples = samples_[checked_index(group, samples_.size(), "group")];
   samples.insert(samples.end(), seconds.begin(), seconds.end());
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "clock/clock.hpp"
+#include "sampling/index.hpp"
 #include "sampling/stopping.hpp"
 #include "sampling/task.hpp"
 
@@ -32,7 +33,8 @@ struct WarmUp {
 class Rounds {
  public:
   // Tasks are borrowed. `groups[i]` names the statistic that task i's samples count for: one model may call
-  // the same kernel from many places. The seed makes every order repeatable.
+  // the same kernel from many places. Groups are numbered from 0, and there are at most as many as tasks. The seed
+  // makes every order repeatable.
   Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order, std::uint64_t seed);
   virtual ~Rounds() = default;
   Rounds(const Rounds&) = delete;
@@ -60,9 +62,9 @@ class Rounds {
 
   // Every group narrow or stagnant. Judged anew only when the rounds have grown by a tenth.
   bool settled();
-  StopReason reason(std::size_t group) const { return reasons_[group]; }
+  StopReason reason(std::size_t group) const { return reasons_[checked_index(group, reasons_.size(), "group")]; }
 
-  std::size_t calls_per_sample(std::size_t task) const { return calls_[task]; }
+  std::size_t calls_per_sample(std::size_t task) const { return calls_[checked_index(task, size(), "op call")]; }
   std::size_t clock_faults() const { return clock_faults_; }
   std::size_t size() const { return tasks_.size(); }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -91,11 +93,13 @@ def test_preparations_restore_and_rewrite():
 def test_cold_and_full_pools_say_so():
     pool = _aten.Pool(0, True)
     with pytest.raises(ValueError, match="warm_up"):
-        pool.end_round(np.empty(1))
+        pool.end_round(np.empty(0))
     add(pool, "aten::relu", "", (torch.ones(1),))
     pool.warm_up(0.01)
     with pytest.raises(ValueError, match="already warm"):
         add(pool, "aten::relu", "", (torch.ones(1),))
+    with pytest.raises(ValueError, match="already warm"):
+        pool.warm_up(0.01)
 
 
 def played(model, x, outputs):
@@ -141,7 +145,7 @@ def test_playback_among_a_round():
         pool.begin_round()
         assert pool.visits_left == 4
         playback.run(forward, np.empty(4), pool)
-        assert pool.visits_left == 1  # the anchor's
+        assert pool.visits_left == 1  # the control's
         seconds = np.zeros(3)
         pool.end_round(seconds)
     assert (seconds > 0).all()
@@ -184,7 +188,7 @@ def test_results_need_an_array_that_fits():
     add(pool, "aten::relu", "", (torch.ones(1),))
     pool.warm_up(0.01)
     pool.begin_round()
-    with pytest.raises(ValueError, match="an array of 1 float64 is needed, this one has 2"):
+    with pytest.raises(ValueError, match="seconds must be an array of 1 float64, this one has 2"):
         pool.end_round(np.empty(2))
 
 
@@ -235,3 +239,166 @@ def test_playback_of_every_kind_of_answer():
     assert zeros.eq(4).all()
     assert cosh.eq(3).all()
     assert kth.eq(5).all()
+
+
+def warm_pool(calls=2):
+    pool = _aten.Pool(0, False)
+    for _ in range(calls):
+        add(pool, "aten::tanh", "", (torch.ones(100),))
+    pool.warm_up(0.0)
+    return pool
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda pool: pool.answer(2),
+        lambda pool: pool.hold_outputs(0, 2),
+        lambda pool: pool.hold_outputs(2, 0),
+        lambda pool: pool.feed(2, 0, 0, 0),
+        lambda pool: pool.feed(0, 0, 2, 0),
+        lambda pool: pool.calls_per_sample(2),
+        lambda pool: pool.calls_per_sample((1 << 64) - 1),
+    ],
+)
+def test_op_calls_that_the_pool_has_not_are_refused(call):
+    with pytest.raises(IndexError, match=r"no op call [0-9]+: there are 2"):
+        call(warm_pool())
+
+
+def test_groups_and_arguments_that_are_not_there_are_refused():
+    pool = warm_pool()
+    with pytest.raises(IndexError, match="no group 1: there are 1"):
+        pool.reason(1)
+    with pytest.raises(IndexError, match="no group 7"):
+        pool.add_earlier(7, [1.0])
+    with pytest.raises(IndexError, match="no tensor argument 1"):
+        pool.feed(0, 1, 1, 0)
+    sparse = _aten.Pool(0, True)
+    add(sparse, "aten::relu", "", (torch.ones(1),), group=(1 << 64) - 1)
+    with pytest.raises(ValueError, match="no group"):
+        sparse.warm_up(0.0)
+
+
+def test_indices_below_zero_are_refused():
+    pool = warm_pool()
+    for call in (pool.answer, pool.reason, pool.calls_per_sample):
+        with pytest.raises(TypeError):
+            call(-1)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
+def test_warm_ups_that_never_end_are_refused(seconds):
+    pool = _aten.Pool(0, True)
+    add(pool, "aten::relu", "", (torch.ones(1),))
+    with pytest.raises(ValueError, match="max_s must be a finite number"):
+        pool.warm_up(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"),
+    [
+        (np.empty(1), ValueError),
+        (np.empty((1, 2)), ValueError),
+        (np.empty(2, dtype=np.float32), TypeError),
+        (np.empty(4)[::2], TypeError),
+        ([0.0, 0.0], TypeError),
+    ],
+    ids=["length", "dimensions", "dtype", "strides", "list"],
+)
+def test_arrays_of_another_layout_are_refused_before_the_round(seconds, error):
+    pool = warm_pool()
+    pool.begin_round()
+    with pytest.raises(error):
+        pool.end_round(seconds)
+    assert pool.visits_left == 3
+    with pytest.raises(error):
+        pool.back_to_back(seconds)
+
+
+def test_arrays_that_may_not_be_written_are_refused():
+    seconds = np.zeros(2)
+    seconds.flags.writeable = False
+    with pytest.raises(ValueError, match="not writeable"):
+        warm_pool().end_round(seconds)
+
+
+def test_restored_arguments_need_values_of_their_shape():
+    pool = _aten.Pool(0, True)
+    target = torch.ones(4)
+    with pytest.raises(ValueError, match="aten::add_: a restored argument"):
+        pool.add("aten::add_", "Tensor", (target, 1), {}, 0, [], [(target, torch.ones(3))])
+
+
+def test_memcpy_refuses_layouts_with_gaps():
+    copy = torch.ops.opclock.memcpy
+    copy(torch.ones(4), target := torch.zeros(4))
+    assert target.eq(1).all()
+    with pytest.raises(RuntimeError, match="different bytes"):
+        copy(torch.ones(4), torch.zeros(3))
+    with pytest.raises(RuntimeError, match="gaps or overlaps"):
+        copy(torch.ones(1).expand(4), torch.zeros(4))
+    with pytest.raises(RuntimeError, match="gaps or overlaps"):
+        copy(torch.ones(4), torch.zeros(8)[::2])
+    with pytest.raises(RuntimeError, match="single memory location"):
+        copy(target[:3], target[1:])
+
+
+def test_a_running_pool_belongs_to_one_thread():
+    pool = _aten.Pool(0, False)
+    add(pool, "aten::mm", "", (torch.ones(300, 300), torch.ones(300, 300)))
+    pool.warm_up(0.0)
+    refused = []
+
+    def issue_until_refused():
+        for _ in range(10_000):
+            if refused:
+                return
+            try:
+                pool.issue()
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    thread = threading.Thread(target=issue_until_refused)
+    thread.start()
+    issue_until_refused()
+    thread.join()
+    assert refused
+    assert set(refused) == {"the pool is running: another thread or a playback uses it"}
+
+
+def test_playback_keeps_its_pool_and_itself_to_itself():
+    x = torch.ones(2, 3)
+    playback, _ = played(Small(), x, (x, x))
+    pool = warm_pool()
+    with torch.inference_mode():
+        pool.begin_round()
+        with pytest.raises(RuntimeError, match="the pool is running"):
+            playback.run(lambda: pool.begin_round(), np.empty(4), pool)
+        with pytest.raises(RuntimeError, match="has already begun"):
+            playback.run(lambda: playback.run(lambda: None, np.empty(4)), np.empty(4))
+        with pytest.raises(RuntimeError, match="made 0 calls"):  # and goes on afterwards
+            playback.run(lambda: None, np.empty(4))
+
+
+def test_playback_refuses_arrays_and_outputs_that_do_not_fit():
+    model, x = Small(), torch.ones(2, 3)
+    playback, forward = played(model, x, (x, x))
+    with torch.inference_mode():
+        with pytest.raises(ValueError, match="host_s must be an array of 4 float64, this one has 3"):
+            playback.run(forward, np.empty(3))
+        with pytest.raises(ValueError, match="kernel_s must be an array of 3 float64"):
+            playback.observe(forward, np.empty(4), np.empty(4))
+    with pytest.raises(ValueError, match="returns 1 values, 2 were recorded"):
+        _aten.Playback([("aten::relu", "", (x, x))])
+    with pytest.raises(ValueError, match="aten::relu"):
+        _aten.Playback([("aten::relu", "", ("text",))])
+
+
+def test_the_clock_that_times_shows_itself():
+    clock = _aten.process_clock()
+    assert clock.name in ("x86_tsc", "arm_cntvct", "posix_monotonic_raw")
+    assert clock.steady
+    assert clock.rate_hz > 0
+    assert clock.prove().disagreement < 0.05
+    assert _aten.process_clock() is clock

@@ -54,3 +54,53 @@ def test_statistics_refuse_nothing():
     assert _core.judge([1.0] * 12) == "narrow"
     assert _core.lag1_autocorrelation([1, -1, 1, -1]) == pytest.approx(-0.75)
     assert _core.drift_against([1, 1, 2, 2], [1, 1, 2, 2]) == 0
+
+
+@pytest.mark.parametrize("statistic", ["median", "mad", "median_interval", "drift", "judge"])
+def test_samples_that_have_no_order_are_refused(statistic):
+    with pytest.raises(ValueError, match="NaN"):
+        getattr(_core, statistic)([1.0] * 20 + [float("nan")] * 20)
+
+
+def test_controls_need_as_many_samples():
+    with pytest.raises(ValueError, match="control"):
+        _core.drift_against([1, 2], [1])
+    with pytest.raises(ValueError, match="control"):
+        _core.drift_against([1, 2], [1, 0])
+
+
+@pytest.mark.parametrize("threads", [-1, 0, 100_000])
+def test_thread_counts_that_no_machine_has_are_refused(clock, threads):
+    with pytest.raises(ValueError, match=f"threads must be between 1 and 1024, not {threads}"):
+        _core.multiply_adds_per_s(clock, "float32", threads, 0.01)
+    with pytest.raises(ValueError, match="threads"):
+        _core.bytes_per_s(clock, "read", 1 << 16, threads, 0.01)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
+def test_durations_that_never_end_are_refused(clock, seconds):
+    with pytest.raises(ValueError, match="max_s must be a finite number"):
+        _core.multiply_adds_per_s(clock, "float32", 1, seconds)
+    with pytest.raises(ValueError, match="max_s"):
+        _core.bytes_per_s(clock, "read", 1 << 16, 1, seconds)
+    with pytest.raises(ValueError, match="max_s"):
+        _core.loads_per_s(clock, 1 << 16, seconds)
+
+
+@pytest.mark.parametrize("size", [1 << 50, (1 << 64) - 1])
+def test_working_sets_beyond_the_memory_are_refused(clock, size):
+    with pytest.raises(ValueError, match="at most this machine's memory"):
+        _core.bytes_per_s(clock, "read", size, 1, 0.01)
+    with pytest.raises(ValueError, match="memory"):
+        _core.loads_per_s(clock, size, 0.01)
+
+
+def test_negative_counts_and_unknown_names_are_refused(clock):
+    with pytest.raises(TypeError):
+        _core.bytes_per_s(clock, "read", -1, 1, 0.01)
+    with pytest.raises(TypeError):
+        _core.time_chain(clock, -1, 1)
+    with pytest.raises(ValueError, match="no pattern 'sideways'"):
+        _core.bytes_per_s(clock, "sideways", 1 << 16, 1, 0.01)
+    with pytest.raises(ValueError, match="no number 'float13'"):
+        _core.vector_instructions("float13")

@@ -7,7 +7,7 @@ from typing import Any
 
 from opclock.board.accelerator import read_device
 from opclock.board.state import read_state, team_flags
-from opclock.extension import process_clock
+from opclock.extension import load_aten
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.timing.binding import BoundPool
@@ -17,8 +17,8 @@ from opclock.timing.rounds import Rounds
 
 
 def clock_facts() -> dict[str, Any]:
-    """The clock, and its rate against the OS clock just now."""
-    clock = process_clock()
+    """The clock that pools are timed by, and its rate against the OS clock just now."""
+    clock = load_aten().process_clock()
     proof = clock.prove()
     return {
         "name": clock.name, "rate_hz": clock.rate_hz, "nominal_hz": clock.nominal_hz,
@@ -98,7 +98,7 @@ class PoolRecord:
             *clock_flags(self._clock_before, clock_after),
             *drift_flags(self._control_s),
             *team_flags(after.affinity, self._condition.threads),
-            *device_flags(device_after, pool.starved, len(self.rounds_s)),
+            *device_flags(device_after, pool.idle_rounds, len(self.rounds_s)),
         )
         self._profile.end_pool(
             self.number, ended,
