@@ -83,7 +83,7 @@ coverage: test-cpp $(VENV)/.runtimes $(VENV)/.test
 	@$(BIN)/coverage report
 
 # The same code on 64-bit Arm, emulated, in a Debian root that is kept for the next time (tests/arm/run).
-test-arm: $(VENV)/.test
+test-arm: $(VENV)/.test $(DOCTEST)
 	@VENV=$(VENV) tests/arm/run
 
 # Whatever needs a GPU, with the torch that this machine's Python has; nothing is fetched. 8 minutes on an H100.
