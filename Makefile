@@ -90,14 +90,14 @@ test-arm: $(VENV)/.test $(DOCTEST)
 test-gpu:
 	$(STEP) "installing opclock" $(PYTHON) -m pip install --no-build-isolation --no-deps .
 	@$(PYTHON) -m pytest tests/gpu
-	@$(PYTHON) benchmarks/gpu/run.py --json gpu.json
+	@$(PYTHON) -m benchmarks.gpu --json gpu.json
 
 # Estimates against real inference: the development set (12 minutes), or four small models (under three).
 accuracy: $(VENV)/.accuracy
-	@$(BIN)/python benchmarks/accuracy/run.py
+	@$(BIN)/python -m benchmarks.accuracy
 
 accuracy-quick: $(VENV)/.test
-	@$(BIN)/python benchmarks/accuracy/run.py --quick
+	@$(BIN)/python -m benchmarks.accuracy --quick
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check .

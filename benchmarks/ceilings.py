@@ -1,6 +1,6 @@
 """opclock's ceilings against their peers, in turn in one run: PyTorch's large matmul, and STREAM as compiled.
 
-    python benchmarks/ceilings.py [--threads N]
+    python -m benchmarks.ceilings [--threads N]
 
 Fails where the multiply-adds are below 0.95 of what the matmul reaches, or the bandwidth below 0.95 of STREAM's best,
 or where ceilings contradict one another: narrow numbers slower than wide ones, a second thread that takes away, far
@@ -24,7 +24,7 @@ from opclock.estimation.ceilings import PATTERNS
 from opclock.extension import load_core, process_clock
 from opclock.timing.threads import thread_team
 
-TURNS, SIDE, DRAM_BYTES, PASS_S, MIN_SHARE = 7, 2048, 3 << 27, 0.3, 0.95
+ROUNDS, SIDE, DRAM_BYTES, PASS_S, MIN_SHARE = 7, 2048, 3 << 27, 0.3, 0.95
 
 
 def matmul_macs_per_s(threads: int) -> float:
@@ -82,7 +82,7 @@ def main() -> int:
         program = Path(folder) / "stream"
         source = Path(__file__).with_name("stream.cpp")
         subprocess.run(["g++", "-O3", "-march=native", "-fopenmp", source, "-o", program], check=True)
-        for _ in range(TURNS):
+        for _ in range(ROUNDS):
             own = core.multiply_adds_per_s(clock, "float32", threads, PASS_S)
             multiply.append(own / matmul_macs_per_s(threads))
             bandwidth = max(core.bytes_per_s(clock, name, DRAM_BYTES, threads, PASS_S) for name in PATTERNS)

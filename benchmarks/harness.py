@@ -1,6 +1,6 @@
 """What the harness itself adds, against its peers: works of known length, timed by each tool in turn in one run.
 
-    python benchmarks/harness.py [--rounds 15]
+    python -m benchmarks.harness [--rounds 15]
 
 Works: chains of dependent arithmetic of about 100 ns, 1 us, 10 us and 1 ms, and aten::add on one element. The truth
 of a chain comes from differences: (time of 2N steps - time of N steps) / N, with N so large that what any harness
@@ -131,15 +131,15 @@ def run(rounds: int, seed: int = 0) -> pd.DataFrame:
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
             step_s = seconds_per_step()
             steps = {work: max(1, round(length / step_s)) for work, length in LENGTHS_S.items()}
-            turns = [(name, work) for name in tools for work in (*steps, ADD)] + [("google", "")]
-            shuffle.shuffle(turns)
-            for name, work in turns:
+            tasks = [(name, work) for name in tools for work in (*steps, ADD)] + [("google", "")]
+            shuffle.shuffle(tasks)
+            for name, work in tasks:
                 if name == "google":
                     if google is not None:
-                        found = google.round(list(steps.values()))
-                        rows += [(number, "google-benchmark", key, found[f"chain/{count}"], count * step_s)
+                        seconds = google.round(list(steps.values()))
+                        rows += [(number, "google-benchmark", key, seconds[f"chain/{count}"], count * step_s)
                                  for key, count in steps.items()]  # fmt: skip
-                        rows.append((number, "google-benchmark", ADD, found["add_one"], np.nan))
+                        rows.append((number, "google-benchmark", ADD, seconds["add_one"], np.nan))
                 elif work == ADD:
                     rows.append((number, name, work, tools[name].add(), np.nan))
                 else:
@@ -162,9 +162,9 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    found = table(run(parser.parse_args().rounds))
+    rows = table(run(parser.parse_args().rounds))
     order = {work: i for i, work in enumerate((*LENGTHS_S, ADD))}
-    print(found.sort_values("work", key=lambda works: works.map(order), kind="stable").round(4).to_string(index=False))
+    print(rows.sort_values("work", key=lambda works: works.map(order), kind="stable").round(4).to_string(index=False))
 
 
 if __name__ == "__main__":

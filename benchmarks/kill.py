@@ -1,6 +1,6 @@
 """Kills `opclock measure` at random moments and looks at the profile each time.
 
-    python benchmarks/kill.py [--kills 20] [--model zoo:shufflenet]
+    python -m benchmarks.kill [--kills 20] [--model zoo:shufflenet]
 
 Every reopened profile must be whole and must hold at least the rounds it held before; the last run, left alone, must
 end what the killed ones began.

@@ -1,6 +1,6 @@
 """Profiles of a million measurements: how fast they are written, opened, estimated from, and how much memory it takes.
 
-    python benchmarks/scale.py [--measurements 1000000]
+    python -m benchmarks.scale [--measurements 1000000]
 
 Every pool is a sweep's: 64 op calls, 12 rounds. A model of 400 calls is measured among them, at the very beginning.
 """
@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Storage, Trace, TracedCall
 
 BOARD = Board("x86_64", "benchmark", (), 2, (), 1 << 30, "", "", "2.13.0", "0", "")
-POOL, ROUNDS, CALLS, DISTINCT = 64, 12, 400, 100
+POOL, ROUNDS, CALLS, DISTINCT, THREADS = 64, 12, 400, 100, 2
 MIN_ROWS_PER_S, MAX_ESTIMATE_S, MAX_OPEN_S, MAX_BYTES = 20_000, 0.2, 0.05, 500e6
 
 
@@ -43,24 +44,31 @@ def model() -> Trace:
     return Trace("model", (), 0, CALLS, (Storage("activation", 1 << 20, CALLS),), calls)
 
 
+def store(profile: Profile, condition: Condition, calls: Sequence[TracedCall], traced: Trace | None = None) -> float:
+    """Write a pool of random numbers, with the host of a trace; returns the seconds that writing took."""
+    noise = np.random.default_rng(len(calls))
+    keys = [each.call.key for each in calls]
+    host = None if traced is None else (host_key(traced), host_kinds(traced))
+    kinds = None if host is None else noise.random((ROUNDS, len(host[1]))) * 1e-6
+    start = time.perf_counter()
+    number = profile.start_pool(condition, keys, [1] * len(keys), signature=keys[0], calls=list(calls), host=host)
+    profile.add_rounds(number, noise.random((ROUNDS, len(keys))) * 1e-4, noise.random(ROUNDS), kinds)
+    profile.end_pool(number, "settled", ["narrow"] * len(keys), {})
+    return time.perf_counter() - start
+
+
+def store_model(profile: Profile, traced: Trace) -> None:
+    """Write a model's own pool."""
+    store(profile, Condition.of("in_model", "cpu", THREADS, traced.working_set), traced.calls, traced)
+
+
 def fill(profile: Profile, measurements: int) -> float:
     """Write the model's pool and then sweeps; returns measurements a second, without the making of the calls."""
-    traced, noise, spent_s = model(), np.random.default_rng(0), 0.0
-
-    def store(condition: Condition, calls: list[TracedCall], host: tuple[str, tuple[str, ...]] | None) -> float:
-        keys = [one.call.key for one in calls]
-        kinds = None if host is None else noise.random((ROUNDS, len(host[1]))) * 1e-6
-        start = time.perf_counter()
-        number = profile.start_pool(condition, keys, [1] * len(keys), signature=keys[0], calls=calls, host=host)
-        profile.add_rounds(number, noise.random((ROUNDS, len(keys))) * 1e-4, noise.random(ROUNDS), kinds)
-        profile.end_pool(number, "settled", ["narrow"] * len(keys), {})
-        return time.perf_counter() - start
-
-    store(Condition.of("in_model", "cpu", 2, traced.working_set), list(traced.calls),
-          (host_key(traced), host_kinds(traced)))  # fmt: skip
+    spent_s = 0.0
+    store_model(profile, model())
     for first in range(0, measurements, POOL):
-        made = [call(DISTINCT + number) for number in range(first, min(first + POOL, measurements))]
-        spent_s += store(Condition("interleaved", "cpu", 2, 20 + first // POOL % 7), made, None)
+        calls = [call(DISTINCT + number) for number in range(first, min(first + POOL, measurements))]
+        spent_s += store(profile, Condition("interleaved", "cpu", THREADS, 20 + first // POOL % 7), calls)
     return measurements / spent_s
 
 
@@ -97,8 +105,8 @@ def main() -> int:
             say("writing", rate, "rows/s", MIN_ROWS_PER_S, above=True)
             say("opening", seconds_of(lambda path=path: Profile.open(path).close(), 9), "s", MAX_OPEN_S)
             with Profile.open(path) as profile:
-                say(f"estimating {CALLS} calls", seconds_of(lambda p=profile: estimate(traced, p, threads=2), 9), "s",
-                    MAX_ESTIMATE_S)  # fmt: skip
+                estimate_s = seconds_of(lambda p=profile: estimate(traced, p, threads=THREADS), 9)
+                say(f"estimating {CALLS} calls", estimate_s, "s", MAX_ESTIMATE_S)
         say("most memory of this process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0, "bytes",
             MAX_BYTES)  # fmt: skip
         start = time.perf_counter()

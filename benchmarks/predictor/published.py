@@ -19,19 +19,19 @@ TREES = 100
 
 def raw_numbers(call: OpCall) -> list[float]:
     """Every size and number among the arguments, in order, filled up with zeros."""
-    found: list[float] = []
+    numbers: list[float] = []
 
     def collect(value: Value) -> None:
         if isinstance(value, TensorSpec):
-            found.extend(value.shape)
+            numbers.extend(value.shape)
         elif isinstance(value, tuple):
             for item in value:
                 collect(item)
         elif isinstance(value, bool | int | float):
-            found.append(float(value))
+            numbers.append(float(value))
 
     collect(call.args)
-    return (found + [0.0] * NUMBERS)[:NUMBERS]
+    return (numbers + [0.0] * NUMBERS)[:NUMBERS]
 
 
 class PublishedPredictor:
@@ -58,8 +58,8 @@ class PublishedPredictor:
 
     def predict(self, calls: Sequence[TracedCall]) -> list[float]:
         """By call."""
-        found = []
+        seconds = []
         for traced in calls:
             forest = self._forests.get(class_of(traced.call))
-            found.append(float(forest.predict(np.array([self._inputs(traced)]))[0]) if forest else 0.0)
-        return found
+            seconds.append(float(forest.predict(np.array([self._inputs(traced)]))[0]) if forest else 0.0)
+        return seconds

@@ -19,7 +19,7 @@ def factory():
     return torch.nn.Sequential(*[torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU()) for _ in range(4)]), (
         torch.randn(8, 64),)
 """
-KILLS = 3  # benchmarks/kill.py does twenty
+KILLS = 3  # benchmarks.kill does twenty
 
 
 def rounds_in(path):

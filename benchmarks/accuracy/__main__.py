@@ -1,11 +1,11 @@
 """How far estimates lie from real inference, case by case, beside the repeatability floor.
 
     make accuracy                                      # the development set on 1 and 2 threads, about 12 minutes
-    python benchmarks/accuracy/run.py --held-out       # the models that no method was chosen on
-    python benchmarks/accuracy/run.py --quick          # four small models, under three minutes; see below
+    python -m benchmarks.accuracy --held-out       # the models that no method was chosen on
+    python -m benchmarks.accuracy --quick          # four small models, under three minutes; see below
 
 Every case is one `opclock validate` with a fresh profile. The quick check exits with 1 where the mean error is not at
-least MIN_GAIN times smaller than that of the back-to-back sum, twice in a row: a ratio, so it holds on any machine.
+least MIN_SPEEDUP times smaller than that of the back-to-back sum, twice in a row: a ratio, so it holds on any machine.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from cases import DEVELOPMENT, HELD_OUT, QUICK, Case
 
+from benchmarks.accuracy.cases import DEVELOPMENT, HELD_OUT, QUICK, Case
 from opclock.board.identity import read_board
 from opclock.errors import OpclockError
 from opclock.models.loading import load_model
@@ -29,7 +29,7 @@ from opclock.profiles.profile import Profile
 from opclock.validation.results import Row, error_summary
 from opclock.validation.validate import validate_model
 
-MIN_GAIN = 4.0  # measured 8 to 20: half of that says that something broke
+MIN_SPEEDUP = 4.0  # measured 8 to 20: half of that says that something broke
 MIN_BUDGET_S, BUDGET_LATENCIES = 5.0, 60  # what measuring a model from nothing may cost
 
 
@@ -129,12 +129,12 @@ def main() -> None:
         for threads, rows in table.groupby("threads"):
             print(f"{threads} threads:", ", ".join(f"{name} {value:.3g}" for name, value in summary(rows).items()))
         print("all:", ", ".join(f"{name} {value:.3g}" for name, value in figures.items()), flush=True)
-        if not options.quick or figures["speedup"] >= MIN_GAIN:
+        if not options.quick or figures["speedup"] >= MIN_SPEEDUP:
             break
-        print(f"attempt {attempt}: the speedup over back-to-back is {figures['speedup']:.1f}, below {MIN_GAIN}")
+        print(f"attempt {attempt}: the speedup over back-to-back is {figures['speedup']:.1f}, below {MIN_SPEEDUP}")
     if options.json:
         options.json.write_text(json.dumps({"rows": table.to_dict("records"), "summary": figures}, indent=2) + "\n")
-    if options.quick and figures["speedup"] < MIN_GAIN:
+    if options.quick and figures["speedup"] < MIN_SPEEDUP:
         sys.exit(1)
 
 

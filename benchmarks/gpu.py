@@ -1,6 +1,6 @@
 """Estimates on a GPU against real inference, eager and as a CUDA graph, beside what others would have said.
 
-    python benchmarks/gpu/run.py [--device cuda:0] [--quick] [--seconds 1.0] [--batch N] [--json FILE] [MODEL ...]
+    python -m benchmarks.gpu [--device cuda:0] [--quick] [--seconds 1.0] [--batch N] [--json FILE] [MODEL ...]
 
 Five networks at batch 1, 8 and 64 in float32 and bfloat16 (--quick: two networks, batch 1 and 8, float32). One table:
 eager reference, estimate and error; the same of a recorded graph; the kernels timed back to back; PyTorch's own
@@ -90,7 +90,7 @@ def measured(name: str, batch: int, dtype: str, device: str, seconds: float) -> 
     eager_s = row.reference.median_s
     lanes = row.estimate.lanes
     assert lanes is not None
-    found: dict[str, Any] = {
+    errors: dict[str, Any] = {
         "eager_s": eager_s,
         "repeat": row.reference.repeat_error,
         "estimate_s": row.estimate.total_s,
@@ -112,12 +112,12 @@ def measured(name: str, batch: int, dtype: str, device: str, seconds: float) -> 
     }
     for key, mode in MODES.items():
         try:
-            found[key] = runtime_estimator_s(model, mode) / eager_s - 1
+            errors[key] = runtime_estimator_s(model, mode) / eager_s - 1
         except Exception as error:  # another project's tool: what it says is shown
-            found[key] = None
-            found[key + "_failed"] = f"{type(error).__name__}: {first_line(error)}"
+            errors[key] = None
+            errors[key + "_failed"] = f"{type(error).__name__}: {first_line(error)}"
             traceback.print_exc(file=sys.stderr)
-    return found
+    return errors
 
 
 def loaded(name: str, batch: int, dtype: str, device: str) -> Model:

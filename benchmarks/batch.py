@@ -1,6 +1,6 @@
 """The smallest batch for full throughput, estimated from kernels alone against measured, for the zoo's ten models.
 
-    python benchmarks/batch/run.py [--share 0.95] [--most 64] [--threads N] [--json FILE] [MODEL ...]
+    python -m benchmarks.batch [--share 0.95] [--max-batch 64] [--threads N] [--json FILE] [MODEL ...]
 
 Each model has a fresh profile. Passes where the two lie at most a power of two apart for at least 8 of 10 models.
 """
@@ -27,7 +27,7 @@ MIN_AGREEING = 0.8
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=0.95)
-    parser.add_argument("--most", type=int, default=64)
+    parser.add_argument("--max-batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path)
     parser.add_argument("models", nargs="*", default=[f"zoo:{name}" for name in ZOO])
@@ -38,7 +38,9 @@ def main() -> int:
             tempfile.TemporaryDirectory() as folder,
             Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile,
         ):
-            measured, estimated = curves(model, settings=Settings(chosen.threads), most=chosen.most, profile=profile)
+            measured, estimated = curves(
+                model, settings=Settings(chosen.threads), max_batch=chosen.max_batch, profile=profile
+            )
         pair = [curve.smallest(chosen.share) or 0 for curve in (measured, estimated)]
         rows.append({"model": model, "measured": pair[0], "estimated": pair[1], "apart": powers_apart(*pair),
                      "curves": [measured.to_json(), estimated.to_json()]})  # fmt: skip

@@ -1,8 +1,8 @@
-"""Really runs models, one turn for each number on standard input: every fresh process has a heap of its own.
+"""A process that really runs models, one block for each number on standard input: each has a heap of its own.
 
-    python benchmarks/predictor/witness.py THREADS '[["NAME", "MODEL", "INPUT"], ...]'
+    python -m benchmarks.predictor.reference_process THREADS '[["NAME", "MODEL", "INPUT"], ...]'
 
-Says "ready" once all models are warm and "done" after each turn; at the end of its input it prints their samples as
+Says "ready" once all models are warm and "done" after each block; at the end of its input it prints their samples as
 JSON: by name two independent halves, in seconds.
 """
 
@@ -14,43 +14,41 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "accuracy")]
+from benchmarks import torchvision_operators  # noqa: F401
+from benchmarks.accuracy.cases import Case
 
-import torchvision_operators  # noqa: E402, F401
-from cases import Case  # noqa: E402
-
+ROOT = Path(__file__).parents[2]
 Halves = tuple[list[float], list[float]]
 
 
-class Witness:
+class ReferenceProcess:
     """The process, seen from outside."""
 
     def __init__(self, cases: Sequence[Case], threads: int) -> None:
         self._cases = list(cases)
         self._next = 0
         texts = json.dumps([(case.name, case.model, case.input_text) for case in cases])
-        self._process = subprocess.Popen([sys.executable, __file__, str(threads), texts], text=True,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        command = [sys.executable, "-m", __spec__.name, str(threads), texts]
+        self._process = subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._line() == "ready"
 
     def _line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
-    def turn(self) -> None:
-        """A block of the next model and one of its repeat."""
+    def block(self) -> None:
+        """Run a block of the next model and one of its repeat."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{self._next}\n")
         self._process.stdin.flush()
         assert self._line() == "done"
         self._next = (self._next + 1) % len(self._cases)
 
-    def leave(self) -> dict[str, Halves]:
-        """End the process and take its samples along."""
+    def end(self) -> dict[str, Halves]:
+        """End the process; returns its samples by name."""
         answer, _ = self._process.communicate()
-        found: dict[str, Halves] = json.loads(answer)
-        return found
+        halves: dict[str, Halves] = json.loads(answer)
+        return halves
 
 
 def main() -> None:
@@ -71,7 +69,7 @@ def main() -> None:
             run.block(1)
             print("done", flush=True)
         halves = {name: run.reference() for name, run in runs.items()}
-    print(json.dumps({name: (list(made.samples), list(made.repeat)) for name, made in halves.items()}))
+    print(json.dumps({name: (list(each.samples), list(each.repeat)) for name, each in halves.items()}))
 
 
 if __name__ == "__main__":

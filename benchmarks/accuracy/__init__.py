@@ -1,0 +1,1 @@
+"""How far estimates lie from real inference."""

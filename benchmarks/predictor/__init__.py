@@ -1,0 +1,1 @@
+"""Estimates of models of which nothing was measured."""

@@ -1,0 +1,135 @@
+"""Estimates of models of which no op call was measured, against real inference, in one run.
+
+    python -m benchmarks.predictor [--profile FILE] [--threads N] [--json FILE]
+
+What the profile lacks of 'opclock sweep --preset board' is timed, and between any two of its pools some of the real
+models run, so that a drift of the machine meets both alike; in processes that come and go, for a heap that is laid out
+by chance decides up to a sixth of a model's time. The models are torchvision's, and those of the accuracy
+benchmark that no method was chosen on. Beside the estimate stand a roofline, a line through other models' MACs, and the
+published method: a random forest for each operator class on raw shape numbers, trained on the same samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from benchmarks.accuracy.cases import HELD_OUT, Case
+from benchmarks.predictor.published import PublishedPredictor
+from benchmarks.predictor.session import ReferenceSession, Subject
+from opclock.board.identity import read_board
+from opclock.estimation.baselines import mac_regression
+from opclock.estimation.ceilings import Ceilings
+from opclock.estimation.estimate import estimate
+from opclock.estimation.predictor import Predictor, training_samples
+from opclock.estimation.result import Estimate
+from opclock.profiles.profile import Profile
+from opclock.sweeps.presets import preset
+from opclock.sweeps.run import run_sweep
+from opclock.timing.ceiling_runs import measure_ceilings
+from opclock.tracing.macs import model_macs
+
+TORCHVISION = [
+    Case(f"{name} {text}", f"torchvision:{name}", text)
+    for name, text in (
+        ("alexnet", "1x3x224x224"), ("squeezenet1_1", "1x3x224x224"), ("resnet18", "1x3x224x224"),
+        ("resnext50_32x4d", "1x3x128x128"), ("densenet121", "1x3x128x128"), ("googlenet", "1x3x224x224"),
+        ("mobilenet_v2", "1x3x224x224"), ("mobilenet_v3_large", "4x3x128x128"), ("mnasnet0_5", "8x3x96x96"),
+        ("shufflenet_v2_x1_0", "1x3x224x224"), ("efficientnet_b0", "1x3x160x160"), ("regnet_y_400mf", "2x3x128x128"),
+        ("convnext_tiny", "1x3x96x96"), ("swin_t", "1x3x128x128"), ("vit_b_32", "1x3x224x224"),
+    )
+]  # fmt: skip
+
+
+def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
+    """The sweep, with blocks of the models between its pools."""
+    references = ReferenceSession(subjects, threads)
+    measure_ceilings(profile, threads)
+    start = time.perf_counter()
+    planned = preset("board")
+    plan_s = time.perf_counter() - start
+    done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=references.between)
+    sweep_s = done.seconds - references.seconds
+    print(f"{done.timed} kernels timed, {done.known} known; planning {plan_s:.1f} s, sweep {sweep_s:.0f} s, "
+          f"{done.kernel_s / sweep_s:.1%} of it in kernels, {done.kernel_s / (plan_s + sweep_s):.1%} of both; "
+          f"models {references.seconds:.0f} s", flush=True)  # fmt: skip
+    references.finish()
+
+
+def row_of(
+    subject: Subject, profile: Profile, threads: int, ceilings: Ceilings, published: PublishedPredictor
+) -> dict[str, Any]:
+    """One model."""
+    traced, reference = subject.traced, subject.reference
+    estimated: Estimate = estimate(traced, profile, threads=threads)
+    unique = {call.call.key: call for call in traced.calls}
+    counts = Counter(call.call.key for call in traced.calls)
+    forest_s = sum(counts[key] * seconds for key, seconds in zip(unique, published.predict(list(unique.values())),
+                                                                 strict=True))  # fmt: skip
+    return {
+        "model": traced.model,
+        "reference_s": reference.median_s,
+        "repeat": reference.repeat_error,
+        "processes": subject.process_spread,
+        "estimate_s": estimated.total_s,
+        "error": estimated.total_s / reference.median_s - 1,
+        "held": estimated.ci_low_s <= reference.median_s <= estimated.ci_high_s,
+        "measured": estimated.coverage.measured,
+        "unknown": estimated.coverage.unknown,
+        "macs": model_macs(traced),
+        "roofline": sum(ceilings.call_s(call) for call in traced.calls) / reference.median_s - 1,
+        "published": (forest_s + estimated.host_s) / reference.median_s - 1,
+        "published_alone": forest_s / reference.median_s - 1,
+    }
+
+
+def main() -> None:
+    """Sweep where needed, run every model, print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = chosen.profile or Path(folder) / "board.sqlite"
+        with Profile.create_or_open(path, read_board()) as profile:
+            subjects = [Subject(case) for case in [*TORCHVISION, *HELD_OUT]]
+            sweep_and_run(subjects, profile, chosen.threads)
+            ceilings = Ceilings.read(profile, chosen.threads)
+            samples = training_samples(profile, chosen.threads, "cpu", ceilings)
+            published = PublishedPredictor(samples, profile)
+            predictor = Predictor(samples, ceilings)
+            for name in predictor.kinds:
+                print(f"{name:14} mean error of op calls left out {predictor.spread(name).mean_error:.1%}", flush=True)
+            rows = [row_of(subject, profile, chosen.threads, ceilings, published) for subject in subjects]
+    _show(pd.DataFrame(rows), chosen.json)
+
+
+def _show(table: pd.DataFrame, json_path: Path | None) -> None:
+    """Print every model's row and the means over models."""
+    fitted = mac_regression(list(table["macs"]), list(table["reference_s"]))
+    table["mac_regression"] = np.array(fitted, dtype=float) / table["reference_s"] - 1
+    if json_path:
+        json_path.write_text(json.dumps(table.to_dict("records"), indent=1))
+    print(table.drop(columns=["macs", "measured"]).round(3).to_string())
+    for name in ("error", "repeat", "processes", "roofline", "mac_regression", "published", "published_alone"):
+        away = table[name].abs()
+        print(f"{name:16} mean {away.mean():.1%}  within 10 % {(away <= 0.1).mean():.0%}  worst {away.max():.0%}")
+    rank = spearmanr(table["estimate_s"], table["reference_s"]).statistic
+    print(f"rank correlation {rank:.3f}; interval holds {table['held'].mean():.0%}; "
+          f"roofline {table['roofline'].abs().mean() / table['error'].abs().mean():.1f} times the error, "
+          f"MAC regression {table['mac_regression'].abs().mean() / table['error'].abs().mean():.1f} times")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
