@@ -140,10 +140,9 @@ def run_sweep(
         missing = _missing(planned, profile, threads, device)
         summary = SweepSummary(known=len(planned) - len(missing))
         host = KindsHost() if as_in_models else None
-        pools = grouped(missing, WORKING_SETS if as_in_models else (POOL_BYTES,), random.Random(seed),
-                        memory_budget_bytes(device))  # fmt: skip
+        working_sets = WORKING_SETS if as_in_models else (POOL_BYTES,)
         begin, tried = time.perf_counter(), 0
-        for pool in pools:
+        for pool in grouped(missing, working_sets, random.Random(seed), memory_budget_bytes(device)):
             progress(_progress_text(threads, tried, len(missing), time.perf_counter() - begin), tried / len(missing))
             _time_pool(pool, profile, device, threads, host, seed, summary)
             tried += len(pool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -66,15 +66,9 @@ class _Work:
 
 
 def measure(
-    trace: Trace,
-    profile: Profile,
-    *,
-    forward: Forward | None = None,
-    threads: int | None = None,
-    seed: int = 0,
-    max_s: float | None = None,
-    progress: Progress = silent,
-) -> MeasureSummary:
+    trace: Trace, profile: Profile, *, forward: Forward | None = None, threads: int | None = None, seed: int = 0,
+    max_s: float | None = None, progress: Progress = silent,
+) -> MeasureSummary:  # fmt: skip
     """Time the op calls of a trace that the profile lacks, and the model's host.
 
     Args:
@@ -97,23 +91,30 @@ def measure(
     """
     threads = torch.get_num_threads() if threads is None else threads
     missing = missing_calls(trace, profile, threads)
-    known = len(trace.unique) - len(missing)
+    nothing = MeasureSummary(0, len(trace.unique) - len(missing), 0, 0.0, "nothing_to_do", ())
     if not missing and (forward is None or host_known(trace, profile, threads)):
-        return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
+        return nothing
     with thread_team(threads):
         start = time.perf_counter()
         host, remark = host_for(trace, forward)
         if not missing and remark:  # its host cannot be played, and the table has been filled with the kernels
-            return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", ())
-        work = _Work(trace, profile, host, threads, seed, max_s, progress)
-        rounds, endings, flags = 0, set(), [remark] if remark else []
-        for sampling in _sample_lanes(work) if has_lanes(trace.device) else _sample_runs(work):
-            ended, pool_flags = sampling.end()
-            rounds += sampling.rounds
-            endings.add(ended)
-            flags += pool_flags
-    ended = "settled" if endings == {"settled"} else "time_cap"
-    return MeasureSummary(len(missing), known, rounds, time.perf_counter() - start, ended, tuple(dict.fromkeys(flags)))
+            return nothing
+        rounds, ended, flags = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
+    remarks = [remark] if remark else []
+    return replace(nothing, timed=len(missing), rounds=rounds, seconds=time.perf_counter() - start, ended=ended,
+                   flags=tuple(dict.fromkeys([*remarks, *flags])))  # fmt: skip
+
+
+def _time(work: _Work) -> tuple[int, str, list[str]]:
+    """Sample all op calls and end their pools; returns the rounds, how it ended, and the flags."""
+    rounds, settled = 0, True
+    flags: list[str] = []
+    for sampling in _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work):
+        ended, pool_flags = sampling.end()
+        rounds += sampling.rounds
+        settled = settled and ended == "settled"
+        flags += pool_flags
+    return rounds, "settled" if settled else "time_cap", flags
 
 
 def _sample_runs(work: _Work) -> Iterator[Sampling]:

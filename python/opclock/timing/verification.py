@@ -1,4 +1,4 @@
-"""The answer of the path that is timed, compared with PyTorch's own: nothing is timed that computes something else."""
+"""Compares the answer of the path that is timed with PyTorch's own: nothing else is timed."""
 
 from __future__ import annotations
 
@@ -41,12 +41,8 @@ def _restore(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
 
 
 def check_answer(
-    pool: Any,  # noqa: ANN401
-    number: int,
-    call: OpCall,
-    bound: Bound,
-    restored: Sequence[tuple[torch.Tensor, torch.Tensor]],
-) -> float:
+    pool: Any, number: int, call: OpCall, bound: Bound, restored: Sequence[tuple[torch.Tensor, torch.Tensor]],  # noqa: ANN401
+) -> float:  # fmt: skip
     """Compare the answer of the path that is timed with PyTorch's own.
 
     Args:
@@ -62,22 +58,22 @@ def check_answer(
     Raises:
         OpCallError: the answers differ.
     """
-    own = find_operator(call)
+    operator = find_operator(call)
     _restore(restored)  # another call of the model may have written the buffer that they share
     start = time.perf_counter()
     with operator_errors(call.operator):
-        mine = pool.answer(number)
+        ours = pool.answer(number)
     spent_s = time.perf_counter() - start
-    if torch.Tag.nondeterministic_seeded in own.tags or "empty" in call.name:
+    if torch.Tag.nondeterministic_seeded in operator.tags or "empty" in call.name:
         return spent_s
-    mine = [item.clone() if isinstance(item, torch.Tensor) else item for item in mine]
+    ours = [item.clone() if isinstance(item, torch.Tensor) else item for item in ours]
     _restore(restored)
     start = time.perf_counter()
     with torch.inference_mode():
-        answer = own(*bound.args, **bound.kwargs)
+        answer = operator(*bound.args, **bound.kwargs)
     spent_s += time.perf_counter() - start
-    theirs = list(answer) if isinstance(answer, tuple) and len(mine) != 1 else [answer] if mine else []
-    if not all(_agree(left, right) for left, right in zip(mine, theirs, strict=True)):
+    theirs = list(answer) if isinstance(answer, tuple) and len(ours) != 1 else [answer] if ours else []
+    if not all(_agree(left, right) for left, right in zip(ours, theirs, strict=True)):
         raise OpCallError(f"{call} gives another answer through opclock than through PyTorch: not timed; "
                           "please report it")  # fmt: skip
     return spent_s
