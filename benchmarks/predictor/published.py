@@ -42,7 +42,7 @@ class PublishedPredictor:
         self._operators = sorted({calls[sample.key].call.name for sample in samples})
         by_class: dict[str, list[Sample]] = {}
         for sample in samples:
-            by_class.setdefault(sample.found.operator_class, []).append(sample)
+            by_class.setdefault(sample.features.operator_class, []).append(sample)
         self._forests = {
             name: RandomForestRegressor(TREES, random_state=SEED).fit(
                 np.array([self._inputs(calls[sample.key]) for sample in some]),

@@ -13,7 +13,7 @@ from helpers import board_profile, chain, filled, spec
 from opclock.errors import EstimateError
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.estimation.estimate import estimate
-from opclock.estimation.features import features
+from opclock.estimation.features import features_of
 from opclock.estimation.predictor import Predictor, Sample
 from opclock.profiles.profile import Profile
 from opclock.tracing.op_call import OpCall, TensorSpec
@@ -38,9 +38,9 @@ def linear(rows: int, inner: int, columns: int) -> TracedCall:
 
 
 def samples(calls, law, pools=8):
-    found = [features(call, CEILINGS, 22) for call in calls]
+    inputs = [features_of(call, CEILINGS, 22) for call in calls]
     return [Sample(one, law(one), call.call.key, number % pools) for number, (call, one) in
-            enumerate(zip(calls, found, strict=True))]  # fmt: skip
+            enumerate(zip(calls, inputs, strict=True))]  # fmt: skip
 
 
 GEMMS = [linear(m, k, n) for m in (1, 8, 64, 200) for k in (16, 100, 256, 700) for n in (10, 64, 512, 1000)]
@@ -49,31 +49,33 @@ GEMMS = [linear(m, k, n) for m in (1, 8, 64, 200) for k in (16, 100, 256, 700) f
 def test_a_share_of_the_ceiling_is_learnt_and_kept_beyond_the_samples():
     predictor = Predictor(samples(GEMMS, lambda one: 4 * one.min_s), CEILINGS)
     unseen = [linear(30, 128, 300), linear(300, 2000, 2000)]
-    made = predictor.predict(unseen, 22)
-    for call, one in zip(unseen, made, strict=True):
-        min_s = features(call, CEILINGS, 22).min_s
-        floor_s = 4 * float(np.median([features(gemm, CEILINGS, 22).min_s for gemm in GEMMS]))
+    predictions = predictor.predict(unseen, 22)
+    for call, one in zip(unseen, predictions, strict=True):
+        min_s = features_of(call, CEILINGS, 22).min_s
+        floor_s = 4 * float(np.median([features_of(gemm, CEILINGS, 22).min_s for gemm in GEMMS]))
         assert one.operator_class == "gemm"
         assert 3 < one.seconds / min_s < 4 * (1 + floor_s / min_s)  # never above the law
-    assert 0 <= predictor.spread("gemm").total < 1.5
+    assert 0.2 < predictor.spread("gemm").total < 0.5  # times that range over four decades
 
 
 def test_errors_of_what_was_left_out_show_the_noise():
     noise = np.random.default_rng(0)
     law = {call.call.key: 5e-4 * math.exp(noise.normal(0, 0.3)) for call in GEMMS}
-    loud = Predictor([Sample(features(call, CEILINGS, 22), law[call.call.key], call.call.key, number)
+    loud = Predictor([Sample(features_of(call, CEILINGS, 22), law[call.call.key], call.call.key, number)
                       for number, call in enumerate(GEMMS)], CEILINGS)  # fmt: skip
     still = Predictor(samples(GEMMS, lambda one: 5e-4), CEILINGS)
     assert loud.spread("gemm").mean_error > 2 * still.spread("gemm").mean_error
-    assert loud.spread("gemm").total > 0.2
+    assert 0.2 < loud.spread("gemm").total < 0.4  # the noise is 0.3
+    assert still.spread("gemm").total < 0.1
 
 
-def test_what_pools_share_is_told_from_the_rest():
-    mood = np.random.default_rng(1).normal(0, 0.4, 8)
-    found = [features(call, CEILINGS, 22) for call in GEMMS]
-    moody = Predictor([Sample(one, one.min_s * math.exp(mood[number % 8]), call.call.key, number % 8)
-                       for number, (call, one) in enumerate(zip(GEMMS, found, strict=True))], CEILINGS)  # fmt: skip
-    assert moody.spread("gemm").shared > 0.15
+def test_what_the_calls_of_a_pool_share_is_separated_from_the_rest():
+    shared = np.random.default_rng(1).normal(0, 0.4, 8)
+    numbered = enumerate((call.call.key, features_of(call, CEILINGS, 22)) for call in GEMMS)
+    predictor = Predictor([Sample(one, one.min_s * math.exp(shared[number % 8]), key, number % 8)
+                           for number, (key, one) in numbered], CEILINGS)  # fmt: skip
+    # The shared deviation was 0.3; each forest has seen the other calls of the pools, and so a part of it.
+    assert 0.5 < predictor.spread("gemm").shared / shared.std(ddof=1) < 1
 
 
 def test_the_same_samples_give_the_same_digits():
@@ -89,7 +91,7 @@ def test_classes_without_samples():
     pooled = TracedCall(OpCall("aten::avg_pool2d", "", (image, (2, 2))), (spec(1, 8, 4, 4),), (0,), (1,))
     own = TracedCall(OpCall("mine::operator", "", (image,)), (image,), (0,), (1,))
     taken_in, unknown = predictor.predict([pooled, own], 22)
-    assert taken_in.seconds > 0
+    assert taken_in.seconds == pytest.approx(2e-6, rel=0.5)  # small calls take the 2 µs of the law
     assert unknown is None  # never 0, never guessed
 
 

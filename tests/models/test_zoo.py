@@ -36,7 +36,8 @@ def test_names_of_both_studies_differ():
 
 
 BOXES = st.lists(
-    st.tuples(*(st.floats(0, 20) for _ in range(2)), *(st.floats(1, 20) for _ in range(2)), st.floats(0.02, 1),
+    st.tuples(*(st.floats(0, 20) for _ in range(2)), *(st.floats(1, 20) for _ in range(2)),
+              st.floats(1 / 32, 1, width=32),
               st.integers(0, 1)),
     min_size=1, max_size=12, unique_by=lambda box: box[4],
 )  # fmt: skip
@@ -53,9 +54,9 @@ def test_suppression_is_the_greedy_one(boxes, limit):
     for i in sorted(range(len(boxes)), key=lambda i: -boxes[i][4]):
         if all(shared[i, j] <= limit or boxes[i][5] != boxes[j][5] for j in kept):
             kept.append(i)
-    made = suppress(corners, scores, limit)
-    assert torch.equal(made.boxes, corners[kept])
-    assert made.labels.tolist() == [boxes[i][5] for i in kept]
+    detections = suppress(corners, scores, limit)
+    assert torch.equal(detections.boxes, corners[kept])
+    assert detections.labels.tolist() == [boxes[i][5] for i in kept]
 
 
 def test_overlaps_by_hand():

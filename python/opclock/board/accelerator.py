@@ -79,7 +79,7 @@ def free_bytes(device: str) -> int:
 
 
 def read_device(device: str) -> dict[str, Any]:
-    """What the device is and how it does just now, as JSON-ready data; what its driver does not tell is left out.
+    """What the device is and in what state it is, as JSON-ready data; what its driver does not report is left out.
 
     Names and units: ``name``, ``allocated_bytes`` and ``reserved_bytes`` (of PyTorch's caching allocator), and from
     NVML ``clock_hz``, ``memory_clock_hz``, ``temperature_c``, ``power_w``, ``slowed`` (reasons).
@@ -87,12 +87,12 @@ def read_device(device: str) -> dict[str, Any]:
     backend = _backend(device)
     if backend is None:
         return {}
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     with suppress(RuntimeError, AttributeError):
-        found["name"] = backend.get_device_name(device)
-        found["allocated_bytes"] = backend.memory_allocated(device)
-        found["reserved_bytes"] = backend.memory_reserved(device)
-    return found | (_nvml(torch.device(device).index or 0) if device.startswith("cuda") else {})
+        facts["name"] = backend.get_device_name(device)
+        facts["allocated_bytes"] = backend.memory_allocated(device)
+        facts["reserved_bytes"] = backend.memory_reserved(device)
+    return facts | (_nvml(torch.device(device).index or 0) if device.startswith("cuda") else {})
 
 
 def _nvml(index: int) -> dict[str, Any]:
@@ -104,13 +104,13 @@ def _nvml(index: int) -> dict[str, Any]:
     try:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(index).uuid}")
-        found = {
+        facts = {
             "clock_hz": pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM) * 1_000_000,
             "memory_clock_hz": pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM) * 1_000_000,
             "temperature_c": float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
             "power_w": pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
         }
         reasons = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
-        return {**found, "slowed": [text for bit, text in SLOWED.items() if reasons & bit]}
+        return {**facts, "slowed": [text for bit, text in SLOWED.items() if reasons & bit]}
     except (pynvml.NVMLError, AttributeError, RuntimeError):
         return {}

@@ -98,12 +98,12 @@ def online_cores(root: Path = Path("/")) -> tuple[int, ...]:
 
 def read_parts(root: Path = Path("/")) -> dict[int, str]:
     """By core its part: an Arm core by name, or "implementer 0x41 part 0xd99" for one unknown here."""
-    found = {}
+    parts = {}
     for block in re.split(r"\n\s*\n", text_of(root / "proc/cpuinfo")):
         facts = dict(re.findall(r"^([^\t:]+?)\s*:\s*(.*)$", block, re.MULTILINE))
         if facts.get("processor", "").isdigit():
-            found[int(facts["processor"])] = _part(facts)
-    return found
+            parts[int(facts["processor"])] = _part(facts)
+    return parts
 
 
 def _part(facts: dict[str, str]) -> str:
@@ -120,12 +120,12 @@ def _max_hz(root: Path, core: int) -> int | None:
 
 
 def _caches(root: Path, core: int) -> tuple[str, ...]:
-    found = []
+    caches = []
     for index in sorted((root / CPUS / f"cpu{core}/cache").glob("index*")):
         level, kind, size = (text_of(index / name) for name in ("level", "type", "size"))
         if size:
-            found.append(f"L{level} {kind.lower()} {size}")
-    return tuple(found)
+            caches.append(f"L{level} {kind.lower()} {size}")
+    return tuple(caches)
 
 
 def emulator(machine: str, root: Path = Path("/")) -> str:
@@ -146,21 +146,21 @@ def emulator(machine: str, root: Path = Path("/")) -> str:
 
 def ranges(cores: Iterable[int]) -> str:
     """Cores as the kernel lists them: "0-3,6"."""
-    found: list[list[int]] = []
+    runs: list[list[int]] = []
     for core in sorted(cores):
-        if found and core == found[-1][-1] + 1:
-            found[-1].append(core)
+        if runs and core == runs[-1][-1] + 1:
+            runs[-1].append(core)
         else:
-            found.append([core])
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in found)
+            runs.append([core])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def parse_ranges(text: str) -> tuple[int, ...]:
     """The inverse of ranges. Raises OptionError for any other text."""
-    found: set[int] = set()
+    cores: set[int] = set()
     for part in text.strip().split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
         if not match or int(match[2] or match[1]) < int(match[1]):
             raise OptionError(f"'{text}' is no list of cores: write 4-7 or 0,2-3")
-        found |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return tuple(sorted(found))
+        cores |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(sorted(cores))

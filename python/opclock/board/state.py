@@ -75,35 +75,35 @@ def read_state(root: Path = Path("/")) -> BoardState:
 
 def _governors(root: Path) -> dict[str, str]:
     """By policy; policies of one core each with the same governor count as one."""
-    found: dict[str, str] = {}
+    governors: dict[str, str] = {}
     alone: dict[str, list[int]] = {}
     for policy in sorted((root / CPUS / "cpufreq").glob("policy*"), key=lambda path: int(path.name[6:])):
         governor = text_of(policy / "scaling_governor")
         cores = text_of(policy / "related_cpus").split()
         if governor and len(cores) > 1:
-            found[ranges(map(int, cores))] = governor
+            governors[ranges(map(int, cores))] = governor
         elif governor:
             alone.setdefault(governor, []).append(int(policy.name[6:]))
-    return found | {ranges(cores): governor for governor, cores in alone.items()}
+    return governors | {ranges(cores): governor for governor, cores in alone.items()}
 
 
 def _temperatures(root: Path) -> dict[str, float]:
-    found = {}
+    temperatures_c = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         degrees = text_of(zone / "temp")
         if degrees.lstrip("-").isdigit():
             name = text_of(zone / "type") or zone.name
-            found[name if name not in found else f"{name} ({zone.name})"] = int(degrees) / 1000
-    return found
+            temperatures_c[name if name not in temperatures_c else f"{name} ({zone.name})"] = int(degrees) / 1000
+    return temperatures_c
 
 
 def _cooling_flags(root: Path) -> list[str]:
-    found = []
+    flags = []
     for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
         kind, now, most = (text_of(device / name) for name in ("type", "cur_state", "max_state"))
         if SLOWING.search(kind) and now.isdigit() and int(now) > 0:
-            found.append(f"slowed to cool: {kind} {now} of {most}")
-    return found
+            flags.append(f"slowed to cool: {kind} {now} of {most}")
+    return flags
 
 
 def _firmware_flags(root: Path) -> tuple[str, ...]:
@@ -122,8 +122,8 @@ def _firmware_flags(root: Path) -> tuple[str, ...]:
 
 def parse_throttled(answer: str) -> tuple[str, ...]:
     """The flags in an answer such as "throttled=0x50005"; empty for any other text."""
-    found = re.search(r"throttled=0x([0-9a-fA-F]+)", answer)
-    bits = int(found.group(1), 16) if found else 0
+    hexadecimal = re.search(r"throttled=0x([0-9a-fA-F]+)", answer)
+    bits = int(hexadecimal.group(1), 16) if hexadecimal else 0
     return tuple(text for bit, text in THROTTLE_BITS.items() if bits >> bit & 1)
 
 
@@ -137,8 +137,8 @@ def _power_mode(root: Path) -> str:
 
 
 def _devices(root: Path) -> dict[str, int]:
-    found = {device.name: text_of(device / "cur_freq") for device in (root / "sys/class/devfreq").glob("*")}
-    return {name: int(text) for name, text in sorted(found.items()) if text.isdigit()}
+    frequencies = {device.name: text_of(device / "cur_freq") for device in (root / "sys/class/devfreq").glob("*")}
+    return {name: int(text) for name, text in sorted(frequencies.items()) if text.isdigit()}
 
 
 def team_flags(cores: Sequence[int], threads: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What others would have said: simpler estimates, for the same table."""
+"""Simpler estimates that others use, to compare with: sums of kernels, rooflines, a regression on MACs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def back_to_back(trace: Trace, profile: Profile, threads: int) -> float:
     return estimate(trace, profile, threads=threads, timing="back_to_back", host=False).total_s
 
 
-def mac_kernels_only(made: Estimate) -> float:
+def mac_kernels_only(estimated: Estimate) -> float:
     """The kernels that a MAC count sees, and nothing else."""
-    return made.mac_s
+    return estimated.mac_s
 
 
 def roofline(trace: Trace, multiply_adds_per_s: float, bytes_per_s: float) -> float:

@@ -30,19 +30,19 @@ class Ceilings:
     @staticmethod
     def read(profile: ProfileReader, threads: int) -> Ceilings:
         """From a profile. Raises EstimateError where they were not measured with this number of threads."""
-        found = Ceilings(threads, {}, {}, {})
+        ceilings = Ceilings(threads, {}, {}, {})
         for kept in profile.ceilings(threads):
             name, _, kind = kept.name.partition("_")
             if kept.name.startswith("multiply_adds_"):
-                found.multiply_adds[kept.name.removeprefix("multiply_adds_")] = kept.rate
+                ceilings.multiply_adds[kept.name.removeprefix("multiply_adds_")] = kept.rate
             elif kind == "bytes_per_s" and name in PATTERNS:
-                found.bytes_per_s.setdefault(name, {})[kept.nbytes] = kept.rate
+                ceilings.bytes_per_s.setdefault(name, {})[kept.nbytes] = kept.rate
             elif kept.name == "loads_per_s":
-                found.loads_per_s[kept.nbytes] = kept.rate
-        if not found.whole:
+                ceilings.loads_per_s[kept.nbytes] = kept.rate
+        if not ceilings.whole:
             raise EstimateError(f"{profile.path} has no ceilings for {threads} threads: run 'opclock ceilings "
                                 f"--threads {threads}' with this profile on its board")  # fmt: skip
-        return found
+        return ceilings
 
     @property
     def whole(self) -> bool:
@@ -52,7 +52,7 @@ class Ceilings:
         )
 
     def bandwidth(self, nbytes: float, patterns: Sequence[str] = PATTERNS) -> float:
-        """Bytes a second of the fastest pattern, where a kernel of so many bytes can have found them at best."""
+        """Bytes a second of the fastest pattern, from the nearest memory that so many bytes fit in."""
         below = max((size for size in SIZES if size <= nbytes), default=SIZES[0])
         return max(rate for name in patterns for size, rate in self.bytes_per_s[name].items() if size >= below)
 

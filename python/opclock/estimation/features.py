@@ -29,7 +29,7 @@ class Features:
     numbers: tuple[float, ...]  # as many as every call of its kind has
 
 
-def features(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
+def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
     """The features of an op call among so large a working set (binary digits of bytes) on a board of these ceilings."""
     operator_class = class_of(traced.call)
     min_s = _min_s(traced, ceilings, working_set)
@@ -98,12 +98,12 @@ def _order(spec: TensorSpec) -> float:
 def _shape(traced: TracedCall) -> list[float]:
     """Sizes of the first argument and the first output: innermost, next, the rest."""
     specs = traced.call.tensors()
-    found: list[float] = []
+    sizes: list[float] = []
     for spec in (specs[0] if specs else None, next(tensors(traced.outputs), None)):
         shape = spec.shape if spec is not None else ()
         padded = (1, 1, 1, *shape)
-        found += [_log(padded[-1]), _log(padded[-2]), _log(padded[-3]), _log(math.prod(padded[:-3]))]
-    return found
+        sizes += [_log(padded[-1]), _log(padded[-2]), _log(padded[-3]), _log(math.prod(padded[:-3]))]
+    return sizes
 
 
 def _convolution(traced: TracedCall) -> list[float]:

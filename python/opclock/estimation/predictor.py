@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from opclock.errors import EstimateError
 from opclock.estimation.ceilings import Ceilings
-from opclock.estimation.features import Features, features
+from opclock.estimation.features import Features, features_of
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing.operator_classes import MAC_CLASSES
 from opclock.tracing.trace import TracedCall
 
 TREES = 100  # more change a prediction by less than a percent
-TREES_LEFT_OUT = 20  # of the forests that only tell the error
-MIN_IN_LEAF = 2  # op calls: one alone may have met the machine in a bad mood
+TREES_LEFT_OUT = 20  # of the forests that only estimate the error
+MIN_IN_LEAF = 2  # op calls: one alone may have been disturbed
 FOLDS = 3
 MIN_ROWS = 12  # of a kind: with fewer it is predicted with its class, or from all classes together
 MAX_ROWS = 8000  # the newest: training time must not grow with the profile
@@ -37,7 +37,7 @@ SEED = 0
 class Sample:
     """A measured op call to learn from."""
 
-    found: Features
+    features: Features
     seconds: float
     key: str
     pool: int
@@ -47,7 +47,7 @@ class Sample:
 class Spread:
     """Standard deviations of the logarithm of predicted over measured time, of calls left out of training.
 
-    ``shared`` is what the calls of one pool have in common (they met the machine in one mood), ``own`` the rest.
+    ``shared`` is what the calls of one pool have in common (they were timed in the same minutes), ``own`` the rest.
     """
 
     shared: float
@@ -75,22 +75,22 @@ class _ClassModel:
     def __init__(self, samples: Sequence[Sample], floor_s: float, numbers: int) -> None:
         self._floor_s = floor_s
         self._numbers = numbers
-        self._operators = sorted({sample.found.operator for sample in samples})
-        inputs, targets = self._inputs([sample.found for sample in samples]), self._targets(samples)
+        self._operators = sorted({sample.features.operator for sample in samples})
+        inputs, targets = self._inputs([sample.features for sample in samples]), self._targets(samples)
         self.spread = self._left_out(samples, inputs, targets)
         self._forest = _forest(TREES, inputs, targets)
 
-    def _inputs(self, found: Sequence[Features]) -> npt.NDArray[np.float64]:
+    def _inputs(self, calls: Sequence[Features]) -> npt.NDArray[np.float64]:
         return np.array([
             [*one.numbers[: self._numbers], *(float(one.operator == name) for name in self._operators)]
-            for one in found
+            for one in calls
         ])  # fmt: skip
 
     def _targets(self, samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
-        return np.array([math.log(sample.seconds / self._min_s(sample.found)) for sample in samples])
+        return np.array([math.log(sample.seconds / self._min_s(sample.features)) for sample in samples])
 
-    def _min_s(self, found: Features) -> float:
-        return found.min_s + self._floor_s
+    def _min_s(self, call: Features) -> float:
+        return call.min_s + self._floor_s
 
     def _left_out(
         self, samples: Sequence[Sample], inputs: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]
@@ -100,19 +100,19 @@ class _ClassModel:
 
         keys = [sample.key for sample in samples]
         folds = min(FOLDS, len(set(keys)))
-        missed = np.zeros(len(samples))
+        errors = np.zeros(len(samples))
         for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
             forest = _forest(TREES_LEFT_OUT, inputs[known], targets[known])
-            missed[unknown] = forest.predict(inputs[unknown]) - targets[unknown]
-        shared = _shared_deviation(missed, [sample.pool for sample in samples])
-        own = math.sqrt(max(0.0, float(np.mean(missed**2)) - shared**2))
-        return Spread(shared, own, float(np.mean(np.abs(np.expm1(missed)))))
+            errors[unknown] = forest.predict(inputs[unknown]) - targets[unknown]
+        shared = _shared_deviation(errors, [sample.pool for sample in samples])
+        own = math.sqrt(max(0.0, float(np.mean(errors**2)) - shared**2))
+        return Spread(shared, own, float(np.mean(np.abs(np.expm1(errors)))))
 
-    def predict(self, found: Sequence[Features]) -> list[float]:
+    def predict(self, calls: Sequence[Features]) -> list[float]:
         """Seconds of each."""
-        targets = self._forest.predict(self._inputs(found))
+        targets = self._forest.predict(self._inputs(calls))
         return [
-            self._min_s(one) * math.exp(round(float(target), 9)) for one, target in zip(found, targets, strict=True)
+            self._min_s(one) * math.exp(round(float(target), 9)) for one, target in zip(calls, targets, strict=True)
         ]
 
 
@@ -127,14 +127,14 @@ def _forest(trees: int, inputs: npt.NDArray[np.float64], targets: npt.NDArray[np
     return forest.set_params(n_jobs=1)
 
 
-def _shared_deviation(missed: npt.NDArray[np.float64], pools: Sequence[int]) -> float:
+def _shared_deviation(errors: npt.NDArray[np.float64], pools: Sequence[int]) -> float:
     """The part of the deviation that calls of one pool share, by one-way analysis of variance."""
     groups: dict[int, list[float]] = {}
-    for value, pool in zip(missed, pools, strict=True):
+    for value, pool in zip(errors, pools, strict=True):
         groups.setdefault(pool, []).append(float(value))
     several = [np.array(values) for values in groups.values() if len(values) > 1]
     if len(several) < 2:
-        return float(np.std(missed))
+        return float(np.std(errors))
     within = float(np.mean([values.var(ddof=1) for values in several]))
     between = float(np.var([values.mean() for values in several], ddof=1))
     return math.sqrt(max(0.0, between - within * float(np.mean([1 / len(values) for values in several]))))
@@ -147,7 +147,7 @@ class Predictor:
         self._ceilings = ceilings
         self._by_kind: dict[str, list[Sample]] = {}
         for sample in samples:
-            self._by_kind.setdefault(sample.found.kind, []).append(sample)
+            self._by_kind.setdefault(sample.features.kind, []).append(sample)
         self._models: dict[str, _ClassModel] = {}
         # What no ceiling explains: the way to a kernel and back, as views show it, which do nothing else.
         shortest = self._by_kind.get("view", list(samples))
@@ -176,33 +176,33 @@ class Predictor:
 
     def predict(self, calls: Sequence[TracedCall], working_set: int) -> list[Prediction | None]:
         """By call its time among so large a working set (binary digits of bytes); None where nothing is like it."""
-        found = [features(call, self._ceilings, working_set) for call in calls]
+        inputs = [features_of(call, self._ceilings, working_set) for call in calls]
         by_model: dict[str, list[int]] = {}
-        for number, one in enumerate(found):
+        for number, one in enumerate(inputs):
             if one.operator_class != "other":
                 by_model.setdefault(self._name(one), []).append(number)
-        made: list[Prediction | None] = [None] * len(calls)
+        predictions: list[Prediction | None] = [None] * len(calls)
         for name, numbers in by_model.items():
             if not self._samples(name):
                 continue
             model = self._model(name)
-            for number, seconds in zip(numbers, model.predict([found[i] for i in numbers]), strict=True):
-                made[number] = Prediction(seconds, found[number].operator_class, model.spread)
-        return made
+            for number, seconds in zip(numbers, model.predict([inputs[i] for i in numbers]), strict=True):
+                predictions[number] = Prediction(seconds, inputs[number].operator_class, model.spread)
+        return predictions
 
-    def _name(self, found: Features) -> str:
-        return next((name for name in (found.kind, found.operator_class) if name in self.kinds), ANY)
+    def _name(self, call: Features) -> str:
+        return next((name for name in (call.kind, call.operator_class) if name in self.kinds), ANY)
 
     def _samples(self, name: str) -> list[Sample]:
         if name != ANY:
             return self._by_kind.get(name, [])
         every = (one for some in self._by_kind.values() for one in some)
-        return [one for one in every if one.found.operator_class not in MAC_CLASSES]
+        return [one for one in every if one.features.operator_class not in MAC_CLASSES]
 
     def _model(self, name: str) -> _ClassModel:
         if name not in self._models:
             samples = self._samples(name)
-            self._models[name] = _ClassModel(samples, self._floor_s, min(len(one.found.numbers) for one in samples))
+            self._models[name] = _ClassModel(samples, self._floor_s, min(len(one.features.numbers) for one in samples))
         return self._models[name]
 
 
@@ -214,8 +214,8 @@ def training_samples(profile: ProfileReader, threads: int, device: str, ceilings
         calls = profile.traced(pool.positions)
         for key, positions in pool.positions.items():
             if key in calls:
-                seconds = float(np.median(pool.seconds[:, positions]))
-                samples.append(Sample(features(calls[key], ceilings, pool.condition.working_set), seconds, key, number))
+                call = features_of(calls[key], ceilings, pool.condition.working_set)
+                samples.append(Sample(call, float(np.median(pool.seconds[:, positions])), key, number))
         if len(samples) >= MAX_ROWS:
             break
     return samples

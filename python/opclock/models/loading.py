@@ -1,4 +1,4 @@
-"""Finds the model that a user names, and inputs that fit it."""
+"""Loads the model that a user names, with inputs that fit it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
     """
     if dtype not in DTYPES:
         raise OptionError(f"--dtype {dtype}: choose one of {', '.join(DTYPES)}")
-    module, inputs = _checked(text, _factory(text))
+    module, inputs = _call_factory(text, _factory(text))
     if weights is not None:
         _load_weights(module, weights)
     if input_text is not None:
@@ -90,21 +90,21 @@ def _converted(inputs: Inputs, dtype: torch.dtype, device: str) -> Inputs:
     return converted
 
 
-def _checked(text: str, factory: Callable[[], Any]) -> tuple[torch.nn.Module, Inputs | None]:
+def _call_factory(text: str, factory: Callable[[], Any]) -> tuple[torch.nn.Module, Inputs | None]:
     try:
-        made = factory()
+        result = factory()
     except Exception as error:
         raise ModelError(f"the factory {text} raised {type(error).__name__}: {first_line(error)}") from error
-    if isinstance(made, torch.nn.Module):
-        return made, None
-    if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], torch.nn.Module):
-        inputs = (made[1],) if isinstance(made[1], torch.Tensor) else made[1]
+    if isinstance(result, torch.nn.Module):
+        return result, None
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], torch.nn.Module):
+        inputs = (result[1],) if isinstance(result[1], torch.Tensor) else result[1]
         if isinstance(inputs, list):
             inputs = tuple(inputs)
         if isinstance(inputs, tuple | dict) and flat_tensors(inputs):
-            return made[0], inputs
+            return result[0], inputs
     raise ModelError(
-        f"the factory {text} returned {type(made).__name__}: it must return a torch.nn.Module, "
+        f"the factory {text} returned {type(result).__name__}: it must return a torch.nn.Module, "
         "or a module and a tuple of example inputs"
     )
 

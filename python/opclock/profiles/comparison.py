@@ -43,10 +43,10 @@ def judge(first: Measurement, second: Measurement) -> Verdict:
     return Verdict(ratio, ratio * math.exp(-below), ratio * math.exp(above))
 
 
-def _distance(found: Measurement, side: int) -> float:
+def _distance(measurement: Measurement, side: int) -> float:
     """How far, as a logarithm, the interval reaches from the median to this side."""
-    end = found.interval_s[side]
-    return abs(math.log(max(end, 1e-12) / found.median_s))
+    end = measurement.interval_s[side]
+    return abs(math.log(max(end, 1e-12) / measurement.median_s))
 
 
 def compare(first: ProfileReader, second: ProfileReader) -> pd.DataFrame:

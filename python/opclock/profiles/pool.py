@@ -81,10 +81,10 @@ class Pool:
     @cached_property
     def positions(self) -> dict[str, list[int]]:
         """Where each key stands."""
-        found: dict[str, list[int]] = {}
+        positions: dict[str, list[int]] = {}
         for position, key in enumerate(self.keys):
-            found.setdefault(key, []).append(position)
-        return found
+            positions.setdefault(key, []).append(position)
+        return positions
 
     def measurement(self, key: str) -> Measurement:
         """All samples of one op call in this pool, in the order taken. Raises KeyError for a call it lacks."""

@@ -250,10 +250,10 @@ def _condition_id(connection: sqlite3.Connection, condition: Condition) -> int:
     connection.execute(
         "INSERT OR IGNORE INTO condition (timing, device, threads, working_set) VALUES (?, ?, ?, ?)", row
     )
-    found = connection.execute(
+    row_id = connection.execute(
         "SELECT id FROM condition WHERE timing = ? AND device = ? AND threads = ? AND working_set = ?", row
     ).fetchone()
-    return int(found[0])
+    return int(row_id[0])
 
 
 def _newer_copy(old: sqlite3.Connection) -> sqlite3.Connection:

@@ -133,8 +133,8 @@ class ProfileReader:
 
     def measured(self, condition: Condition, keys: Iterable[str]) -> set[str]:
         """Which of these op calls an ended pool of exactly this condition holds."""
-        found = self.pool_matches(condition.timing, condition.device, condition.threads, keys)
-        return {one.key for one in found if one.ended and one.working_set == condition.working_set}
+        matches = self.pool_matches(condition.timing, condition.device, condition.threads, keys)
+        return {one.key for one in matches if one.ended and one.working_set == condition.working_set}
 
     def host_measured(self, condition: Condition, host_key: str) -> bool:
         """Whether this host was played to the end among op calls of this condition."""

@@ -1,4 +1,4 @@
-"""The tables of a profile file, and what tells one from any other file."""
+"""The tables of a profile file, and how to recognise one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opclock.errors import ProfileError
 
-APPLICATION_ID = 0x6F70636B  # "opck": how `file` and SQLite tell a profile from any other database
+APPLICATION_ID = 0x6F70636B  # "opck", in the file's header: marks an SQLite database as a profile
 SCHEMA_VERSION = 2
 CHECKED_WHOLE = 1 << 23  # bytes: looking through a larger file would take longer than a user wants to wait
 

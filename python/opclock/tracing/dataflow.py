@@ -1,4 +1,4 @@
-"""Which op call's output is which other one's argument, as far as a trace tells. Needs no torch."""
+"""Which op call's output is which other one's argument, as far as a trace shows it. Needs no torch."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def feeds(trace: Trace) -> tuple[Feed, ...]:
     An output is known by its storage, shape and strides: of two halves of one tensor the later one goes for both.
     """
     latest: dict[tuple[object, ...], tuple[int, int]] = {}
-    found: list[Feed] = []
+    edges: list[Feed] = []
     for target, traced in enumerate(trace.calls):
         for argument, (number, spec) in enumerate(zip(traced.reads, traced.call.tensors(), strict=True)):
             if _layout(number, spec) in latest:
                 source, output = latest[_layout(number, spec)]
-                found.append(Feed(source, output, target, argument))
+                edges.append(Feed(source, output, target, argument))
         for output, (number, spec) in enumerate(_outputs(traced)):
             latest[_layout(number, spec)] = (target, output)
-    return tuple(found)
+    return tuple(edges)
 
 
 def _layout(number: int, spec: TensorSpec) -> tuple[object, ...]:
@@ -40,10 +40,10 @@ def _layout(number: int, spec: TensorSpec) -> tuple[object, ...]:
 
 
 def _outputs(traced: TracedCall) -> list[tuple[int, TensorSpec]]:
-    """Storage and spec of each tensor it returns; none where the trace does not tell the storages."""
+    """Storage and spec of each tensor it returns; none where the trace does not show the storages."""
     specs = list(tensors(traced.outputs))
-    made = [number for number in traced.writes if number not in traced.reads]
-    if len(made) == len(specs):
-        return list(zip(made, specs, strict=True))
+    new = [number for number in traced.writes if number not in traced.reads]
+    if len(new) == len(specs):
+        return list(zip(new, specs, strict=True))
     base = traced.writes[:1] or traced.reads[:1]  # what it changed in place, or what it shows another view of
-    return [(base[0], spec) for spec in specs] if base and not made else []
+    return [(base[0], spec) for spec in specs] if base and not new else []

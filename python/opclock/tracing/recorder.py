@@ -114,12 +114,12 @@ class _Storages:
     def number(self, tensor: torch.Tensor, kind: StorageKind) -> int:
         """The storage's number; a storage never seen before becomes one of this kind."""
         storage = tensor.untyped_storage()
-        found = self._numbers.get(storage._cdata)
-        if found is None:
-            found = self._numbers[storage._cdata] = len(self.known)
-            self._alive[found] = StorageWeakRef(storage)
+        number = self._numbers.get(storage._cdata)
+        if number is None:
+            number = self._numbers[storage._cdata] = len(self.known)
+            self._alive[number] = StorageWeakRef(storage)
             self.known.append((kind, storage.nbytes()))
-        return found
+        return number
 
     def closed(self, calls: int) -> tuple[Storage, ...]:
         """All storages; those never freed were alive to the end of the calls."""

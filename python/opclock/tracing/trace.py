@@ -92,8 +92,8 @@ class Trace:
 
     def _peak_activations(self) -> int:
         change = [0] * (len(self.calls) + 1)
-        for position, made in enumerate(self.allocations):
-            for number in made:
+        for position, new in enumerate(self.allocations):
+            for number in new:
                 change[position] += self.storages[number].nbytes
                 change[self.storages[number].freed_before] -= self.storages[number].nbytes
         alive = peak = 0
@@ -105,13 +105,13 @@ class Trace:
     @cached_property
     def allocations(self) -> tuple[tuple[int, ...], ...]:
         """By op call: the storages that come into being with its outputs."""
-        made: list[tuple[int, ...]] = []
+        new: list[tuple[int, ...]] = []
         known: set[int] = set()
         for traced in self.calls:
             known.update(traced.reads)
-            made.append(tuple(number for number in traced.writes if number not in known))
+            new.append(tuple(number for number in traced.writes if number not in known))
             known.update(traced.writes)
-        return tuple(made)
+        return tuple(new)
 
     @property
     def input_text(self) -> str:
