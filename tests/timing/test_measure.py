@@ -18,7 +18,7 @@ from opclock.timing.inputs import Arguments
 from opclock.timing.measure import measure
 from opclock.timing.missing import condition_of, missing_in
 from opclock.timing.reference import forward_of, reference
-from opclock.timing.sampler import Sampling
+from opclock.timing.sampler import Sampler
 from opclock.tracing.recorder import trace
 
 
@@ -123,12 +123,12 @@ def test_interrupted_pool_goes_on(small, profile):
     traced = trace(*small)
     condition = condition_of(traced, 1)
     calls = range(len(traced.calls))
-    first = Sampling(traced, calls, Arguments(traced), profile, condition, None)
+    first = Sampler(traced, calls, Arguments(traced), profile, condition, None)
     first.warm_up()
     for _ in range(3):
         first.block(1)
     assert missing_in(traced, profile, condition) == set(traced.unique)  # not ended
-    second = Sampling(traced, calls, Arguments(traced), profile, condition, None)
+    second = Sampler(traced, calls, Arguments(traced), profile, condition, None)
     second.warm_up()
     assert second.rounds == 3
     second.block(1)

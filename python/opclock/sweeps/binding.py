@@ -51,7 +51,11 @@ class Planned:
 def plan_all(
     configurations: Iterable[Configuration], device: str = "cpu"
 ) -> tuple[list[Planned], Counter[str]]:  # fmt: skip
-    """What PyTorch accepts on a device, one of each op call, and how often each reason spoke against one."""
+    """Plan configurations on a device.
+
+    Returns:
+        Those that PyTorch accepts, one of each op call; and by reason how many it refused.
+    """
     planned: dict[str, Planned] = {}
     refused: Counter[str] = Counter()
     for one in configurations:

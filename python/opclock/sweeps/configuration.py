@@ -46,10 +46,15 @@ def configuration(family: Family, given: Mapping[str, Parameter]) -> Configurati
 
 
 def grid(name: str, parameters: Mapping[str, Any]) -> tuple[list[Configuration], Counter[str]]:
-    """Every combination of the parameters' values that an op call can have, and how often each reason spoke against it.
+    """Every combination of the parameters' values.
 
-    A value is one or several: a number, text or size, or any iterable of them but a tuple, which is a size by
-    dimension. Two combinations that make the same op call count once.
+    Args:
+        name: of the family.
+        parameters: by name one value or several: a number, text or size, or any iterable of them but a tuple, which
+            is a size by dimension.
+
+    Returns:
+        The legal configurations, one of each op call; and by reason how many combinations are not legal.
 
     Raises:
         SweepError: an unknown family or parameter, a missing one, or no legal combination at all.

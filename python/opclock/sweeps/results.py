@@ -83,7 +83,18 @@ def sweep_rows(
     configurations: Sequence[Configuration] | None = None,
     device: str = "cpu",
 ) -> Iterator[SweepRow]:
-    """The configurations that were timed: of one family, or these, or all; for each number of threads."""
+    """The rows of a profile's sweeps.
+
+    Args:
+        profile: open for reading.
+        threads: the numbers of PyTorch threads that are wanted.
+        family: only this one's; all families' if None.
+        configurations: only these; all if None.
+        device: where the kernels ran.
+
+    Returns:
+        One row a configuration that was timed and number of threads, from its newest pool.
+    """
     wanted = profile.configurations(family)
     if configurations is not None:
         named = {(one.family, one.parameters_text) for one in configurations}

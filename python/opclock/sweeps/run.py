@@ -32,7 +32,7 @@ from opclock.timing.host_standin import KindsHost
 from opclock.timing.inputs import Arguments, find_operator
 from opclock.timing.interleaving import interleave
 from opclock.timing.memory_budget import memory_budget_bytes
-from opclock.timing.sampler import Sampling
+from opclock.timing.sampler import Sampler
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
@@ -185,17 +185,17 @@ def _time_pool(
     if not positions:
         return
     condition = Condition.of("interleaved", device, threads, touched_bytes(kernels))
-    sampling = Sampling(trace, positions, arguments, profile, condition, host, seed=seed)
-    sampling.warm_up()
+    sampler = Sampler(trace, positions, arguments, profile, condition, host, seed=seed)
+    sampler.warm_up()
     profile.name_configurations(_names([kernels[position] for position in positions]))
-    interleave([sampling], lambda one: one.block(BLOCK_ROUNDS), enough=_sampled_enough)
-    sampling.end()
+    interleave([sampler], lambda one: one.block(BLOCK_ROUNDS), enough=_sampled_enough)
+    sampler.end()
     summary.timed += len(positions)
-    summary.kernel_s += sampling.seconds
+    summary.kernel_s += sampler.seconds
 
 
-def _sampled_enough(sampling: Sampling) -> bool:
-    return sampling.rounds >= MIN_ROUNDS and (sampling.rounds >= MAX_ROUNDS or sampling.settled)
+def _sampled_enough(sampler: Sampler) -> bool:
+    return sampler.rounds >= MIN_ROUNDS and (sampler.rounds >= MAX_ROUNDS or sampler.settled)
 
 
 def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSummary) -> bool:
@@ -214,7 +214,7 @@ def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSumma
 
 
 def expected_s(planned: Iterable[Planned], ceilings: Ceilings) -> float:
-    """About how long a sweep will take, before any of it was timed."""
+    """About how many seconds a sweep will take, by the ceilings of the board and before any of it was timed."""
     rounds = MAX_ROUNDS + WARM_UP_ROUNDS
     return sum(rounds * (ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S) + BINDING_S for one in planned)
 

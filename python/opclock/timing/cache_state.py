@@ -11,10 +11,17 @@ from opclock.tracing.trace import Trace
 
 
 def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
-    """By op call: the buffers that stand for what the call before it wrote, wherever the model reads that later.
+    """The buffers that stand for what the call before wrote, wherever the model reads that later.
 
-    They are rewritten when that one has run, so that every input is as old in the caches as it is in the model. A view
-    reads no data, and what a call overwrites is restored anyway.
+    They are rewritten when that call has run, so that every input is as old in the caches as it is in the model. A
+    view reads no data, and what a call overwrites is restored anyway.
+
+    Args:
+        trace: of the model.
+        bound: by position, the op calls that are timed and their arguments.
+
+    Returns:
+        By position, what is rewritten just before that op call.
     """
     rewritten: dict[int, dict[int, torch.Tensor]] = {}
     writer: dict[int, int] = {}
@@ -29,7 +36,7 @@ def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Te
 
 
 def inputs(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
-    """By op call: its activations, which a model would have written just before."""
+    """The activations that each op call reads, which a model would have written just before. As ``results``."""
     rewritten: dict[int, list[torch.Tensor]] = {}
     for position, arguments in bound.items():
         traced = trace.calls[position]

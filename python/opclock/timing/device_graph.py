@@ -60,7 +60,7 @@ class CudaGraph:
         self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
 
     def replay_s(self, replays: int) -> float:
-        """Seconds of one replay, of so many in a row after one that is not timed."""
+        """Device seconds of one replay: the mean of so many in a row, after one that is not timed."""
         self._graph.replay()
         self._events[0].record()
         for _ in range(replays):

@@ -27,8 +27,8 @@ Forward = Callable[[], object]
 class Host(Protocol):
     """Something that plays host work while a pool makes its round."""
 
-    key: str
-    kinds: tuple[str, ...]
+    key: str  # what a profile knows it by
+    kinds: tuple[str, ...]  # of host work, one a column of its samples
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """One round of the pool: fills in seconds by op call and host seconds by kind; returns the control's."""
@@ -57,9 +57,10 @@ class _Placeholders:
 
 
 class PlayedHost:
-    """The model's own Python. Raises OpCallError where the model cannot be played back."""
+    """The model's own Python, with placeholders for every output."""
 
     def __init__(self, trace: Trace, forward: Forward) -> None:
+        """Play the model once. Raises OpCallError where its Python does not follow the trace or needs real values."""
         self.key = host_key(trace)
         self.kinds = host_kinds(trace)
         self._forward = forward

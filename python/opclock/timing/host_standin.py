@@ -94,8 +94,8 @@ def _played(name: str, modules: Sequence[torch.nn.Module], source: torch.Tensor)
 class KindsHost:
     """Stands in for a model whose Python cannot be played: small models of common kinds of calls.
 
-    They are played in turn until the pool's round is through, so their host work is as cold as the kernels of the
-    model that is measured make it.
+    They are played one after another until the pool's round is through, so their host work is as cold as the
+    kernels of the model that is measured make it.
     """
 
     def __init__(self) -> None:
@@ -137,7 +137,15 @@ class KindsHost:
 
 
 def host_for(trace: Trace, forward: Forward | None) -> tuple[Host, str]:
-    """The model's own host where it can be played, else the stand-in and the reason in one line."""
+    """The host that plays while the op calls of a trace are timed.
+
+    Args:
+        trace: of the model.
+        forward: calls the model on its inputs; None where there is no model.
+
+    Returns:
+        The model's own host and "", or the stand-in and the reason in one line.
+    """
     if forward is None:
         return KindsHost(), "no model to play: its host cost comes from a table by kind of call"
     try:

@@ -63,10 +63,10 @@ def index_bound(call: OpCall) -> int:
 
 
 def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
-    """A tensor of this spec: standard normal values, integers in [0, below), or booleans.
+    """A tensor with the shape, strides, dtype and device of this spec, and random values.
 
-    Booleans are two runs, false and true: masks come in runs, and a coin for each element would have every branch on
-    them mispredicted.
+    Numbers are standard normal, integers lie in [0, below). Booleans are two runs, false and true: masks come in runs,
+    and a random value for each element would have every branch on them mispredicted.
     """
     dtype = named_constant(Named("dtype", spec.dtype))
     storage = _own_memory(spec, dtype)
@@ -125,7 +125,7 @@ def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
 
 
 class Arguments:
-    """Makes arguments for the calls of one trace so that together they touch the memory the model touches.
+    """Makes arguments for the op calls of one trace so that together they touch as much memory as the model does.
 
     Weights keep a buffer of their own, one for each storage of the model. Activations of equal spec share one
     buffer, as the model's allocator would hand the same block out again; two in one call get two. ``one_block`` goes
@@ -140,7 +140,10 @@ class Arguments:
         self._blocks: dict[tuple[int, str, str, bool], torch.Tensor] = {}
 
     def bind(self, traced: TracedCall) -> Bound:
-        """Real arguments for the call. Raises OpCallError where memory or a named constant is missing."""
+        """Arguments for an op call of the trace: real tensors, shared with its other calls as the class says.
+
+        Raises OpCallError where memory is short, or where this torch lacks a named constant.
+        """
         bound = Bound((), {})
         below = index_bound(traced.call)
         reads = iter(traced.reads)

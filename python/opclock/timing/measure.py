@@ -20,7 +20,7 @@ from opclock.timing.interleaving import interleave_together
 from opclock.timing.memory_budget import check_fit, memory_budget_bytes, split
 from opclock.timing.missing import LANE_TIMINGS, condition_of, host_known, missing_calls
 from opclock.timing.reference import runs_in_block
-from opclock.timing.sampler import Sampling
+from opclock.timing.sampler import Sampler
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
@@ -109,83 +109,83 @@ def _time(work: _Work) -> tuple[int, str, list[str]]:
     """Sample all op calls and end their pools; returns the rounds, how it ended, and the flags."""
     rounds, settled = 0, True
     flags: list[str] = []
-    for sampling in _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work):
-        ended, pool_flags = sampling.end()
-        rounds += sampling.rounds
+    for sampler in _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work):
+        ended, pool_flags = sampler.end()
+        rounds += sampler.rounds
         settled = settled and ended == "settled"
         flags += pool_flags
     return rounds, "settled" if settled else "time_cap", flags
 
 
-def _sample_runs(work: _Work) -> Iterator[Sampling]:
+def _sample_runs(work: _Work) -> Iterator[Sampler]:
     """Sample runs of op calls that fit into memory together, one after the other."""
     trace, condition = work.trace, condition_of(work.trace, work.threads)
     for positions in split(trace, memory_budget_bytes(trace.device)):
-        sampling = Sampling(trace, positions, Arguments(trace), work.profile, condition, work.host, seed=work.seed)
-        sampling.warm_up()
-        _sample(sampling, work.max_s, work.progress)
-        yield sampling
+        sampler = Sampler(trace, positions, Arguments(trace), work.profile, condition, work.host, seed=work.seed)
+        sampler.warm_up()
+        _sample(sampler, work.max_s, work.progress)
+        yield sampler
 
 
-def _sample(sampling: Sampling, max_s: float | None, progress: Progress) -> None:
+def _sample(sampler: Sampler, max_s: float | None, progress: Progress) -> None:
     """Blocks of rounds until all op calls are sampled enough, or the time is up."""
     start = time.perf_counter()
-    latency_s = sampling.block(1)
+    latency_s = sampler.block(1)
     cap_s = max(MAX_S, MAX_LATENCIES * latency_s) if max_s is None else max_s
     runs = runs_in_block(latency_s)
 
     def enough() -> bool:
         spent_s = time.perf_counter() - start
-        sampled = sampling.rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
-        return sampled and (spent_s >= cap_s or sampling.settled)
+        sampled = sampler.rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
+        return sampled and (spent_s >= cap_s or sampler.settled)
 
     def report() -> None:
         spent_s = time.perf_counter() - start
-        progress(f"{sampling.trace.model}: round {sampling.rounds}", min(1.0, spent_s / cap_s))
+        progress(f"{sampler.trace.model}: round {sampler.rounds}", min(1.0, spent_s / cap_s))
 
-    interleave_together([sampling], lambda one: one.block(runs), enough=enough, progress=report)
-    progress(f"{sampling.trace.model}: {sampling.rounds} rounds", 1.0)
+    interleave_together([sampler], lambda one: one.block(runs), enough=enough, progress=report)
+    progress(f"{sampler.trace.model}: {sampler.rounds} rounds", 1.0)
 
 
-def _sample_lanes(work: _Work) -> list[Sampling]:
+def _sample_lanes(work: _Work) -> list[Sampler]:
     """Blocks of rounds in each condition of a device in turn, until all are sampled enough or the time is up."""
     trace = work.trace
-    samplings = lane_samplings(trace, work.profile, work.host, work.threads, work.seed, Arguments(trace))
-    cap_s = len(samplings) * MAX_S if work.max_s is None else work.max_s
+    samplers = lane_samplers(trace, work.profile, work.host, work.threads, work.seed, Arguments(trace))
+    cap_s = len(samplers) * MAX_S if work.max_s is None else work.max_s
     start = time.perf_counter()
 
     def enough() -> bool:
         spent_s = time.perf_counter() - start
-        sampled = samplings[-1].rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
-        return sampled and (spent_s >= cap_s or all(sampling.settled for sampling in samplings))
+        sampled = samplers[-1].rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
+        return sampled and (spent_s >= cap_s or all(sampler.settled for sampler in samplers))
 
     def report() -> None:
         share = min(1.0, (time.perf_counter() - start) / cap_s)
-        work.progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", share)
+        work.progress(f"{trace.model}: {samplers[0].rounds} rounds of each lane", share)
 
-    interleave_together(samplings, lambda sampling: sampling.block(MIN_ROUNDS), enough=enough, progress=report)
-    work.progress(f"{trace.model}: {samplings[0].rounds} rounds of each lane", 1.0)
-    return samplings
+    interleave_together(samplers, lambda sampler: sampler.block(MIN_ROUNDS), enough=enough, progress=report)
+    work.progress(f"{trace.model}: {samplers[0].rounds} rounds of each lane", 1.0)
+    return samplers
 
 
-def lane_samplings(
+def lane_samplers(
     trace: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
-) -> list[Sampling]:
+) -> list[Sampler]:
     """All of a trace's op calls, warm, in each condition of a device beside the host, the host's own first.
 
     Raises:
-        OpCallError: they do not fit into the device's memory, or as ``Sampling``.
+        OpCallError: they do not fit into the device's memory, or as ``Sampler``.
         ProfileError: the profile cannot be written.
     """
     check_fit(trace)
-    samplings = []
+    samplers = []
     for timing in (*LANE_TIMINGS, "recorded") if can_capture(trace.device) else LANE_TIMINGS:
         condition = condition_of(trace, threads, timing)
         played = host if timing == "in_model" else None
-        sampling = Sampling(trace, range(len(trace.calls)), arguments, profile, condition, played, seed=seed)
+        sampler = Sampler(trace, range(len(trace.calls)), arguments, profile, condition, played, seed=seed)
         try:
-            sampling.warm_up()
+            sampler.warm_up()
         except ModelError:  # not every model can be captured in a graph, and no estimate of eager inference needs it
             continue
-        samplings.append(sampling)
-    return samplings
+        samplers.append(sampler)
+    return samplers

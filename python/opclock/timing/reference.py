@@ -24,7 +24,12 @@ MIN_RUNS = 2
 
 @dataclass(frozen=True)
 class Reference:
-    """Samples of whole inferences, in two independent halves that were taken interleaved. Seconds."""
+    """Samples of whole inferences in two independent halves, whose blocks were interleaved.
+
+    Attributes:
+        samples: the first half's, seconds a run.
+        repeat: the second half's.
+    """
 
     samples: Samples
     repeat: Samples
@@ -41,7 +46,7 @@ class Reference:
 
     @property
     def repeat_error(self) -> float:
-        """How far the second half's median lies from the first's, as a fraction: the floor for any estimate."""
+        """The second half's median / the first's - 1: no estimate can be expected to be closer."""
         return float(np.median(self.repeat) / np.median(self.samples)) - 1.0
 
     @property
@@ -76,6 +81,7 @@ class ReferenceRun:
     """Takes reference samples block by block, so that something else can be timed in between."""
 
     def __init__(self, forward: Forward, name: str = "the model", device: str = "cpu") -> None:
+        """Run the model a few times. Raises ModelError, which names the model, where it raises."""
         self._forward = forward
         self._device = device
         self._halves: tuple[list[float], list[float]] = ([], [])
@@ -108,10 +114,19 @@ class ReferenceRun:
 def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10) -> Reference:
     """Time real inference: warm-up, then blocks of runs for two halves in turn.
 
-    Raises ModelError where the model does.
+    Args:
+        model: in eager mode, on the device of its inputs.
+        inputs: positional ones as a tuple, or by name.
+        blocks: of each half; a block takes about 40 ms, and at least two runs.
+
+    Returns:
+        Seconds of every run that was kept.
+
+    Raises:
+        ModelError: the model raises.
     """
-    given = flat_tensors(inputs)
-    run = ReferenceRun(forward_of(model, inputs), type(model).__name__, str(given[0].device) if given else "cpu")
+    tensors = flat_tensors(inputs)
+    run = ReferenceRun(forward_of(model, inputs), type(model).__name__, str(tensors[0].device) if tensors else "cpu")
     for _ in range(blocks):
         run.block(0)
         run.block(1)

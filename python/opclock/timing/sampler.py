@@ -23,7 +23,7 @@ WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
 NARROW = 0.01  # half the interval of a round's median, as a fraction: below the repeatability floor
 
 
-class Sampling:
+class Sampler:
     """Op calls of one trace at the given positions, timed together; every finished round goes into the profile."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Sampling:
         Args:
             trace: whose op calls are timed.
             positions: which of them.
-            arguments: of the whole trace, shared by samplings of the same op calls.
+            arguments: of the whole trace, shared by samplers of the same op calls.
             profile: open for writing.
             condition: what the op calls are timed in.
             host: played while a round runs; None for op calls alone.

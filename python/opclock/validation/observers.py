@@ -7,7 +7,7 @@ import numpy as np
 from opclock.estimation.result import Estimate
 from opclock.profiles.statistics import Samples
 from opclock.timing.host_playback import PlayedHost
-from opclock.timing.sampler import Sampling
+from opclock.timing.sampler import Sampler
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
 
@@ -15,7 +15,7 @@ from opclock.validation.attribution import Explanation
 class Observers:
     """Replays the op calls from C++, and times each of them inside the real model."""
 
-    def __init__(self, trace: Trace, kernels: Sampling, host: PlayedHost) -> None:
+    def __init__(self, trace: Trace, kernels: Sampler, host: PlayedHost) -> None:
         self._trace, self._kernels, self._host = trace, kernels, host
         self._replays: list[Samples] = []
         self._observed: list[Samples] = []

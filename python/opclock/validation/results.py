@@ -81,7 +81,11 @@ class Row:
 
 
 def error_summary(errors: Sequence[float]) -> dict[str, float | None]:
-    """Mean absolute error, shares within 5 and 10 %, and the worst; None for each where there are no errors."""
+    """Mean absolute error (MAPE, as a fraction), shares within 5 and 10 %, and the worst; None where there are none.
+
+    Args:
+        errors: estimate / reference - 1, one a model.
+    """
     away = np.abs(np.array(errors, dtype=float))
     if away.size == 0:
         return dict.fromkeys(("mape", "within_5pct", "within_10pct", "max_abs_error"))

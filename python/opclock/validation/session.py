@@ -19,11 +19,11 @@ from opclock.timing.host_playback import Forward, Host, PlayedHost
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
-from opclock.timing.measure import lane_samplings
+from opclock.timing.measure import lane_samplers
 from opclock.timing.memory_budget import check_fit
 from opclock.timing.missing import all_known, condition_of, missing_in
 from opclock.timing.reference import ReferenceRun, forward_of
-from opclock.timing.sampler import Sampling
+from opclock.timing.sampler import Sampler
 from opclock.tracing.trace import Trace
 from opclock.validation.observers import Observers
 
@@ -54,12 +54,12 @@ class Request:
     explain: bool
     max_s: float | None
 
-    def sampling(self, arguments: Arguments, timing: Timing, positions: Sequence[int], host: Host | None) -> Sampling:
-        """The op calls at these positions in a pool of this timing, warm. Raises as ``Sampling`` does."""
+    def sampler(self, arguments: Arguments, timing: Timing, positions: Sequence[int], host: Host | None) -> Sampler:
+        """The op calls at these positions in a pool of this timing, warm. Raises as ``Sampler`` does."""
         condition = condition_of(self.trace, self.threads, timing)
-        sampling = Sampling(self.trace, positions, arguments, self.profile, condition, host, seed=self.seed)
-        sampling.warm_up()
-        return sampling
+        sampler = Sampler(self.trace, positions, arguments, self.profile, condition, host, seed=self.seed)
+        sampler.warm_up()
+        return sampler
 
 
 class InterleavedSession:
@@ -87,17 +87,17 @@ class InterleavedSession:
         self.graph: GraphRun | None = None
         self.observers: Observers | None = None
         self.flags: list[str] = []
-        self._kernels: Sampling | None = None  # None where the profile has every measurement already
+        self._kernels: Sampler | None = None  # None where the profile has every measurement already
         self._latency_s = 0.0  # of a kernel round
         self._binding_s = 0.0
         arguments = Arguments(trace)
-        self._others: list[Sampling] = []  # one block of each in every pass
+        self._others: list[Sampler] = []  # one block of each in every pass
         if all_known(trace, request.profile, request.threads):
             self.flags.append("measured_earlier")
         else:
             self._bind(forward, arguments)
         if missing_in(trace, request.profile, condition_of(trace, request.threads, "back_to_back")):
-            self._others.append(request.sampling(arguments, "back_to_back", _first_positions(trace), None))
+            self._others.append(request.sampler(arguments, "back_to_back", _first_positions(trace), None))
         if has_lanes(trace.device):
             try:
                 self.graph = GraphRun(forward, trace.device, request.model.name)
@@ -111,12 +111,12 @@ class InterleavedSession:
         host, remark = host_for(trace, forward)
         self.flags += ["host_by_table"] if remark else []
         if has_lanes(trace.device):
-            self._kernels, *self._others = lane_samplings(
+            self._kernels, *self._others = lane_samplers(
                 trace, request.profile, host, request.threads, request.seed, arguments
             )
         else:
             check_fit(trace)
-            self._kernels = request.sampling(arguments, "in_model", range(len(trace.calls)), host)
+            self._kernels = request.sampler(arguments, "in_model", range(len(trace.calls)), host)
             if request.explain and isinstance(host, PlayedHost):
                 self.observers = Observers(trace, self._kernels, host)
         self._binding_s = time.perf_counter() - start
@@ -158,7 +158,7 @@ class InterleavedSession:
         steps += [partial(one.block, rounds if one.condition.in_order else 1) for one in self._others]
         return steps
 
-    def _kernel_block(self, kernels: Sampling, rounds: int) -> None:
+    def _kernel_block(self, kernels: Sampler, rounds: int) -> None:
         self._latency_s = kernels.block(rounds)
 
     @property
@@ -167,8 +167,8 @@ class InterleavedSession:
 
     def end(self) -> float:
         """End the pools in the profile; returns the wall seconds that timing kernels took."""
-        for sampling in [*([] if self._kernels is None else [self._kernels]), *self._others]:
-            _, flags = sampling.end()
+        for sampler in [*([] if self._kernels is None else [self._kernels]), *self._others]:
+            _, flags = sampler.end()
             self.flags += flags
         return self._kernel_s + self._binding_s
 

@@ -22,7 +22,7 @@ from opclock.timing.inputs import Arguments
 from opclock.timing.memory_budget import check_fit
 from opclock.timing.missing import all_known, condition_of
 from opclock.timing.reference import forward_of
-from opclock.timing.sampler import Sampling
+from opclock.timing.sampler import Sampler
 from opclock.tracing.recorder import trace
 
 
@@ -48,11 +48,11 @@ class Kernels:
         known = all_known(self._trace, self._profile, self._threads)
         self._sampling = None if known else self._warm()
 
-    def _warm(self) -> Sampling:
+    def _warm(self) -> Sampler:
         check_fit(self._trace)
         host, _ = host_for(self._trace, self._forward)
         calls, condition = range(len(self._trace.calls)), condition_of(self._trace, self._threads)
-        sampling = Sampling(self._trace, calls, Arguments(self._trace), self._profile, condition, host)
+        sampling = Sampler(self._trace, calls, Arguments(self._trace), self._profile, condition, host)
         sampling.warm_up()
         return sampling
 
