@@ -14,7 +14,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from opclock.benchmarking.batch_scaling import powers_apart
 from opclock.benchmarking.batch_search import curves
 from opclock.board.identity import read_board
 from opclock.models.zoo import ZOO
@@ -22,6 +21,11 @@ from opclock.profiles.profile import Profile
 from opclock.runtimes.runtime import Settings
 
 MIN_AGREEING = 0.8
+
+
+def powers_apart(one: int, other: int) -> int:
+    """How many doublings lie between two batches."""
+    return abs(one.bit_length() - other.bit_length())
 
 
 def main() -> int:

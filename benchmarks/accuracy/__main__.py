@@ -44,7 +44,7 @@ def validated(case: Case, threads: int) -> Row:
 
 def record(case: Case, row: Row) -> dict[str, Any]:
     """What the table shows of a row."""
-    made, median_s = row.estimate, row.reference.median_s
+    estimated, median_s = row.estimate, row.reference.median_s
     return {
         "case": case.name,
         "threads": row.threads,
@@ -52,10 +52,10 @@ def record(case: Case, row: Row) -> dict[str, Any]:
         "reference_ms": median_s * 1e3,
         "repeat": row.reference.repeat_error,
         "error": row.error,
-        "half_width": (made.ci_high_s - made.ci_low_s) / 2 / made.total_s,
-        "held": made.ci_low_s <= median_s <= made.ci_high_s,
+        "half_width": (estimated.ci_high_s - estimated.ci_low_s) / 2 / estimated.total_s,
+        "held": estimated.ci_low_s <= median_s <= estimated.ci_high_s,
         "back_to_back": row.baseline_error("back_to_back"),
-        "host_share": made.host_s / made.total_s,
+        "host_share": estimated.host_s / estimated.total_s,
         "measure_s": row.measure_s,
         "in_budget": row.measure_s <= max(MIN_BUDGET_S, BUDGET_LATENCIES * median_s),
         "flags": " ".join(row.flags),
@@ -80,17 +80,17 @@ def run(cases: Sequence[Case], threads: Sequence[int]) -> pd.DataFrame:
 
 def summary(table: pd.DataFrame) -> dict[str, Any]:
     """The figures that a change is judged by; fractions, not percents."""
-    found = error_summary(table["error"])
+    errors = error_summary(table["error"])
     back_to_back = table["back_to_back"].abs().mean()
     return {
         "cases": len(table),
-        "mean_error": found["mape"],
+        "mean_error": errors["mape"],
         "bias": table["error"].mean(),
-        "within_10pct": found["within_10pct"],
-        "worst": found["max_abs_error"],
+        "within_10pct": errors["within_10pct"],
+        "worst": errors["max_abs_error"],
         "repeat": table["repeat"].abs().mean(),
         "back_to_back": back_to_back,
-        "speedup": back_to_back / found["mape"],
+        "speedup": back_to_back / errors["mape"],
         "interval_holds": table["held"].mean(),
         "widest_interval": table["half_width"].max(),
         "in_budget": table["in_budget"].mean(),

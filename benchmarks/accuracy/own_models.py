@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Made = tuple[nn.Module, tuple[Tensor, ...]]
+Example = tuple[nn.Module, tuple[Tensor, ...]]
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -89,11 +89,11 @@ class Yolo(nn.Module):
             x = stage(x)
             levels.append(x)
         y = levels[-1]
-        found = [self.heads[0](y)]
+        outputs = [self.heads[0](y)]
         for lateral, head, level in zip(self.lateral, self.heads[1:], levels[-2:0:-1], strict=True):
             y = lateral(torch.cat((functional.interpolate(y, scale_factor=2.0), level), 1))
-            found.append(head(y))
-        flat = torch.cat([each.flatten(2).permute(0, 2, 1) for each in found], 1)
+            outputs.append(head(y))
+        flat = torch.cat([each.flatten(2).permute(0, 2, 1) for each in outputs], 1)
         centre, size = flat[..., :2].sigmoid(), flat[..., 2:4].clamp(max=4.0).exp()
         scores = flat[..., 4:5].sigmoid() * flat[..., 5:].sigmoid()
         return torch.cat((centre - size / 2, centre + size / 2), -1), scores
@@ -146,10 +146,10 @@ class DenseNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         for block, shrink in zip(self.blocks, self.shrink, strict=True):
-            made = [x]
+            features = [x]
             for layer in block:
-                made.append(layer(torch.cat(made, 1)))
-            x = shrink(torch.cat(made, 1))
+                features.append(layer(torch.cat(features, 1)))
+            x = shrink(torch.cat(features, 1))
         return self.head(x.mean((2, 3)))
 
 
@@ -229,41 +229,41 @@ class TextEncoder(nn.Module):
         return self.head(self.encoder(self.embed(ids))[:, 0])
 
 
-def unet() -> Made:
+def unet() -> Example:
     return UNet(16, 4), (torch.randn(2, 3, 128, 128),)
 
 
-def unet_tiny() -> Made:
+def unet_tiny() -> Example:
     return UNet(8, 3), (torch.randn(1, 3, 64, 64),)
 
 
-def yolo() -> Made:
+def yolo() -> Example:
     return Yolo(), (torch.randn(1, 3, 192, 192),)
 
 
-def ssd() -> Made:
+def ssd() -> Example:
     return Ssd(), (torch.randn(4, 3, 160, 160),)
 
 
-def densenet() -> Made:
+def densenet() -> Example:
     return DenseNet(), (torch.randn(2, 3, 96, 96),)
 
 
-def mixer() -> Made:
+def mixer() -> Example:
     return Mixer(64, 8, 192, 6), (torch.randn(8, 3, 64, 64),)
 
 
-def keywords() -> Made:
+def keywords() -> Example:
     return Keywords(), (torch.randn(1, 1, 49, 40),)
 
 
-def speech_lstm() -> Made:
+def speech_lstm() -> Example:
     return SpeechLstm(), (torch.randn(1, 1, 8000),)
 
 
-def text_gru() -> Made:
+def text_gru() -> Example:
     return TextGru(), (torch.randint(0, 10000, (4, 48)),)
 
 
-def text_encoder() -> Made:
+def text_encoder() -> Example:
     return TextEncoder(), (torch.randint(0, 8000, (2, 64)),)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import transformers as hf
 
-Made = tuple[torch.nn.Module, Any]
+Example = tuple[torch.nn.Module, Any]
 
 
 def image(batch: int, size: int) -> tuple[torch.Tensor]:
@@ -23,82 +23,82 @@ def tokens(batch: int, length: int, vocabulary: int = 5000) -> dict[str, torch.T
 SMALL = {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 768}
 
 
-def bert() -> Made:
+def bert() -> Example:
     return hf.BertModel(hf.BertConfig(vocab_size=5000, **SMALL)), tokens(1, 64)
 
 
-def distilbert() -> Made:
+def distilbert() -> Example:
     config = hf.DistilBertConfig(vocab_size=5000, dim=256, n_layers=3, n_heads=4, hidden_dim=1024)
     return hf.DistilBertModel(config), tokens(4, 32)
 
 
-def gpt2() -> Made:
+def gpt2() -> Example:
     config = hf.GPT2Config(vocab_size=5000, n_embd=192, n_layer=4, n_head=4, bos_token_id=0, eos_token_id=0)
     return hf.GPT2Model(config), tokens(1, 96)
 
 
-def t5_encoder() -> Made:
+def t5_encoder() -> Example:
     config = hf.T5Config(vocab_size=5000, d_model=192, d_kv=48, d_ff=768, num_layers=4, num_heads=4)
     return hf.T5EncoderModel(config), tokens(2, 48)
 
 
-def vit() -> Made:
+def vit() -> Example:
     return hf.ViTModel(hf.ViTConfig(image_size=96, patch_size=16, **SMALL)), image(2, 96)
 
 
-def deit_224() -> Made:
+def deit_224() -> Example:
     return hf.DeiTModel(hf.DeiTConfig(image_size=224, patch_size=16, **SMALL)), image(1, 224)
 
 
-def swin() -> Made:
+def swin() -> Example:
     config = hf.SwinConfig(image_size=112, embed_dim=48, depths=[2, 2, 2], num_heads=[2, 4, 8], window_size=7)
     return hf.SwinModel(config), image(1, 112)
 
 
-def convnext() -> Made:
+def convnext() -> Example:
     config = hf.ConvNextConfig(hidden_sizes=[48, 96, 192, 384], depths=[2, 2, 4, 2])
     return hf.ConvNextModel(config), image(2, 96)
 
 
-def mobilevit() -> Made:
+def mobilevit() -> Example:
     return hf.MobileViTModel(hf.MobileViTConfig(image_size=128)), image(1, 128)
 
 
-def efficientnet() -> Made:
+def efficientnet() -> Example:
     config = hf.EfficientNetConfig(image_size=128, hidden_dim=1280, width_coefficient=1.0, depth_coefficient=1.0)
     return hf.EfficientNetModel(config), image(1, 128)
 
 
-def regnet() -> Made:
+def regnet() -> Example:
     config = hf.RegNetConfig(hidden_sizes=[48, 104, 208, 440], depths=[1, 3, 6, 6], groups_width=8, layer_type="y")
     return hf.RegNetModel(config), image(1, 160)
 
 
-def segformer() -> Made:
+def segformer() -> Example:
     return hf.SegformerForSemanticSegmentation(hf.SegformerConfig(num_labels=19)), image(1, 128)
 
 
-def deeplab() -> Made:
+def deeplab() -> Example:
     config = hf.MobileNetV2Config(num_labels=21, output_stride=8)
     return hf.MobileNetV2ForSemanticSegmentation(config), image(1, 160)
 
 
-def yolos() -> Made:
+def yolos() -> Example:
     config = hf.YolosConfig(image_size=[128, 128], num_detection_tokens=40, **SMALL)
     return hf.YolosForObjectDetection(config), image(1, 128)
 
 
-def wav2vec2() -> Made:
+def wav2vec2() -> Example:
     config = hf.Wav2Vec2Config(**SMALL, conv_dim=[128] * 7, num_conv_pos_embedding_groups=4)
     return hf.Wav2Vec2Model(config), (torch.randn(1, 8000),)
 
 
-def audio_spectrogram() -> Made:
+def audio_spectrogram() -> Example:
     config = hf.ASTConfig(max_length=128, num_mel_bins=64, **SMALL)
     return hf.ASTModel(config), (torch.randn(1, 128, 64),)
 
 
-def whisper_encoder() -> Made:
+def whisper_encoder() -> Example:
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
     config = hf.WhisperConfig(d_model=192, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=768,

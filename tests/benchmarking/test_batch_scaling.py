@@ -1,11 +1,11 @@
-"""Doubling batches, and the smallest that is worth as much as any."""
+"""Doubling batches, and the smallest that reaches a share of the best throughput."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opclock.benchmarking.batch_scaling import BatchCurve, BatchPoint, doubled, powers_apart, together
+from opclock.benchmarking.batch_scaling import BatchCurve, BatchPoint, doubled, together
 
 RATES = st.lists(st.floats(1.0, 1e6), min_size=1, max_size=9)
 
@@ -16,19 +16,19 @@ def curve(rates):
 
 
 def test_by_hand():
-    made = curve([50, 80, 94, 96, 100])
-    assert made.smallest(0.95) == 8
-    assert made.smallest(0.94) == 4
-    assert made.smallest(1.0) == 16
-    assert made.best_per_s == 100
+    by_hand = curve([50, 80, 94, 96, 100])
+    assert by_hand.smallest(0.95) == 8
+    assert by_hand.smallest(0.94) == 4
+    assert by_hand.smallest(1.0) == 16
+    assert by_hand.best_per_s == 100
     assert BatchCurve("m", "r", "measured", ()).smallest(0.95) is None
 
 
 @given(RATES, st.floats(0.01, 1.0))
 def test_the_smallest_batch_reaches_the_share_and_no_smaller_one_does(rates, share):
-    made = curve(rates)
-    smallest = made.smallest(share)
-    reached = {point.batch: point.throughput_per_s >= share * made.best_per_s for point in made.points}
+    measured = curve(rates)
+    smallest = measured.smallest(share)
+    reached = {point.batch: point.throughput_per_s >= share * measured.best_per_s for point in measured.points}
     assert reached[smallest]
     assert not any(reached[batch] for batch in reached if batch < smallest)
 
@@ -56,10 +56,6 @@ def test_doubling_stops_where_a_batch_cannot_be_run():
 
 def test_doubling_stops_at_the_most():
     assert doubled(float, 8) == ([1, 2, 4, 8], "batch 8 is the most that was asked for")
-
-
-def test_powers_apart():
-    assert [powers_apart(8, other) for other in (8, 16, 4, 1)] == [0, 1, 1, 3]
 
 
 def test_intervals_of_throughput_turn_around():

@@ -32,9 +32,9 @@ def test_onnxruntime_trace_keeps_the_last_inference():
         node("cat_kernel_time", "Concat", 140, 10),
         node("cat_fence_before", "Concat", 139, 1),
     ]
-    told = read_trace(events)
-    assert [(one.name, one.kind, one.is_mac) for one in told] == [("conv", "Conv", True), ("cat", "Concat", False)]
-    assert [one.seconds for one in told] == pytest.approx([30e-6, 10e-6])
+    operators = read_trace(events)
+    assert [(one.name, one.kind, one.is_mac) for one in operators] == [("conv", "Conv", True), ("cat", "Concat", False)]
+    assert [one.seconds for one in operators] == pytest.approx([30e-6, 10e-6])
     assert read_trace([]) == []
 
 
@@ -51,13 +51,13 @@ def test_inductor_events_leave_what_no_library_call_covers():
     call = Event("mkldnn::_convolution_pointwise", 30, [inner])
     linear = Event("aten::addmm", 5)
     region = Event("Torch-Compiled Region: 0/0", 50, [Event("## Call CompiledFxGraph", 45, [call, linear])])
-    told = read_events([region, Event("aten::empty", 7), Event("aten::addmm", 5, cpu_parent=region)])
-    assert [(one.kind, one.is_mac) for one in told] == [
+    operators = read_events([region, Event("aten::empty", 7), Event("aten::addmm", 5, cpu_parent=region)])
+    assert [(one.kind, one.is_mac) for one in operators] == [
         ("mkldnn::_convolution_pointwise", True),
         ("aten::addmm", True),
         ("fused", False),
     ]
-    assert [one.seconds for one in told] == pytest.approx([30e-6, 5e-6, 15e-6])
+    assert [one.seconds for one in operators] == pytest.approx([30e-6, 5e-6, 15e-6])
 
 
 def test_answers_are_judged_by_the_signal_and_not_by_the_constant_in_it():
@@ -105,7 +105,7 @@ def test_vendors_say_microseconds_where_there_are_few():
     assert read_median_s(COMMANDS[0], "[ INFO ]    Median:        69.20 us\n") == pytest.approx(69.2e-6)
 
 
-def test_deviation_is_of_the_medians_over_turns():
+def test_deviation_is_of_the_medians_over_blocks():
     check = CrossCheck("c", "r", (1.0, 1.1, 1.2), (1.0, 1.0, 2.0))
     assert check.deviation == pytest.approx(0.1)
     assert check.spread == pytest.approx((0.1 / 1.1, 0.5))
@@ -113,12 +113,12 @@ def test_deviation_is_of_the_medians_over_turns():
 
 def test_statistics_of_a_row_by_hand():
     row = BenchRow("r", 4, samples=np.array([0.4, 0.1, 0.2, 0.3]))
-    told = row.statistics([50])
-    assert told["min_s"] == 0.1
-    assert told["median_s"] == told["p50_s"] == pytest.approx(0.25)
-    assert told["mean_s"] == pytest.approx(0.25)
-    assert told["max_s"] == 0.4
-    assert told["throughput_per_s"] == pytest.approx(16)
+    statistics = row.statistics([50])
+    assert statistics["min_s"] == 0.1
+    assert statistics["median_s"] == statistics["p50_s"] == pytest.approx(0.25)
+    assert statistics["mean_s"] == pytest.approx(0.25)
+    assert statistics["max_s"] == 0.4
+    assert statistics["throughput_per_s"] == pytest.approx(16)
 
 
 def test_rows_come_back_from_json():

@@ -24,14 +24,14 @@ def row(runtime, seconds, batch=1, operators=()):
     return BenchRow(runtime, batch, samples=np.full(4, seconds), operators=operators, peak_bytes=10**8)
 
 
-def told(mac_s, other_s):
+def operator_times(mac_s, other_s):
     return (OperatorTime("conv", "Conv", mac_s, is_mac=True), OperatorTime("cat", "Concat", other_s, is_mac=False))
 
 
 def entry(model="resnet50-224", task="classification", scale=1.0, post=()):
     rows = (
         row("eager", 10.0 * scale),
-        row("openvino", 4.0 * scale, operators=told(3.0 * scale, 0.5 * scale)),
+        row("openvino", 4.0 * scale, operators=operator_times(3.0 * scale, 0.5 * scale)),
         row("litert", 8.0 * scale),
         row("ncnn", 5.0 * scale),
         BenchRow("executorch", 1, "failed", "convert: no"),
@@ -51,20 +51,20 @@ def test_eagers_parts_are_the_estimates_shares_of_what_was_measured():
     assert (split.mac_s, split.non_mac_s, split.basis) == (6.0, 4.0, "estimate")
 
 
-def test_told_operators_leave_the_rest_to_the_host():
+def test_reported_operators_leave_the_rest_to_the_host():
     split = entry().split("openvino")
     assert (split.mac_s, split.non_mac_s, split.basis) == (3.0, 1.0, "operators")
     assert entry().removed("openvino") == pytest.approx(0.75)
 
 
 def test_operators_that_take_longer_than_the_run_are_scaled_to_it():
-    slow = Entry("m", "t", (row("eager", 10.0), row("openvino", 4.0, operators=told(6.0, 2.0))), (),
+    slow = Entry("m", "t", (row("eager", 10.0), row("openvino", 4.0, operators=operator_times(6.0, 2.0))), (),
                  {"convolution": 1.0}, np.empty(0))  # fmt: skip
     assert slow.split("openvino").mac_s == pytest.approx(3.0)
     assert slow.split("openvino").non_mac_s == pytest.approx(1.0)
 
 
-def test_a_runtime_that_does_not_tell_is_split_by_difference():
+def test_a_runtime_that_reports_no_operators_is_split_by_difference():
     assert (entry().split("litert").mac_s, entry().split("litert").non_mac_s) == (6.0, 2.0)
     assert entry().removed("litert") == pytest.approx(0.5)
     faster = entry().split("ncnn")  # faster than eager's MAC kernels alone
@@ -134,9 +134,9 @@ def test_failures_keep_their_reasons():
 
 
 def test_files_come_back(tmp_path):
-    made = board()
-    made.save(tmp_path / FILE)
-    assert Landscape.load(tmp_path / FILE).to_json() == made.to_json()
+    landscape = board()
+    landscape.save(tmp_path / FILE)
+    assert Landscape.load(tmp_path / FILE).to_json() == landscape.to_json()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "opclock.landscape/1"}', '{"schema": "other/1"}'])

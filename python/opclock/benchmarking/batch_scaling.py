@@ -1,4 +1,4 @@
-"""Throughput against batch size, and the smallest batch that is worth as much as any."""
+"""Throughput against batch size, and the smallest batch that reaches a share of the best."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class BatchCurve:
         return max((point.throughput_per_s for point in self.points), default=0.0)
 
     def smallest(self, share: float) -> int | None:
-        """The smallest batch with at least this share of the best throughput; None where there are no points."""
+        """The smallest batch that reaches this fraction of the best throughput; None where there are no points."""
         enough = (point.batch for point in self.points if point.throughput_per_s >= share * self.best_per_s)
         return min(enough, default=None)
 
@@ -97,11 +97,6 @@ def doubled(throughput_of: Callable[[int], float | None], max_batch: int) -> tup
     return batches, f"batch {max_batch} is the most that was asked for"
 
 
-def powers_apart(one: int, other: int) -> int:
-    """How many doublings lie between two batches."""
-    return abs(one.bit_length() - other.bit_length())
-
-
 def together(curves: Sequence[BatchCurve]) -> pd.DataFrame:
-    """The rows of several curves."""
+    """One table of several curves, as ``BatchCurve.to_frame`` makes them."""
     return pd.concat([curve.to_frame() for curve in curves], ignore_index=True)

@@ -69,7 +69,7 @@ def bench(
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> Bench:
-    """Time a model through runtimes in turn, each checked against eager PyTorch's answer first.
+    """Time a model through runtimes, block by block in turn; each is checked against eager PyTorch's answer first.
 
     Args:
         model: as ``load_model`` takes it. Each runtime runs in a process of its own, so a name is needed, not a module.
@@ -80,8 +80,11 @@ def bench(
         settings: threads and precision, the same for all; every core and float32 if None.
         sampling: how long to sample.
         timeouts: after which a runtime counts as hung.
-        folder: where converted models are kept and found again; a temporary one if None.
-        progress: told what is done and how far it is.
+        folder: where converted models are kept for the next time; a temporary one if None.
+        progress: told what is done and how far it is, a fraction.
+
+    Returns:
+        One row a runtime, eager PyTorch's first. A runtime that is missing or fails has a row that says so.
 
     Raises:
         ModelError: no such model, or eager PyTorch cannot run it.

@@ -104,10 +104,10 @@ def crosscheck(
         input_text: shapes of random inputs, instead of the model's own.
         batch: how many items one inference takes at once.
         settings: threads and precision.
-        blocks: of each.
+        blocks: of each, interleaved.
         seconds: that the vendor's command is asked to run in each block, where it takes such a number.
         timeouts: after which opclock's own process counts as hung.
-        progress: told what is done and how far it is.
+        progress: told what is done and how far it is, a fraction.
 
     Returns:
         One result a command.
@@ -136,7 +136,7 @@ def _check(
     convert_all([candidate], progress=progress)
     candidate.attempt(candidate.load)
     candidate.attempt(candidate.warm_up, OWN_SAMPLING)
-    ours, theirs = [], []
+    ours_s, theirs_s = [], []
     try:
         for block in range(blocks):
             progress(f"{candidate.job.model}: {command.name}", block / blocks)
@@ -144,15 +144,15 @@ def _check(
             candidate.attempt(candidate.block)
             if not candidate.alive:
                 break
-            ours.append(float(np.median(candidate.samples)))
-            theirs.append(run_command(command, candidate.job, candidate.settings, seconds))
+            ours_s.append(float(np.median(candidate.samples)))
+            theirs_s.append(run_command(command, candidate.job, candidate.settings, seconds))
     except ModelError as error:
         candidate.fail(str(error))
     finally:
         candidate.close()
     if not candidate.alive:
         return CrossCheck(command.name, command.runtime, reason=candidate.row.reason)
-    return CrossCheck(command.name, command.runtime, tuple(ours), tuple(theirs))
+    return CrossCheck(command.name, command.runtime, tuple(ours_s), tuple(theirs_s))
 
 
 def run_command(command: VendorCommand, job: Job, settings: Settings, seconds: float) -> float:

@@ -21,6 +21,6 @@ def table(checks: Sequence[CrossCheck], title: str) -> Table:
         numbers("opclock", [median(check.ours_s) for check in checks], SECONDS),
         numbers("vendor", [median(check.theirs_s) for check in checks], SECONDS),
         percents("deviation", [check.deviation for check in checks], signed=True),
-        ready("opclock's turns", [f"±{percent(check.spread[0])}" for check in checks], priority=2),
-        ready("vendor's turns", [f"±{percent(check.spread[1])}" for check in checks], priority=2),
+        ready("opclock's spread", [f"±{percent(check.spread[0])}" for check in checks], priority=2),
+        ready("vendor's spread", [f"±{percent(check.spread[1])}" for check in checks], priority=2),
     ], title)  # fmt: skip

@@ -69,7 +69,7 @@ class ExecuTorch:
         (job.artefacts / "model.pte").write_bytes(program.buffer)
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
-        """The method that torch.export made of the model."""
+        """The exported forward method."""
         from executorch.extension.pybindings import portable_lib
         from executorch.runtime import Runtime
 

@@ -30,12 +30,16 @@ class InductorSession(TorchSession):
 
 
 def read_events(events: Any) -> list[OperatorTime]:  # noqa: ANN401
-    """Outermost library calls, and what is left of the compiled regions that they lie in."""
-    found: list[OperatorTime] = []
+    """The outermost library calls, and as one operator what is left of the compiled regions around them.
+
+    Args:
+        events: of ``torch.profiler.profile``, with times in microseconds.
+    """
+    operators: list[OperatorTime] = []
 
     def look(event: Any) -> None:  # noqa: ANN401
         if event.name.startswith(MAC_KERNELS):
-            found.append(OperatorTime(event.name, event.name, event.cpu_time_total / 1e6, is_mac=True))
+            operators.append(OperatorTime(event.name, event.name, event.cpu_time_total / 1e6, is_mac=True))
             return
         for child in event.cpu_children:
             look(child)
@@ -44,8 +48,8 @@ def read_events(events: Any) -> list[OperatorTime]:  # noqa: ANN401
     for region in regions:
         look(region)
     total_s = sum(region.cpu_time_total for region in regions) / 1e6
-    rest_s = total_s - sum(operator.seconds for operator in found)
-    return [*found, OperatorTime("fused kernels and host", "fused", max(0.0, rest_s), is_mac=False)]
+    rest_s = total_s - sum(operator.seconds for operator in operators)
+    return [*operators, OperatorTime("fused kernels and host", "fused", max(0.0, rest_s), is_mac=False)]
 
 
 class Inductor:
@@ -60,8 +64,8 @@ class Inductor:
         """Inductor writes C++ for the CPU and needs a compiler."""
         import shutil
 
-        found = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
-        return "" if found else "no C++ compiler: sudo apt install g++"
+        compiler = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+        return "" if compiler else "no C++ compiler: sudo apt install g++"
 
     def versions(self) -> dict[str, str]:
         """Of torch."""

@@ -22,7 +22,7 @@ SIGNAL = "signal.json"  # see Job.signal_rms
 
 @dataclass(frozen=True)
 class Job:
-    """Where a model's files lie, and what it was made from. `runtimes.preparation` writes them."""
+    """Where a model's files lie, and which model they are of. `runtimes.preparation` writes them."""
 
     folder: Path
     model: str

@@ -50,13 +50,17 @@ class OnnxSession:
         self.run()
         self.run()
         path = Path(self._session.end_profiling())
-        found = read_trace(json.loads(path.read_text(encoding="utf-8")))
+        operators = read_trace(json.loads(path.read_text(encoding="utf-8")))
         path.unlink()
-        return found
+        return operators
 
 
 def read_trace(events: Sequence[dict[str, Any]]) -> list[OperatorTime]:
-    """The operators of the last inference in ONNX Runtime's trace, whose times are in microseconds."""
+    """The operators of the last inference.
+
+    Args:
+        events: of ONNX Runtime's trace, with times in microseconds.
+    """
     runs = [event for event in events if event.get("name") == "model_run"]
     if not runs:
         return []

@@ -15,8 +15,8 @@ BUILT_IN = ("eager", "compile", "onnxruntime", "openvino", "litert", "ncnn", "ex
 
 def names() -> list[str]:
     """Of all runtimes that are registered, whether they can be used here or not."""
-    found = {point.name for point in entry_points(group=GROUP)}
-    return [name for name in BUILT_IN if name in found] + sorted(found - set(BUILT_IN))
+    registered = {point.name for point in entry_points(group=GROUP)}
+    return [name for name in BUILT_IN if name in registered] + sorted(registered - set(BUILT_IN))
 
 
 def find(name: str) -> Runtime:
@@ -24,10 +24,10 @@ def find(name: str) -> Runtime:
     for point in entry_points(group=GROUP):
         if point.name == name:
             try:
-                made: Runtime = point.load()()
+                runtime: Runtime = point.load()()
             except Exception as error:
                 raise OptionError(f"the runtime {name} ({point.value}) does not load: {first_line(error)}") from error
-            return made
+            return runtime
     raise OptionError(f"no runtime {name!r}: there are {', '.join(names())}")
 
 

@@ -39,7 +39,7 @@ class OperatorTime:
 
 
 class Session(Protocol):
-    """A model made ready in this process, with its inputs in place."""
+    """A loaded model in this process, with its inputs in place."""
 
     def run(self) -> None:
         """One inference, complete when it returns."""
@@ -66,14 +66,36 @@ class Runtime(Protocol):
         """Of the packages that do the work."""
 
     def convert(self, job: Job, settings: Settings) -> None:
-        """Write what `load` needs into `job.artefacts`. Raises whatever the converter raises."""
+        """Write what `load` needs into `job.artefacts`.
+
+        Args:
+            job: the model at one batch, prepared.
+            settings: threads and precision.
+
+        Raises:
+            Exception: whatever the converter raises.
+        """
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
-        """Make the converted model ready. Raises whatever the runtime raises."""
+        """Make the converted model ready.
+
+        Args:
+            job: the one that was converted, perhaps at another batch where artefacts serve every batch.
+            settings: threads and precision.
+            profiled: whether the session has to report its operators' times.
+
+        Raises:
+            Exception: whatever the runtime raises.
+        """
 
 
 def lacking(packages: Sequence[str], extra: str) -> str:
-    """What to say where one of these modules cannot be imported, "" where all can."""
+    """Which modules cannot be imported, and the command that installs them; "" where all can.
+
+    Args:
+        packages: importable names.
+        extra: of opclock, that brings them.
+    """
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
     return f"{', '.join(absent)} not installed: pip install 'opclock[{extra}]'" if absent else ""
 

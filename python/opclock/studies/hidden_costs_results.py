@@ -142,7 +142,7 @@ class HiddenCosts:
     def _rates(self) -> str:
         rates = self.table.set_index("model")["gmacs_per_s"]
         return (
-            f"The kernels that MACs count are not worth the same either: from {rates.min():.1f} GMAC/s "
+            f"The kernels that MACs count do not run at one rate either: from {rates.min():.1f} GMAC/s "
             f"({rates.idxmin()}) to {rates.max():.1f} GMAC/s ({rates.idxmax()}), {rates.max() / rates.min():.1f} times."
         )
 

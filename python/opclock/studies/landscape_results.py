@@ -59,29 +59,29 @@ class Entry:
 
     def speedup(self, runtime: str) -> float:
         """How many times faster than eager; NaN where either has no number."""
-        eager, mine = self.row("eager"), self.row(runtime)
-        return eager.median_s / mine.median_s if eager and mine else float("nan")
+        eager, row = self.row("eager"), self.row(runtime)
+        return eager.median_s / row.median_s if eager and row else float("nan")
 
     def split(self, runtime: str) -> Split | None:
         """MAC and non-MAC time of one inference in this runtime; None where nothing is known."""
-        eager, mine = self.row("eager"), self.row(runtime)
-        if not eager or not mine or not self.classes_s:
+        eager, row = self.row("eager"), self.row(runtime)
+        if not eager or not row or not self.classes_s:
             return None
-        share = sum(self.classes_s.get(name, 0.0) for name in MAC_CLASSES) / sum(self.classes_s.values())
+        eager_share = sum(self.classes_s.get(name, 0.0) for name in MAC_CLASSES) / sum(self.classes_s.values())
         if runtime == "eager":
-            return Split(share * eager.median_s, (1 - share) * eager.median_s, "estimate")
-        if not mine.operators:
-            mac_s = min(mine.median_s, share * eager.median_s)
-            return Split(mac_s, mine.median_s - mac_s, "difference")
-        operators_s = sum(operator.seconds for operator in mine.operators)
-        mac_s = sum(operator.seconds for operator in mine.operators if operator.is_mac)
-        mac_s *= min(1.0, mine.median_s / operators_s)  # reporting takes time: never more than there was without
-        return Split(mac_s, mine.median_s - mac_s, "operators")
+            return Split(eager_share * eager.median_s, (1 - eager_share) * eager.median_s, "estimate")
+        if not row.operators:
+            mac_s = min(row.median_s, eager_share * eager.median_s)
+            return Split(mac_s, row.median_s - mac_s, "difference")
+        operators_s = sum(operator.seconds for operator in row.operators)
+        mac_s = sum(operator.seconds for operator in row.operators if operator.is_mac)
+        mac_s *= min(1.0, row.median_s / operators_s)  # reporting takes time: never more than there was without
+        return Split(mac_s, row.median_s - mac_s, "operators")
 
     def removed(self, runtime: str) -> float:
         """The fraction of eager's non-MAC time that is gone; NaN where it is not known."""
-        eager, mine = self.split("eager"), self.split(runtime)
-        return 1 - mine.non_mac_s / eager.non_mac_s if eager and mine and eager.non_mac_s else float("nan")
+        eager, split = self.split("eager"), self.split(runtime)
+        return 1 - split.non_mac_s / eager.non_mac_s if eager and split and eager.non_mac_s else float("nan")
 
     def curves(self) -> list[BatchCurve]:
         """Throughput against batch, by runtime."""

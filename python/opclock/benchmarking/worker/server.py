@@ -109,7 +109,7 @@ class Worker:
         return {"latency_s": estimate.total_s, "low_s": estimate.ci_low_s, "high_s": estimate.ci_high_s}
 
     def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """The most memory that this process has held so far."""
+        """The peak memory of this process so far."""
         for line in text_of(Path("/proc/self/status")).splitlines():
             if line.startswith("VmHWM:"):
                 return {"peak_bytes": int(line.split()[1]) * 1024}
@@ -141,13 +141,13 @@ def differs(answers: Any, expected: list[Array], signal_rms: list[float], tolera
     """
     if len(answers) != len(expected):
         return f"{len(answers)} outputs, eager has {len(expected)}"
-    for number, (mine, theirs, rms) in enumerate(zip(answers, expected, signal_rms, strict=True)):
-        if mine.shape != theirs.shape:
-            return f"output {number} has shape {mine.shape}, eager's has {theirs.shape}"
-        if not np.isfinite(mine).all():
+    for number, (answer, eager, rms) in enumerate(zip(answers, expected, signal_rms, strict=True)):
+        if answer.shape != eager.shape:
+            return f"output {number} has shape {answer.shape}, eager's has {eager.shape}"
+        if not np.isfinite(answer).all():
             return f"output {number} holds infinities or NaN"
-        difference = float(np.sqrt(np.mean(np.square(np.subtract(mine, theirs, dtype=np.float64)))))
-        scale = rms or float(np.sqrt(np.mean(np.square(theirs, dtype=np.float64)))) or 1.0
+        difference = float(np.sqrt(np.mean(np.square(np.subtract(answer, eager, dtype=np.float64)))))
+        scale = rms or float(np.sqrt(np.mean(np.square(eager, dtype=np.float64)))) or 1.0
         if difference > tolerance * scale:
             error = difference / scale
             return f"output {number} differs from eager's by {error:.2g} of its signal (allowed: {tolerance})"
