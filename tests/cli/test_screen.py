@@ -24,6 +24,7 @@ from opclock.cli.reporting import Reporter, progress_display
 from opclock.doctor import Check
 from opclock.progress import step
 from opclock.report import sweep_tables, validation_tables
+from opclock.report.table import fold
 from opclock.validation.results import Validation, validation_table
 from opclock.validation.validate import with_regression
 
@@ -187,6 +188,15 @@ def test_through_a_pipe_nothing_is_left_out(no_width):
     assert "\x1b" not in " ".join(lines)
 
 
+def test_a_number_stays_with_its_unit():
+    text = "measured 100 %, modelled 0 % in 16.2 ms at 2.60 GHz; 3 models"
+    for width in range(20, 40):
+        lines = fold(text, width, "  ")
+        assert fits(lines, width)
+        assert " ".join(line.strip() for line in lines) == text
+        assert not [line for line in lines if line.strip().startswith(("%", "ms", "GHz"))]
+
+
 def test_columns_are_respected_through_a_pipe(width):
     assert fits(piped(Reporter().table, validation_table_of_four()).splitlines(), width)
 
@@ -214,10 +224,10 @@ def test_every_verb_has_help_that_fits_and_is_whole(verb, monkeypatch):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_estimate_on_a_terminal(stored, width, no_width):
-    arguments = ("estimate", stored / "trace.json", "--profile", stored / "one.sqlite", "--threads", 2)
+    arguments = ("estimate", stored / "trace.json", "--profile", stored / "one.sqlite")
     lines = on_pty(width, *arguments)
     assert fits(lines, width)
-    assert lines[0].startswith("resnet50, 2 threads: 16.2 ms [")
+    assert lines[0].startswith("resnet50, 2 threads on cpu in float32: 16.2 ms [")
     assert "activation      69.8 µs   0.4 %" in lines
     through_pipe = opclock(*arguments).stdout.splitlines()[1:]
     assert through_pipe == lines[-len(through_pipe) :]

@@ -9,19 +9,21 @@ import click
 
 from opclock.cli import options
 from opclock.cli.reporting import Reporter, waiting
-from opclock.errors import EstimateError
+from opclock.errors import EstimateError, OptionError
 
 if TYPE_CHECKING:
     from opclock.estimation.result import Estimate
     from opclock.tracing.trace import Trace
 
+AS_HELD = "[default: as the profile holds this model]"
+
 
 @click.command()
 @options.model_argument
 @options.input_option
-@options.dtype_option
-@options.device_option
-@click.option("--threads", type=int, default=None, help="As measured.  [default: the cores this process may use]")
+@click.option("--dtype", help=f"Type of parameters and inputs.  {AS_HELD}")
+@click.option("--device", help=f"Where the model runs.  {AS_HELD}")
+@click.option("--threads", type=int, help=f"PyTorch's threads.  {AS_HELD}")
 @options.profile_option("opclock.sqlite")
 @options.real_option
 @click.option("--measured-only", is_flag=True, help="Predict nothing: refuse what the profile has no measurement of.")
@@ -29,38 +31,39 @@ if TYPE_CHECKING:
               help="Parts of the module path in the table.")  # fmt: skip
 @options.reporter_option
 def estimate(
-    model: str, input_text: str | None, dtype: str, device: str, threads: int | None, profile_path: Path, real: bool,
-    measured_only: bool, depth: int, reporter: Reporter,
+    model: str, input_text: str | None, dtype: str | None, device: str | None, threads: int | None,
+    profile_path: Path, real: bool, measured_only: bool, depth: int, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate how long MODEL takes from a profile, and where the time goes.
 
     MODEL as for trace, or a trace file (FILE.json), which needs no torch. Works on any machine with a copied profile.
-    What was not measured is predicted from the profile's sweeps ('opclock sweep --preset board').
+    What was not measured is predicted from the profile's sweeps ('opclock sweep --preset board'). Threads, device and
+    dtype are those of which the profile holds the most of this model; the first line of the output names them.
     """
     from opclock.estimation.estimate import estimate as compose
     from opclock.profiles.profile import Profile
 
-    count = options.checked_threads(None) if threads is None else threads
     with Profile.open(profile_path) as profile:
         traced = _trace(model, input_text, dtype, device, real)
         with waiting("composing, and predicting what was not measured"):
-            estimated = compose(traced, profile, threads=count, measured_only=measured_only)
-    _report(estimated, count, depth, reporter)
+            estimated = compose(traced, profile, threads=threads, device=_numbered(device), dtype=dtype,
+                                measured_only=measured_only)  # fmt: skip
+    _report(estimated, depth, reporter)
     if not estimated.complete:
         raise EstimateError(
             f"incomplete: {len(estimated.unknown)} op calls of {estimated.model} have no number, first "
-            f"{estimated.unknown[0]}; run 'opclock measure' with this profile and --threads {count}"
+            f"{estimated.unknown[0]}; run 'opclock measure' with this profile and --threads {estimated.setting.threads}"
         )
 
 
-def _report(estimated: Estimate, threads: int, depth: int, reporter: Reporter) -> None:
+def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
     from opclock.report.estimate_tables import device_sentence, share_table, summary
 
     by_class, by_module = estimated.by_class(), estimated.by_module(depth)
-    reporter.json({"schema": "opclock.estimate/1", "model": estimated.model, "threads": threads,
+    reporter.json({"schema": "opclock.estimate/1", "model": estimated.model, **estimated.setting._asdict(),
                    **estimated.to_json(), "by_module": by_module, "unknown": list(estimated.unknown),
                    "flags": list(estimated.flags)})  # fmt: skip
-    reporter.say(summary(estimated, threads))
+    reporter.say(summary(estimated))
     reporter.table(share_table("operator class", by_class, estimated.total_s))
     reporter.say("")
     reporter.table(share_table("module", by_module, estimated.total_s))
@@ -70,7 +73,13 @@ def _report(estimated: Estimate, threads: int, depth: int, reporter: Reporter) -
         reporter.say(f"note: {flag}")
 
 
-def _trace(model: str, input_text: str | None, dtype: str, device: str, real: bool) -> Trace:
+def _numbered(device: str | None) -> str | None:
+    """The device as traces and profiles name it: "cuda:0" for "cuda". It need not exist here."""
+    return device if device in (None, "cpu") or ":" in str(device) else f"{device}:0"
+
+
+def _trace(model: str, input_text: str | None, dtype: str | None, device: str | None, real: bool) -> Trace:
+    """The trace, on the device where this machine has it: a model's Python may ask for it. Else on the CPU."""
     if model.endswith(".json"):
         from opclock.tracing.trace import Trace
 
@@ -78,5 +87,9 @@ def _trace(model: str, input_text: str | None, dtype: str, device: str, real: bo
     from opclock.models.loading import load_model
     from opclock.tracing.recorder import trace
 
-    loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))
+    try:
+        here = options.checked_device(device or "cpu")
+    except OptionError:
+        here = "cpu"
+    loaded = load_model(model, input_text=input_text, dtype=dtype or "float32", device=here)
     return trace(loaded.module, loaded.inputs, name=loaded.name, real=real)

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from opclock.estimation.result import Estimate
 
 
-def summary(estimate: Estimate, threads: int) -> str:
-    """The latency, its interval and the coverage in one line."""
+def summary(estimate: Estimate) -> str:
+    """For which setting, the latency, its interval and the coverage in one line."""
     low, high = quantity(estimate.ci_low_s, SECONDS), quantity(estimate.ci_high_s, SECONDS)
     source = "emulated" if "emulated" in estimate.flags else "measured"
     coverage = estimate.coverage
     return (
-        f"{estimate.model}, {threads} threads: {quantity(estimate.total_s, SECONDS)} [{low}, {high}]; "
+        f"{estimate.model}, {estimate.setting}: {quantity(estimate.total_s, SECONDS)} [{low}, {high}]; "
         f"{source} {percent(coverage.measured)}, modelled {percent(coverage.modelled)}, "
         f"unknown {percent(coverage.unknown)}"
     )

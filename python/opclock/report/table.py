@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, Literal
 from opclock.formatting import Unit, column_texts, percent
 
 GAP = "  "
+NO_BREAK = "\u00a0"
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[nµmkMGT]?(?:s|B|B/s|MAC/s|Hz)|min)(?:\W|$))")
 MIN_FOLDED = 24  # characters; a text in fewer is hard to read
 
 
@@ -118,10 +121,15 @@ def percents(name: str, fractions: Sequence[float | None], priority: int = 0, *,
 
 
 def fold(text: str, width: int | None, indent: str = "") -> list[str]:
-    """The text in lines of this width, broken between words; later lines are indented. One line without a width."""
+    """The text in lines of this width, broken between words; later lines are indented. One line without a width.
+
+    A number stays with its unit.
+    """
     if width is None or len(text) <= width:
         return [text]
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    bound = _BEFORE_UNIT.sub(NO_BREAK, text)
+    lines = textwrap.wrap(bound, width, subsequent_indent=indent, break_on_hyphens=False)
+    return [line.replace(NO_BREAK, " ") for line in lines]
 
 
 def _widths(columns: Sequence[Column], width: int | None) -> list[int]:
