@@ -9,7 +9,10 @@
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
-// Built for several instruction sets, and chosen when the program is loaded.
+#endif
+
+// Built for several instruction sets; the program's loader chooses, before the thread sanitizer can run.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define OPCLOCK_CLONES [[gnu::target_clones("default", "avx2", "avx512f")]]
 #else
 #define OPCLOCK_CLONES
