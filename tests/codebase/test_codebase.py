@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import opclock
@@ -80,6 +81,22 @@ def test_architecture_is_short():
 
 
 def test_dependencies_stand_with_their_reasons():
-    lines = (ROOT / "pyproject.toml").read_text().split("\ndependencies = [")[1].split("]")[0].strip().splitlines()
-    assert lines
-    assert all("#" in line for line in lines)
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    wanted = {*data["project"]["dependencies"], *chain(*data["project"]["optional-dependencies"].values()),
+              *chain(*data["dependency-groups"].values())}  # fmt: skip
+    lines = text.splitlines()
+    for requirement in wanted:
+        places = [number for number, line in enumerate(lines) if f'"{requirement}"' in line]
+        # Beside it, or above a list of one.
+        assert any("#" in lines[place] or lines[place - 1].startswith("#") for place in places), requirement
+
+
+def test_one_range_of_pythons():
+    """What pyproject.toml requires, names and builds wheels for is the same."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        data = tomllib.load(file)
+    versions = [line.rpartition(" ")[2] for line in data["project"]["classifiers"] if " :: Python :: 3." in line]
+    assert data["project"]["requires-python"] == f">={versions[0]}"
+    assert data["tool"]["ruff"]["target-version"] == f"py{versions[0].replace('.', '')}"
+    assert data["tool"]["cibuildwheel"]["build"].split() == [f"cp{version.replace('.', '')}-*" for version in versions]
