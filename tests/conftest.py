@@ -8,6 +8,15 @@ import faulty
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """No property fails because the machine is busy."""
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        from hypothesis import settings
+
+        settings.register_profile("no deadline", deadline=None)
+        settings.load_profile("no deadline")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, by the test's markers."""
     for marker in item.iter_markers("runtimes"):

@@ -19,7 +19,6 @@ from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.profile import Profile
-from opclock.timing.reference import Reference
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Storage, Trace, TracedCall
 from opclock.validation.results import BASELINES, Row
@@ -81,6 +80,8 @@ def linear_trace(model: str, width: int) -> Trace:
 
 def validation_row(name: str, width: int, reference_s: float, estimate_s: float, repeat: float = 1.01) -> Row:
     """A model of one linear layer and a ReLU: estimated and measured to take this long."""
+    from opclock.timing.reference import Reference  # needs torch
+
     trace = linear_trace(name, width)
     parts = (
         Part(0, "head", "aten::linear", "gemm", width, estimate_s * 0.6, estimate_s * 0.1),

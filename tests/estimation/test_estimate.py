@@ -21,7 +21,7 @@ def made(trace, seconds, path, **options):
         return estimate(trace, profile, threads=2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=12),
     seconds=st.fixed_dictionaries({name: st.floats(1e-6, 1e-2) for name in NAMES}),
@@ -86,7 +86,7 @@ def test_nearest_working_set_wins(tmp_path):
         assert estimate(small, profile, threads=2, host=False).total_s == pytest.approx(1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     asked=st.integers(0, 6),
     batches=st.permutations(range(7)),

@@ -19,7 +19,7 @@ numbers = st.floats(0, 1e3, allow_nan=False)
 CONDITION = Condition("in_model", "cpu", 2, 20)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     keys=st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1), min_size=1, max_size=6),
     rounds=st.lists(st.tuples(numbers, numbers), min_size=1, max_size=5),

@@ -115,6 +115,7 @@ def test_a_kernel_that_does_not_run_here_is_skipped_with_its_reason(path):
         assert all("mish" in reason for reason in done.skipped)
 
 
+@pytest.mark.slow  # a new profile's ceilings are measured first
 def test_the_loop_from_python(path):
     table = package.sweep("conv2d", in_channels=[8, 16], out_channels=[16], size=range(4, 9, 4), kernel=[1, 3],
                           groups=[1, "depthwise"], threads=[1, 2][: torch.get_num_threads()],
@@ -133,6 +134,7 @@ def test_sweeps_as_in_models_carry_the_host(path):
         assert "Linear/aten::linear" in pool.host_kinds
 
 
+@pytest.mark.slow  # here, too
 def test_the_document_on_families_runs(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/add-a-kernel.md").read_text(), re.DOTALL)
     made: dict[str, object] = {}

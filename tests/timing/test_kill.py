@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 from helpers import INTERRUPTIBLE
 
 from opclock.errors import ProfileError
@@ -39,6 +40,7 @@ def wait_for_rounds(process, path, more_than):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_sigkill_at_random_moments(tmp_path, profile_path):
     (tmp_path / "m.py").write_text(MODEL)
     command = [sys.executable, "-m", "opclock", "measure", f"{tmp_path}/m.py:factory", "--threads", "1", "--profile",

@@ -27,7 +27,7 @@ def test_zoo_as_torch_counts(name):
     assert model_macs(trace(model, (image,))) == counted_by_torch(model, image)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     groups=st.sampled_from([1, 2, 4]), out=st.sampled_from([4, 8]), kernel=st.integers(1, 3), stride=st.integers(1, 2),
     dilation=st.integers(1, 2), batch=st.integers(1, 3), transposed=st.booleans(),
@@ -39,7 +39,7 @@ def test_convolutions_as_torch_counts(groups, out, kernel, stride, dilation, bat
     assert model_macs(trace(model, (image,))) == counted_by_torch(model, image)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     groups=st.sampled_from([1, 2, 4]), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)), stride=st.integers(1, 3),
     dilation=st.integers(1, 3), padding=st.tuples(st.integers(0, 7), st.integers(0, 7)), sides=st.tuples(
