@@ -10,7 +10,7 @@ import torch
 
 from opclock.errors import ModelError, OptionError
 from opclock.models.loading import Model
-from opclock.tracing.recorder import flat_tensors
+from opclock.tracing.specs import flat_tensors
 
 LABEL_BYTES = 2  # coarse, then fine
 SHAPE = (3, 32, 32)

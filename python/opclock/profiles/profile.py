@@ -19,7 +19,8 @@ from opclock.board.identity import Board
 from opclock.errors import ProfileError
 from opclock.profiles import schema
 from opclock.profiles.condition import Condition
-from opclock.profiles.reader import ProfileReader, explained
+from opclock.profiles.database_errors import as_profile_errors
+from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import encode
 from opclock.tracing.trace import TracedCall
@@ -56,7 +57,7 @@ class Profile(ProfileReader):
         fresh = not path.exists() or path.stat().st_size == 0
         if not fresh:
             Profile.open(path).close()  # checked read-only first: what is not a profile stays as it is
-        with explained(path):
+        with as_profile_errors(path):
             connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
             # A killed writer must leave a whole file, and two may write at once: a write-ahead log does both.
             connection.execute("PRAGMA journal_mode = WAL")
@@ -93,7 +94,7 @@ class Profile(ProfileReader):
         """Open read-only. Raises ProfileError on a missing, foreign, newer or damaged file; never writes."""
         if not path.is_file():
             raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
-        with explained(path):
+        with as_profile_errors(path):
             # A copied file in a folder that cannot be written has no log beside it: then nothing can change either.
             log = path.with_name(path.name + "-wal")
             frozen = not log.exists() and not os.access(path.parent, os.W_OK)
@@ -130,7 +131,7 @@ class Profile(ProfileReader):
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of what is done inside is kept, or none of it."""
-        with explained(self.path):
+        with as_profile_errors(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -149,7 +150,7 @@ class Profile(ProfileReader):
                 with sqlite3.connect(path) as copy:
                     other._connection.backup(copy)
                 copy.close()
-            with explained(path):
+            with as_profile_errors(path):
                 self._connection.execute("ATTACH DATABASE ? AS other", (str(path),))
             try:
                 yield

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from opclock.errors import ProfileError
 from opclock.profiles.condition import Condition, Timing
+from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.pool import Pool
 from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import OpCall, decode
@@ -52,7 +52,7 @@ class ProfileReader:
 
     def ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
         """All rows of an SQL query. Raises ProfileError where the file is damaged."""
-        with explained(self.path):
+        with as_profile_errors(self.path):
             return self._connection.execute(query, parameters).fetchall()
 
     def board(self) -> dict[str, Any]:
@@ -207,16 +207,3 @@ def _matrix(path: Path, blobs: Sequence[bytes], columns: int) -> Samples:
     if any(len(blob) != 8 * columns for blob in blobs):
         raise ProfileError(f"the profile {path} is damaged: a round has not one number for each of its op calls")
     return np.frombuffer(b"".join(blobs), dtype="<f8").reshape(len(blobs), columns)
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise ProfileError(f"cannot use the profile {path}: {error}; is the folder writable and the disk not full?"
-                           ) from error  # fmt: skip
-    except sqlite3.DatabaseError as error:
-        raise ProfileError(f"{path} is not a profile or is damaged ({error}); restore a copy or give another file"
-                           ) from error  # fmt: skip

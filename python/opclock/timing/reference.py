@@ -14,7 +14,7 @@ from opclock.board.accelerator import wait_for
 from opclock.errors import ModelError, first_line
 from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.host_playback import Forward
-from opclock.tracing.recorder import Inputs, flat_tensors
+from opclock.tracing.specs import Inputs, flat_tensors
 
 WARM_UP_RUNS = 3
 BLOCK_S = 0.04  # runs in a row: long enough that the first one's cold start is left behind

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,60 +15,18 @@ from torch._subclasses.fake_tensor import (
     UnsupportedFakeTensorException,
     unset_fake_temporarily,
 )
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from opclock.errors import DataNeededError, TraceError, first_line
-from opclock.tracing.op_call import Named, OpCall, TensorSpec, Value
-from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
+from opclock.tracing.op_call import OpCall
+from opclock.tracing.specs import Inputs, flat_tensors, spec_of, value_of
+from opclock.tracing.storages import Storages
+from opclock.tracing.trace import Trace, TracedCall
 
 # What fake tensors raise where they would need values.
 NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
-
-# A model's example inputs: positional arguments, or keyword arguments as a dict.
-Inputs = tuple[Any, ...] | dict[str, Any]
-
-
-def spec_of(tensor: torch.Tensor) -> TensorSpec:
-    """The spec of a real or fake tensor. Raises TraceError for layouts that have no strides."""
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
-    return TensorSpec(
-        tuple(tensor.shape),
-        tuple(tensor.stride()),
-        str(tensor.dtype)[6:],
-        str(tensor.device),
-        requires_grad=tensor.requires_grad,
-    )
-
-
-def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value:  # noqa: ANN401
-    """An argument or output as it is recorded; ``met`` collects the tensors among one call's arguments."""
-    if isinstance(argument, torch.Tensor):
-        spec = spec_of(argument)
-        if met is None:
-            return spec
-        identity = (argument.untyped_storage()._cdata, argument.storage_offset(), spec)
-        met.append(identity)
-        first = met.index(identity)
-        return spec if first == len(met) - 1 else replace(spec, same_as=first)
-    if isinstance(argument, list | tuple):
-        return tuple(value_of(item, met) for item in argument)
-    for kind, kinds in (("dtype", torch.dtype), ("layout", torch.layout), ("memory_format", torch.memory_format)):
-        if isinstance(argument, kinds):
-            return Named(kind, str(argument)[6:])  # type: ignore[arg-type]
-    if isinstance(argument, torch.device):
-        return Named("device", str(argument))
-    if argument is None or isinstance(argument, bool | int | float | str | complex):
-        return argument
-    raise TraceError(f"an argument of type {type(argument).__name__} cannot be recorded")
-
-
-def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401
-    """Every tensor in nested lists, tuples and dicts, in order."""
-    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]
 
 
 def _meta(value: Any) -> Any:  # noqa: ANN401
@@ -101,40 +58,6 @@ def _as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output:
     return output if output.stride() == stride else output.as_strided(output.shape, stride, output.storage_offset())
 
 
-class _Storages:
-    """Numbers the storages that tensors live in. Weak references keep an address from being given out twice."""
-
-    def __init__(self) -> None:
-        self.known: list[tuple[StorageKind, int]] = []
-        self.freed_before: dict[int, int] = {}  # number → the op call before which the model let go of it
-        self._numbers: dict[int, int] = {}
-        self._alive: dict[int, StorageWeakRef] = {}
-        self._expired: list[StorageWeakRef] = []  # kept, so that their addresses stay taken
-
-    def number(self, tensor: torch.Tensor, kind: StorageKind) -> int:
-        """The storage's number; a storage never seen before becomes one of this kind."""
-        storage = tensor.untyped_storage()
-        number = self._numbers.get(storage._cdata)
-        if number is None:
-            number = self._numbers[storage._cdata] = len(self.known)
-            self._alive[number] = StorageWeakRef(storage)
-            self.known.append((kind, storage.nbytes()))
-        return number
-
-    def closed(self, calls: int) -> tuple[Storage, ...]:
-        """All storages; those never freed were alive to the end of the calls."""
-        return tuple(
-            Storage(kind, nbytes, self.freed_before.get(number, calls))
-            for number, (kind, nbytes) in enumerate(self.known)
-        )
-
-    def note_freed(self, position: int) -> None:
-        """Mark what has been freed since the op call before this one."""
-        for number in [number for number, reference in self._alive.items() if reference.expired()]:
-            self._expired.append(self._alive.pop(number))
-            self.freed_before[number] = position
-
-
 class _Recorder(TorchDispatchMode):
     """Sees every op call before PyTorch takes it apart."""
 
@@ -142,7 +65,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self._fake = fake
         self._fakes: list[torch.Tensor] = []  # kept: the mode itself forgets a fake that nobody holds
-        self.storages = _Storages()
+        self.storages = Storages()
         self.calls: list[TracedCall] = []
         self.module_calls = 0
         self._paths = {id(module): path for path, module in model.named_modules()}

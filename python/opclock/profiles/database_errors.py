@@ -1,0 +1,23 @@
+"""SQLite's errors as ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from opclock.errors import ProfileError
+
+
+@contextmanager
+def as_profile_errors(path: Path) -> Iterator[None]:
+    """Inside, what SQLite raises becomes a ProfileError that names the file and the next step."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise ProfileError(f"cannot use the profile {path}: {error}; is the folder writable and the disk not full?"
+                           ) from error  # fmt: skip
+    except sqlite3.DatabaseError as error:
+        raise ProfileError(f"{path} is not a profile or is damaged ({error}); restore a copy or give another file"
+                           ) from error  # fmt: skip

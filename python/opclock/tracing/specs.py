@@ -1,0 +1,55 @@
+"""Tensors and other arguments as they are recorded: specs without values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_flatten
+
+from opclock.errors import TraceError
+from opclock.tracing.op_call import Named, TensorSpec, Value
+
+# A model's example inputs: positional arguments, or keyword arguments as a dict.
+Inputs = tuple[Any, ...] | dict[str, Any]
+
+
+def spec_of(tensor: torch.Tensor) -> TensorSpec:
+    """The spec of a real or fake tensor. Raises TraceError for layouts that have no strides."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
+    return TensorSpec(
+        tuple(tensor.shape),
+        tuple(tensor.stride()),
+        str(tensor.dtype)[6:],
+        str(tensor.device),
+        requires_grad=tensor.requires_grad,
+    )
+
+
+def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value:  # noqa: ANN401
+    """An argument or output as it is recorded; ``met`` collects the tensors among one call's arguments."""
+    if isinstance(argument, torch.Tensor):
+        spec = spec_of(argument)
+        if met is None:
+            return spec
+        identity = (argument.untyped_storage()._cdata, argument.storage_offset(), spec)
+        met.append(identity)
+        first = met.index(identity)
+        return spec if first == len(met) - 1 else replace(spec, same_as=first)
+    if isinstance(argument, list | tuple):
+        return tuple(value_of(item, met) for item in argument)
+    for kind, kinds in (("dtype", torch.dtype), ("layout", torch.layout), ("memory_format", torch.memory_format)):
+        if isinstance(argument, kinds):
+            return Named(kind, str(argument)[6:])  # type: ignore[arg-type]
+    if isinstance(argument, torch.device):
+        return Named("device", str(argument))
+    if argument is None or isinstance(argument, bool | int | float | str | complex):
+        return argument
+    raise TraceError(f"an argument of type {type(argument).__name__} cannot be recorded")
+
+
+def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401
+    """Every tensor in nested lists, tuples and dicts, in order."""
+    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]
