@@ -9,8 +9,8 @@
 namespace opclock {
 namespace {
 
-constexpr std::size_t kLine = 64;         // bytes; where lines are longer, some loads hit the line before
-constexpr std::size_t kLoads = 1U << 16;  // of one pass
+constexpr std::size_t kLine = 64;          // bytes; where lines are longer, some loads hit the line before
+constexpr std::size_t kLoads = 1U << 16U;  // of one pass
 
 struct alignas(kLine) Line {
   const Line* next = nullptr;

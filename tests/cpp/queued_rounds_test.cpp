@@ -89,7 +89,8 @@ TEST_CASE("a round is the device's own time without its events") {
 
 TEST_CASE("a host slower than its device is still ahead behind the blocking kernel") {
   Fixture fixture;
-  Launch one(fixture.machine, fixture.device, 50e-6, 2e-6), two(fixture.machine, fixture.device, 50e-6, 3e-6);
+  Launch one(fixture.machine, fixture.device, 50e-6, 2e-6);
+  Launch two(fixture.machine, fixture.device, 50e-6, 3e-6);
   QueuedRounds rounds(fixture.device, fixture.clock, {&one, &two}, {0, 1}, {true, true}, Order::given, 1);
   rounds.warm_up(0.01);
   const Round& round = rounds.next();
@@ -101,7 +102,8 @@ TEST_CASE("a host slower than its device is still ahead behind the blocking kern
 TEST_CASE("a blocking kernel that was too short grows until it is not") {
   Fixture fixture;
   fixture.device.block_share = 0.3;
-  Launch one(fixture.machine, fixture.device, 300e-6, 2e-6), two(fixture.machine, fixture.device, 300e-6, 3e-6);
+  Launch one(fixture.machine, fixture.device, 300e-6, 2e-6);
+  Launch two(fixture.machine, fixture.device, 300e-6, 3e-6);
   QueuedRounds rounds(fixture.device, fixture.clock, {&one, &two}, {0, 1}, {true, true}, Order::given, 1);
   rounds.warm_up(0.0);
   const Round& round = rounds.next();
@@ -110,7 +112,8 @@ TEST_CASE("a blocking kernel that was too short grows until it is not") {
 
 TEST_CASE("rounds in which the device could not be kept from idling are counted") {
   Fixture fixture;
-  Launch one(fixture.machine, fixture.device, 300e-6, 2e-6), two(fixture.machine, fixture.device, 300e-6, 3e-6);
+  Launch one(fixture.machine, fixture.device, 300e-6, 2e-6);
+  Launch two(fixture.machine, fixture.device, 300e-6, 3e-6);
   QueuedRounds rounds(fixture.device, fixture.clock, {&one, &two}, {0, 1}, {true, true}, Order::given, 1);
   rounds.warm_up(0.0);
   CHECK(rounds.idle_rounds() == 0);
@@ -121,7 +124,8 @@ TEST_CASE("rounds in which the device could not be kept from idling are counted"
 
 TEST_CASE("after a task in which the host waits the device is blocked again") {
   Fixture fixture;
-  Launch after(fixture.machine, fixture.device, 10e-6, 4e-6), last(fixture.machine, fixture.device, 10e-6, 5e-6);
+  Launch after(fixture.machine, fixture.device, 10e-6, 4e-6);
+  Launch last(fixture.machine, fixture.device, 10e-6, 5e-6);
   QueuedRounds rounds(fixture.device, fixture.clock, {&fixture.slow, &fixture.fetch, &after, &last}, {0, 1, 2, 3},
                       {true, true, true, true}, Order::given, 1);
   rounds.warm_up(0.01);
@@ -135,7 +139,8 @@ TEST_CASE("after a task in which the host waits the device is blocked again") {
 
 TEST_CASE("a round that ends with a wait is blocked again for its events") {
   Fixture fixture;
-  Launch one(fixture.machine, fixture.device, 50e-6, 2e-6), two(fixture.machine, fixture.device, 50e-6, 3e-6);
+  Launch one(fixture.machine, fixture.device, 50e-6, 2e-6);
+  Launch two(fixture.machine, fixture.device, 50e-6, 3e-6);
   QueuedRounds rounds(fixture.device, fixture.clock, {&one, &two, &fixture.fetch}, {0, 1, 2}, {true, true, true},
                       Order::given, 1);
   rounds.warm_up(0.01);
@@ -147,7 +152,8 @@ TEST_CASE("a round that ends with a wait is blocked again for its events") {
 
 TEST_CASE("however long the device idles no task takes less than nothing") {
   Fixture fixture;
-  Launch one(fixture.machine, fixture.device, 300e-6, 2e-6), two(fixture.machine, fixture.device, 300e-6, 3e-6);
+  Launch one(fixture.machine, fixture.device, 300e-6, 2e-6);
+  Launch two(fixture.machine, fixture.device, 300e-6, 3e-6);
   QueuedRounds rounds(fixture.device, fixture.clock, {&one, &two, &fixture.fetch}, {0, 1, 2}, {true, true, true},
                       Order::given, 1);
   rounds.warm_up(0.0);
