@@ -36,4 +36,5 @@ class GraphRounds:
 
     def round_s(self) -> Samples:
         """One round: seconds by op call."""
-        return self._shares * self._graph.replay_s(REPLAYS)
+        seconds: Samples = self._shares * self._graph.replay_s(REPLAYS)
+        return seconds

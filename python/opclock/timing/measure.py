@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -109,7 +109,8 @@ def _time(work: _Work) -> tuple[int, str, list[str]]:
     """Sample all op calls and end their pools; returns the rounds, how it ended, and the flags."""
     rounds, settled = 0, True
     flags: list[str] = []
-    for sampler in _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work):
+    samplers: Iterable[Sampler] = _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work)
+    for sampler in samplers:
         ended, pool_flags = sampler.end()
         rounds += sampler.rounds
         settled = settled and ended == "settled"

@@ -28,7 +28,7 @@ def missing_in(trace: Trace, profile: Profile, condition: Condition) -> set[str]
 
 def missing_calls(trace: Trace, profile: Profile, threads: int) -> set[str]:
     """Keys of the trace's op calls that the profile lacks in one of the timings that an estimate needs."""
-    return set().union(
+    return set[str]().union(
         *(missing_in(trace, profile, condition_of(trace, threads, timing)) for timing in timings_of(trace.device))
     )
 

@@ -31,5 +31,7 @@ class Rounds:
     @property
     def total_s(self) -> Samples:
         """Each round's op calls and host work together."""
-        kernel_s: Samples = self.seconds.sum(axis=1)
-        return kernel_s if self.host_s is None else kernel_s + self.host_s.sum(axis=1)
+        total_s: Samples = self.seconds.sum(axis=1)
+        if self.host_s is not None:
+            total_s = total_s + self.host_s.sum(axis=1)
+        return total_s
