@@ -30,7 +30,13 @@ class Features:
 
 
 def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
-    """The features of an op call among so large a working set (binary digits of bytes) on a board of these ceilings."""
+    """The features of an op call.
+
+    Args:
+        traced: the op call with its outputs.
+        ceilings: of the board.
+        working_set: binary digits of the bytes that it and the op calls around it touch, as in ``Condition``.
+    """
     operator_class = class_of(traced.call)
     min_s = _min_s(traced, ceilings, working_set)
     numbers = [float(working_set), *_amounts(traced, min_s), *_layout(traced), *_shape(traced)]

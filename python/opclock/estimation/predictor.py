@@ -155,7 +155,16 @@ class Predictor:
 
     @staticmethod
     def train(profile: ProfileReader, threads: int, device: str = "cpu") -> Predictor:
-        """From the sweeps that a profile has. Raises EstimateError where it has none, or no ceilings."""
+        """Learn from the sweeps that a profile has.
+
+        Args:
+            profile: with sweeps and ceilings.
+            threads: that both were measured with.
+            device: that the sweeps were measured on.
+
+        Raises:
+            EstimateError: the profile has no sweep or no ceilings with this number of threads.
+        """
         ceilings = Ceilings.read(profile, threads)
         samples = training_samples(profile, threads, device, ceilings)
         if not samples:
@@ -175,7 +184,15 @@ class Predictor:
         return self._model(kind).spread
 
     def predict(self, calls: Sequence[TracedCall], working_set: int) -> list[Prediction | None]:
-        """By call its time among so large a working set (binary digits of bytes); None where nothing is like it."""
+        """Predict op calls that were never measured.
+
+        Args:
+            calls: with their outputs.
+            working_set: binary digits of the bytes that one inference touches, as in ``Condition``.
+
+        Returns:
+            By call its time; None where no sample is of a class like it.
+        """
         inputs = [features_of(call, self._ceilings, working_set) for call in calls]
         by_model: dict[str, list[int]] = {}
         for number, one in enumerate(inputs):

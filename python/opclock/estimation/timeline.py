@@ -57,6 +57,9 @@ def compose(
         lag_s: from handing a call over to its start on an idle device, and back; by round. What a call takes when it is
             issued and waited for alone, beyond its enqueueing and its time on the device.
 
+    Returns:
+        When each call was issued, started and ended, and the total of each round.
+
     Raises:
         ValueError: the shapes do not fit, or a time is negative.
     """

@@ -47,6 +47,9 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
         device: where they are put.
         weights: a state dict to load, saved by ``torch.save(model.state_dict())``.
 
+    Returns:
+        The module in evaluation mode on the device, its inputs and its name.
+
     Raises:
         ModelError: no such model, or a factory that raises or returns something else.
         OptionError: an input or dtype that makes no sense.

@@ -52,8 +52,13 @@ def _distance(measurement: Measurement, side: int) -> float:
 def compare(first: ProfileReader, second: ProfileReader) -> pd.DataFrame:
     """One row an op call that both profiles have, with the same timing, device and number of threads.
 
-    Columns: family and parameters where a sweep named the call, op_call, timing, threads, first_s, second_s, ratio
-    (second / first), low and high (95 % interval of the ratio), verdict.
+    Args:
+        first: what is compared with, such as before a change.
+        second: what is judged.
+
+    Returns:
+        Columns: family and parameters where a sweep named the call, op_call, timing, threads, first_s, second_s, ratio
+        (second / first), low and high (95 % interval of the ratio), verdict.
 
     Raises:
         ProfileError: they have no op call in common.

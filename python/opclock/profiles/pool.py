@@ -25,34 +25,18 @@ class Measurement:
 
     @cached_property
     def median_s(self) -> float:
-        """The headline."""
+        """Seconds of one call."""
         return float(np.median(self.samples))
 
     @cached_property
     def interval_s(self) -> tuple[float, float]:
-        """95 % interval of the median."""
+        """95 % interval of the median, in seconds."""
         return median_interval(self.samples)
 
     @property
     def mad_s(self) -> float:
-        """Median absolute deviation from the median."""
+        """Median absolute deviation from the median, in seconds."""
         return float(np.median(np.abs(self.samples - self.median_s)))
-
-    @property
-    def quartiles_s(self) -> tuple[float, float]:
-        """First and third quartile."""
-        low, high = np.quantile(self.samples, [0.25, 0.75])
-        return float(low), float(high)
-
-    @property
-    def p95_s(self) -> float:
-        """95th percentile."""
-        return float(np.quantile(self.samples, 0.95))
-
-    @property
-    def minimum_s(self) -> float:
-        """The fastest sample."""
-        return float(self.samples.min())
 
 
 @dataclass(frozen=True)

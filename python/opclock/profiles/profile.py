@@ -170,9 +170,22 @@ class Profile(ProfileReader):
         host: tuple[str, Sequence[str]] | None = None,
         context: dict[str, Any] | None = None,
     ) -> int:
-        """Begin a pool of op calls that are sampled together, and return its number.
+        """Begin a pool of op calls that are sampled together.
 
-        ``calls`` are those of the keys as they were traced: a call without serves no predictor.
+        Args:
+            condition: that all of them are timed in.
+            keys: of the op calls, by position in the pool.
+            calls_per_sample: by position.
+            signature: equal for the same op calls in the same order, so that an interrupted pool is found again.
+            calls: the op calls of the keys as they were traced; predictors learn only from those that are given.
+            host: the host's key and the kinds of its work, where it is sampled too.
+            context: the clock, the seed and the board's state before, as JSON-ready data.
+
+        Returns:
+            The pool's number.
+
+        Raises:
+            ProfileError: the file cannot be written.
         """
         traced = {one.call.key: (json.dumps(encode(one.outputs)), bool(one.writes)) for one in calls}
         with self.changing() as connection:
@@ -209,10 +222,16 @@ class Profile(ProfileReader):
             )
 
     def add_rounds(self, pool: int, seconds: Samples, control_s: Samples, host_s: Samples | None) -> None:
-        """Keep finished rounds after those the pool has.
+        """Keep finished rounds after those that the pool has; they are on disk when this returns.
 
-        ``seconds`` is rounds x members, ``control_s`` one a round, ``host_s`` rounds x kinds, or None where no host was
-        played.
+        Args:
+            pool: its number.
+            seconds: of one call, rounds x positions.
+            control_s: seconds of the control workload, by round.
+            host_s: seconds of host work, rounds x kinds; None where the host was not sampled.
+
+        Raises:
+            ProfileError: the file cannot be written.
         """
         hosts: Sequence[bytes | None] = [None] * len(seconds) if host_s is None else [_blob(row) for row in host_s]
         with self.changing() as connection:
