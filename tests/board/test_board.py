@@ -1,4 +1,4 @@
-"""Boards told by their files. The trees in tests/boards follow public documentation and postings of those files."""
+"""Boards known by their files: the trees in tests/boards follow public documentation and postings of those files."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_board_that_says_nothing(tmp_path):
     assert read_board(tmp_path).cpu_parts == ()
 
 
-def test_unknown_cores_are_told_by_their_ids(tmp_path):
+def test_unknown_cores_are_named_by_their_ids(tmp_path):
     root = recorded("raspberry-pi-4", tmp_path)
     info = root / "proc/cpuinfo"
     info.write_text(info.read_text().replace("0xd08", "0xfff"))

@@ -15,7 +15,7 @@ from opclock.profiles.profile import Profile
 NAMES = ("conv2d", "relu", "cat", "tanh", "linear")
 
 
-def made(trace, seconds, path, **options):
+def estimated(trace, seconds, path, **options):
     filled(path, trace, seconds, **options)
     with Profile.open(path) as profile:
         return estimate(trace, profile, threads=2)
@@ -29,7 +29,7 @@ def made(trace, seconds, path, **options):
 )
 def test_parts_add_up_to_the_total_and_the_total_to_what_was_measured(names, seconds, host_s):
     with tempfile.TemporaryDirectory() as folder:
-        done = made(chain(*names), seconds, Path(folder) / "p.sqlite", host_s=host_s)
+        done = estimated(chain(*names), seconds, Path(folder) / "p.sqlite", host_s=host_s)
     wanted = sum(seconds[name] for name in names) + host_s * (len(names) + 1)
     assert done.total_s == pytest.approx(wanted)
     assert sum(done.by_class().values()) == pytest.approx(done.total_s)
@@ -46,13 +46,13 @@ def test_parts_add_up_to_the_total_and_the_total_to_what_was_measured(names, sec
 
 def test_interval_is_wider_on_a_noisier_machine(tmp_path):
     trace, seconds = chain("relu"), {"relu": 1e-3}
-    calm = made(trace, seconds, tmp_path / "a.sqlite", noise=0.001)
-    wild = made(trace, seconds, tmp_path / "b.sqlite", noise=0.05)
+    calm = estimated(trace, seconds, tmp_path / "a.sqlite", noise=0.001)
+    wild = estimated(trace, seconds, tmp_path / "b.sqlite", noise=0.05)
     assert wild.ci_high_s - wild.ci_low_s > 5 * (calm.ci_high_s - calm.ci_low_s)
 
 
 def test_unknown_op_call_is_named_and_not_free(tmp_path):
-    done = made(chain("relu", "tanh"), {"relu": 1e-3}, tmp_path / "p.sqlite")
+    done = estimated(chain("relu", "tanh"), {"relu": 1e-3}, tmp_path / "p.sqlite")
     assert not done.complete
     assert done.unknown == ("aten::tanh(float32[1x4x8x8])",)
     assert done.coverage.unknown == 0.5
@@ -118,7 +118,7 @@ def test_an_op_call_that_several_models_share_is_taken_with_the_model_s_own(tmp_
 
 
 def test_json_is_golden(tmp_path):
-    done = made(chain("conv2d", "relu"), {"conv2d": 2e-3, "relu": 1e-3}, tmp_path / "p.sqlite", host_s=0.0)
+    done = estimated(chain("conv2d", "relu"), {"conv2d": 2e-3, "relu": 1e-3}, tmp_path / "p.sqlite", host_s=0.0)
     data = done.to_json()
     assert list(data) == ["total_s", "ci_low_s", "ci_high_s", "mac_s", "non_mac_s", "host_s", "by_class", "coverage"]
     assert data["coverage"] == {"measured": 1.0, "modelled": 0.0, "unknown": 0.0}

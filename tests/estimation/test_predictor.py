@@ -105,16 +105,16 @@ def two_layers() -> Trace:
 def test_estimates_say_what_is_measured_and_what_is_modelled(profile_path):
     board_profile(profile_path, [*GEMMS, relu(300)], [1e-3] * len(GEMMS) + [2e-5])
     with Profile.open(profile_path) as profile:
-        made = estimate(two_layers(), profile, threads=2)
+        estimated = estimate(two_layers(), profile, threads=2)
         strict = estimate(two_layers(), profile, threads=2, measured_only=True)
-    assert [part.source for part in made.parts] == ["modelled", "measured"]  # the sweep has the very ReLU
-    assert made.parts[0].kernel_s == pytest.approx(1e-3, rel=0.2)
-    assert made.parts[1].kernel_s == pytest.approx(2e-5, rel=0.01)
-    assert made.coverage.modelled > 0.9
-    assert made.coverage.measured + made.coverage.modelled == pytest.approx(1)
-    assert made.ci_low_s < made.total_s < made.ci_high_s
-    assert made.complete
-    assert "from_sweep" in made.flags
+    assert [part.source for part in estimated.parts] == ["modelled", "measured"]  # the sweep has the very ReLU
+    assert estimated.parts[0].kernel_s == pytest.approx(1e-3, rel=0.2)
+    assert estimated.parts[1].kernel_s == pytest.approx(2e-5, rel=0.01)
+    assert estimated.coverage.modelled > 0.9
+    assert estimated.coverage.measured + estimated.coverage.modelled == pytest.approx(1)
+    assert estimated.ci_low_s < estimated.total_s < estimated.ci_high_s
+    assert estimated.complete
+    assert "from_sweep" in estimated.flags
     assert not strict.complete
     assert "aten::linear" in strict.unknown[0]
 

@@ -69,9 +69,9 @@ def test_detectors_decode_as_many_boxes_as_they_have_places(make):
     module = make().eval()
     with torch.inference_mode():
         output = module(torch.randn(2, 3, 320, 320) if make is SSDLite else torch.randn(2, 3, 416, 416))
-        found = module.postprocess(output)
-    assert len(found) == 2
-    for one in found:
+        detections = module.postprocess(output)
+    assert len(detections) == 2
+    for one in detections:
         assert one.boxes.shape == (len(one.scores), 4)
         assert (one.scores.diff() <= 0).all()
 
@@ -80,10 +80,10 @@ def test_an_untouched_anchor_is_its_own_box():
     module = SSDLite()
     scores = torch.full((1, len(module.anchors), 81), -10.0)
     scores[0, 7, 5] = 10.0
-    (found,) = module.postprocess((scores, torch.zeros(1, len(module.anchors), 4)))
-    assert found.labels[0] == 4
+    (detections,) = module.postprocess((scores, torch.zeros(1, len(module.anchors), 4)))
+    assert detections.labels[0] == 4
     centre, size = module.anchors[7, :2] * 320, module.anchors[7, 2:] * 320
-    assert torch.allclose(found.boxes[0], torch.cat((centre - size / 2, centre + size / 2)))
+    assert torch.allclose(detections.boxes[0], torch.cat((centre - size / 2, centre + size / 2)))
 
 
 @pytest.mark.parametrize(("name", "shape"), [("deeplabv3", (1, 513, 513)), ("unet", (1, 256, 256))])

@@ -196,9 +196,9 @@ def test_verdicts_by_hand():
     assert judge(measurement(still), measurement(still * 1.2)).word == "slower"
     assert judge(measurement(still), measurement(still * 0.8)).word == "faster"
     assert judge(measurement(shaky), measurement(shaky * 1.1)).word == "undecided"
-    found = judge(measurement(still), measurement(still * 2))
-    assert found.ratio == pytest.approx(2)
-    assert found.low < 2 < found.high
+    verdict = judge(measurement(still), measurement(still * 2))
+    assert verdict.ratio == pytest.approx(2)
+    assert verdict.low < 2 < verdict.high
 
 
 def test_a_comparison_of_two_profiles(tmp_path):

@@ -24,13 +24,13 @@ def test_in_a_chain_each_call_takes_what_the_one_before_returned(names):
 @pytest.mark.parametrize("name", ["shufflenetv2", "mobilenetv2", "inceptionv3"])
 def test_every_activation_of_a_model_comes_from_some_call(name):
     traced = trace(ZOO[name]().eval(), (torch.randn(1, 3, 96, 96),))
-    found = {(feed.target, feed.argument): feed for feed in feeds(traced)}
+    by_target = {(feed.target, feed.argument): feed for feed in feeds(traced)}
     for position, call in enumerate(traced.calls):
         for argument, (number, spec) in enumerate(zip(call.reads, call.call.tensors(), strict=True)):
             if traced.storages[number].kind != "activation":
-                assert (position, argument) not in found or traced.storages[number].kind == "input"
+                assert (position, argument) not in by_target or traced.storages[number].kind == "input"
                 continue
-            feed = found[position, argument]
+            feed = by_target[position, argument]
             returned = list(tensors(traced.calls[feed.source].outputs))[feed.output]
             assert replace(spec, same_as=None) == returned
             assert feed.source < position

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opclock.tracing.op_call import Named, OpCall, TensorSpec, decode, encode, tensors
+from opclock.tracing.op_call import NamedConstant, OpCall, TensorSpec, decode, encode, tensors
 
 sizes = st.lists(st.integers(0, 300), max_size=5)
 specs = sizes.flatmap(
@@ -21,7 +21,7 @@ specs = sizes.flatmap(
     )
 )
 named = st.builds(
-    Named, st.sampled_from(["dtype", "layout", "memory_format", "device"]), st.text("abcdef_:0123", min_size=1)
+    NamedConstant, st.sampled_from(["dtype", "layout", "memory_format", "device"]), st.text("abcdef_:0123", min_size=1)
 )
 plain = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8), specs, named,
@@ -33,7 +33,7 @@ calls = st.builds(
     st.sampled_from(["aten::add", "aten::conv2d"]),
     st.sampled_from(["", "Tensor"]),
     st.lists(values, max_size=4).map(tuple),
-    st.dictionaries(st.sampled_from(["alpha", "dtype"]), values).map(lambda found: tuple(found.items())),
+    st.dictionaries(st.sampled_from(["alpha", "dtype"]), values).map(lambda named: tuple(named.items())),
 )
 
 

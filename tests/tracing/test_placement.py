@@ -9,7 +9,7 @@ import torch
 from helpers import chain, spec
 from torch import nn
 
-from opclock.tracing.op_call import Named, OpCall
+from opclock.tracing.op_call import NamedConstant, OpCall
 from opclock.tracing.placement import place
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import TracedCall
@@ -48,10 +48,9 @@ def test_there_and_back_is_the_same_trace():
 
 def test_constants_and_indices():
     numbers = replace(spec(2, 2), dtype="int64")
-    call = OpCall(
-        "aten::zeros", "", ((4,), numbers), (("device", Named("device", "cpu")), ("dtype", Named("dtype", "float32")))
-    )
+    kwargs = (("device", NamedConstant("device", "cpu")), ("dtype", NamedConstant("dtype", "float32")))
+    call = OpCall("aten::zeros", "", ((4,), numbers), kwargs)
     here = replace(chain("relu"), calls=(TracedCall(call, (spec(4),), (0,), (1,)),))
     moved = place(here, "cuda:0", "float16").calls[0].call
-    assert dict(moved.kwargs) == {"device": Named("device", "cuda:0"), "dtype": Named("dtype", "float16")}
+    assert moved.kwargs == (("device", NamedConstant("device", "cuda:0")), ("dtype", NamedConstant("dtype", "float16")))
     assert moved.args[1] == replace(numbers, device="cuda:0")

@@ -15,7 +15,7 @@ from opclock.extension import load_aten
 from opclock.sweeps.configuration import Configuration
 from opclock.sweeps.family import IllegalError
 from opclock.timing.inputs import find_operator, named_constant
-from opclock.tracing.op_call import Named, OpCall, TensorSpec, Value
+from opclock.tracing.op_call import NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
 
 # PyTorch takes these apart in Python where tensors have no data, recurrent ones step by step: running them is faster.
@@ -110,10 +110,10 @@ def plan(configuration: Configuration) -> Planned:
 
 def _on_device(value: Value, device: str, tensors: list[torch.Tensor]) -> Any:  # noqa: ANN401
     if isinstance(value, TensorSpec):
-        dtype = named_constant(Named("dtype", value.dtype))
+        dtype = named_constant(NamedConstant("dtype", value.dtype))
         tensors.append(torch.empty_strided(value.shape, value.stride, dtype=dtype, device=device))
         return tensors[-1]
-    if isinstance(value, Named):
+    if isinstance(value, NamedConstant):
         return named_constant(value)
     if isinstance(value, tuple):
         return [_on_device(item, device, tensors) for item in value]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor, transposed
-from opclock.tracing.op_call import HOST, Named, OpCall, TensorSpec
+from opclock.tracing.op_call import HOST, NamedConstant, OpCall, TensorSpec
 
 
 @family
@@ -32,12 +32,12 @@ def _laid_out(plain: TensorSpec, kind: str) -> OpCall:
     if kind == "clone":
         return aten("clone", plain)
     if kind == "transpose":
-        return aten("clone", transposed(plain), memory_format=Named("memory_format", "contiguous_format"))
+        return aten("clone", transposed(plain), memory_format=NamedConstant("memory_format", "contiguous_format"))
     if kind == "cast":
-        return aten("to.dtype", plain, Named("dtype", "bfloat16" if plain.dtype == "float32" else "float32"))
+        return aten("to.dtype", plain, NamedConstant("dtype", "bfloat16" if plain.dtype == "float32" else "float32"))
     if kind == "channels_last":
         image = tensor(batch, rows, columns, columns, dtype=plain.dtype)
-        return aten("contiguous", image, memory_format=Named("memory_format", "channels_last"))
+        return aten("contiguous", image, memory_format=NamedConstant("memory_format", "channels_last"))
     raise IllegalError(f"kind '{kind}': clone, transpose, heads, shuffle, cast, channels_last, memcpy, to_device or "
                        "from_device")  # fmt: skip
 

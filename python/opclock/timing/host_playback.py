@@ -18,7 +18,7 @@ from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
 from opclock.timing.inputs import named_constant
-from opclock.tracing.op_call import Named, TensorSpec, Value, tensors
+from opclock.tracing.op_call import NamedConstant, TensorSpec, Value, tensors
 from opclock.tracing.trace import Trace
 
 Forward = Callable[[], object]
@@ -43,13 +43,13 @@ class _Placeholders:
         for spec in specs:
             kind = (spec.dtype, spec.device)
             if kind not in self._blocks or self._blocks[kind].numel() < spec.span:
-                dtype = named_constant(Named("dtype", spec.dtype))
+                dtype = named_constant(NamedConstant("dtype", spec.dtype))
                 self._blocks[kind] = torch.empty(max(spec.span, 1), dtype=dtype, device=spec.device)
 
     def make(self, value: Value) -> Any:  # noqa: ANN401
         if isinstance(value, TensorSpec):
             return self._blocks[value.dtype, value.device].as_strided(value.shape, value.stride)
-        if isinstance(value, Named):
+        if isinstance(value, NamedConstant):
             return named_constant(value)
         if isinstance(value, tuple):
             return [self.make(item) for item in value]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from opclock.errors import OpCallError, first_line
-from opclock.tracing.op_call import Named, OpCall, TensorSpec, Value
+from opclock.tracing.op_call import NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Trace, TracedCall
 
 MIN_MAPPED = 4096  # bytes: a page
@@ -38,7 +38,7 @@ class Bound:
     tensors: list[torch.Tensor] = field(default_factory=list)  # in the order of OpCall.tensors()
 
 
-def named_constant(named: Named) -> Any:  # noqa: ANN401
+def named_constant(named: NamedConstant) -> Any:  # noqa: ANN401
     """The PyTorch object that a recorded name stands for. Raises OpCallError for a name this torch lacks."""
     if named.kind == "device":
         return torch.device(named.name)
@@ -68,7 +68,7 @@ def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
     Numbers are standard normal, integers lie in [0, below). Booleans are two runs, false and true: masks come in runs,
     and a random value for each element would have every branch on them mispredicted.
     """
-    dtype = named_constant(Named("dtype", spec.dtype))
+    dtype = named_constant(NamedConstant("dtype", spec.dtype))
     storage = _own_memory(spec, dtype)
     if dtype.is_floating_point or dtype.is_complex:
         _fill(storage)
@@ -161,7 +161,7 @@ class Arguments:
                 else:
                     bound.tensors.append(self._tensor(value, number, ordinal, below))
                 return bound.tensors[-1]
-            if isinstance(value, Named):
+            if isinstance(value, NamedConstant):
                 return named_constant(value)
             if isinstance(value, tuple):
                 return [build(item) for item in value]

@@ -60,7 +60,7 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedConstant:
     """A PyTorch constant that is known by its name, such as the dtype ``float32``."""
 
     kind: Literal["dtype", "layout", "memory_format", "device"]
@@ -86,7 +86,7 @@ def encode(value: Value) -> Any:  # noqa: ANN401
         if value.pinned:
             data["pinned"] = True
         return data
-    if isinstance(value, Named):
+    if isinstance(value, NamedConstant):
         return {value.kind: value.name}
     if isinstance(value, tuple):
         return [encode(item) for item in value]
@@ -113,7 +113,7 @@ def decode(data: Any) -> Value:  # noqa: ANN401
     if len(data) == 1:
         (kind, content), *_ = data.items()
         if kind in ("dtype", "layout", "memory_format", "device"):
-            return Named(kind, content)
+            return NamedConstant(kind, content)
         if kind == "float":
             return float(content)
         if kind == "complex":

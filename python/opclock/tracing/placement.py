@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from opclock.tracing.op_call import ITEM_BYTES, Named, OpCall, TensorSpec, Value, tensors
+from opclock.tracing.op_call import ITEM_BYTES, NamedConstant, OpCall, TensorSpec, Value, tensors
 from opclock.tracing.trace import Trace, TracedCall
 
 
@@ -25,7 +25,7 @@ class _Move:
                 device=self.device if value.device == self.old_device else value.device,
                 dtype=self.dtype if value.dtype == self.old_dtype else value.dtype,
             )
-        if isinstance(value, Named):
+        if isinstance(value, NamedConstant):
             moved = {("device", self.old_device): self.device, ("dtype", self.old_dtype): self.dtype}
             return replace(value, name=moved.get((value.kind, value.name), value.name))
         return tuple(self.value(item) for item in value) if isinstance(value, tuple) else value

@@ -9,7 +9,7 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from opclock.errors import TraceError
-from opclock.tracing.op_call import Named, TensorSpec, Value
+from opclock.tracing.op_call import NamedConstant, TensorSpec, Value
 
 # A model's example inputs: positional arguments, or keyword arguments as a dict.
 Inputs = tuple[Any, ...] | dict[str, Any]
@@ -42,9 +42,9 @@ def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value: 
         return tuple(value_of(item, met) for item in argument)
     for kind, kinds in (("dtype", torch.dtype), ("layout", torch.layout), ("memory_format", torch.memory_format)):
         if isinstance(argument, kinds):
-            return Named(kind, str(argument)[6:])  # type: ignore[arg-type]
+            return NamedConstant(kind, str(argument)[6:])  # type: ignore[arg-type]
     if isinstance(argument, torch.device):
-        return Named("device", str(argument))
+        return NamedConstant("device", str(argument))
     if argument is None or isinstance(argument, bool | int | float | str | complex):
         return argument
     raise TraceError(f"an argument of type {type(argument).__name__} cannot be recorded")
