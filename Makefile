@@ -106,6 +106,7 @@ lint: $(VENV)/.lint
 	@$(BIN)/clang-format --dry-run --Werror $(CPP)
 	@$(BIN)/codespell $$(git ls-files)
 	@$(BIN)/validate-pyproject pyproject.toml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist.txt opclock._core opclock._aten
@@ -154,8 +155,7 @@ docs: $(VENV)/.docs
 # Environments. A newer pip than a new environment has reads dependency groups; build requirements lie in it, so that
 # build/extension keeps what was compiled.
 $(VENV)/.torch:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"opclock needs Python 3.11 or newer, not \
-	  {sys.version.split()[0]}: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=python3.11")'
 ifeq ($(TORCH),system)
 	$(STEP) "making $(VENV)" $(PYTHON) -m venv --system-site-packages $(VENV)
 	$(STEP) "updating pip" $(PIP) install 'pip>=25.1'
