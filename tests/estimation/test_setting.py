@@ -110,8 +110,9 @@ def test_the_only_place_that_the_profile_has_is_taken_and_said(path, device, dty
     assert estimated.flags == flags
     assert estimated.complete
     assert read(path, trace, device=device, dtype=dtype).flags == ()
-    with pytest.raises(EstimateError, match=f"It has this model with 2 threads on {device} in {dtype}"):
-        read(path, trace, threads=3)
+    for asked in ({"threads": 3}, {"device": "cuda:7"}, {"dtype": "float64"}):
+        with pytest.raises(EstimateError, match=f"It has this model with 2 threads on {device} in {dtype}"):
+            read(path, trace, **asked)
 
 
 def test_several_other_devices_are_listed(path):

@@ -61,16 +61,20 @@ def choose_setting(
     """
     own = (device or trace.device, dtype or trace.dtype)
     held = _holdings(trace, profile, timing, [own], own[1])
+    everywhere = held
     if not held:
-        devices = [device] if device else sorted({condition.device for condition in profile.conditions()})
-        others = [(name, kind) for name in devices for kind in ([dtype] if dtype else DTYPES)]
-        held = _holdings(trace, profile, timing, others, own[1])
+        devices = sorted({condition.device for condition in profile.conditions()})
+        others = [(name, kind) for name in devices for kind in sorted({*DTYPES, own[1]})]
+        everywhere = _holdings(trace, profile, timing, others, own[1])
+        held = [
+            one for one in everywhere if device in (None, one.setting.device) and dtype in (None, one.setting.dtype)
+        ]
     setting = select(held, threads)
     if setting is not None:
         return setting
     if len(_places(held)) > 1:
         raise EstimateError(f"{profile.path} holds {trace.model} with {_listed(held)}: choose by --device and --dtype")
-    raise EstimateError(f"{no_measurement(trace, profile, threads, *own)}{_what_it_holds(profile, held)}")
+    raise EstimateError(f"{no_measurement(trace, profile, threads, *own)}{_what_it_holds(profile, everywhere)}")
 
 
 def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, device: str, dtype: str) -> str:
