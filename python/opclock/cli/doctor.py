@@ -44,3 +44,14 @@ def report(checks: list[Check], reporter: Reporter) -> None:
         if check.remedy:
             reporter.say(f"to repair {check.name}:")
             reporter.command(check.remedy)
+    reporter.say(_verdict(checks))
+
+
+def _verdict(checks: list[Check]) -> str:
+    """The answer to the verb's question in one line."""
+    counts = {status: sum(check.status == status for check in checks) for status in STATUS_WORDS}
+    if counts["trouble"]:
+        return f"{counts['trouble']} of {len(checks)} checks found trouble: repair it before measuring"
+    if counts["warning"]:
+        return f"this board can be measured; {counts['warning']} of {len(checks)} checks may make its times less steady"
+    return f"this board can be measured well: all {len(checks)} checks are ok"
