@@ -134,11 +134,11 @@ asan: $(VENV)/.test $(DOCTEST)
 	@LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  PYTHONPATH=build/asan/site $(BIN)/python -m pytest -q -p no:cacheprovider tests/core
 
-# The share of C++ lines and branches that the C++ tests and those of both extensions reach.
+# The share of C++ lines that the C++ tests and those of both extensions reach.
 coverage-cpp: $(VENV)/.test $(VENV)/.cpp $(DOCTEST)
 	$(call build_for_python,gcov)
 	@PYTHONPATH=build/gcov/site $(BIN)/python -m pytest -q -p no:cacheprovider tests/core
-	@$(BIN)/gcovr --root . --filter csrc/ --exclude-throw-branches build/gcov
+	@$(BIN)/gcovr --root . --filter csrc/ --exclude-throw-branches --merge-lines build/gcov
 
 # The source distribution, in dist.
 sdist: $(VENV)/.build

@@ -23,6 +23,13 @@ TEST_CASE("every pattern moves bytes") {
   }
 }
 
+TEST_CASE("loads are counted whatever the working set") {
+  Clock clock = Clock::choose();
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1} << 13U, std::size_t{1} << 20U}) {
+    CHECK(loads_per_s(clock, bytes, 0.005) > 0.0);
+  }
+}
+
 TEST_CASE("unknown names are refused") {
   CHECK_THROWS_AS(number_of("float13"), std::invalid_argument);
   CHECK_THROWS_AS(pattern_of("sideways"), std::invalid_argument);
