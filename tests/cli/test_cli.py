@@ -168,7 +168,7 @@ def test_doctor_survives_a_torch_that_kills_its_process(tmp_path):
     done = opclock_process("doctor", env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
     assert "instructions" in done.stdout
-    assert "to repair torch" in done.stdout
+    assert "remedy for torch" in done.stdout
 
 
 def test_without_torch_and_with_another_one(tmp_path, factories):

@@ -13,18 +13,24 @@ import subprocess
 import sys
 import termios
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers import chain, filled, opclock, validation_row
 
+from opclock.benchmarking.bench import Bench
+from opclock.benchmarking.result import BenchRow
 from opclock.cli.doctor import report as report_checks
 from opclock.cli.main import VERBS
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.doctor import Check
 from opclock.progress import step
-from opclock.report import sweep_tables, validation_tables
+from opclock.report import bench_table, landscape_tables, sweep_tables, validation_tables
 from opclock.report.table import fold
+from opclock.runtimes.runtime import Settings
+from opclock.studies.landscape_results import Landscape
 from opclock.validation.results import Validation, validation_table
 from opclock.validation.validate import with_regression
 
@@ -126,6 +132,20 @@ def sweep_table_of_three():
     return sweep_tables.table(frame)
 
 
+def bench_table_of_two():
+    rows = (BenchRow("eager", 1, samples=np.full(30, 8.03e-3), convert_s=0.0, load_s=0.2, first_run_s=0.01,
+                     peak_bytes=4 * 10**8),
+            BenchRow("onnxruntime", 1, samples=np.full(30, 2e-5), convert_s=12.0, load_s=0.03, first_run_s=1e-4,
+                     peak_bytes=10**8, flags=("drifting",)))  # fmt: skip
+    bench = Bench("net", Settings(2), {"identity": "a board"}, rows)
+    return bench_table.table(bench.to_frame(), "net, batch 1")
+
+
+def landscape_table_of_eight_runtimes():
+    root = Path(__file__).resolve().parents[2]
+    return landscape_tables.latencies(Landscape.load(root / "docs/landscape/two-threads.json"))
+
+
 def fits(lines, width):
     return [line for line in lines if len(line) > width] == []
 
@@ -157,7 +177,9 @@ def test_foreign_text_is_never_markup(no_width):
     assert "pip install 'opclock[onnxruntime]'" in text
 
 
-@pytest.mark.parametrize("make", [validation_table_of_four, sweep_table_of_three])
+@pytest.mark.parametrize("make", [
+    validation_table_of_four, sweep_table_of_three, bench_table_of_two, landscape_table_of_eight_runtimes
+])  # fmt: skip
 def test_tables_fit_and_cut_nothing(width, make):
     table = make()
     lines = on_screen(Reporter().table, table)
@@ -167,7 +189,7 @@ def test_tables_fit_and_cut_nothing(width, make):
     for column in shown:
         assert all(any(cell in line for line in lines) for cell in (column.name, *column.cells))
     if left_out:
-        note = " ".join(lines[len(table.rows()) + 1 :])
+        note = " ".join(lines[len(table.rows()) + 1 + bool(table.title) :])
         assert note.startswith(f"left out to fit {width} columns: ")
         assert all(column.name in note for column in left_out)
         assert not {column.name for column in left_out} & {"model", "measured", "estimate", "error", "median"}

@@ -42,7 +42,7 @@ def report(checks: list[Check], reporter: Reporter) -> None:
     ]))  # fmt: skip
     for check in checks:
         if check.remedy:
-            reporter.say(f"to repair {check.name}:")
+            reporter.say(f"remedy for {check.name}:")
             reporter.command(check.remedy)
     reporter.say(_verdict(checks))
 
