@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from opclock.models.loading import Model, load_model
     from opclock.profiles.profile import Profile
     from opclock.runtimes.runtime import Settings
-    from opclock.sweeps import family
-    from opclock.sweeps.family import Family
+    from opclock.sweeps.families import Family, family
     from opclock.sweeps.run import sweep
     from opclock.timing.measure import MeasureSummary, measure
     from opclock.timing.reference import Reference, reference
@@ -57,11 +56,11 @@ __version__ = VERSION
 # Where each public name is defined. Imported when first used: tracing needs torch, estimating does not.
 _HOMES = {
     "Bench": "benchmarking.bench", "BenchRow": "benchmarking.result", "Coverage": "estimation.result",
-    "Estimate": "estimation.result", "Family": "sweeps.family", "MeasureSummary": "timing.measure",
+    "Estimate": "estimation.result", "Family": "sweeps.families", "MeasureSummary": "timing.measure",
     "Model": "models.loading", "OpCall": "tracing.op_call", "Part": "estimation.result",
     "Profile": "profiles.profile", "Reference": "timing.reference", "Row": "validation.results",
     "Settings": "runtimes.runtime", "Trace": "tracing.trace", "Validation": "validation.results",
-    "bench": "benchmarking.bench", "estimate": "estimation.estimate", "family": "sweeps",
+    "bench": "benchmarking.bench", "estimate": "estimation.estimate", "family": "sweeps.families",
     "load_model": "models.loading", "measure": "timing.measure", "reference": "timing.reference",
     "sweep": "sweeps.run", "trace": "tracing.recorder", "validate": "validation.validate",
 }  # fmt: skip

@@ -14,7 +14,7 @@ from opclock.errors import SweepError
 from opclock.sweeps import FAMILIES
 from opclock.sweeps.binding import as_trace, plan, plan_all
 from opclock.sweeps.configuration import configuration, grid, parse
-from opclock.sweeps.family import IllegalError, weight
+from opclock.sweeps.families import IllegalError, weight
 from opclock.sweeps.presets import preset
 from opclock.tracing.macs import macs
 from opclock.tracing.op_call import tensors

@@ -64,7 +64,7 @@ def measured_curve(
         max_batch: the largest batch.
         sampling: how long to sample each batch.
         timeouts: when a process counts as hung.
-        progress: told what is done.
+        progress: called with what is done and the fraction that is finished.
 
     Raises:
         ModelError: eager PyTorch cannot run the model, or the runtime cannot run it at batch 1.
@@ -120,7 +120,7 @@ def estimated_curve(
         max_batch: the largest batch.
         max_s: seconds of rounds at each batch at most.
         timeouts: when a process counts as hung.
-        progress: told what is done.
+        progress: called with what is done and the fraction that is finished.
 
     Raises:
         ModelError: the model cannot be traced, or its op calls not be timed, at batch 1.

@@ -81,7 +81,7 @@ def bench(
         sampling: how long to sample.
         timeouts: after which a runtime counts as hung.
         folder: where converted models are kept for the next time; a temporary one if None.
-        progress: told what is done and how far it is, a fraction.
+        progress: called with what is done and the fraction that is finished.
 
     Returns:
         One row a runtime, eager PyTorch's first. A runtime that is missing or fails has a row that says so.

@@ -59,7 +59,7 @@ def convert_all(candidates: Sequence[Candidate], *, at_once: int = 1, progress: 
     Args:
         candidates: of one model; failures, versions and the seconds that converting took go into their rows.
         at_once: how many may be converted at the same time.
-        progress: told what is being done, and the share that is finished.
+        progress: called with what is done and the fraction that is finished.
     """
     converted = 0
 

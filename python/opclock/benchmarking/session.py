@@ -28,7 +28,7 @@ def run_session(
         sampling: how long to sample each.
         at_once: how many may be converted or loaded at the same time; nothing is timed meanwhile.
         operators: whether runtimes are asked for their operators' times, after all are sampled.
-        progress: told what is done and how far it is, a fraction.
+        progress: called with what is done and the fraction that is finished.
         seed: of the random order of blocks, which is another in every pass.
     """
     convert_all(candidates, at_once=at_once, progress=progress)

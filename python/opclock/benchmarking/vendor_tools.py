@@ -107,7 +107,7 @@ def crosscheck(
         blocks: of each, interleaved.
         seconds: that the vendor's command is asked to run in each block, where it takes such a number.
         timeouts: after which opclock's own process counts as hung.
-        progress: told what is done and how far it is, a fraction.
+        progress: called with what is done and the fraction that is finished.
 
     Returns:
         One result a command.

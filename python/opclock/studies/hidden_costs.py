@@ -23,7 +23,7 @@ def run(
         threads: of PyTorch.
         images: the folder of CIFAR-100's binary version; random images if None.
         seed: of the random order in which blocks are sampled.
-        progress: told what is done and how far each model is, a fraction.
+        progress: called with what is done and the fraction that is finished.
 
     Raises:
         OpclockError: see ``validate``, and ``with_images`` for the folder.

@@ -58,7 +58,7 @@ def run(
         settings: threads and precision, the same for all.
         label: what to call this board; its identity and threads if empty.
         timeouts: after which a runtime counts as hung.
-        progress: told what is done and how far it is, a fraction.
+        progress: called with what is done and the fraction that is finished.
 
     Returns:
         The landscape, its models in the given order.

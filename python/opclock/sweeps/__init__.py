@@ -1,7 +1,7 @@
 """Kernel families: parameters in, op calls out. Importing this registers those that opclock brings."""
 
 from opclock.sweeps import concat, conv, copy, elementwise, gemm, index, pool, recurrent, reduce, resize, view
-from opclock.sweeps.family import FAMILIES, Family, family
+from opclock.sweeps.families import FAMILIES, Family, family
 
 __all__ = [
     "FAMILIES", "Family", "concat", "conv", "copy", "elementwise", "family", "gemm", "index", "pool", "recurrent",

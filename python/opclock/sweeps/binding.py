@@ -13,7 +13,7 @@ import torch
 from opclock.errors import first_line
 from opclock.extension import load_aten
 from opclock.sweeps.configuration import Configuration
-from opclock.sweeps.family import IllegalError
+from opclock.sweeps.families import IllegalError
 from opclock.timing.inputs import find_operator, named_constant
 from opclock.tracing.op_call import NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall

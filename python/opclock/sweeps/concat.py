@@ -1,6 +1,6 @@
 """Putting tensors together and taking them apart."""
 
-from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor
+from opclock.sweeps.families import IllegalError, aten, contiguous, family, need, tensor
 from opclock.tracing.op_call import OpCall, TensorSpec
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opclock.errors import SweepError
-from opclock.sweeps.family import Family, IllegalError, Parameter, find_family
+from opclock.sweeps.families import Family, IllegalError, Parameter, find_family
 from opclock.tracing.op_call import HOST, OpCall, placed
 
 

@@ -1,6 +1,6 @@
 """Convolutions."""
 
-from opclock.sweeps.family import aten, family, need, pair, tensor, weight
+from opclock.sweeps.families import aten, family, need, pair, tensor, weight
 from opclock.tracing.op_call import OpCall
 
 

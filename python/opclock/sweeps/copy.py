@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor, transposed
+from opclock.sweeps.families import IllegalError, aten, contiguous, family, need, tensor, transposed
 from opclock.tracing.op_call import HOST, NamedConstant, OpCall, TensorSpec
 
 

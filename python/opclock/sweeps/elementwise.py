@@ -1,6 +1,6 @@
 """Element-wise operators, activations and normalisations."""
 
-from opclock.sweeps.family import IllegalError, aten, contiguous, family, need, tensor, weight
+from opclock.sweeps.families import IllegalError, aten, contiguous, family, need, tensor, weight
 from opclock.tracing.op_call import OpCall, TensorSpec
 
 BINARY = {"add": "add.Tensor", "mul": "mul.Tensor", "sub": "sub.Tensor", "div": "div.Tensor"}

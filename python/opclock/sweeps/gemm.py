@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from opclock.sweeps.family import IllegalError, aten, family, need, tensor, transposed, weight
+from opclock.sweeps.families import IllegalError, aten, family, need, tensor, transposed, weight
 from opclock.tracing.op_call import OpCall, TensorSpec
 
 

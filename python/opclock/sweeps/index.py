@@ -1,6 +1,6 @@
 """Looking up rows."""
 
-from opclock.sweeps.family import IllegalError, aten, family, tensor, weight
+from opclock.sweeps.families import IllegalError, aten, family, tensor, weight
 from opclock.tracing.op_call import OpCall
 
 

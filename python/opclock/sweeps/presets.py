@@ -13,7 +13,7 @@ from typing import Any
 from opclock.errors import SweepError
 from opclock.sweeps.binding import Planned, plan, plan_all
 from opclock.sweeps.configuration import configuration, grid
-from opclock.sweeps.family import FAMILIES, IllegalError
+from opclock.sweeps.families import FAMILIES, IllegalError
 from opclock.tracing.macs import macs
 
 MAX_MACS = 4e8  # of one kernel: a fifth of what a small board does in a second is enough for one sample

@@ -1,6 +1,6 @@
 """Reductions."""
 
-from opclock.sweeps.family import IllegalError, aten, family, tensor
+from opclock.sweeps.families import IllegalError, aten, family, tensor
 from opclock.tracing.op_call import OpCall
 
 

@@ -1,6 +1,6 @@
 """Views: new shapes for old numbers. No data moves, and still they take time."""
 
-from opclock.sweeps.family import IllegalError, aten, family, tensor
+from opclock.sweeps.families import IllegalError, aten, family, tensor
 from opclock.tracing.op_call import OpCall
 
 
