@@ -155,7 +155,8 @@ def words(land: Landscape) -> list[str]:
     eager = runtimes[runtimes["runtime"] == "eager"]["non_mac_share"].mean()
     reporting = others[others["reports_operators"] > 0]
     if len(reporting) and not math.isnan(eager):
-        removed = ", ".join(f"{row.runtime} {percent(row.non_mac_removed)}" for row in reporting.itertuples())
+        shares = reporting.set_index("runtime")["non_mac_removed"].astype(float)
+        removed = ", ".join(f"{runtime} {percent(share)}" for runtime, share in shares.items())
         sentences.append(
             f"In eager PyTorch {percent(eager)} of a model's time lies outside the kernels that MACs count; of that "
             f"time runtimes that report their operators' times remove: {removed}."
@@ -167,11 +168,11 @@ def words(land: Landscape) -> list[str]:
             f"at batch {knees.max()} at the latest, over {len(knees)} pairs of model and runtime that take any batch."
         )
     if len(posts):
-        shares = posts.drop(columns=["model", "task", "post_s"])
-        fastest = shares.max(axis=1)
+        beside = posts.drop(columns=["model", "task", "post_s"])
+        fastest = beside.max(axis=1)
         model = posts["model"][fastest.to_numpy().argmax()]
         sentences.append(
-            f"Post-processing in PyTorch is {percent(shares['eager'].mean())} of the whole beside eager PyTorch, "
+            f"Post-processing in PyTorch is {percent(beside['eager'].mean())} of the whole beside eager PyTorch, "
             f"and up to {percent(fastest.max())} ({model}) beside the fastest runtime."
         )
     absent = runtimes[runtimes["models"] == 0]["runtime"].tolist()
