@@ -100,7 +100,10 @@ def test_ctrl_c_while_converting_ends_the_children_too(tmp_path):
         workers = psutil.Process(child.pid).children()
         assert workers
         child.send_signal(signal.SIGINT)
-        assert child.wait(120) == 130, child.stderr.read()
+        try:
+            assert child.wait(120) == 130, child.stderr.read()
+        finally:
+            child.kill()
     assert not psutil.wait_procs(workers, timeout=60)[1]
 
 

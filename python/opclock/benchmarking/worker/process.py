@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -139,12 +139,15 @@ def check_memory() -> None:
 
 def run_at_once(step: Callable[[Item], object], items: Iterable[Item], count: int) -> None:
     """Call a step that waits for a child with each item, so many at a time; an interruption ends all children."""
-    pool = ThreadPoolExecutor(count)
-    try:
-        list(pool.map(step, items))
-    except BaseException:
-        for worker in list(_running):
-            worker.kill()  # whoever waits for it gets RuntimeFailedError at once
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(step, item) for item in items]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            # Repeated: a child may be just about to start. Whoever waits for one gets RuntimeFailedError at once.
+            while wait(futures, timeout=0.1).not_done:
+                for worker in list(_running):
+                    worker.kill()
+            raise
