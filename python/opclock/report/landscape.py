@@ -155,8 +155,10 @@ def words(land: Landscape) -> list[str]:
     eager = runtimes[runtimes["runtime"] == "eager"]["non_mac_share"].mean()
     reporting = others[others["reports_operators"] > 0]
     if len(reporting) and not math.isnan(eager):
-        shares = reporting.set_index("runtime")["non_mac_removed"].astype(float)
-        removed = ", ".join(f"{runtime} {percent(share)}" for runtime, share in shares.items())
+        shares: list[float] = reporting["non_mac_removed"].astype(float).tolist()
+        removed = ", ".join(
+            f"{runtime} {percent(share)}" for runtime, share in zip(reporting["runtime"], shares, strict=True)
+        )
         sentences.append(
             f"In eager PyTorch {percent(eager)} of a model's time lies outside the kernels that MACs count; of that "
             f"time runtimes that report their operators' times remove: {removed}."
