@@ -86,16 +86,16 @@ def __dir__() -> list[str]:
 
 
 def open_profile(path: str | Path) -> Profile:
-    """Open this board's profile for measuring into, or make it.
+    """Open this board's profile for writing; create the file where there is none.
 
     Args:
-        path: of the file, such as "board.sqlite".
+        path: the file, such as "board.sqlite".
 
     Returns:
         The profile; a context manager that closes the file.
 
     Raises:
-        ProfileError: the file is no profile, is damaged, belongs to another board, or cannot be written.
+        ProfileError: the file is not a profile, is damaged, belongs to another board, or cannot be written.
         ExtensionError: torch or the compiled part is missing.
     """
     from opclock.board.identity import read_board

@@ -1,4 +1,4 @@
-"""Whether this board can be measured well: checks that take seconds and change nothing."""
+"""Checks whether this board can be measured well. They take seconds and change nothing."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from opclock.formatting import BYTES, HERTZ, SECONDS, quantity
 
 Status = Literal["ok", "warning", "trouble"]
 
-BUSY_LOAD = 0.3  # 1-minute load: from there on another process takes turns often enough to show in medians
-MIN_FREE_BYTES = 500_000_000  # a small model, its copy in the pool, and PyTorch
+BUSY_LOAD = 0.3  # 1-minute load: from here on, other processes run often enough to change medians
+MIN_FREE_BYTES = 500_000_000  # enough for PyTorch, a small model and its copy in the pool
 HOT_C = 80.0  # boards of the Raspberry Pi kind begin to throttle at 80 °C
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     status: Status
     finding: str
-    remedy: str = ""  # the command or step that repairs it
+    remedy: str = ""  # the command or step that fixes it
 
 
 def _core() -> Check:
@@ -114,7 +114,7 @@ _IMPORT = "import torch; print(torch.__version__, torch.get_num_threads(), torch
 
 
 def _torch() -> Check:
-    """Torch is tried in a child: an illegal instruction then ends the child and not us."""
+    """Import torch in a child process: an illegal instruction then ends the child, not this process."""
     try:
         child = subprocess.run(
             [sys.executable, "-c", _IMPORT], capture_output=True, encoding="utf-8", timeout=120, check=False
@@ -144,7 +144,7 @@ def _match() -> Check:
 
 
 def _runtimes() -> Check:
-    """Which runtimes beside eager PyTorch can be used; a missing one is no trouble."""
+    """Which runtimes besides eager PyTorch can be used. A missing runtime is not a problem."""
     from opclock.runtimes.registry import find, names
 
     missing = {name: find(name).missing() for name in names()}
@@ -154,7 +154,7 @@ def _runtimes() -> Check:
 
 
 def _device() -> Check:
-    """The device beside the host, if this torch can use one; none is no trouble."""
+    """The device beside the host, if this torch can use one. Having none is not a problem."""
     import torch
 
     from opclock.board.accelerator import read_device
@@ -175,7 +175,13 @@ CHECKS: tuple[Callable[[], Check], ...] = (_core, _clock, _cores, _governor, _th
 
 
 def diagnose() -> list[Check]:
-    """Every check, the one on torch in a child process first; the extension is matched only where torch imports."""
+    """Run every check.
+
+    Torch is first imported in a child process. Whether the extension fits torch is checked only where that works.
+
+    Returns:
+        The results, in the order in which they are shown.
+    """
     checks = [check() for check in CHECKS]
     if checks[-1].status != "trouble":
         checks += [_match(), _device(), _runtimes()]

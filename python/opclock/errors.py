@@ -1,50 +1,50 @@
-"""Every error a user can cause: one line that gives the offending value and the next step."""
+"""The errors that a user can cause. Each message is one line with the offending value and the next step."""
 
 
 class OpclockError(Exception):
-    """The base of all of them; the command line prints its message and exits with 2."""
+    """The base class. The command line prints the message and exits with 2."""
 
 
 class ModelError(OpclockError):
-    """A model that cannot be found, built or fed."""
+    """A model cannot be found, built or run on its inputs."""
 
 
 class TraceError(OpclockError):
-    """A model whose op calls cannot be recorded, or a trace file that cannot be read."""
+    """The op calls of a model cannot be recorded, or a trace file cannot be read."""
 
 
 class DataNeededError(TraceError):
-    """A model that fake tensors cannot carry through: only a real run can trace it."""
+    """A model cannot run on fake tensors, so only a real run can trace it."""
 
 
 class OpCallError(OpclockError):
-    """An op call that cannot be rebuilt, bound or timed."""
+    """An op call cannot be rebuilt, bound or timed."""
 
 
 class ProfileError(OpclockError):
-    """A profile that cannot be opened, read or written."""
+    """A profile cannot be opened, read or written."""
 
 
 class ExtensionError(OpclockError):
-    """The compiled part is missing, or does not fit the torch that is installed."""
+    """The compiled part is missing, or was built for another torch than the installed one."""
 
 
 class EstimateError(OpclockError):
-    """An estimate that cannot be made from this profile."""
+    """The profile lacks what an estimate needs."""
 
 
 class SweepError(OpclockError):
-    """A sweep that names no family or parameter there is, or leaves no legal combination."""
+    """A sweep names an unknown family or parameter, or has no legal combination."""
 
 
 class ReportError(OpclockError):
-    """A study's file that cannot be read, or does not belong to this one."""
+    """A study's file cannot be read, or belongs to another study."""
 
 
 class OptionError(OpclockError):
-    """An option whose value makes no sense here."""
+    """An option has an invalid value."""
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of somebody else's says, without its backtrace; its type where it says nothing."""
+    """The first line of an error's message, without a backtrace; the error's type where the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

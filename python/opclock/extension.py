@@ -1,4 +1,4 @@
-"""Loads the compiled parts, and says in one line what is wrong where they do not load."""
+"""Loads the compiled parts. Where one does not load, the error says why in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_BUILT = (
 
 
 def load_core() -> ModuleType:
-    """opclock._core. Raises ExtensionError where it was not built for this interpreter."""
+    """Load opclock._core. Raises ExtensionError where it was not built for this interpreter."""
     try:
         return importlib.import_module("opclock._core")
     except ModuleNotFoundError as error:
@@ -33,7 +33,7 @@ def process_clock() -> Any:  # noqa: ANN401
 
 
 def load_torch() -> ModuleType:
-    """Torch. Raises ExtensionError where it is missing."""
+    """Import torch. Raises ExtensionError where it is missing."""
     try:
         return importlib.import_module("torch")
     except ImportError as error:
@@ -44,7 +44,10 @@ def load_torch() -> ModuleType:
 
 
 def load_aten() -> ModuleType:
-    """opclock._aten, after torch, whose libraries it needs. Raises ExtensionError where it does not fit that torch."""
+    """Load opclock._aten, after torch, whose libraries it needs.
+
+    Raises ExtensionError where it was built for another torch.
+    """
     torch = load_torch()
     built = load_core().BUILD_TORCH
     if not built:

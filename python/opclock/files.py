@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half-written, and reading those that may be missing."""
+"""Writes files completely or not at all, and reads files that may be missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from opclock.errors import OptionError
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is either the old or the new one. Raises OptionError where it cannot be written."""
+    """Replace a file in one step, so that it never holds only a part of the content.
+
+    Raises OptionError where it cannot be written.
+    """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         unfinished.write_bytes(content)
@@ -22,7 +25,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder and see that it can be written. Raises OptionError where it cannot."""
+    """Create the folder and check that it is writable. Raises OptionError where it is not."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".opclock.{os.getpid()}"
@@ -33,7 +36,7 @@ def prepare_folder(folder: Path) -> None:
 
 
 def text_of(path: Path) -> str:
-    """A small file's text without null bytes and outer spaces; "" where it cannot be read, as some in /sys cannot."""
+    """A small file's text without null bytes and outer spaces; "" where it is unreadable, as some files in /sys are."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
     except OSError:

@@ -1,14 +1,14 @@
-"""How work says how far it is."""
+"""Reports progress."""
 
 from collections.abc import Callable
 
-# What is being done, and which fraction of it is done. The text begins with the step's name, then a colon and details
-# that change: "resnet50: round 12". A new name means that the step before is finished.
+# A function that takes a text and the fraction that is done. The text is the step's name, a colon, and details that
+# change: "resnet50: round 12". A new name means that the previous step is finished.
 Progress = Callable[[str, float], None]
 
 
 def silent(_text: str, _fraction: float) -> None:
-    """Progress that nobody watches."""
+    """Report nothing."""
 
 
 def step_name(text: str) -> str:
@@ -17,15 +17,15 @@ def step_name(text: str) -> str:
 
 
 def step(progress: Progress, number: int, total: int) -> Progress:
-    """Progress of one step of several.
+    """Report one of several steps as a part of the whole.
 
     Args:
-        progress: of the whole.
-        number: of this step, from 1.
-        total: how many steps there are.
+        progress: reports the whole.
+        number: the number of this step, from 1.
+        total: the number of steps.
 
     Returns:
-        Progress that writes "[3/10] " before every text and counts fractions of the whole.
+        A function for this step. It puts "[3/10] " before every text and converts fractions to fractions of the whole.
     """
     prefix = f"[{number}/{total}] " if total > 1 else ""
     return lambda text, fraction: progress(prefix + text, (number - 1 + fraction) / total)

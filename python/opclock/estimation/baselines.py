@@ -1,4 +1,4 @@
-"""Simpler estimates that others use, to compare with: sums of kernels, rooflines, a regression on MACs."""
+"""Common simpler estimates, for comparison: sums of kernels, a roofline, a regression on MACs."""
 
 from __future__ import annotations
 
@@ -14,34 +14,75 @@ from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import Trace
 
 MIN_BUFFER = 1 << 20
-MAX_BUFFER = 1 << 28  # four times any last-level cache of a small board: DRAM for certain
-MIN_MODELS = 3  # a line through fewer points than that, one of them left out, fits anything
+MAX_BUFFER = 1 << 28  # bytes: four times the largest last-level cache of a small board, so this is DRAM
+MIN_MODELS = 3  # with one left out, fewer models leave less than the two points that a line needs
 
 
 def back_to_back(trace: Trace, profile: Profile, threads: int) -> float:
-    """The sum of the op calls, each timed directly after itself, and no host: what most kernel benchmarks give."""
+    """Add up the op calls, each timed directly after itself, without the host. Most kernel benchmarks time so.
+
+    Args:
+        trace: the model.
+        profile: has "back_to_back" measurements of the op calls, or some of them.
+        threads: PyTorch's threads.
+
+    Returns:
+        Seconds of one inference.
+
+    Raises:
+        EstimateError: the profile has no such measurement of this model.
+        ProfileError: the profile cannot be read.
+    """
     return estimate(trace, profile, threads=threads, timing="back_to_back", host=False).total_s
 
 
 def mac_kernels_only(estimated: Estimate) -> float:
-    """The kernels that a MAC count sees, and nothing else."""
+    """Seconds of the kernels that a MAC count includes: convolution and gemm. The rest of the estimate is left out."""
     return estimated.mac_s
 
 
 def roofline(trace: Trace, multiply_adds_per_s: float, bytes_per_s: float) -> float:
-    """Every op call at the machine's ceilings (Williams et al. 2009): the slower of its MACs and its bytes."""
+    """Add up the op calls, each as fast as the machine's ceilings allow.
+
+    An op call takes the longer of two times: MACs over the MAC rate, and moved bytes over the bandwidth (Williams et
+    al. 2009, Roofline).
+
+    Args:
+        trace: the model.
+        multiply_adds_per_s: the highest rate of multiply-accumulates, per second.
+        bytes_per_s: the highest bandwidth, bytes per second.
+
+    Returns:
+        Seconds of one inference.
+    """
     return sum(max(macs(traced) / multiply_adds_per_s, moved_bytes(traced) / bytes_per_s) for traced in trace.calls)
 
 
 def buffer_bytes(working_set: int) -> int:
-    """The size whose bandwidth stands for this working set: the next power of two, within bounds."""
+    """The buffer size at which to measure the bandwidth for a working set.
+
+    Args:
+        working_set: bytes that the model touches.
+
+    Returns:
+        Bytes: the next power of two, between 1 MiB and 256 MiB.
+    """
     return min(MAX_BUFFER, max(MIN_BUFFER, 1 << max(0, working_set - 1).bit_length()))
 
 
 def mac_regression(macs_by_model: Sequence[int], seconds_by_model: Sequence[float]) -> list[float | None]:
-    """For each model the time that a line through all the *other* models' (MACs, time) gives it.
+    """Predict each model's time by a least-squares line through the MACs and times of all *other* models.
 
-    None for every model where there are fewer than three, or where the others all have the same MACs.
+    Args:
+        macs_by_model: MACs of one inference, one number a model.
+        seconds_by_model: measured seconds of one inference, in the same order.
+
+    Returns:
+        Predicted seconds by model. All are None where there are fewer than three models; one is None where all other
+        models have the same MACs.
+
+    Raises:
+        EstimateError: the two sequences differ in length.
     """
     if len(macs_by_model) != len(seconds_by_model):
         raise EstimateError(f"{len(macs_by_model)} MAC counts for {len(seconds_by_model)} times")

@@ -1,4 +1,4 @@
-"""What a board reaches at most, kept in its profile: the roofs of a roofline. Reading them needs no board."""
+"""The highest rates that a board reaches: the roofs of a roofline. They are read from its profile."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from opclock.tracing.trace import TracedCall
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "int8")
 PATTERNS = ("read", "write", "copy", "triad", "update")
-SIZES = tuple(1 << exponent for exponent in range(12, 29))  # bytes: from a part of L1 to DRAM on any board
+SIZES = tuple(1 << exponent for exponent in range(12, 29))  # bytes: from a part of the L1 cache to DRAM on every board
 COUNTED_IN = {"float64": "float64", "int64": "float64", "bfloat16": "bfloat16", "float16": "float16", "int8": "int8",
               "uint8": "int8"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Rates a second with one number of threads."""
+    """The highest rates per second, with one number of threads."""
 
     threads: int
     multiply_adds: dict[str, float]  # by dtype
@@ -29,7 +29,7 @@ class Ceilings:
 
     @staticmethod
     def read(profile: ProfileReader, threads: int) -> Ceilings:
-        """From a profile. Raises EstimateError where they were not measured with this number of threads."""
+        """Read them from a profile. Raises EstimateError where they were not measured with this number of threads."""
         ceilings = Ceilings(threads, {}, {}, {})
         for kept in profile.ceilings(threads):
             name, _, kind = kept.name.partition("_")
@@ -46,27 +46,27 @@ class Ceilings:
 
     @property
     def whole(self) -> bool:
-        """Whether everything was measured."""
+        """Whether all ceilings were measured."""
         return set(DTYPES) <= set(self.multiply_adds) and all(
             set(SIZES) <= set(self.bytes_per_s.get(pattern, ())) for pattern in PATTERNS
         )
 
     def bandwidth(self, nbytes: float, patterns: Sequence[str] = PATTERNS) -> float:
-        """Bytes a second of the fastest pattern, from the nearest memory that so many bytes fit in."""
+        """Bytes per second of the fastest pattern, in the nearest memory that holds this many bytes."""
         below = max((size for size in SIZES if size <= nbytes), default=SIZES[0])
         return max(rate for name in patterns for size, rate in self.bytes_per_s[name].items() if size >= below)
 
     def peak(self, dtype: str) -> float:
-        """Multiply-accumulates a second on numbers of this dtype."""
+        """Multiply-accumulates per second on numbers of this dtype."""
         return self.multiply_adds[COUNTED_IN.get(dtype, "float32")]
 
     def call_s(self, traced: TracedCall) -> float:
-        """The least time an op call can take (Williams et al. 2009)."""
+        """The shortest time in seconds that an op call can take (Williams et al. 2009, Roofline)."""
         moving_s = moved_bytes(traced) / self.bandwidth(footprint_bytes(traced))
         return max(needed_macs(traced) / self.peak(call_dtype(traced)), moving_s)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready data, rates a second."""
+        """JSON-ready data; rates are per second."""
         return {
             "threads": self.threads,
             "multiply_adds_per_s": self.multiply_adds,

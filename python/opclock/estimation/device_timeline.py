@@ -1,4 +1,4 @@
-"""A model on a device beside the host, from a profile: what both take together. Pure, needs no torch."""
+"""The latency of a model on a device beside the host, composed from a profile. Needs no torch."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from opclock.tracing.trace import Trace
 
 @dataclass(frozen=True)
 class DeviceTimeline:
-    """Seconds of one inference, host and device beside one another."""
+    """Seconds of one inference in which host and device work at the same time."""
 
     total_s: float
     ci_low_s: float
     ci_high_s: float
-    replay_s: float  # of the device alone: its times added up, as a recorded graph where they were recorded
+    replay_s: float  # the sum of the device's times; from a recorded graph where one was measured
     replay_ci_s: tuple[float, float]
-    lag_s: float  # from handing a call over to its start on an idle device, and back
-    idle_share: float  # of the time, in which the device has nothing to do
-    launch_bound_share: float  # of the calls on the device, those that it waited for
+    lag_s: float  # from enqueueing a call to its start on an idle device, and from its end back to the host
+    idle_share: float  # fraction of the time in which the device is idle
+    launch_bound_share: float  # fraction of the device's calls that it waited for
     kernel_s: Samples = field(repr=False)  # by op call: what its kernel adds to the total
-    host_s: Samples = field(repr=False)  # by op call, and after the last: what the host adds
+    host_s: Samples = field(repr=False)  # by op call, and after the last: what the host adds to the total
     device_s: Samples = field(repr=False)  # by op call: the device's own time
-    enqueue_s: Samples = field(repr=False)  # by op call: the host's, to hand it over
+    enqueue_s: Samples = field(repr=False)  # by op call: the host's time to enqueue it
     unknown: frozenset[str] = frozenset()  # keys of op calls that were not measured
     flags: tuple[str, ...] = ()
 
     @property
     def busy_s(self) -> float:
-        """In which the device executes."""
+        """Seconds in which the device executes."""
         return float(self.device_s.sum())
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready data, as it stands in an estimate's."""
+        """JSON-ready data, a part of an estimate's data."""
         return {
             "replay_s": self.replay_s,
             "replay_ci_low_s": self.replay_ci_s[0],
@@ -57,14 +57,14 @@ class DeviceTimeline:
 
 @dataclass(frozen=True)
 class _CallTimes:
-    """One timing's samples of a model's op calls."""
+    """Samples of a model's op calls in one timing."""
 
-    rounds_s: Samples  # rounds x calls, or one row of medians where they are from several pools
+    rounds_s: Samples  # rounds x calls; one row of medians where the calls come from several pools
     pools: dict[str, Pool]  # by the key of the op call
 
     @staticmethod
     def read(trace: Trace, profile: ProfileReader, condition: Condition, timing: Timing) -> _CallTimes:
-        """From the nearest pools; 0 for an op call that none has."""
+        """Read them from the nearest pools; 0 for an op call that no pool has."""
         keys = [traced.call.key for traced in trace.calls]
         pools = choose_pools(trace, profile, replace(condition, timing=timing))
         whole = next((pool for pool in pools.values() if list(pool.keys) == keys), None)
@@ -76,7 +76,7 @@ class _CallTimes:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What a timeline is composed of, in seconds."""
+    """The times that a timeline is composed of, in seconds."""
 
     host_s: Samples  # rounds x (calls + 1): the host's own work before each call, and after the last
     enqueue_s: Samples  # rounds x calls
@@ -85,14 +85,14 @@ class _Inputs:
     lag_s: float
 
     def compose(self, device_scale: float = 1.0) -> Timeline:
-        """The timeline of every round, with the device's times times this."""
+        """The timeline of every round, with the device's times multiplied by this factor."""
         rounds = len(self.host_s)
         device_s = np.tile(self.device_s * device_scale, (rounds, 1))
         return compose(self.host_s[:, :-1], self.enqueue_s, device_s, self.waits,
                        tail_s=self.host_s[:, -1], lag_s=np.full(rounds, self.lag_s))  # fmt: skip
 
     def critical_path(self, total_s: float) -> tuple[Samples, Samples]:
-        """By op call what kernel and host add to the typical round, scaled to add up to the total."""
+        """What kernel and host of each op call add to the typical round, scaled to add up to the total."""
         host_s, enqueue_s = np.median(self.host_s, axis=0), np.median(self.enqueue_s, axis=0)
         kernel_s, host_part_s = critical_path(host_s, enqueue_s, self.device_s, self.waits, self.lag_s)
         parts_s = float(kernel_s.sum() + host_part_s.sum())
@@ -101,19 +101,22 @@ class _Inputs:
 
 
 def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) -> DeviceTimeline | None:
-    """Compose a model's host and device; None where the profile has no device's own time for it.
+    """Compose the times of a model's host and device.
 
-    Every round of the host is composed with the device's typical times; the total is the median of those. Its interval
-    is theirs, with the device as fast and as slow as its own interval says.
+    Every round of the host is composed with the device's typical times. The total is the median of the composed
+    rounds. Its interval also covers the interval of the device's times.
 
     Args:
         trace: the model, on the condition's device.
         profile: the measurements.
-        condition: of the timing "in_model": the host's.
+        condition: the condition of the host's times, with the timing "in_model".
+
+    Returns:
+        The timeline; None where the profile has no device times for the model.
 
     Raises:
         ProfileError: the profile cannot be read.
-        EstimateError: it has no host work at all.
+        EstimateError: the profile has no host work at all.
     """
     device = _CallTimes.read(trace, profile, condition, "device")
     if not device.pools:
@@ -154,13 +157,13 @@ def _read_inputs(
     isolated = _CallTimes.read(trace, profile, condition, "isolated")
     lag_s = _lag(trace, waits, np.median(enqueue.rounds_s, axis=0), device_s, np.median(isolated.rounds_s, axis=0))
     host_s, enqueue_s = _host(trace, profile, condition, enqueue.pools.values()), enqueue.rounds_s
-    if len(enqueue_s) != len(host_s):  # of different pools: no round of one belongs to a round of the other
+    if len(enqueue_s) != len(host_s):  # from different pools: their rounds cannot be paired
         host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host_s, enqueue_s))
     return _Inputs(host_s, enqueue_s, device_s, waits, lag_s)
 
 
 def _interval(inputs: _Inputs, device_rounds_s: Samples) -> tuple[float, float]:
-    """The interval of the total, from the slowest and fastest that the device's own interval allows."""
+    """The interval of the total, from the fastest and the slowest device times within their own interval."""
     busy_s = float(inputs.device_s.sum())
     scales = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in rounds_interval(device_rounds_s))
     low, high = (inputs.compose(scale).total_s for scale in scales)
@@ -168,7 +171,7 @@ def _interval(inputs: _Inputs, device_rounds_s: Samples) -> tuple[float, float]:
 
 
 def _host(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> Samples:
-    """Seconds of host work before each op call and after the last: the rounds it was sampled in, or one row by kind."""
+    """Seconds of host work before each op call and after the last: by round, or one row from the table by kind."""
     table = HostTable(profile, condition)
     sampled = table.sampled(host_key(trace), kernels)
     if sampled is None:
@@ -177,7 +180,7 @@ def _host(trace: Trace, profile: ProfileReader, condition: Condition, kernels: I
 
 
 def _lag(trace: Trace, waits: list[bool], enqueue_s: Samples, device_s: Samples, isolated_s: Samples) -> float:
-    """What a call takes alone beyond its enqueueing and its time on the device: the median of those that launch."""
+    """The median lag: what a launching call takes in isolation beyond its enqueueing and its time on the device."""
     alone = np.array([traced.launches and not waiting for traced, waiting in zip(trace.calls, waits, strict=True)])
     if not alone.any() or not isolated_s.any():
         return 0.0

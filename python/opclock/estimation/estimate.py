@@ -1,4 +1,4 @@
-"""Trace + Profile → Estimate. Pure: no clock, no torch kernels, no board."""
+"""Estimates a model's latency from its trace and a profile. Runs no kernel and needs no board."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def estimate(
 ) -> Estimate:
     """Compose a model's latency from the profile's measurements, and from predictions where it has none.
 
-    Kernels and host are summed round by round, pool by pool, and the median of those sums is taken: what disturbs a
-    round disturbs a real inference as well, and a sum of medians would leave it out. Op calls that were not measured
-    are predicted from the profile's sweeps. The interval is the sum of the parts' intervals, as if their errors all
-    pointed one way.
+    For each pool, the times of kernels and host are added up round by round, and the median of these sums counts. A sum
+    of medians would be too low: it leaves out the disturbances that a real inference has as well. Op calls without a
+    measurement are predicted from the profile's sweeps. The interval is the sum of the intervals of all parts, as if
+    all their errors had the same sign.
 
-    By default the estimate is for the setting that the profile holds of this model, so that a copied profile needs no
-    options: the threads with the most of its op calls (of several the most threads), and the trace's device and dtype,
-    or, where the profile has nothing for the model there, the only others it has. ``Estimate.setting`` is the result.
+    By default the estimate is for the setting in which the profile has this model. The number of threads is the one
+    with the most measured op calls of the model; of equals, the largest. Device and dtype are those of the trace. Where
+    the profile has nothing for the model there, they are the only others it has. ``Estimate.setting`` holds the choice.
 
     Args:
         trace: the model.
-        profile: opened read-only is enough.
-        threads: of PyTorch; measurements with another number do not count. None: see above.
-        device: such as "cpu" or "cuda:0"; None: see above.
-        dtype: of parameters and activations, such as "float16"; None: see above.
-        timing: the condition to take the kernels from; only "in_model" is filled up by predictions.
-        host: whether the host's cost is part of it.
-        measured_only: leave out what was not measured, as unknown.
+        profile: the board's measurements; they are only read.
+        threads: PyTorch's threads; measurements with another number do not count. None: see above.
+        device: such as "cpu" or "cuda:0". None: see above.
+        dtype: type of parameters and activations, such as "float16". None: see above.
+        timing: how the kernels were timed; only for "in_model" are missing op calls predicted.
+        host: whether to include the host's cost.
+        measured_only: predict nothing; op calls without a measurement are unknown.
 
     Returns:
-        The estimate; its flags name what to be careful about, "other_device" and "other_dtype" among them.
+        The estimate, in seconds. Its flags say what may make it wrong, such as "other_device" and "other_dtype".
 
     Raises:
         EstimateError: the profile has nothing for this model in this setting, or has it on several other devices.
@@ -79,7 +79,7 @@ def estimate(
 def _setting_flags(
     trace: Trace, setting: Setting, device: str | None, dtype: str | None, profile: ProfileReader
 ) -> tuple[str, ...]:
-    """What is to be said of the setting: an emulated board, and a device or dtype that nobody asked for."""
+    """Flags of the setting: an emulated board, and a device or dtype that was not asked for."""
     flags = {
         "emulated": bool(profile.board().get("emulator")),
         "other_device": device is None and setting.device != trace.device,
@@ -93,17 +93,17 @@ class _Host:
     """The host's work in one inference."""
 
     calls_s: Samples  # before each op call and after the last
-    rounds_s: Samples  # its sum, by round of the pool it was sampled in; one number where it is from the table by kind
-    pool: int | None  # that pool; None where it is from the table
+    rounds_s: Samples  # its sum by round of the pool; one number where it comes from the table by kind
+    pool: int | None  # the pool it was sampled in; None where it comes from the table
 
     @property
     def modelled_s(self) -> float:
-        """Of it, what was not measured for this model."""
+        """The seconds that were not measured for this model."""
         return float(self.calls_s.sum()) if self.pool is None else 0.0
 
     @staticmethod
     def read(trace: Trace, profile: ProfileReader, condition: Condition, kernels: KernelTimes) -> _Host:
-        """From the pool that sampled this very host, or by kind of call from other models."""
+        """Read it from a pool that sampled this model's host, or by kind of call from other models."""
         table = HostTable(profile, condition)
         sampled = table.sampled(host_key(trace), kernels.pools.values())
         if sampled is not None:
@@ -113,7 +113,7 @@ class _Host:
 
 
 def _shares(kernels: KernelTimes, host: _Host | None) -> list[Share]:
-    """What the total is the sum of: each pool's rounds, the predictions, and the host where no pool has it."""
+    """The parts of the total: each pool's rounds, the predictions, and the host where no pool has it."""
     sums = kernels.measured_sums()
     shares = [kernels.predicted_share()] if kernels.predictions else []
     if host is not None and host.pool in sums:
@@ -126,7 +126,7 @@ def _shares(kernels: KernelTimes, host: _Host | None) -> list[Share]:
 def _of_sums(
     trace: Trace, setting: Setting, condition: Condition, kernels: KernelTimes, host: _Host | None
 ) -> Estimate:
-    """One timeline: kernels and host one after the other. The parts are scaled to add up to the total."""
+    """The estimate without a device: kernels and host in sequence. The parts are scaled to add up to the total."""
     shares = _shares(kernels, host)
     host_s = np.zeros(len(trace.calls) + 1) if host is None else host.calls_s
     total_s = sum(share.median_s for share in shares)
@@ -154,7 +154,7 @@ def _of_sums(
 
 
 def _of_timeline(trace: Trace, setting: Setting, timeline: DeviceTimeline) -> Estimate:
-    """A device beside the host. The parts are what each op call adds to the latency, and add up to it."""
+    """The estimate with a device beside the host. The parts are what each op call adds to the latency."""
     unknown = timeline.unknown
     parts = tuple(
         Part(position, traced.module, traced.call.operator, class_of(traced.call), macs(traced),

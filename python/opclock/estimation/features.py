@@ -1,4 +1,4 @@
-"""What physics says of an op call: the numbers that its time is predicted from. Needs no torch."""
+"""The features of an op call: the numbers that its time is predicted from. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,31 +11,34 @@ from opclock.tracing.op_call import ITEM_BYTES, TensorSpec, Value, tensors
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.trace import TracedCall
 
-TILES = (8, 16, 32, 64)  # elements: vector registers hold so many, and blocked layouts are made of them
+TILES = (8, 16, 32, 64)  # elements: usual sizes of vector registers and of blocks in blocked layouts
 CONVOLUTION_NUMBERS = 16 + 3 * len(TILES)
-# Kernels that have too little in common with the rest of their operator class to be learnt with it.
+# Kernels that differ too much from the rest of their operator class: each kind has its own predictor.
 APART = {"lstm": "recurrent", "gru": "recurrent", "scaled_dot_product_attention": "attention"}
-DIGITS = 9  # after the point: the last bits of a logarithm differ from one machine's C library to another's
+DIGITS = 9  # after the point: the last bits of a logarithm differ between C libraries
 
 
 @dataclass(frozen=True)
 class Features:
-    """An op call as a predictor sees it."""
+    """An op call, described for a predictor."""
 
     operator: str
     operator_class: str
-    kind: str  # what it is learnt and predicted with: its operator class, or a kind apart
-    min_s: float  # that the ceilings allow, where weights lie as far away as the working set makes them
-    numbers: tuple[float, ...]  # as many as every call of its kind has
+    kind: str  # the predictor it belongs to: its operator class, or a kind with its own predictor
+    min_s: float  # shortest time by the ceilings, with weights in the memory that holds the working set
+    numbers: tuple[float, ...]  # the features; equally many for every call of a kind
 
 
 def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
-    """The features of an op call.
+    """Compute the features of an op call.
 
     Args:
         traced: the op call with its outputs.
-        ceilings: of the board.
-        working_set: binary digits of the bytes that it and the op calls around it touch, as in ``Condition``.
+        ceilings: the board's ceilings.
+        working_set: number of binary digits of the bytes that it and the op calls around it touch, as in ``Condition``.
+
+    Returns:
+        The features; ``min_s`` in seconds.
     """
     operator_class = class_of(traced.call)
     min_s = _min_s(traced, ceilings, working_set)
@@ -50,7 +53,7 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Fea
 
 
 def _min_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
-    """The roofline (Williams et al. 2009), with weights from the memory that so large a working set lies in."""
+    """The roofline (Williams et al. 2009), with weights in the memory that holds a working set of this size."""
     nbytes = moved_bytes(traced)
     weights = min(nbytes, sum(spec.moved for spec in traced.call.tensors() if spec.requires_grad))
     far = max(nbytes, 1 << working_set)
@@ -64,7 +67,7 @@ def _log(value: float) -> float:
 
 
 def _amounts(traced: TracedCall, min_s: float) -> list[float]:
-    """How much is multiplied, read and written."""
+    """How much the call multiplies, reads and writes."""
     specs = traced.call.tensors()
     weights = sum(spec.moved for spec in specs if spec.requires_grad)
     read = sum(spec.moved for spec in specs) - weights
@@ -75,7 +78,7 @@ def _amounts(traced: TracedCall, min_s: float) -> list[float]:
 
 
 def _layout(traced: TracedCall) -> list[float]:
-    """How the tensors lie in memory, and what kind of numbers they hold."""
+    """The memory layouts and dtypes of the tensors."""
     specs = traced.call.tensors()
     first = specs[0] if specs else None
     out = next(tensors(traced.outputs), None)
@@ -94,7 +97,7 @@ def _layout(traced: TracedCall) -> list[float]:
 
 
 def _order(spec: TensorSpec) -> float:
-    """0 in row-major order without gaps, 1 row-major with gaps, 2 in any other order."""
+    """0 for row-major without gaps, 1 for row-major with gaps, 2 for any other order."""
     steps = [step for size, step in zip(spec.shape, spec.stride, strict=True) if size > 1]
     if steps != sorted(steps, reverse=True):
         return 2.0
@@ -133,7 +136,7 @@ def _convolution(traced: TracedCall) -> list[float]:
 
 
 def _remainders(size: int) -> list[float]:
-    """Which part of the last tile is used, by tile size: 1 where it divides."""
+    """The used fraction of the last tile, by tile size; 1 where the tile size divides the size."""
     return [((size - 1) % tile + 1) / tile for tile in TILES]
 
 
@@ -144,12 +147,12 @@ def _gemm(traced: TracedCall) -> list[float]:
     return [
         _log(rows), _log(columns), _log(inner), _log(batch), _log(rows * batch), _log(rows * columns),
         _log(columns * inner), *_remainders(rows), *_remainders(columns), *_remainders(inner), *turned,
-        float(rows * batch == 1),  # a vector: another kernel than a matrix
+        float(rows * batch == 1),  # a vector: libraries use another kernel than for a matrix
     ]  # fmt: skip
 
 
 def _product(traced: TracedCall) -> tuple[int, int, int, int]:
-    """Rows, columns, inner size and batch of a product; of attention's scores; of a recurrent layer's first gates."""
+    """Rows, columns, inner size and batch: of a product, attention's scores, or a recurrent layer's first gates."""
     call = traced.call
     specs = call.tensors()
     out = next(tensors(traced.outputs)).shape

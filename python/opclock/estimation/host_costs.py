@@ -1,4 +1,4 @@
-"""The host's cost as a profile knows it: by model where it was sampled, by kind of call elsewhere. Needs no torch."""
+"""The host's cost from a profile: by model where it was sampled, else by kind of call. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,26 +15,45 @@ from opclock.profiles.reader import NEWEST, ProfileReader
 from opclock.profiles.statistics import Samples
 from opclock.tracing.trace import Trace
 
-# The host's work after the last op call: leaving the modules, handing the output back.
+# The host's work after the last op call: it leaves the modules and returns the output.
 END = "end"
 
 
 def host_kinds(trace: Trace) -> tuple[str, ...]:
-    """The kind of host work before each op call (module type and operator), and after the last one."""
+    """Name the kind of host work before each op call, and after the last one.
+
+    Args:
+        trace: the model.
+
+    Returns:
+        "module type/operator" for each op call, then "end": one more than the trace has calls.
+    """
     return (*(f"{traced.module_type}/{traced.call.operator}" for traced in trace.calls), END)
 
 
 def host_key(trace: Trace) -> str:
-    """Equal for traces whose Python does the same: the same operators from the same modules in the same order."""
+    """Identify a model's host work.
+
+    Args:
+        trace: the model.
+
+    Returns:
+        16 hexadecimal digits, equal for traces with the same operators from the same modules in the same order.
+    """
     text = "\n".join(f"{traced.module}/{traced.module_type}/{traced.call.operator}" for traced in trace.calls)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-MAX_POOLS = 16  # of other models, for a table by kind of call: more would add little and cost time
+MAX_POOLS = 16  # pools of other models in a table by kind of call: more take time and change little
 
 
 class HostTable:
-    """A profile's host work for one condition, read as it is asked for."""
+    """A profile's host work for one condition. It is read when it is needed.
+
+    Args:
+        profile: the measurements; only read.
+        condition: the condition that the host work should be from.
+    """
 
     def __init__(self, profile: ProfileReader, condition: Condition) -> None:
         self._profile = profile
@@ -50,19 +69,35 @@ class HostTable:
         return [p for p in pools if abs(p.condition.working_set - self._condition.working_set) <= nearest + 1]
 
     def sampled(self, key: str, kernels: Iterable[Pool]) -> Pool | None:
-        """The pool in which this very host was sampled, or None: first among the pools of the model's own kernels.
+        """Find a pool in which this model's host was sampled.
 
-        At another batch the same Python finds the caches in another state.
+        The pools of the model's own kernels come first: with another batch size, the same Python finds the caches in
+        another state.
+
+        Args:
+            key: the model's ``host_key``.
+            kernels: the pools that the model's kernels are taken from.
+
+        Returns:
+            The pool, or None.
         """
         pools = [*kernels, *self._pools(key, NEWEST)]
         return next((pool for pool in pools if pool.host_key == key and pool.condition.timing == "in_model"), None)
 
     def kind_s(self, kind: str) -> float:
-        """Median seconds of one kind of host work; the operator in any module, then any work, where it is unknown.
+        """Look up one kind of host work in the pools with the nearest working set.
 
-        From pools of the nearest working set, whose kernels left the host about as cold as this model's do.
+        In these pools the caches were in a similar state. Where the profile lacks the kind, the same operator in any
+        module counts; where it lacks the operator too, all host work counts.
 
-        Raises EstimateError where the profile has no host work at all.
+        Args:
+            kind: as ``host_kinds`` names it.
+
+        Returns:
+            The median, in seconds.
+
+        Raises:
+            EstimateError: the profile has no host work at all.
         """
         operator = kind.rpartition("/")[2]
         for fits in (lambda other: other == kind, lambda other: other.rpartition("/")[2] == operator, lambda _: True):

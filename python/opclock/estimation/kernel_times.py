@@ -1,4 +1,4 @@
-"""What a profile knows of a model's kernels: measured where it can be, predicted from sweeps where not."""
+"""The times of a model's kernels from a profile: measured, or else predicted from sweeps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Samples, rounds_interval
 from opclock.tracing.trace import Trace
 
-TWO_SIDED_95 = 1.96  # standard deviations of a normal distribution that hold 95 % of it
+TWO_SIDED_95 = 1.96  # standard deviations on each side that hold 95 % of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Share:
 
     @staticmethod
     def of(rounds_s: Samples) -> Share:
-        """From the sums of one pool's rounds."""
+        """Compute it from the sums of one pool's rounds."""
         return Share(float(np.median(rounds_s)), *rounds_interval(rounds_s))
 
 
 @dataclass(frozen=True)
 class KernelTimes:
-    """The kernels of one model, by the key of their op call."""
+    """The kernel times of one model, by the key of the op call."""
 
     trace: Trace
     pools: dict[str, Pool]  # of op calls that were measured
@@ -46,11 +46,11 @@ class KernelTimes:
 
     @staticmethod
     def read(trace: Trace, profile: ProfileReader, condition: Condition, *, measured_only: bool) -> KernelTimes:
-        """From the nearest pools; "in_model" is filled up from sweeps: by the same op call, or by prediction."""
+        """Read them from the nearest pools. For "in_model", sweeps supply missing calls, measured or predicted."""
         pools = choose_pools(trace, profile, condition)
         if condition.timing != "in_model":
             return KernelTimes(trace, pools, {})
-        # A sweep may have timed the very same op call, though not between this model's other kernels.
+        # A sweep may have timed the same op call, but not between this model's other kernels.
         pools = {**choose_pools(trace, profile, replace(condition, timing="interleaved")), **pools}
         missing = {key: traced for traced in trace.calls if (key := traced.call.key) not in pools}
         if not missing or measured_only:
@@ -66,12 +66,12 @@ class KernelTimes:
 
     @cached_property
     def seconds(self) -> dict[str, float]:
-        """By op call, of those that have a number."""
+        """Seconds by op call, for the calls that have a time."""
         medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in self.pools.items()}
         return medians | {key: prediction.seconds for key, prediction in self.predictions.items()}
 
     def source(self, key: str) -> Source:
-        """Where an op call's time is from."""
+        """Where the time of an op call comes from."""
         if key in self.pools:
             return "measured"
         return "modelled" if key in self.predictions else "unknown"
@@ -81,7 +81,7 @@ class KernelTimes:
         return Counter(traced.call.key for traced in self.trace.calls)
 
     def measured_sums(self) -> dict[int, Samples]:
-        """By pool: seconds of the model's op calls that it stands for, round by round."""
+        """By pool: the sum of the op calls that are taken from it, in seconds, by round."""
         sums: dict[int, Samples] = {}
         for key, pool in self.pools.items():
             once = pool.seconds[:, pool.positions[key]].mean(axis=1)
@@ -89,7 +89,7 @@ class KernelTimes:
         return sums
 
     def predicted_share(self) -> Share:
-        """The sum of predictions: errors that a class shares add up, those of single op calls partly cancel out."""
+        """The sum of predictions. Errors that a class shares add up; errors of single op calls partly cancel out."""
         total_s = own = 0.0
         by_class: dict[str, float] = {}
         for key, one in self.predictions.items():
@@ -102,7 +102,7 @@ class KernelTimes:
         return Share(total_s, total_s / factor, total_s * factor)
 
     def flags(self, condition: Condition) -> tuple[str, ...]:
-        """Where the pools are not of this condition: "other_working_set", "from_sweep"."""
+        """Flags of pools with another condition: "other_working_set", "from_sweep"."""
         distant = any(pool.condition.working_set != condition.working_set for pool in self.pools.values())
         swept = any(pool.condition.timing != condition.timing for pool in self.pools.values())
         return tuple(name for name, holds in (("other_working_set", distant), ("from_sweep", swept)) if holds)

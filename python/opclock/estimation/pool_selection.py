@@ -1,4 +1,4 @@
-"""Which of a profile's pools an op call's time is taken from."""
+"""Chooses the pool that the time of an op call is taken from."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from opclock.tracing.trace import Trace
 
 
 def choose_pools(trace: Trace, profile: ProfileReader, condition: Condition) -> dict[str, Pool]:
-    """For each op call the pool to take it from.
+    """Choose a pool for each op call of a model.
 
-    The nearest working set first, ended before interrupted, then the one with the most of the model's op calls (their
-    common rounds keep the noise that they share), then the newest.
+    The nearest working set comes first, then ended before interrupted pools. Then comes the pool with the most op calls
+    of the model, because common rounds keep the noise that op calls share. Of equals, the newest pool counts.
 
     Args:
         trace: the model.
         profile: the measurements.
-        condition: that the pools should be of; timing, device and threads must be equal.
+        condition: the condition wanted; timing, device and threads must be equal.
 
     Returns:
-        Pools by the key of the op call, without op calls that were never measured so.
+        Pools by the key of the op call. Op calls without a measurement are left out.
     """
     matches = profile.pool_matches(condition.timing, condition.device, condition.threads, trace.unique)
     shared = Counter(one.pool for one in matches)

@@ -1,8 +1,8 @@
-"""Times of op calls that were never measured, learnt from a profile's sweeps. Needs scikit-learn, but no torch.
+"""Predicts the times of op calls without a measurement from a profile's sweeps. Needs scikit-learn, but no torch.
 
-What is learnt is the logarithm of the measured time over the least that the ceilings allow, by operator class, from
-``features``. Trees split on sizes and average what they find, so a prediction never leaves the range of what was
-measured: a kernel far larger than any of the sweep runs at the share of the ceilings that the largest reached.
+A model for each operator class learns, from ``features``, the logarithm of the measured time over the shortest time
+that the ceilings allow. Trees average training values, so a prediction stays within the measured range: a kernel far
+larger than those of the sweep gets the share of the ceilings that the largest ones reached.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from opclock.tracing.operator_classes import MAC_CLASSES
 from opclock.tracing.trace import TracedCall
 
 TREES = 100  # more change a prediction by less than a percent
-TREES_LEFT_OUT = 20  # of the forests that only estimate the error
+TREES_LEFT_OUT = 20  # trees of the forests that only estimate the error
 MIN_IN_LEAF = 2  # op calls: one alone may have been disturbed
 FOLDS = 3
-MIN_ROWS = 12  # of a kind: with fewer it is predicted with its class, or from all classes together
+MIN_ROWS = 12  # of a kind; with fewer, it is predicted with its class, or from all classes together
 MAX_ROWS = 8000  # the newest: training time must not grow with the profile
-ANY = ""  # the class of what has none of its own: from every class that moves memory and multiplies nothing
+ANY = ""  # for classes without samples: learnt from all classes that move memory and multiply nothing
 SEED = 0
 
 
@@ -45,9 +45,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard deviations of the logarithm of predicted over measured time, of calls left out of training.
+    """The error of predictions: standard deviations of log(predicted / measured) of calls left out of training.
 
-    ``shared`` is what the calls of one pool have in common (they were timed in the same minutes), ``own`` the rest.
+    ``shared`` is the error that the calls of one pool have in common, because they were timed in the same minutes.
+    ``own`` is the rest.
     """
 
     shared: float
@@ -56,7 +57,7 @@ class Spread:
 
     @property
     def total(self) -> float:
-        """Of one call."""
+        """The standard deviation of one call."""
         return math.hypot(self.shared, self.own)
 
 
@@ -70,7 +71,7 @@ class Prediction:
 
 
 class _ClassModel:
-    """One forest, and how well it does on what it has not seen."""
+    """One forest, and its error on calls left out of training."""
 
     def __init__(self, samples: Sequence[Sample], floor_s: float, numbers: int) -> None:
         self._floor_s = floor_s
@@ -95,7 +96,7 @@ class _ClassModel:
     def _left_out(
         self, samples: Sequence[Sample], inputs: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]
     ) -> Spread:
-        """Errors of op calls that were left out together with all their other measurements."""
+        """The errors of op calls that were left out of training with all their measurements."""
         from sklearn.model_selection import GroupKFold
 
         keys = [sample.key for sample in samples]
@@ -109,7 +110,7 @@ class _ClassModel:
         return Spread(shared, own, float(np.mean(np.abs(np.expm1(errors)))))
 
     def predict(self, calls: Sequence[Features]) -> list[float]:
-        """Seconds of each."""
+        """The predicted seconds of each call."""
         targets = self._forest.predict(self._inputs(calls))
         return [
             self._min_s(one) * math.exp(round(float(target), 9)) for one, target in zip(calls, targets, strict=True)
@@ -117,18 +118,18 @@ class _ClassModel:
 
 
 def _forest(trees: int, inputs: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> Any:  # noqa: ANN401
-    # Geurts et al. 2006. Random splits of all samples: smoother than a random forest, and the same on every machine.
+    # Extremely randomized trees (Geurts et al. 2006): smoother than a random forest, and equal on every machine.
     from sklearn.ensemble import ExtraTreesRegressor
 
     forest = ExtraTreesRegressor(
         trees, min_samples_leaf=MIN_IN_LEAF, max_features=0.6, random_state=SEED, n_jobs=-1
     ).fit(inputs, targets)
-    # One thread predicts: several would add the trees up in any order, and the last digits with them.
+    # One thread predicts: several would add the trees up in a varying order, which changes the last digits.
     return forest.set_params(n_jobs=1)
 
 
 def _shared_deviation(errors: npt.NDArray[np.float64], pools: Sequence[int]) -> float:
-    """The part of the deviation that calls of one pool share, by one-way analysis of variance."""
+    """The standard deviation that calls of one pool share, by one-way analysis of variance."""
     groups: dict[int, list[float]] = {}
     for value, pool in zip(errors, pools, strict=True):
         groups.setdefault(pool, []).append(float(value))
@@ -141,7 +142,7 @@ def _shared_deviation(errors: npt.NDArray[np.float64], pools: Sequence[int]) -> 
 
 
 class Predictor:
-    """Forests by operator class, each trained when it is first asked."""
+    """Forests by operator class, each trained when it is first used."""
 
     def __init__(self, samples: Sequence[Sample], ceilings: Ceilings) -> None:
         self._ceilings = ceilings
@@ -149,18 +150,21 @@ class Predictor:
         for sample in samples:
             self._by_kind.setdefault(sample.features.kind, []).append(sample)
         self._models: dict[str, _ClassModel] = {}
-        # What no ceiling explains: the way to a kernel and back, as views show it, which do nothing else.
+        # The cost that no ceiling explains: dispatch. Views show it, because they do nothing else.
         shortest = self._by_kind.get("view", list(samples))
         self._floor_s = float(np.median([sample.seconds for sample in shortest]))
 
     @staticmethod
     def train(profile: ProfileReader, threads: int, device: str = "cpu") -> Predictor:
-        """Learn from the sweeps that a profile has.
+        """Learn from the sweeps in a profile.
 
         Args:
-            profile: with sweeps and ceilings.
-            threads: that both were measured with.
-            device: that the sweeps were measured on.
+            profile: holds sweeps and ceilings.
+            threads: the number of threads that both were measured with.
+            device: the device that the sweeps were measured on.
+
+        Returns:
+            A predictor for this number of threads.
 
         Raises:
             EstimateError: the profile has no sweep or no ceilings with this number of threads.
@@ -176,22 +180,22 @@ class Predictor:
 
     @cached_property
     def kinds(self) -> list[str]:
-        """Kinds of kernels that have samples enough for a forest of their own."""
+        """The kinds of kernels with enough samples for their own forest."""
         return sorted(name for name, samples in self._by_kind.items() if len(samples) >= MIN_ROWS)
 
     def spread(self, kind: str) -> Spread:
-        """How well a kind of kernel is predicted."""
+        """The error with which a kind of kernel is predicted."""
         return self._model(kind).spread
 
     def predict(self, calls: Sequence[TracedCall], working_set: int) -> list[Prediction | None]:
-        """Predict op calls that were never measured.
+        """Predict the times of op calls.
 
         Args:
-            calls: with their outputs.
-            working_set: binary digits of the bytes that one inference touches, as in ``Condition``.
+            calls: the op calls with their outputs.
+            working_set: number of binary digits of the bytes that one inference touches, as in ``Condition``.
 
         Returns:
-            By call its time; None where no sample is of a class like it.
+            The time of each call; None where no sample is of a similar class.
         """
         inputs = [features_of(call, self._ceilings, working_set) for call in calls]
         by_model: dict[str, list[int]] = {}
@@ -224,7 +228,7 @@ class Predictor:
 
 
 def training_samples(profile: ProfileReader, threads: int, device: str, ceilings: Ceilings) -> list[Sample]:
-    """The newest sweep measurements of a profile."""
+    """The newest sweep measurements of a profile, with their features."""
     samples: list[Sample] = []
     for number in profile.pools(["interleaved"], device, threads, ended=True, most=MAX_ROWS // 8):
         pool = profile.pool(number)

@@ -1,4 +1,4 @@
-"""An Estimate: what one inference should take, and where the time goes."""
+"""An Estimate: the expected time of one inference, and where it goes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Source = Literal["measured", "modelled", "unknown"]
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of the estimated time, fractions that add up to 1."""
+    """Where the estimated time comes from: fractions that add up to 1."""
 
     measured: float
-    modelled: float  # op calls predicted from sweeps, and the host where it comes from the table by kind of call
-    unknown: float  # the share of op calls that have no number, when any has none
+    modelled: float  # predictions from sweeps, and the host where it comes from the table by kind of call
+    unknown: float  # the fraction of op calls without a time
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,21 @@ class Part:
     operator: str
     operator_class: str
     macs: int
-    kernel_s: float | None  # None: no number for it
+    kernel_s: float | None  # None: unknown
     host_s: float
     source: Source = "measured"  # of kernel_s
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one inference should take, and where the time goes. Seconds.
+    """The expected time of one inference, and where it goes. All times are in seconds.
 
-    The total is a median of sums (see ``estimate``); the parts are medians, scaled so that they add up to it.
-    Where an op call has no number the estimate is incomplete: ``unknown`` names it and the total leaves it out.
+    The total is a median of sums (see ``estimate``). The parts are medians, scaled to add up to the total. Where an op
+    call has no time, the estimate is incomplete: ``unknown`` names the call, and the total leaves it out.
     """
 
     model: str
-    setting: Setting  # the threads, device and dtype that it holds for
+    setting: Setting  # threads, device and dtype
     total_s: float
     ci_low_s: float
     ci_high_s: float
@@ -58,7 +58,7 @@ class Estimate:
     coverage: Coverage
     unknown: tuple[str, ...]
     flags: tuple[str, ...] = ()
-    lanes: DeviceTimeline | None = None  # where a device works beside the host; the parts are then what each adds
+    lanes: DeviceTimeline | None = None  # with a device beside the host; the parts are what each op call adds
 
     @property
     def threads(self) -> int:
@@ -67,26 +67,26 @@ class Estimate:
 
     @property
     def complete(self) -> bool:
-        """Whether every op call had a number."""
+        """Whether every op call has a time."""
         return not self.unknown
 
     @cached_property
     def host_s(self) -> float:
-        """The host's share of the total."""
+        """The seconds of host work."""
         return sum(part.host_s for part in self.parts) + self.host_tail_s
 
     @cached_property
     def mac_s(self) -> float:
-        """Kernels whose work a MAC count sees: convolution and gemm."""
+        """The seconds of kernels that a MAC count includes: convolution and gemm."""
         return sum(part.kernel_s or 0.0 for part in self.parts if part.operator_class in MAC_CLASSES)
 
     @cached_property
     def non_mac_s(self) -> float:
-        """Every other kernel."""
+        """The seconds of all other kernels."""
         return sum(part.kernel_s or 0.0 for part in self.parts if part.operator_class not in MAC_CLASSES)
 
     def by_class(self) -> dict[str, float]:
-        """Seconds by operator class, the longest first; the host is one of them."""
+        """Seconds by operator class, the longest first. The host counts as a class."""
         seconds: dict[str, float] = {}
         for part in self.parts:
             seconds[part.operator_class] = seconds.get(part.operator_class, 0.0) + (part.kernel_s or 0.0)
@@ -94,7 +94,14 @@ class Estimate:
         return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
     def by_module(self, depth: int = 1) -> dict[str, float]:
-        """Seconds by module path cut to this depth, kernels and host together, the longest first."""
+        """Seconds by module, kernels and host together.
+
+        Args:
+            depth: how many parts of the module path to keep.
+
+        Returns:
+            Seconds by path, the longest first.
+        """
         seconds: dict[str, float] = {}
         for part in self.parts:
             path = ".".join(part.module.split(".")[:depth])
@@ -102,13 +109,13 @@ class Estimate:
         return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an op call: position, module, operator, operator_class, macs, kernel_s, host_s, source."""
-        import pandas as pd  # takes a quarter of a second: an estimate needs none of it
+        """A table, one row an op call: position, module, operator, operator_class, macs, kernel_s, host_s, source."""
+        import pandas as pd  # takes a quarter of a second, and estimating does not need it
 
         return pd.DataFrame([asdict(part) for part in self.parts])
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready data, as it stands in a validation's row."""
+        """JSON-ready data, as in a validation's row."""
         return {
             "total_s": self.total_s,
             "ci_low_s": self.ci_low_s,

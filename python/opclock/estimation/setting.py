@@ -1,4 +1,4 @@
-"""In which setting a model is estimated: threads, device and dtype, by default those that the profile holds."""
+"""Chooses the setting for an estimate: threads, device and dtype."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opclock.profiles.reader import ProfileReader
 from opclock.tracing.placement import place
 from opclock.tracing.trace import Trace
 
-DTYPES = ("float32", "float16", "bfloat16", "float64")  # that a model is looked for in
+DTYPES = ("float32", "float16", "bfloat16", "float64")  # in which the profile is searched for a model
 
 
 class Setting(NamedTuple):
@@ -29,7 +29,7 @@ class Holding(NamedTuple):
     """What a profile has for a model in one setting."""
 
     setting: Setting
-    op_calls: int  # of the model, distinct, that were measured so; 0: sweeps to predict all of them from
+    op_calls: int  # distinct op calls of the model that were measured; 0: only sweeps to predict from
 
 
 def choose_setting(
@@ -41,23 +41,26 @@ def choose_setting(
     dtype: str | None = None,
     timing: Timing = "in_model",
 ) -> Setting:
-    """The setting to estimate a model in. What is given is taken; the rest is what the profile holds of the model.
+    """Choose the setting for an estimate. Given values are kept; the rest depends on what the profile has.
 
-    Device and dtype are the trace's where the profile has anything for it there, and else the only others in which it
-    has measurements of the model. The number of threads is then the one with measurements of the most op calls of the
-    model, of several such numbers the largest; where there are only sweeps to predict from, the largest of theirs.
+    Device and dtype are those of the trace if the profile has anything for the model there. Otherwise they are the only
+    others with measurements of the model. The number of threads is the one with the most measured op calls of the
+    model; of equals, the largest. Where there are only sweeps, it is the largest number of threads with sweeps.
 
     Args:
         trace: the model.
-        profile: the measurements; read only.
-        threads: of PyTorch, or None.
+        profile: the measurements; only read.
+        threads: PyTorch's threads, or None.
         device: "cpu" or "cuda:0", or None.
-        dtype: of parameters and activations, such as "float16", or None.
-        timing: the condition that the kernels are taken from; sweeps serve "in_model" alone.
+        dtype: type of parameters and activations, such as "float16", or None.
+        timing: how the kernels were timed; predictions from sweeps count only for "in_model".
+
+    Returns:
+        The setting, complete.
 
     Raises:
         EstimateError: the profile has nothing for the model in this setting, or has it on several other devices or in
-            several dtypes. The message lists what it holds.
+            several dtypes. The message lists what the profile has.
     """
     own = (device or trace.device, dtype or trace.dtype)
     held = _holdings(trace, profile, timing, [own], own[1])
@@ -78,7 +81,7 @@ def choose_setting(
 
 
 def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, device: str, dtype: str) -> str:
-    """The error's text where a profile has nothing for a model in a setting, with the next step."""
+    """The message, with the next step, where a profile has nothing for a model in a setting."""
     wanted = "any number of threads" if threads is None else f"{threads} threads"
     option = "" if threads is None else f" and --threads {threads}"
     return (
@@ -88,11 +91,14 @@ def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, de
 
 
 def select(held: Sequence[Holding], threads: int | None = None) -> Setting | None:
-    """The setting among these by the rule of ``choose_setting``; None where none fits or devices or dtypes differ.
+    """Choose a setting by the rule of ``choose_setting``.
 
     Args:
-        held: what a profile has, in no particular order.
-        threads: the number that is asked for, or None.
+        held: what a profile has, in any order.
+        threads: the wanted number of threads, or None.
+
+    Returns:
+        The setting; None where none fits, or where devices or dtypes differ.
     """
     if len(_places(held)) != 1:
         return None
@@ -105,7 +111,7 @@ def select(held: Sequence[Holding], threads: int | None = None) -> Setting | Non
 
 
 def _places(held: Sequence[Holding]) -> set[tuple[str, str]]:
-    """Devices and dtypes with measurements of the model; those with sweeps where none has any."""
+    """Devices and dtypes with measurements of the model; where there are none, those with sweeps."""
     measured = [holding for holding in held if holding.op_calls] or held
     return {(setting.device, setting.dtype) for setting, _ in measured}
 
@@ -113,13 +119,13 @@ def _places(held: Sequence[Holding]) -> set[tuple[str, str]]:
 def _holdings(
     trace: Trace, profile: ProfileReader, timing: Timing, places: Iterable[tuple[str, str]], sweep_dtype: str
 ) -> list[Holding]:
-    """What the profile has for the model on these devices in these dtypes; of sweeps alone, in one dtype."""
+    """What the profile has for the model on these devices in these dtypes. Sweeps count in one dtype only."""
     timings: tuple[Timing, ...] = ("in_model", "interleaved") if timing == "in_model" else (timing,)
     swept = _swept(profile) if timing == "in_model" else set()
     held: list[Holding] = []
     for device, dtype in places:
         calls = place(trace, device, dtype).unique
-        # Calls on whole numbers alone, such as those that make masks, are the same in every dtype.
+        # Calls on integers only, such as those for masks, are the same in every dtype.
         keys = [key for key, call in calls.items() if any(spec.dtype == dtype for spec in call.tensors())]
         counts = profile.count_op_calls(keys or (calls if dtype == trace.dtype else ()), device, timings)
         if dtype == sweep_dtype:
@@ -129,7 +135,7 @@ def _holdings(
 
 
 def _swept(profile: ProfileReader) -> set[tuple[str, int]]:
-    """Devices and numbers of threads with sweeps and the ceilings that predictions from them need."""
+    """Devices and numbers of threads with sweeps and with the ceilings that predictions need."""
     settings = {(one.device, one.threads) for one in profile.conditions() if one.timing == "interleaved"}
     return {
         (device, threads) for device, threads in settings

@@ -1,7 +1,7 @@
-"""Host and device on one timeline: one issues op calls, the other executes them. Pure: seconds in, seconds out.
+"""Host and device on one timeline: the host issues op calls, the device executes them.
 
-A call starts on the device when it has been issued and its predecessor has ended; the host goes on at once, unless the
-call waits for the device (a copy to the host, ``.item()``). Inference ends when both have ended.
+A call starts on the device when it has been issued and the call before it has ended. The host goes on at once, unless
+it waits for the device (a copy to the host, ``.item()``). The inference ends when both have ended.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from opclock.profiles.statistics import Samples
 
 @dataclass(frozen=True)
 class Timeline:
-    """When things happened, in seconds from the beginning; one row a round, one column an op call."""
+    """The times of all events, in seconds from the beginning of a round; one row a round, one column an op call."""
 
-    issued_s: Samples  # the host has handed the call over; rounds x calls
-    started_s: Samples  # on the device; as ended_s where a call runs nothing there
+    issued_s: Samples  # the host has enqueued the call; rounds x calls
+    started_s: Samples  # on the device; equals ended_s where a call runs nothing there
     ended_s: Samples
     total_s: Samples  # of each round, until host and device have ended
 
     @property
     def busy_s(self) -> Samples:
-        """Of each round, the seconds in which the device executed."""
+        """By round: the seconds in which the device executed."""
         return np.asarray((self.ended_s - self.started_s).sum(axis=1))
 
     @property
     def idle_share(self) -> float:
-        """The fraction of the time in which the device executed nothing, over all rounds."""
+        """The fraction of the time in which the device was idle, over all rounds."""
         return float(1.0 - self.busy_s.sum() / self.total_s.sum()) if self.total_s.sum() > 0 else 0.0
 
     @property
     def launch_bound_share(self) -> float:
-        """The fraction of the calls on the device that it waited for: issued after their predecessor had ended."""
+        """The fraction of the device's calls that were issued after the call before them had ended."""
         on_device = self.ended_s > self.started_s
         before_s = np.zeros_like(self.ended_s)
         before_s[:, 1:] = self.ended_s[:, :-1]
@@ -46,22 +46,23 @@ class Timeline:
 def compose(
     host_s: Samples, enqueue_s: Samples, device_s: Samples, waits: Sequence[bool], *, tail_s: Samples, lag_s: Samples
 ) -> Timeline:
-    """Lay the calls of every round into the two timeline.
+    """Compose the timeline of every round.
 
     Args:
         host_s: the host's own work before each call, rounds x calls.
-        enqueue_s: of each call on the host, until it returns with the work only handed over; rounds x calls.
-        device_s: of each call on the device, 0 where it runs nothing there; rounds x calls.
-        waits: by call, whether the host waits until the device has done it.
+        enqueue_s: the host's time to enqueue each call, rounds x calls.
+        device_s: the device's time of each call, 0 where it runs nothing there; rounds x calls.
+        waits: by call, whether the host waits until the device has executed it.
         tail_s: the host's work after the last call, by round.
-        lag_s: from handing a call over to its start on an idle device, and back; by round. What a call takes when it is
-            issued and waited for alone, beyond its enqueueing and its time on the device.
+        lag_s: by round, from enqueueing a call to its start on an idle device, and from its end back to the host: what
+            a call takes in isolation beyond its enqueueing and its time on the device.
+            All times are in seconds.
 
     Returns:
         When each call was issued, started and ended, and the total of each round.
 
     Raises:
-        ValueError: the shapes do not fit, or a time is negative.
+        ValueError: the shapes differ, or a time is negative.
     """
     if not host_s.shape == enqueue_s.shape == device_s.shape == (len(tail_s), len(waits)) or len(lag_s) != len(tail_s):
         raise ValueError(f"shapes {host_s.shape}, {enqueue_s.shape}, {device_s.shape}, {len(waits)} calls and "
@@ -69,7 +70,7 @@ def compose(
     if any(np.any(values < 0) for values in (host_s, enqueue_s, device_s, tail_s, lag_s)):
         raise ValueError("a time is negative")
     issued_s, started_s, ended_s = (np.empty_like(host_s) for _ in range(3))
-    now_s, free_s = np.zeros(len(tail_s)), np.zeros(len(tail_s))  # of the host and of the device
+    now_s, free_s = np.zeros(len(tail_s)), np.zeros(len(tail_s))  # when the host and the device are free
     for call, waiting in enumerate(waits):
         now_s = now_s + host_s[:, call] + enqueue_s[:, call]
         issued_s[:, call] = now_s
@@ -83,27 +84,27 @@ def compose(
 
 
 def replayed_s(device_s: Samples) -> Samples:
-    """Of each round, what a recorded graph of the calls takes: the device's time alone, one call after the other."""
+    """By round, the seconds of a recorded graph of the calls: the sum of the device's times, rounds x calls."""
     return np.asarray(device_s.sum(axis=1))
 
 
 def critical_path(
     host_s: Samples, enqueue_s: Samples, device_s: Samples, waits: Sequence[bool], lag_s: float
 ) -> tuple[Samples, Samples]:  # fmt: skip
-    """By op call what its kernel and the host have on the critical path of one inference; they add up to its total.
+    """Split the total of one inference among kernels and host work on its critical path.
 
-    Followed from the end: a kernel that began when the one before had ended waited for that one, any other for the
-    host; and the host waited for a kernel only in a call that waits.
+    The path is followed from the end. A kernel that began when the kernel before it ended had waited for that kernel;
+    any other kernel had waited for the host. The host waits for a kernel only in calls that wait.
 
     Args:
         host_s: the host's own work before each call, and after the last.
-        enqueue_s: of each call on the host.
-        device_s: of each call on the device.
-        waits: by call, whether the host waits until the device has done it.
-        lag_s: from handing a call over to its start on an idle device, and back.
+        enqueue_s: the host's time to enqueue each call.
+        device_s: the device's time of each call.
+        waits: by call, whether the host waits until the device has executed it.
+        lag_s: from enqueueing a call to its start on an idle device, and back to the host. All in seconds.
 
     Returns:
-        The kernels' seconds by call, and the host's by call and after the last; the lag is the host's.
+        Seconds of the kernels by call, and of the host before each call and after the last. The lag counts as host.
     """
     timeline = compose(host_s[None, :-1], enqueue_s[None, :], device_s[None, :], waits,
                     tail_s=host_s[-1:], lag_s=np.array([lag_s]))  # fmt: skip

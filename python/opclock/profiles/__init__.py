@@ -1,1 +1,1 @@
-"""One board's measurements in one file."""
+"""Profiles: the measurements of one board in one file."""

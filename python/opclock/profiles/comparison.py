@@ -1,4 +1,4 @@
-"""Two profiles side by side: two boards, two torch versions, or before and after a change."""
+"""Compares two profiles: of two boards, two torch versions, or before and after a change."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from opclock.profiles.condition import Timing
 from opclock.profiles.pool import Measurement
 from opclock.profiles.reader import ProfileReader
 
-EQUAL = 0.05  # ratios nearer to 1 than this are the same: two windows of one machine differ by as much
+EQUAL = 0.05  # ratios closer to 1 count as the same: two runs on one machine differ by as much
 TIMINGS: tuple[Timing, ...] = ("in_model", "interleaved")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one op call's time in the second profile compares with that in the first."""
+    """How the time of one op call in the second profile compares with the first."""
 
     ratio: float  # second / first
     low: float
@@ -27,7 +27,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """same, faster or slower where the interval says so; undecided where it does not."""
+        """same, faster or slower; undecided where the interval allows more than one."""
         if self.low >= 1 / (1 + EQUAL) and self.high <= 1 + EQUAL:
             return "same"
         if self.high < 1:
@@ -36,7 +36,15 @@ class Verdict:
 
 
 def judge(first: Measurement, second: Measurement) -> Verdict:
-    """The ratio of two medians, with the interval that their own intervals leave it, as independent errors."""
+    """Compare the medians of two measurements.
+
+    Args:
+        first: the measurement to compare with.
+        second: the measurement to judge.
+
+    Returns:
+        The ratio of the medians and its interval, from their intervals as independent errors.
+    """
     ratio = second.median_s / first.median_s
     below = math.hypot(_distance(second, 0), _distance(first, 1))
     above = math.hypot(_distance(second, 1), _distance(first, 0))
@@ -44,24 +52,24 @@ def judge(first: Measurement, second: Measurement) -> Verdict:
 
 
 def _distance(measurement: Measurement, side: int) -> float:
-    """How far, as a logarithm, the interval reaches from the median to this side."""
+    """The logarithm of the ratio between the interval's end on this side and the median."""
     end = measurement.interval_s[side]
     return abs(math.log(max(end, 1e-12) / measurement.median_s))
 
 
 def compare(first: ProfileReader, second: ProfileReader) -> pd.DataFrame:
-    """One row an op call that both profiles have, with the same timing, device and number of threads.
+    """Compare the op calls that two profiles have in the same timing, device and number of threads.
 
     Args:
-        first: what is compared with, such as before a change.
-        second: what is judged.
+        first: the profile to compare with, such as from before a change.
+        second: the profile to judge.
 
     Returns:
-        Columns: family and parameters where a sweep named the call, op_call, timing, threads, first_s, second_s, ratio
-        (second / first), low and high (95 % interval of the ratio), verdict.
+        One row an op call. Columns: family and parameters (for calls of a sweep), op_call, timing, threads, first_s,
+        second_s (seconds), ratio (second / first), low and high (95 % interval of the ratio), verdict.
 
     Raises:
-        ProfileError: they have no op call in common.
+        ProfileError: the profiles have no op call in common.
     """
     names = {key: (family, parameters) for profile in (second, first)
              for family, parameters, key in profile.configurations()}  # fmt: skip
@@ -92,7 +100,7 @@ def _settings(profile: ProfileReader) -> set[tuple[Timing, str, int]]:
 def _measurements(
     profile: ProfileReader, timing: Timing, device: str, threads: int
 ) -> Iterator[tuple[str, Measurement]]:
-    """The newest measurement of each op call that was sampled to its end."""
+    """The newest completed measurement of each op call."""
     seen: set[str] = set()
     for number in profile.pools([timing], device, threads, ended=True):
         pool = profile.pool(number)

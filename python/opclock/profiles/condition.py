@@ -1,4 +1,4 @@
-"""How a measurement was taken: the condition decides a kernel's time more than the clock does."""
+"""The condition of a measurement: how an op call was timed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Condition:
     ``timing`` is "in_model" (each call in its model's order, with the host's work between the calls), "interleaved"
     (all calls once a round in random order) or "back_to_back" (each call directly after itself).
 
-    On a device beside the host "in_model" is the host's time alone, until the call has been handed over. Three more are
-    in the model's order as well: "device" is the device's own time, with the host far ahead, and "isolated" both
-    lanes', from handing the call over to an idle device until that is idle again. "recorded" is the device's own time
-    with all calls recorded as one graph of kernels. "interleaved" and "back_to_back" are the device's own time there.
+    On a device beside the host, "in_model" is the host's time to enqueue the call. Three more timings are in the
+    model's order: "device" is the device's time, with the host far ahead. "isolated" is the time of both, from
+    enqueueing the call on an idle device until the device is idle again. "recorded" is the device's time with all calls
+    in one graph of kernels. "interleaved" and "back_to_back" are the device's time.
 
     ``working_set`` is the number of binary digits of the bytes that the op calls sampled together touch: 25 for
-    16 to 32 MiB. Weights are as cold as that makes them, so a kernel timed among 2 MB of weights says little about
+    16 to 32 MiB. It decides which caches hold the weights, so a kernel timed among 2 MB of weights says little about
     the same kernel among 100 MB.
     """
 
@@ -38,10 +38,10 @@ class Condition:
 
     @property
     def in_order(self) -> bool:
-        """Whether the op calls come in their model's order, each once a round."""
+        """Whether the op calls run in their model's order, each once a round."""
         return self.timing in ("in_model", "device", "isolated", "recorded")
 
     @property
     def lane(self) -> Lane:
-        """Whose time it is where there is a device beside the host."""
+        """With a device beside the host: whether the time is the host's, the device's, or both."""
         return {"in_model": "host", "isolated": "both"}.get(self.timing, "device")  # type: ignore[return-value]

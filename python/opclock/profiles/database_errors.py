@@ -1,4 +1,4 @@
-"""SQLite's errors as ours."""
+"""Converts SQLite's errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opclock.errors import ProfileError
 
 @contextmanager
 def as_profile_errors(path: Path) -> Iterator[None]:
-    """Inside, what SQLite raises becomes a ProfileError that names the file and the next step."""
+    """Convert SQLite's errors inside the block to ProfileError, which names the file and the next step."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -1,4 +1,4 @@
-"""Looking after profiles: what is in one, merging, and throwing away what has been measured anew."""
+"""Inspects, merges and prunes profiles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opclock.errors import ProfileError
 from opclock.profiles.profile import Profile
 from opclock.profiles.reader import ProfileReader
 
-# Tables whose rows have numbers of their own in each profile; the rest hang on these.
+# Rows of these tables are numbered in each profile, so a merge must renumber them.
 _MERGE = """
 INSERT OR IGNORE INTO condition (timing, device, threads, working_set)
   SELECT timing, device, threads, working_set FROM other.condition;
@@ -39,8 +39,8 @@ INSERT INTO ceiling SELECT * FROM other.ceiling WHERE true
   ON CONFLICT DO UPDATE SET rate = max(rate, excluded.rate);
 """
 
-# Pools that nothing is estimated from: every op call of theirs was measured anew in the same condition, to the end,
-# with the same host; or nothing was ever kept of them.
+# Pools that no estimate uses: all their op calls and their host were measured again, completely, in the same
+# condition; or they have no rounds.
 _OUTDATED = """
 SELECT p.id FROM pool p WHERE NOT EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) OR (
   NOT EXISTS (SELECT 1 FROM member m WHERE m.pool = p.id AND NOT EXISTS (
@@ -53,7 +53,7 @@ SELECT p.id FROM pool p WHERE NOT EXISTS (SELECT 1 FROM round WHERE round.pool =
 
 @dataclass(frozen=True)
 class ProfileInfo:
-    """What is in a profile."""
+    """The contents of a profile, counted."""
 
     board: dict[str, Any]
     op_calls: int
@@ -71,7 +71,7 @@ class ProfileInfo:
 
 
 def info(profile: ProfileReader) -> ProfileInfo:
-    """Count what is in a profile."""
+    """Count the contents of a profile."""
 
     def count(query: str) -> int:
         return int(profile.ask(query)[0][0])
@@ -96,9 +96,17 @@ def info(profile: ProfileReader) -> ProfileInfo:
 
 
 def merge(target: Profile, source: Path) -> int:
-    """Bring another profile of the same board into one; pools that it has already are left out. Returns how many came.
+    """Copy the pools of another profile of the same board that the target lacks.
 
-    Raises ProfileError where the boards differ: their numbers are never mixed.
+    Args:
+        target: open for writing.
+        source: the other profile's file.
+
+    Returns:
+        The number of copied pools.
+
+    Raises:
+        ProfileError: the profiles are of different boards, or one cannot be read or written.
     """
     with Profile.open(source) as other:
         mine, theirs = target.board()["identity"], other.board()["identity"]
@@ -117,7 +125,17 @@ def merge(target: Profile, source: Path) -> int:
 
 
 def prune(profile: Profile) -> int:
-    """Throw away the pools that nothing is estimated from any more, and their space. Returns how many they were."""
+    """Remove the pools that no estimate uses, and shrink the file.
+
+    Args:
+        profile: open for writing.
+
+    Returns:
+        The number of removed pools.
+
+    Raises:
+        ProfileError: the file cannot be written.
+    """
     with profile.changing() as connection:
         numbers = [row[0] for row in connection.execute(_OUTDATED)]
         text = json.dumps(numbers)
@@ -135,4 +153,4 @@ def _shrink(profile: Profile) -> None:
     try:
         profile.ask("VACUUM")
     except (ProfileError, sqlite3.Error):
-        return  # another process reads it: the space is used again anyway
+        return  # another process reads the file; later writes reuse the space

@@ -1,4 +1,4 @@
-"""Measurements: raw samples and their condition. Every statistic is derived from them, never stored."""
+"""Measurements: raw samples with their condition. Statistics are computed from them and never stored."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from opclock.profiles.statistics import Samples, median_interval
 
 @dataclass(frozen=True)
 class Measurement:
-    """Samples of one op call, in seconds of one call, in the order they were taken."""
+    """Samples of one op call in the order they were taken, in seconds per call."""
 
     key: str
     condition: Condition
     samples: Samples
-    control_s: Samples  # the control workload's samples of the same rounds, one for each sample
+    control_s: Samples  # seconds of the control workload in the same rounds, one for each sample
     calls_per_sample: int
     reason: str  # why sampling stopped: narrow, stagnant or time_cap; "" where it was interrupted
 
     @cached_property
     def median_s(self) -> float:
-        """Seconds of one call."""
+        """The median, in seconds of one call."""
         return float(np.median(self.samples))
 
     @cached_property
@@ -45,33 +45,33 @@ class Pool:
 
     number: int
     condition: Condition
-    keys: tuple[str, ...]  # by position in the pool; a key may stand at several
+    keys: tuple[str, ...]  # by position in the pool; a key may occur more than once
     calls_per_sample: tuple[int, ...]  # by position
     reasons: tuple[str, ...]  # by position
     ended: str  # why sampling stopped: settled or time_cap; "" where it was interrupted
     seconds: Samples  # rounds x positions
     control_s: Samples  # by round
-    host_key: str  # which host was played among them; "" for none
+    host_key: str  # key of the host that was played; "" for none
     host_s: Samples  # rounds x host calls
     host_kinds: tuple[str, ...]  # by host call
     context: dict[str, Any] = field(default_factory=dict)  # the clock, and the board's state before and after
 
     @property
     def rounds_s(self) -> Samples:
-        """By round: everything in it, host work as well."""
+        """By round: the sum of everything in it, host work included."""
         kernels_s: Samples = self.seconds.sum(axis=1)
         return kernels_s + self.host_s.sum(axis=1) if self.host_kinds else kernels_s
 
     @cached_property
     def positions(self) -> dict[str, list[int]]:
-        """Where each key stands."""
+        """The positions of each key."""
         positions: dict[str, list[int]] = {}
         for position, key in enumerate(self.keys):
             positions.setdefault(key, []).append(position)
         return positions
 
     def measurement(self, key: str) -> Measurement:
-        """All samples of one op call in this pool, in the order taken. Raises KeyError for a call it lacks."""
+        """All samples of one op call in this pool, in the order taken. Raises KeyError where the pool lacks it."""
         positions = self.positions[key]
         return Measurement(
             key,

@@ -1,4 +1,4 @@
-"""The profile: one board's measurements in one SQLite file, raw samples and all."""
+"""The profile: the measurements of one board, with raw samples, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import encode
 from opclock.tracing.trace import TracedCall
 
-CACHE_BYTES = 1 << 26  # of a writer: the index of op calls is written all over
-LOG_PAGES = 16_000  # of 4 KiB before the log is folded into the file: the same pages come again and again
-BUSY_S = 60.0  # how long a second writer waits: far above the milliseconds one round takes to store
+CACHE_BYTES = 1 << 26  # of a writer, which changes pages all over the index of op calls
+LOG_PAGES = 16_000  # of 4 KiB before the log is written into the file: the same pages change many times
+BUSY_S = 60.0  # how long a second writer waits; storing one round takes milliseconds
 
 
 def _blob(values: Samples) -> bytes:
@@ -35,31 +35,38 @@ def _blob(values: Samples) -> bytes:
 
 
 class Profile(ProfileReader):
-    """An open profile. Use it in a ``with`` block; rounds are on disk when ``add_rounds`` returns."""
+    """An open profile. Use it in a ``with`` block. Rounds are on disk when ``add_rounds`` returns."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writable: bool, copied: bool = False) -> None:
         super().__init__(path, connection)
-        self.copied = copied  # whether a file of an older schema is read through a newer copy in memory
+        self.copied = copied  # whether this is a converted copy, in memory, of a file with an older schema
         self._writable = writable
 
     # Opening and closing ---------------------------------------------------------------------------------------
 
     @staticmethod
     def create_or_open(path: Path, board: Board) -> Profile:
-        """Open for writing; a file that does not exist yet is made for this board.
+        """Open a profile for writing; create it for this board where it does not exist.
+
+        Args:
+            path: the file.
+            board: this board.
+
+        Returns:
+            The open profile.
 
         Raises:
-            ProfileError: another board's, a foreign, newer or damaged file (left untouched), or one that cannot be
-                written.
+            ProfileError: the file cannot be written, is not a profile, is damaged, or is from another board or a newer
+                opclock. Such a file is left as it is.
         """
         if not path.parent.is_dir():
             raise ProfileError(f"cannot write the profile {path}: there is no folder {path.parent}; make it first")
         fresh = not path.exists() or path.stat().st_size == 0
         if not fresh:
-            Profile.open(path).close()  # checked read-only first: what is not a profile stays as it is
+            Profile.open(path).close()  # checked read-only first: a file that is not a profile stays unchanged
         with as_profile_errors(path):
             connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-            # A killed writer must leave a whole file, and two may write at once: a write-ahead log does both.
+            # A write-ahead log keeps the file intact when a writer is killed, and lets two processes write.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA cache_size = {-CACHE_BYTES // 1024}")
@@ -84,18 +91,21 @@ class Profile(ProfileReader):
 
     @staticmethod
     def edit(path: Path) -> Profile:
-        """Open a profile of any board for looking after it. Raises ProfileError as ``open`` does."""
+        """Open a profile of any board for merging or pruning. Raises ProfileError as ``open`` does."""
         with Profile.open(path) as profile:
             facts = profile.board()
         return Profile.create_or_open(path, Board.from_json(facts))
 
     @staticmethod
     def open(path: Path) -> Profile:
-        """Open read-only. Raises ProfileError on a missing, foreign, newer or damaged file; never writes."""
+        """Open a profile for reading only.
+
+        Raises ProfileError where the file is missing or damaged, is not a profile, or is from a newer opclock.
+        """
         if not path.is_file():
             raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
         with as_profile_errors(path):
-            # A copied file in a folder that cannot be written has no log beside it: then nothing can change either.
+            # A file in a read-only folder has no log beside it, and nobody can change it.
             log = path.with_name(path.name + "-wal")
             frozen = not log.exists() and not os.access(path.parent, os.W_OK)
             mode = "mode=ro&immutable=1" if frozen else "mode=ro"
@@ -112,7 +122,7 @@ class Profile(ProfileReader):
         return Profile(path, connection, writable=False, copied=copied)
 
     def close(self) -> None:
-        """Fold the log into the file, so that one file holds all, unless another process still writes."""
+        """Close the profile. The log is written into the file first, unless another process is writing."""
         if self._writable:
             self._writable = False
             with suppress(sqlite3.Error):
@@ -130,7 +140,7 @@ class Profile(ProfileReader):
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of what is done inside is kept, or none of it."""
+        """A transaction: all changes inside the block are kept, or none."""
         with as_profile_errors(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -142,7 +152,7 @@ class Profile(ProfileReader):
 
     @contextmanager
     def beside(self, other: Profile) -> Iterator[None]:
-        """Inside, the other profile's tables can be read under the name ``other``, whatever its schema."""
+        """Inside the block, the tables of another profile can be read under the name ``other``."""
         with tempfile.TemporaryDirectory() as folder:
             path = other.path
             if other.copied:
@@ -170,16 +180,16 @@ class Profile(ProfileReader):
         host: tuple[str, Sequence[str]] | None = None,
         context: dict[str, Any] | None = None,
     ) -> int:
-        """Begin a pool of op calls that are sampled together.
+        """Start a pool of op calls that are sampled together.
 
         Args:
-            condition: that all of them are timed in.
-            keys: of the op calls, by position in the pool.
-            calls_per_sample: by position.
+            condition: the condition of all of them.
+            keys: keys of the op calls, by position in the pool.
+            calls_per_sample: how many calls make one sample, by position.
             signature: equal for the same op calls in the same order, so that an interrupted pool is found again.
-            calls: the op calls of the keys as they were traced; predictors learn only from those that are given.
+            calls: the op calls with their outputs; predictors learn only from calls that are given here.
             host: the host's key and the kinds of its work, where it is sampled too.
-            context: the clock, the seed and the board's state before, as JSON-ready data.
+            context: the clock, the seed and the board's state before the rounds, as JSON-ready data.
 
         Returns:
             The pool's number.
@@ -214,7 +224,7 @@ class Profile(ProfileReader):
         return pool
 
     def name_configurations(self, configurations: Iterable[tuple[str, str, str]]) -> None:
-        """Keep which points of a sweep op calls are, from (family, parameters as JSON, key) of calls in a pool."""
+        """Store the sweep configurations of op calls: (family, parameters as JSON, key of a call in a pool)."""
         with self.changing() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO configuration VALUES (?, ?, (SELECT id FROM op_call WHERE key = ?))",
@@ -222,11 +232,11 @@ class Profile(ProfileReader):
             )
 
     def add_rounds(self, pool: int, seconds: Samples, control_s: Samples, host_s: Samples | None) -> None:
-        """Keep finished rounds after those that the pool has; they are on disk when this returns.
+        """Append finished rounds to a pool. They are on disk when this returns.
 
         Args:
-            pool: its number.
-            seconds: of one call, rounds x positions.
+            pool: the pool's number.
+            seconds: seconds per call, rounds x positions.
             control_s: seconds of the control workload, by round.
             host_s: seconds of host work, rounds x kinds; None where the host was not sampled.
 
@@ -243,7 +253,17 @@ class Profile(ProfileReader):
             )  # fmt: skip
 
     def end_pool(self, pool: int, ended: str, reasons: Sequence[str], after: dict[str, Any]) -> None:
-        """Record why sampling stopped, by position and for the whole pool, and the board's state afterwards."""
+        """Record why sampling stopped, and the board's state afterwards.
+
+        Args:
+            pool: the pool's number.
+            ended: why sampling of the pool stopped: "settled" or "time_cap".
+            reasons: why sampling of each op call stopped, by position.
+            after: JSON-ready data to add to the pool's context.
+
+        Raises:
+            ProfileError: the file cannot be written.
+        """
         with self.changing() as connection:
             context = json.loads(connection.execute("SELECT context FROM pool WHERE id = ?", (pool,)).fetchone()[0])
             connection.execute(
@@ -257,7 +277,17 @@ class Profile(ProfileReader):
                 )
 
     def set_ceiling(self, name: str, size: int, threads: int, rate: float) -> None:
-        """Keep a ceiling (a rate a second, for buffers of `size` bytes); the higher of this and an earlier one."""
+        """Store a ceiling. A higher rate that the profile has already is kept.
+
+        Args:
+            name: of the ceiling.
+            size: bytes of the buffers; 0 where there are none.
+            threads: the number of threads it was measured with.
+            rate: per second.
+
+        Raises:
+            ProfileError: the file cannot be written.
+        """
         with self.changing() as connection:
             connection.execute(
                 "INSERT INTO ceiling VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET rate = max(rate, excluded.rate)",
@@ -277,7 +307,7 @@ def _condition_id(connection: sqlite3.Connection, condition: Condition) -> int:
 
 
 def _newer_copy(old: sqlite3.Connection) -> sqlite3.Connection:
-    """A profile of an older schema, brought up to this one in memory: the file of a reader stays as it is."""
+    """A copy of a profile with an older schema, converted in memory: a reader does not change the file."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
     with old:
         old.backup(copy)

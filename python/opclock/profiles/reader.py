@@ -1,4 +1,4 @@
-"""What can be asked of a profile. Every question costs what its answer holds, however much else the profile has."""
+"""Queries on a profile. The cost of a query depends on its result, not on the size of the profile."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import OpCall, decode
 from opclock.tracing.trace import TracedCall
 
-NEWEST = 3  # pools of one condition that are looked at for one op call: more than one, for the newest may be unfinished
+NEWEST = 3  # pools of one condition to consider for one op call; the newest alone may be unfinished
 _OF = "c.timing = ? AND c.device = ? AND c.threads = ?"
 
 
 @dataclass(frozen=True)
 class PoolMatch:
-    """A pool that has an op call."""
+    """A pool that contains a wanted op call."""
 
     key: str
     pool: int
@@ -35,7 +35,7 @@ class PoolMatch:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What the board reached at most: a rate a second, for buffers of so many bytes (0 where there are none)."""
+    """The highest rate per second that the board reached, for buffers of this many bytes (0: no buffers)."""
 
     name: str
     nbytes: int
@@ -44,33 +44,33 @@ class Ceiling:
 
 
 class ProfileReader:
-    """Questions to an open profile."""
+    """Queries on an open profile."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
 
     def ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
-        """All rows of an SQL query. Raises ProfileError where the file is damaged."""
+        """Return all rows of an SQL query. Raises ProfileError where the file is damaged."""
         with as_profile_errors(self.path):
             return self._connection.execute(query, parameters).fetchall()
 
     def board(self) -> dict[str, Any]:
-        """The board's facts, as JSON-ready data."""
+        """The description of the board, as JSON-ready data."""
         return dict(json.loads(self.ask("SELECT facts FROM board")[0][0]))
 
     def ceiling(self, name: str, size: int, threads: int) -> float | None:
-        """A kept ceiling, or None."""
+        """The rate of a ceiling per second, or None."""
         rows = self.ask("SELECT rate FROM ceiling WHERE name = ? AND bytes = ? AND threads = ?", name, size, threads)
         return float(rows[0][0]) if rows else None
 
     def ceilings(self, threads: int) -> list[Ceiling]:
-        """All kept ceilings of this number of threads, by name and bytes."""
+        """All ceilings with this number of threads, ordered by name and bytes."""
         rows = self.ask("SELECT * FROM ceiling WHERE threads = ? ORDER BY name, bytes", threads)
         return [Ceiling(*row) for row in rows]
 
     def interrupted_pool(self, condition: Condition, signature: str) -> int | None:
-        """The newest pool of this signature that was not ended, or None."""
+        """The number of the newest unfinished pool with this signature, or None."""
         rows = self.ask(
             f"SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE p.signature = ? AND {_OF} "
             "AND c.working_set = ? AND p.ended = '' ORDER BY p.id DESC LIMIT 1",
@@ -79,7 +79,7 @@ class ProfileReader:
         return int(rows[0][0]) if rows else None
 
     def pool_matches(self, timing: Timing, device: str, threads: int, keys: Iterable[str]) -> list[PoolMatch]:
-        """By op call and working set the newest pools that have rounds of it."""
+        """The newest pools with rounds of these op calls, for each op call and working set."""
         rows = self.ask(
             "SELECT DISTINCT o.key, m.pool, c.working_set, p.ended <> '' FROM json_each(?) wanted "
             f"JOIN op_call o ON o.key = wanted.value JOIN condition c ON {_OF} "
@@ -91,7 +91,7 @@ class ProfileReader:
         return [PoolMatch(key, pool, working_set, bool(ended)) for key, pool, working_set, ended in rows]
 
     def count_op_calls(self, keys: Iterable[str], device: str, timings: Sequence[Timing]) -> dict[int, int]:
-        """By number of threads how many of these op calls have rounds on this device in any of these timings."""
+        """By number of threads: how many of these op calls have rounds on this device in any of these timings."""
         rows = self.ask(
             "SELECT threads, count(DISTINCT op_call) FROM (SELECT c.threads AS threads, o.id AS op_call "
             "FROM json_each(?) wanted JOIN op_call o ON o.key = wanted.value "
@@ -105,7 +105,7 @@ class ProfileReader:
     def pools(
         self, timings: Sequence[Timing], device: str, threads: int, *, ended: bool = False, most: int = -1
     ) -> list[int]:
-        """Pools of these timings that have rounds, the newest first: only ended ones, at most so many (-1: all)."""
+        """Numbers of pools with rounds in these timings, newest first; optionally only ended ones, at most ``most``."""
         marks = ",".join("?" * len(timings))
         rows = self.ask(
             "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE c.device = ? AND c.threads = ? "
@@ -116,10 +116,15 @@ class ProfileReader:
         return [int(row[0]) for row in rows]
 
     def pools_with_host(self, condition: Condition, host_key: str | None, most: int) -> list[int]:
-        """At most so many pools with host work in their rounds; with ``host_key``, with this work.
+        """Find pools with host work on the condition's device, with its number of threads.
 
-        On the condition's device with its threads: the nearest working set first, ended before interrupted, then the
-        newest.
+        Args:
+            condition: gives device, threads and working set.
+            host_key: only this host's work; any if None.
+            most: the largest number of pools to return.
+
+        Returns:
+            Numbers of pools: the nearest working set first, then ended before interrupted, then the newest.
         """
         which = "p.host IS NOT NULL" if host_key is None else "p.host = (SELECT id FROM host WHERE key = ?)"
         rows = self.ask(
@@ -132,12 +137,12 @@ class ProfileReader:
         return [int(row[0]) for row in rows]
 
     def measured(self, condition: Condition, keys: Iterable[str]) -> set[str]:
-        """Which of these op calls an ended pool of exactly this condition holds."""
+        """Which of these op calls have an ended pool with exactly this condition."""
         matches = self.pool_matches(condition.timing, condition.device, condition.threads, keys)
         return {one.key for one in matches if one.ended and one.working_set == condition.working_set}
 
     def host_measured(self, condition: Condition, host_key: str) -> bool:
-        """Whether this host was played to the end among op calls of this condition."""
+        """Whether an ended pool with exactly this condition has this host's work."""
         return bool(
             self.ask(
                 "SELECT 1 FROM pool p JOIN host h ON h.id = p.host JOIN condition c ON c.id = p.condition "
@@ -147,7 +152,7 @@ class ProfileReader:
         )  # fmt: skip
 
     def pool(self, number: int) -> Pool:
-        """One pool with all its rounds."""
+        """Read one pool with all its rounds."""
         header = self.ask(
             "SELECT c.timing, c.device, c.threads, c.working_set, p.ended, h.key, h.kinds, p.context FROM pool p "
             "JOIN condition c ON c.id = p.condition LEFT JOIN host h ON h.id = p.host WHERE p.id = ?", number
@@ -174,7 +179,7 @@ class ProfileReader:
         )
 
     def traced(self, keys: Iterable[str]) -> dict[str, TracedCall]:
-        """By key the op calls that were kept with what they return; of their memory only whether they write any."""
+        """The op calls that were stored with outputs, by key. Of their storages, only whether they write is known."""
         rows = self.ask(
             "SELECT o.key, o.outputs, o.writes FROM json_each(?) wanted JOIN op_call o ON o.key = wanted.value "
             "WHERE o.outputs IS NOT NULL",
@@ -186,7 +191,7 @@ class ProfileReader:
         }
 
     def configurations(self, family: str | None = None) -> list[tuple[str, str, str]]:
-        """Every point of every sweep, or of one family's: family, parameters as JSON, and the op call's key."""
+        """All sweep configurations, or those of one family: (family, parameters as JSON, key of the op call)."""
         return self.ask(
             "SELECT c.family, c.parameters, o.key FROM configuration c JOIN op_call o ON o.id = c.op_call "
             "WHERE ? IS NULL OR c.family = ? ORDER BY o.id",
@@ -194,7 +199,7 @@ class ProfileReader:
         )  # fmt: skip
 
     def conditions(self) -> list[Condition]:
-        """Every condition that something was measured in."""
+        """All conditions with measurements."""
         rows = self.ask("SELECT timing, device, threads, working_set FROM condition ORDER BY id")
         return [Condition(*row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""The tables of a profile file, and how to recognise one."""
+"""The tables of a profile file, and the check that a file is a profile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opclock.errors import ProfileError
 
 APPLICATION_ID = 0x6F70636B  # "opck", in the file's header: marks an SQLite database as a profile
 SCHEMA_VERSION = 2
-CHECKED_WHOLE = 1 << 23  # bytes: looking through a larger file would take longer than a user wants to wait
+CHECKED_WHOLE = 1 << 23  # bytes: checking all of a larger file would take too long
 
 _NEW_IN_2 = """
 CREATE TABLE condition (
@@ -73,7 +73,7 @@ CREATE TABLE ceiling (
 ) WITHOUT ROWID;
 {_INDEXES}"""
 
-# By schema version: what brings a profile of the version before up to it.
+# By schema version: the statements that upgrade a profile from the previous version.
 MIGRATIONS = {
     2: f"""
 ALTER TABLE op_call ADD COLUMN outputs TEXT;
@@ -102,7 +102,7 @@ DROP TABLE pool_1;
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
-    """Bring an empty database, or a profile of an older schema, to this one; inside a transaction of the caller's."""
+    """Create the tables, or upgrade an older schema, inside a transaction of the caller."""
     if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         _run(connection, TABLES)
@@ -119,10 +119,15 @@ def _run(connection: sqlite3.Connection, statements: str) -> None:
 
 
 def check(path: Path, connection: sqlite3.Connection) -> int:
-    """The schema version; 0 where a writer was stopped before it made the tables.
+    """Check that a file is a profile.
 
-    Raises ProfileError for what is no profile, a newer opclock's, or damaged. A large file is only looked at from
-    outside: what damage there may be inside shows when it is read.
+    A large file is only checked for its size; damage inside shows when it is read.
+
+    Returns:
+        The schema version; 0 where a writer stopped before it created the tables.
+
+    Raises:
+        ProfileError: the file is not a profile, is damaged, or is from a newer opclock.
     """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -147,7 +152,7 @@ def check(path: Path, connection: sqlite3.Connection) -> int:
 
 
 def _cut_off(path: Path) -> bool:
-    """Whether the file is shorter than its own header says; while there is a log, the header may be ahead of it."""
+    """Whether the file is shorter than its header says. With a log beside it, it may be, without damage."""
     if path.with_name(path.name + "-wal").exists():
         return False
     with path.open("rb") as file:

@@ -8,18 +8,19 @@ from scipy.special import bdtr, stdtrit  # scipy.stats takes half a second to im
 
 Samples = npt.NDArray[np.float64]
 
-BATCHES = 24  # at most; in a validation a batch is then about a block, and other things are timed between blocks
-MIN_IN_BATCH = 3  # rounds: the median of three outvotes one disturbed
+BATCHES = 24  # at most; in a validation a batch is then about one block of rounds
+MIN_IN_BATCH = 3  # rounds: the median of three ignores one disturbed round
 
 
 def median_interval(samples: Samples, confidence: float = 0.95) -> tuple[float, float]:
-    """The narrowest symmetric pair of order statistics that holds the median, whatever the distribution.
+    """Compute a confidence interval of the median, for any distribution.
 
-    Conover 1999, Practical Nonparametric Statistics, section 3.2; the extremes where there are too few samples.
+    It is the narrowest symmetric pair of order statistics (Conover 1999, Practical Nonparametric Statistics, section
+    3.2). With too few samples, it is the smallest and the largest.
 
     Args:
         samples: independent samples, in any order and unit.
-        confidence: a fraction.
+        confidence: the confidence level, a fraction.
 
     Returns:
         Both ends, in the samples' unit.
@@ -31,24 +32,24 @@ def median_interval(samples: Samples, confidence: float = 0.95) -> tuple[float, 
         raise ValueError("no samples")
     ordered = np.sort(samples)
     count = ordered.size
-    # The most samples that may be left out below: P(Binomial(n, 1/2) <= low) <= tail.
+    # The largest number of samples below the interval: P(Binomial(n, 1/2) <= low) <= tail.
     probabilities = bdtr(np.arange(count), count, 0.5)
     low = max(0, int(np.searchsorted(probabilities, (1 - confidence) / 2, side="right")) - 1)
     return float(ordered[low]), float(ordered[count - 1 - low])
 
 
 def rounds_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of the median of autocorrelated rounds.
+    """Compute a confidence interval of the median of autocorrelated rounds.
 
-    Rounds close in time share the machine's state. Order statistics assume independent samples and then give too narrow
-    an interval. The method of batch means does not: the standard error of the medians of consecutive batches, times
-    Student's t (Law 2015, Simulation Modeling and Analysis, chapter 9). In a simulation with states that last six of
-    192 rounds it holds the true median in 92 % of the cases, order statistics in 67 %. With too few rounds for two
-    batches it is the interval of ``median_interval``.
+    Rounds close in time share the state of the machine. Order statistics assume independent samples, so their
+    interval is too narrow here. The method of batch means avoids this: the half width is the standard error of the
+    medians of consecutive batches, times Student's t (Law 2015, Simulation Modeling and Analysis, chapter 9). In a
+    simulation with states that last 6 of 192 rounds, this interval holds the true median in 92 % of the cases, that of
+    order statistics in 67 %. With too few rounds for two batches, the result is that of ``median_interval``.
 
     Args:
         rounds_s: seconds of each round, in the order they were taken.
-        confidence: a fraction.
+        confidence: the confidence level, a fraction.
 
     Returns:
         Both ends in seconds; never below 0.
@@ -66,7 +67,7 @@ def rounds_interval(rounds_s: Samples, confidence: float = 0.95) -> tuple[float,
 
 
 def typical_round(rounds: Samples) -> Samples:
-    """Medians by column of rounds x columns, scaled to add up to the median round, as an estimate's parts are."""
+    """The median of each column (rounds x columns), scaled so that they add up to the median round."""
     medians: Samples = np.median(rounds, axis=0)
     total = float(medians.sum())
     return medians * (float(np.median(rounds.sum(axis=1))) / total if total > 0 else 1.0)

@@ -1,4 +1,4 @@
-"""Which op call's output is which other one's argument, as far as a trace shows it. Needs no torch."""
+"""Finds which outputs of op calls become arguments of later op calls. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from opclock.tracing.trace import Trace, TracedCall
 class Feed:
     """A tensor that goes from one op call to another."""
 
-    source: int  # position of the op call that returns it,
-    output: int  # and its number among the tensors returned
-    target: int  # position of the op call that takes it,
-    argument: int  # and its number among ``OpCall.tensors()``
+    source: int  # position of the op call that returns it
+    output: int  # its number among the returned tensors
+    target: int  # position of the op call that takes it
+    argument: int  # its number among ``OpCall.tensors()``
 
 
 def feeds(trace: Trace) -> tuple[Feed, ...]:
-    """Every tensor that goes from one op call to another, by target.
+    """List every tensor that goes from one op call to another.
 
-    An output is known by its storage, shape and strides: of two halves of one tensor the later one goes for both.
+    An output is recognised by its storage, shape and strides. Two halves of one tensor thus count as the later one.
+
+    Args:
+        trace: the model.
+
+    Returns:
+        The tensors, ordered by target.
     """
     latest: dict[tuple[object, ...], tuple[int, int]] = {}
     edges: list[Feed] = []
@@ -40,10 +46,10 @@ def _layout(number: int, spec: TensorSpec) -> tuple[object, ...]:
 
 
 def _outputs(traced: TracedCall) -> list[tuple[int, TensorSpec]]:
-    """Storage and spec of each tensor it returns; none where the trace does not show the storages."""
+    """Storage and spec of each returned tensor; empty where the trace does not show the storages."""
     specs = list(tensors(traced.outputs))
     new = [number for number in traced.writes if number not in traced.reads]
     if len(new) == len(specs):
         return list(zip(new, specs, strict=True))
-    base = traced.writes[:1] or traced.reads[:1]  # what it changed in place, or what it shows another view of
+    base = traced.writes[:1] or traced.reads[:1]  # what it changed in place, or what its output is a view of
     return [(base[0], spec) for spec in specs] if base and not new else []

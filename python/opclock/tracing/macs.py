@@ -12,17 +12,32 @@ Shape = tuple[int, ...]
 
 
 def convolution(weight: Shape, output: Shape) -> int:
-    """Batch x C_out x spatial_out x (C_in / groups) x kernel; weight is (C_out, C_in / groups, *kernel)."""
+    """MACs of a convolution: batch x C_out x spatial_out x (C_in / groups) x kernel.
+
+    Args:
+        weight: shape (C_out, C_in / groups, *kernel).
+        output: shape (batch, C_out, *spatial_out).
+    """
     return math.prod(output) * math.prod(weight[1:])
 
 
 def transposed_convolution(weight: Shape, source: Shape) -> int:
-    """Batch x C_in x spatial_in x (C_out / groups) x kernel; weight is (C_in, C_out / groups, *kernel)."""
+    """MACs of a transposed convolution: batch x C_in x spatial_in x (C_out / groups) x kernel.
+
+    Args:
+        weight: shape (C_in, C_out / groups, *kernel).
+        source: shape of the input, (batch, C_in, *spatial_in).
+    """
     return math.prod(source) * math.prod(weight[1:])
 
 
 def matmul(left: Shape, right: Shape) -> int:
-    """Rows x inner x columns for every broadcast batch, for operands of any rank torch.matmul takes."""
+    """MACs of a matrix product: rows x inner x columns, times the broadcast batch.
+
+    Args:
+        left: shape of the first operand, of any rank that torch.matmul takes.
+        right: shape of the second operand.
+    """
     if len(left) == 1:
         left = (1, *left)
     if len(right) == 1:
@@ -33,20 +48,31 @@ def matmul(left: Shape, right: Shape) -> int:
 
 
 def broadcast(left: Sequence[int], right: Sequence[int]) -> Shape:
-    """The shape two shapes broadcast to."""
+    """The shape that two shapes broadcast to, by NumPy's rules."""
     rank = max(len(left), len(right))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in (left, right)]
     return tuple(b if a == 1 else a for a, b in zip(*padded, strict=True))
 
 
 def attention(query: Shape, key: Shape, value: Shape) -> int:
-    """Scores and weighted sum: queries x keys x (head + value width) for every head of the batch."""
+    """MACs of attention's scores and weighted sum: queries x keys x (key width + value width), times heads and batch.
+
+    Args:
+        query: shape (..., queries, key width).
+        key: shape (..., keys, key width).
+        value: shape (..., keys, value width).
+    """
     *batch, queries, width = query
     return math.prod(batch) * queries * key[-2] * (width + value[-1])
 
 
 def einsum(equation: str, shapes: Sequence[Shape]) -> int:
-    """The product of every index's size: what one contraction of all operands at once multiplies."""
+    """MACs of an einsum: the product of the sizes of all indices, as if all operands were contracted at once.
+
+    Args:
+        equation: such as "bij,bjk->bik".
+        shapes: the operands' shapes.
+    """
     terms = equation.replace(" ", "").split("->")[0].split(",")
     sizes: dict[str, int] = {}
     for term, shape in zip(terms, shapes, strict=True):
@@ -133,13 +159,27 @@ COUNTERS: dict[str, Counter] = {
 
 
 def macs(traced: TracedCall) -> int:
-    """MACs of one op call; 0 for an operator that multiplies nothing with a weight or another matrix."""
+    """Count the MACs of one op call.
+
+    Args:
+        traced: the op call with its outputs.
+
+    Returns:
+        MACs; 0 for an operator that multiplies nothing by a weight or another matrix.
+    """
     counter = COUNTERS.get(traced.call.name)
     return counter(traced.call, traced.outputs) if counter else 0
 
 
 def needed_macs(traced: TracedCall) -> int:
-    """MACs without a convolution's taps that lie on padding: a kernel may skip them, and so may a ceiling."""
+    """Count the MACs of one op call that a kernel cannot skip: without a convolution's taps on padding.
+
+    Args:
+        traced: the op call with its outputs.
+
+    Returns:
+        MACs, at most ``macs(traced)``. Ceilings are computed from this number.
+    """
     total = macs(traced)
     if traced.call.name not in ("conv1d", "conv2d", "conv3d") or not total:
         return total
@@ -147,7 +187,7 @@ def needed_macs(traced: TracedCall) -> int:
     spatial = len(weight) - 2
     given = [traced.call.argument(3, "stride", 1), traced.call.argument(4, "padding", 0),
              traced.call.argument(5, "dilation", 1)]  # fmt: skip
-    if isinstance(given[1], str):  # padding as a text: "same"
+    if isinstance(given[1], str):  # padding given as a word: "same"
         return total
     stride, padding, dilation = (_by_dimension(value, spatial) for value in given)
     for i in range(spatial):
@@ -158,23 +198,29 @@ def needed_macs(traced: TracedCall) -> int:
 
 
 def _by_dimension(value: Value, count: int) -> tuple[int, ...]:
-    """A setting for each spatial dimension, given as one number for all or several."""
+    """A setting for each spatial dimension, from one number for all or one for each."""
     several = value if isinstance(value, tuple) else (value,)
     return several * count if len(several) == 1 else several
 
 
 def _positions(size: int, outputs: int, stride: int, offset: int) -> int:
-    """How many of the outputs find a pixel of 0 to size - 1 at their own position times stride, plus offset."""
+    """How many outputs have an input pixel, 0 to size - 1, at position * stride + offset."""
     first = max(0, -(offset // stride))
     last = min(outputs - 1, (size - 1 - offset) // stride)
     return max(0, last - first + 1)
 
 
 def macs_thop(traced: TracedCall) -> int:
-    """MACs as the thop profiler counts them.
+    """Count the MACs of one op call as the thop profiler does.
 
-    Modules only: convolutions and linear layers as ``macs``, batch norm 4 per element (2 and doubled for the affine
-    part), everything functional 0.
+    thop counts modules only. Convolutions and linear layers count as in ``macs``. Batch norm counts 4 per element: 2,
+    doubled for the affine part. Functional calls count 0.
+
+    Args:
+        traced: the op call with its outputs.
+
+    Returns:
+        MACs by thop's convention.
     """
     if traced.module_type.startswith(("Conv", "Linear")):
         return macs(traced)
@@ -184,25 +230,32 @@ def macs_thop(traced: TracedCall) -> int:
 
 
 def model_macs(trace: Trace) -> int:
-    """MACs of one inference."""
+    """Count the MACs of one inference of the traced model."""
     return sum(macs(traced) for traced in trace.calls)
 
 
 def model_macs_thop(trace: Trace) -> int:
-    """MACs of one inference by thop's convention."""
+    """Count the MACs of one inference of the traced model by thop's convention, see ``macs_thop``."""
     return sum(macs_thop(traced) for traced in trace.calls)
 
 
-# Operators that read as many rows of their table as they return, not the whole of it.
+# Operators that read only those rows of their table that they return.
 PICKING = ("embedding", "index_select", "gather", "index", "take")
 # Operators that write their first argument without reading it.
 FILLING = ("copy_", "fill_", "zero_")
 
 
 def moved_bytes(traced: TracedCall) -> int:
-    """Bytes that an op call must read and write at least: its tensor arguments, each once, and its outputs.
+    """Count the bytes that an op call must read and write at least.
 
-    What only crosses from one device to another counts once, as a link's bandwidth does.
+    Each tensor argument and each output counts once. A copy between devices counts its bytes once, as the bandwidth of
+    a link does.
+
+    Args:
+        traced: the op call with its outputs.
+
+    Returns:
+        Bytes.
     """
     if not traced.writes:
         return 0
@@ -219,7 +272,14 @@ def moved_bytes(traced: TracedCall) -> int:
 
 
 def footprint_bytes(traced: TracedCall) -> int:
-    """Bytes of memory that an op call touches: what it overwrites is moved twice and touched once."""
+    """Count the bytes of memory that an op call touches. Overwritten memory counts once here, but twice as moved.
+
+    Args:
+        traced: the op call with its outputs.
+
+    Returns:
+        Bytes.
+    """
     written = sum(spec.moved for spec in tensors(traced.outputs))
     in_place = traced.call.name.endswith("_") and traced.call.name not in FILLING
     return moved_bytes(traced) - (written if in_place else 0)

@@ -1,4 +1,4 @@
-"""Op calls: an ATen operator with the specs of its arguments, and one canonical key for each."""
+"""Op calls: an ATen operator with the specs of its arguments, and a canonical key."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ITEM_BYTES = {
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a tensor is, without its values. Strides in elements, as PyTorch has them.
+    """A tensor without its values. Strides are in elements, as in PyTorch.
 
-    ``same_as`` is set on an argument that is the very tensor of an earlier argument of its call, given by that one's
-    number: ``x * x`` reads half the memory of ``x * y``, and attention to oneself runs another kernel.
-    ``requires_grad`` is that of a parameter; PyTorch folds a matmul or not by it, in inference as well. ``pinned`` host
-    memory stays where it is, so that a device can copy it by itself.
+    ``same_as`` is the number of an earlier argument of the call that is the same tensor, if there is one: ``x * x``
+    reads half the memory of ``x * y``, and self-attention may run another kernel. ``requires_grad`` is recorded because
+    PyTorch folds a matmul or not depending on it, in inference as well. ``pinned`` marks page-locked host memory, which
+    a device can copy by itself.
     """
 
     shape: tuple[int, ...]
@@ -40,7 +40,7 @@ class TensorSpec:
 
     @cached_property
     def span(self) -> int:
-        """Elements of storage from the first to the last one addressed; 0 where there is none."""
+        """Elements of storage from the first to the last element of the tensor; 0 for an empty one."""
         if self.numel == 0:
             return 0
         return 1 + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
@@ -52,7 +52,7 @@ class TensorSpec:
 
     @property
     def moved(self) -> int:
-        """Bytes of its own elements: what lies between them is not counted, and an expanded one counts once."""
+        """Bytes of its elements, without gaps between them. Expanded elements count once."""
         return min(self.numel, self.span) * ITEM_BYTES.get(self.dtype, 4)
 
     def __str__(self) -> str:
@@ -61,20 +61,20 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class NamedConstant:
-    """A PyTorch constant that is known by its name, such as the dtype ``float32``."""
+    """A PyTorch constant, recorded by its name, such as the dtype ``float32``."""
 
     kind: Literal["dtype", "layout", "memory_format", "device"]
     name: str
 
 
-HOST = "host"  # a tensor's device, until it is placed: beside whatever device the others are on
+HOST = "host"  # device of a tensor that stays on the host when the others are placed on a device
 
 # An argument or output: a tensor's spec, a named constant, a plain value, or a tuple of them.
 Value = Any
 
 
 def encode(value: Value) -> Any:  # noqa: ANN401
-    """The value as JSON-ready data, without loss."""
+    """Convert a value to JSON-ready data, without loss. Raises TypeError for a type that cannot be recorded."""
     if isinstance(value, TensorSpec):
         data: dict[str, Any] = {"tensor": value.dtype, "shape": list(value.shape), "stride": list(value.stride)}
         if value.device != "cpu":
@@ -100,7 +100,7 @@ def encode(value: Value) -> Any:  # noqa: ANN401
 
 
 def decode(data: Any) -> Value:  # noqa: ANN401
-    """The inverse of encode. Raises ValueError on data that encode never wrote."""
+    """Convert data from ``encode`` back. Raises ValueError for any other data."""
     if isinstance(data, list):
         return tuple(decode(item) for item in data)
     if not isinstance(data, dict):
@@ -122,14 +122,14 @@ def decode(data: Any) -> Value:  # noqa: ANN401
 
 
 def placed(value: Value, device: str) -> Value:
-    """The value with its tensors on this device; those that are bound to the host, as HOST, stay there."""
+    """The value with its tensors on this device. Tensors on HOST stay on the host."""
     if isinstance(value, TensorSpec):
         return replace(value, device="cpu" if value.device == HOST else device)
     return tuple(placed(item, device) for item in value) if isinstance(value, tuple) else value
 
 
 def tensors(value: Value) -> Iterator[TensorSpec]:
-    """Every tensor spec in a value, depth first."""
+    """Iterate over all tensor specs in a value, depth first."""
     if isinstance(value, TensorSpec):
         yield value
     elif isinstance(value, tuple):
@@ -139,7 +139,7 @@ def tensors(value: Value) -> Iterator[TensorSpec]:
 
 @dataclass(frozen=True)
 class OpCall:
-    """One operator with its arguments: what is timed, and what a measurement is kept under."""
+    """One operator with its arguments. This is what is timed, and its ``key`` identifies a measurement."""
 
     operator: str  # with its namespace: "aten::conv2d"
     overload: str  # "" for the default one
@@ -155,13 +155,13 @@ class OpCall:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> OpCall:
-        """Rebuild from to_json. Raises KeyError, TypeError or ValueError on anything else."""
+        """Rebuild from ``to_json``. Raises KeyError, TypeError or ValueError for any other data."""
         kwargs = tuple((name, decode(value)) for name, value in data.get("kwargs", {}).items())
         return OpCall(data["operator"], data["overload"], decode(data["args"]), kwargs)
 
     @cached_property
     def key(self) -> str:
-        """The same text for equal calls, another for any that differ."""
+        """A text that is equal for equal calls and differs for different ones."""
         return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
 
     @property
@@ -170,7 +170,7 @@ class OpCall:
         return self.operator.partition("::")[2]
 
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """The tensor arguments' specs, in order, lists flattened, keyword arguments last."""
+        """The specs of the tensor arguments in order, lists flattened, keyword arguments last."""
         return self._tensors
 
     @cached_property
@@ -178,7 +178,7 @@ class OpCall:
         return tuple(tensors((self.args, tuple(value for _, value in self.kwargs))))
 
     def argument(self, position: int, name: str, default: Value = None) -> Value:
-        """The argument by its position, or by its name where it was given so."""
+        """Look up an argument by its position, or by its name where it was given by keyword."""
         if position < len(self.args):
             return self.args[position]
         return dict(self.kwargs).get(name, default)

@@ -1,10 +1,10 @@
-"""Which class an operator belongs to: the rows of every table."""
+"""Assigns operators to classes, which are the rows of the tables."""
 
 from __future__ import annotations
 
 from opclock.tracing.op_call import OpCall
 
-# By operator name without namespace and trailing underscore. An operator in no row is in class "other".
+# Operators by class, without namespace and trailing underscore. An operator that is in no class is "other".
 CLASSES: dict[str, tuple[str, ...]] = {
     "convolution": (
         "conv1d", "conv2d", "conv3d", "convolution", "_convolution", "conv_transpose1d", "conv_transpose2d",
@@ -71,7 +71,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
 
 _CLASS_OF = {name: operator_class for operator_class, names in CLASSES.items() for name in names}
 
-# The classes whose work a MAC count sees.
+# The classes that a MAC count includes.
 MAC_CLASSES = ("convolution", "gemm")
 
 

@@ -1,4 +1,4 @@
-"""A trace as the model would have been traced on another device or in another dtype. Needs no torch."""
+"""Converts a trace to another device or dtype. Needs no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opclock.tracing.trace import Trace, TracedCall
 
 @dataclass(frozen=True)
 class _Move:
-    """From one device and dtype to others."""
+    """A change of device and dtype."""
 
     old_device: str
     device: str
@@ -18,7 +18,7 @@ class _Move:
     dtype: str
 
     def value(self, value: Value) -> Value:
-        """An argument or output: its tensors and constants, where they are of the old device or dtype."""
+        """Convert an argument or output: tensors and constants with the old device or dtype."""
         if isinstance(value, TensorSpec):
             return replace(
                 value,
@@ -31,7 +31,7 @@ class _Move:
         return tuple(self.value(item) for item in value) if isinstance(value, tuple) else value
 
     def call(self, traced: TracedCall) -> TracedCall:
-        """An op call with its outputs."""
+        """Convert an op call with its outputs."""
         call = traced.call
         kwargs = tuple((name, self.value(value)) for name, value in call.kwargs)
         moved = OpCall(call.operator, call.overload, self.value(call.args), kwargs)
@@ -39,18 +39,18 @@ class _Move:
 
 
 def place(trace: Trace, device: str, dtype: str) -> Trace:
-    """The trace with its tensors on another device and its floating-point numbers in another dtype.
+    """Convert a trace to another device and floating-point dtype.
 
-    Tensors on ``trace.device`` and numbers of ``trace.dtype`` change; others stay, such as indices. It is the trace
-    that the model itself would have given there as long as its Python does not ask for the device or the dtype.
+    Tensors on ``trace.device`` and numbers of ``trace.dtype`` change; others, such as indices, stay. The result is the
+    trace that the model would give there, unless its Python asks for the device or the dtype.
 
     Args:
-        trace: of the model anywhere.
-        device: as PyTorch names it, with its number: "cpu", "cuda:0".
+        trace: the model, traced on any device.
+        device: with its number, as PyTorch names it: "cpu", "cuda:0".
         dtype: "float32", "float16", "bfloat16" or "float64".
 
     Returns:
-        The trace itself where nothing changes.
+        The converted trace; the same object where nothing changes.
     """
     if (device, dtype) == (trace.device, trace.dtype):
         return trace
@@ -69,7 +69,7 @@ def place(trace: Trace, device: str, dtype: str) -> Trace:
 
 
 def _storages_of(trace: Trace, dtype: str) -> set[int]:
-    """The storages in which numbers of this dtype lie."""
+    """The storages that hold numbers of this dtype."""
     numbers: set[int] = set()
     for traced in trace.calls:
         read = zip(traced.reads, traced.call.tensors(), strict=False)

@@ -1,4 +1,4 @@
-"""Records a model's op calls: under fake tensors, or by a real run where shapes depend on data."""
+"""Records a model's op calls, with fake tensors or by a real run."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from opclock.tracing.specs import Inputs, flat_tensors, spec_of, value_of
 from opclock.tracing.storages import Storages
 from opclock.tracing.trace import Trace, TracedCall
 
-# What fake tensors raise where they would need values.
+# The errors that fake tensors raise where values are needed.
 NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
 
 
 def _meta(value: Any) -> Any:  # noqa: ANN401
-    """The arguments with tensors that have no data, outside any mode."""
+    """The arguments as tensors without data, outside any mode."""
 
     def bare(tensor: torch.Tensor) -> torch.Tensor:
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
@@ -39,10 +39,10 @@ def _meta(value: Any) -> Any:  # noqa: ANN401
 
 
 def _as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:  # noqa: ANN401
-    """The output as PyTorch's own kernels give it, where fake tensors are known to give another one.
+    """Correct an output where fake tensors are known to differ from PyTorch's kernels.
 
-    Dropout outside training hands its input back (fakes copy it), and views and resized images with a dimension of
-    size one have other strides, by which a later convolution chooses its memory format.
+    Dropout outside training returns its input, but fake tensors copy it. Views and resized images with a dimension of
+    size one have other strides, and a later convolution chooses its memory format by them.
     """
     given = args[0] if args else None
     if not isinstance(given, FakeTensor) or not func._schema.returns:
@@ -59,12 +59,12 @@ def _as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output:
 
 
 class _Recorder(TorchDispatchMode):
-    """Sees every op call before PyTorch takes it apart."""
+    """Records every op call before PyTorch decomposes it."""
 
     def __init__(self, model: torch.nn.Module, fake: FakeTensorMode | None) -> None:
         super().__init__()
         self._fake = fake
-        self._fakes: list[torch.Tensor] = []  # kept: the mode itself forgets a fake that nobody holds
+        self._fakes: list[torch.Tensor] = []  # kept alive: the mode forgets a fake tensor without references
         self.storages = Storages()
         self.calls: list[TracedCall] = []
         self.module_calls = 0
@@ -72,9 +72,9 @@ class _Recorder(TorchDispatchMode):
         self._entered: list[tuple[str, str]] = [("", type(model).__name__)]
 
     def bare(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor without its data where fakes are used: always the same fake for the same tensor.
+        """The fake tensor for a tensor, always the same one; the tensor itself in a real run.
 
-        The model keeps its own parameters: some modules hold them in lists as well, which a swap would not restore.
+        The model keeps its parameters: some modules hold them in lists as well, which a swap would not restore.
         """
         if self._fake is None or isinstance(tensor, FakeTensor):
             return tensor
@@ -107,7 +107,7 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:  # noqa: ANN401
         args, kwargs = tree_map_only(torch.Tensor, self.bare, (args, kwargs or {}))
         schema = func._schema
-        if schema.name.startswith("prim::"):  # asked of fake tensors only: no kernel, and not seen in a real run
+        if schema.name.startswith("prim::"):  # only fake tensors get these: they run no kernel, and a real run has none
             return func(*args, **kwargs)
         self.storages.note_freed(len(self.calls))
         met: list[tuple[Any, ...]] = []
@@ -133,7 +133,7 @@ class _Recorder(TorchDispatchMode):
         return output
 
     def _changed(self, schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:  # noqa: ANN401
-        """The storages of the arguments that the operator writes in place."""
+        """The storages of arguments that the operator writes in place."""
         if not schema.is_mutable:
             return []
         changed: list[int] = []
@@ -158,15 +158,15 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
     Args:
         model: in the mode it will be used in (call ``model.eval()`` first for inference).
         inputs: example inputs: a tuple of positional arguments, or a dict of keyword arguments.
-        name: what reports call the model; its class name if empty.
-        real: run the model on real data instead of fake tensors, for models whose shapes depend on data.
+        name: the model's name in reports; its class name if empty.
+        real: run the model on real data instead of fake tensors. Models whose shapes depend on data need this.
 
     Returns:
-        The trace, with the specs of all op calls, where each came from and which storages it touched.
+        The trace: the op calls in order, each with its specs, the module it came from, and the storages it touched.
 
     Raises:
-        DataNeededError: its shapes depend on data and ``real`` was not given.
-        TraceError: the model's forward raised.
+        DataNeededError: the model's shapes depend on data, and ``real`` is false.
+        TraceError: the model's forward raises.
     """
     fake = None if real else FakeTensorMode(allow_non_fake_inputs=True)
     recorder = _Recorder(model, fake)

@@ -1,4 +1,4 @@
-"""Tensors and other arguments as they are recorded: specs without values."""
+"""Converts tensors and other arguments to the specs that are recorded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Inputs = tuple[Any, ...] | dict[str, Any]
 
 
 def spec_of(tensor: torch.Tensor) -> TensorSpec:
-    """The spec of a real or fake tensor. Raises TraceError for layouts that have no strides."""
+    """The spec of a real or fake tensor. Raises TraceError for layouts without strides."""
     if tensor.layout != torch.strided or tensor.is_quantized:
         raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
     return TensorSpec(
@@ -29,7 +29,7 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
 
 
 def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value:  # noqa: ANN401
-    """An argument or output as it is recorded; ``met`` collects the tensors among one call's arguments."""
+    """Convert an argument or output to what is recorded. ``met`` collects the tensors of one call's arguments."""
     if isinstance(argument, torch.Tensor):
         spec = spec_of(argument)
         if met is None:
@@ -51,5 +51,5 @@ def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value: 
 
 
 def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401
-    """Every tensor in nested lists, tuples and dicts, in order."""
+    """All tensors in nested lists, tuples and dicts, in order."""
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]

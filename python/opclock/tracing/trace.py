@@ -1,4 +1,4 @@
-"""A Trace: the ordered op calls of one model for one input. Reading one needs no torch."""
+"""A Trace: the op calls of one model for one input, in order. Reading one needs no torch."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ StorageKind = Literal["weight", "input", "activation"]
 
 @dataclass(frozen=True)
 class Storage:
-    """One block of memory that tensors of the model live in."""
+    """One block of memory that holds tensors of the model."""
 
     kind: StorageKind  # "weight": parameters, buffers and constants
     nbytes: int
-    freed_before: int  # the op call before which the model let go of it; the number of calls where it never did
+    freed_before: int  # the op call before which it is freed; the number of calls where it never is
 
 
 @dataclass(frozen=True)
 class TracedCall:
-    """One op call where the model made it."""
+    """One op call at its place in the model."""
 
     call: OpCall
     outputs: tuple[Value, ...]
     reads: tuple[int, ...]  # the storage of each of call.tensors()
-    writes: tuple[int, ...]  # storages made or changed by the call
+    writes: tuple[int, ...]  # storages created or changed by the call
     module: str = ""  # path in the model: "features.0.conv"; "" for the model itself
     module_type: str = ""  # class name of that module
 
     @property
     def launches(self) -> bool:
-        """Whether a kernel runs for it: not for views of memory, and not for memory that nothing is written to yet."""
-        answers = not list(tensors(self.outputs))  # a number must be fetched
+        """Whether a kernel runs for it. None runs for views and for new, uninitialised memory."""
+        answers = not list(tensors(self.outputs))  # a plain number: the host waits for it
         return "empty" not in self.call.name and (bool(self.writes) or answers)
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class TracedCall:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> TracedCall:
-        """Rebuild from to_json."""
+        """Rebuild from ``to_json``."""
         return TracedCall(
             OpCall.from_json(data),
             decode(data["outputs"]),
@@ -69,23 +69,23 @@ class TracedCall:
 
 @dataclass(frozen=True)
 class Trace:
-    """Everything about a model's inference that does not depend on the board."""
+    """The op calls of one inference of a model, with everything that does not depend on the board."""
 
     model: str
     inputs: tuple[TensorSpec, ...]
     parameters: int
-    module_calls: int  # how many modules' forward were entered
+    module_calls: int  # number of calls of modules' forward
     storages: tuple[Storage, ...]
     calls: tuple[TracedCall, ...]
 
     @cached_property
     def unique(self) -> dict[str, OpCall]:
-        """The distinct op calls by key, in order of first use."""
+        """The distinct op calls by key, in the order of their first use."""
         return {traced.call.key: traced.call for traced in self.calls}
 
     @cached_property
     def working_set(self) -> int:
-        """Bytes that one inference touches: the weights it reads and the most activations alive at once."""
+        """Bytes that one inference touches: its weights, and the peak of activations alive at once."""
         used = {number for traced in self.calls for number in (*traced.reads, *traced.writes)}
         weights = sum(self.storages[number].nbytes for number in used if self.storages[number].kind == "weight")
         return weights + self._peak_activations()
@@ -104,7 +104,7 @@ class Trace:
 
     @cached_property
     def allocations(self) -> tuple[tuple[int, ...], ...]:
-        """By op call: the storages that come into being with its outputs."""
+        """By op call: the storages that its outputs allocate."""
         new: list[tuple[int, ...]] = []
         known: set[int] = set()
         for traced in self.calls:
@@ -115,17 +115,17 @@ class Trace:
 
     @property
     def input_text(self) -> str:
-        """The inputs as a user writes them: "1x3x32x32", several joined by commas."""
+        """The inputs' shapes as text: "1x3x32x32", several joined by commas."""
         return ",".join("x".join(map(str, spec.shape)) for spec in self.inputs)
 
     @property
     def device(self) -> str:
-        """Where the op calls' tensors are; "cpu" where there are none."""
+        """The device of the op calls' tensors; "cpu" where there are none."""
         return next((spec.device for traced in self.calls for spec in traced.call.tensors()), "cpu")
 
     @property
     def dtype(self) -> str:
-        """The dtype of the first floating-point input or op call argument; "float32" where there is none."""
+        """The dtype of the first floating-point input or op call argument; "float32" where there are none."""
         specs: Iterable[TensorSpec] = (*self.inputs, *(spec for traced in self.calls for spec in traced.call.tensors()))
         return next((spec.dtype for spec in specs if "float" in spec.dtype), "float32")
 
@@ -143,7 +143,7 @@ class Trace:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Trace:
-        """Rebuild from to_json. Raises TraceError on anything that is not a whole trace."""
+        """Rebuild from ``to_json``. Raises TraceError for data that is not a complete trace."""
         schema = data.get("schema") if isinstance(data, dict) else None
         if schema != SCHEMA:
             raise TraceError(f"not a trace of this opclock: schema {schema!r}, expected {SCHEMA!r}; trace it again")
@@ -161,7 +161,7 @@ class Trace:
 
     @staticmethod
     def load(path: Path) -> Trace:
-        """Read a trace file. Raises TraceError where it cannot be read or is none."""
+        """Read a trace file. Raises TraceError where it cannot be read or is not a trace."""
         try:
             return Trace.from_json(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
