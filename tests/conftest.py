@@ -2,10 +2,15 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import faulty
 import pytest
+
+if TYPE_CHECKING:
+    from opclock.profiles.profile import Profile
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,6 +41,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture
 def profile_path(tmp_path: Path) -> Path:
     return tmp_path / "board.sqlite"
+
+
+@pytest.fixture
+def profile(profile_path: Path) -> Iterator[Profile]:
+    """This board's profile, empty and open for writing."""
+    from opclock.board.identity import read_board
+    from opclock.profiles.profile import Profile
+
+    with Profile.create_or_open(profile_path, read_board()) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -9,18 +9,10 @@ from helpers import SMALL, opclock, refused
 
 from opclock.benchmarking.batch_search import estimated_curve
 from opclock.benchmarking.worker.process import WorkerProcess
-from opclock.board.identity import read_board
 from opclock.errors import ModelError
-from opclock.profiles.profile import Profile
 from opclock.runtimes.runtime import Settings
 
 ONE = Settings(1)
-
-
-@pytest.fixture
-def profile(profile_path):
-    with Profile.create_or_open(profile_path, read_board()) as opened:
-        yield opened
 
 
 @pytest.mark.slow

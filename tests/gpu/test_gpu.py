@@ -7,12 +7,10 @@ import pytest
 import torch
 
 from opclock.board.accelerator import free_bytes, read_device
-from opclock.board.identity import read_board
 from opclock.errors import ModelError
 from opclock.estimation.estimate import estimate
 from opclock.extension import load_aten
 from opclock.models.loading import Model, load_model
-from opclock.profiles.profile import Profile
 from opclock.sweeps.run import sweep
 from opclock.timing.graph_reference import GraphRun
 from opclock.timing.measure import measure
@@ -23,12 +21,6 @@ from opclock.validation.validate import validate
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda:0"
-
-
-@pytest.fixture
-def profile(profile_path):
-    with Profile.create_or_open(profile_path, read_board()) as opened:
-        yield opened
 
 
 def test_the_device_is_described():

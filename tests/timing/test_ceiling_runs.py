@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opclock.board.identity import read_board
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
-from opclock.profiles.profile import Profile
 from opclock.timing import ceiling_runs
 from opclock.timing.ceiling_runs import PASSES, measure_ceilings, measure_roofs, remeasure_ceilings
 
@@ -35,12 +33,6 @@ def core(monkeypatch):
     scripted = ScriptedCore()
     monkeypatch.setattr(ceiling_runs, "load_core", lambda: scripted)
     return scripted
-
-
-@pytest.fixture
-def profile(profile_path):
-    with Profile.create_or_open(profile_path, read_board()) as opened:
-        yield opened
 
 
 def test_all_are_measured_once(core, profile):

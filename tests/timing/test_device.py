@@ -11,12 +11,10 @@ import torch
 
 from opclock.board import accelerator
 from opclock.board.accelerator import checked_device, free_bytes, read_device
-from opclock.board.identity import read_board
 from opclock.errors import ModelError, OptionError
 from opclock.estimation.estimate import estimate
 from opclock.extension import load_aten
 from opclock.models.loading import Model
-from opclock.profiles.profile import Profile
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.run import sweep
@@ -51,12 +49,6 @@ def model() -> Model:
 def device() -> Iterator[None]:
     with accelerator.simulated():
         yield
-
-
-@pytest.fixture
-def profile(profile_path) -> Iterator[Profile]:
-    with Profile.create_or_open(profile_path, read_board()) as opened:
-        yield opened
 
 
 @pytest.mark.usefixtures("device")

@@ -7,12 +7,11 @@ import importlib
 import numpy as np
 import pytest
 import torch
+from small_model import Classifier
 from torch import nn
 
-from opclock.board.identity import read_board
 from opclock.errors import ModelError, OpCallError
 from opclock.estimation.estimate import estimate
-from opclock.profiles.profile import Profile
 from opclock.timing.host_playback import PlayedHost
 from opclock.timing.inputs import Arguments
 from opclock.timing.measure import measure
@@ -22,27 +21,9 @@ from opclock.timing.sampler import Sampler
 from opclock.tracing.recorder import trace
 
 
-class Small(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
-        self.head = nn.Linear(8, 4)
-
-    def forward(self, x):
-        y = torch.relu_(self.norm(self.conv(x)))
-        y = torch.cat((y, y.sigmoid()), 1)[:, :8] * 0.5
-        return self.head(y.mean((2, 3)))
-
-
 @pytest.fixture
 def small():
-    return Small().eval(), (torch.randn(1, 3, 16, 16),)
-
-
-@pytest.fixture
-def profile(profile_path):
-    with Profile.create_or_open(profile_path, read_board()) as opened:
-        yield opened
+    return Classifier().eval(), (torch.randn(1, 3, 16, 16),)
 
 
 def test_measure_then_estimate(small, profile):

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from small_model import Classifier
 
-from opclock.board.identity import read_board
 from opclock.models.loading import Model
-from opclock.profiles.profile import Profile
 from opclock.validation.validate import validate, validate_model
-
-
-class Small(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
-        self.head = nn.Linear(8, 4)
-
-    def forward(self, x):
-        y = torch.relu_(self.norm(self.conv(x)))
-        y = torch.cat((y, y.sigmoid()), 1)[:, :8] * 0.5
-        return self.head(y.mean((2, 3)))
 
 
 @pytest.fixture
 def small():
-    return Small().eval(), (torch.randn(1, 3, 16, 16),)
-
-
-@pytest.fixture
-def profile(profile_path):
-    with Profile.create_or_open(profile_path, read_board()) as opened:
-        yield opened
+    return Classifier().eval(), (torch.randn(1, 3, 16, 16),)
 
 
 def test_explanation_of_a_validation(small, profile):
@@ -49,7 +29,7 @@ def test_explanation_of_a_validation(small, profile):
 
 
 def test_validation_has_every_number(small, profile):
-    models = [Model(name, Small().eval(), small[1]) for name in ("a", "b", "c")]
+    models = [Model(name, Classifier().eval(), small[1]) for name in ("a", "b", "c")]
     data = validate(models, profile, threads=1).to_json()
     assert data["schema"] == "opclock.validation/1"
     assert list(data["rows"][0]) == [
