@@ -175,7 +175,7 @@ def test_lists_of_cores():
     assert ranges([0, 1, 2, 6]) == "0-2,6"
     assert parse_ranges("0-2,6") == (0, 1, 2, 6)
     for text in ("", "4-", "7-4", "a"):
-        with pytest.raises(OptionError, match="is no list of cores"):
+        with pytest.raises(OptionError, match="is not a list of cores"):
             parse_ranges(text)
 
 

@@ -1,1 +1,1 @@
-"""What board this is, and what state it is in."""
+"""Identifies the board and reads its state."""

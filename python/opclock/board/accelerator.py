@@ -1,4 +1,4 @@
-"""The device beside the host: whether there is one, what it is, and what state it is in. Nothing is ever changed."""
+"""The device beside the host: its name and its state. Only reads; changes nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from opclock.errors import OptionError, first_line
 
 SIMULATED = "simulated"
-# Why a clock is lower than it could be, by bit (NVML's nvmlClocksEventReasons*); idling is none of them.
+# Reasons for a lowered clock, by bit (NVML's nvmlClocksEventReasons*), without idling.
 SLOWED = {
     0x4: "power cap", 0x8: "hardware slowdown", 0x20: "thermal slowdown", 0x40: "hardware thermal slowdown",
     0x80: "power brake",
@@ -24,7 +24,7 @@ _simulating = False
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """Inside, the CPU counts as a device that does everything at once: the device's whole path, without a device."""
+    """Use the CPU in place of a device inside the block, to test the code for devices without one."""
     global _simulating  # noqa: PLW0603
     _simulating = True
     try:
@@ -34,17 +34,34 @@ def simulated() -> Iterator[None]:
 
 
 def queue_of(device: str) -> str:
-    """The queue that op calls on this device stand in, as the extension names it; "cpu" for none."""
+    """Name the queue that executes op calls on this device.
+
+    Args:
+        device: such as "cpu" or "cuda:0".
+
+    Returns:
+        The extension's name of the queue; "cpu" where there is none.
+    """
     return SIMULATED if _simulating and device == "cpu" else device
 
 
 def has_lanes(device: str) -> bool:
-    """Whether host and device work beside one another."""
+    """Whether this is a device beside the host, so that both work at the same time."""
     return queue_of(device) != "cpu"
 
 
 def checked_device(text: str) -> str:
-    """The device with its number, "cuda:0" for "cuda". Raises OptionError for one that this PyTorch cannot use."""
+    """Check a device and complete its name.
+
+    Args:
+        text: such as "cpu", "cuda" or "cuda:0".
+
+    Returns:
+        The name with its number: "cuda:0" for "cuda".
+
+    Raises:
+        OptionError: this PyTorch cannot use the device.
+    """
     try:
         device = torch.device(text)
         if device.type == "cpu":
@@ -63,14 +80,21 @@ def _backend(device: str) -> ModuleType | None:
 
 
 def wait_for(device: str) -> None:
-    """Until the device is idle; at once on a cpu."""
+    """Wait until the device is idle. On the CPU, return at once."""
     backend = _backend(device)
     if backend is not None:
         backend.synchronize()
 
 
 def free_bytes(device: str) -> int:
-    """Memory that tensors on this device can still be given, what PyTorch keeps for later included."""
+    """Free memory for tensors on a device.
+
+    Args:
+        device: such as "cpu" or "cuda:0".
+
+    Returns:
+        Bytes, including memory that PyTorch's caching allocator holds but does not use.
+    """
     backend = _backend(device)
     if backend is None or not hasattr(backend, "mem_get_info"):
         return int(psutil.virtual_memory().available)
@@ -79,10 +103,15 @@ def free_bytes(device: str) -> int:
 
 
 def read_device(device: str) -> dict[str, Any]:
-    """What the device is and in what state it is, as JSON-ready data; what its driver does not report is left out.
+    """Read the name and the state of a device.
 
-    Names and units: ``name``, ``allocated_bytes`` and ``reserved_bytes`` (of PyTorch's caching allocator), and from
-    NVML ``clock_hz``, ``memory_clock_hz``, ``temperature_c``, ``power_w``, ``slowed`` (reasons).
+    Args:
+        device: such as "cpu" or "cuda:0".
+
+    Returns:
+        JSON-ready data, without what the driver does not report: ``name``, ``allocated_bytes`` and ``reserved_bytes``
+        (of PyTorch's caching allocator), and from NVML ``clock_hz``, ``memory_clock_hz``, ``temperature_c``,
+        ``power_w`` and ``slowed`` (a list of reasons). Empty for the CPU.
     """
     backend = _backend(device)
     if backend is None:
@@ -96,7 +125,7 @@ def read_device(device: str) -> dict[str, Any]:
 
 
 def _nvml(index: int) -> dict[str, Any]:
-    """From NVIDIA's management library; empty where it is missing or does not answer, as on a Jetson."""
+    """Read the state from NVIDIA's management library; empty where it is missing or does not answer, as on a Jetson."""
     try:
         import pynvml
     except ImportError:

@@ -1,4 +1,4 @@
-"""Which cores a machine has, from /proc and /sys alone: their parts by name, and clusters of equal ones."""
+"""Reads a machine's cores from /proc and /sys: their names, and clusters of equal cores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opclock.board.system import allowed_cores
 from opclock.errors import OptionError
 from opclock.files import text_of
 
-# By implementer and part of the main id register, as /proc/cpuinfo shows it (the makers' reference manuals).
+# By implementer and part number of the main ID register, as in /proc/cpuinfo (from the makers' reference manuals).
 PARTS = {
     0x41: {0xD03: "Cortex-A53", 0xD04: "Cortex-A35", 0xD05: "Cortex-A55", 0xD07: "Cortex-A57", 0xD08: "Cortex-A72",
            0xD09: "Cortex-A73", 0xD0A: "Cortex-A75", 0xD0B: "Cortex-A76", 0xD0C: "Neoverse-N1", 0xD0D: "Cortex-A77",
@@ -31,19 +31,19 @@ PARTS = {
            0x028: "Apple Icestorm (M1 Max)", 0x029: "Apple Firestorm (M1 Max)", 0x032: "Apple Blizzard (M2)",
            0x033: "Apple Avalanche (M2)", 0x034: "Apple Blizzard (M2 Pro)", 0x035: "Apple Avalanche (M2 Pro)"},
 }  # fmt: skip
-# What a translator of another machine's programs calls its processor.
+# Names that emulators give their processors.
 TRANSLATORS = {"QEMU TCG": "QEMU", "VirtualApple": "Rosetta"}
 CPUS = Path("sys/devices/system/cpu")
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Cores of one part that share a clock, or where each has its own, have the same range of it."""
+    """Equal cores that share a clock, or whose clocks have the same range."""
 
     part: str  # "Cortex-A72", "AMD EPYC"
     cores: tuple[int, ...]
-    max_hz: int | None  # None where the kernel does not say
-    caches: tuple[str, ...]  # of its first core: "L1 data 32K"
+    max_hz: int | None  # None where the kernel does not report it
+    caches: tuple[str, ...]  # the caches of its first core: "L1 data 32K"
 
     def __str__(self) -> str:
         clock = f" at {self.max_hz / 1e9:.2f} GHz" if self.max_hz else ""
@@ -51,12 +51,19 @@ class Cluster:
 
     @property
     def kind(self) -> tuple[str, int | None]:
-        """Equal where cores are as fast as one another."""
+        """Equal for clusters with equally fast cores."""
         return self.part, self.max_hz
 
 
 def read_clusters(root: Path = Path("/")) -> tuple[Cluster, ...]:
-    """The clusters of the cores that are online, by their first core."""
+    """Read the clusters of the cores that are online.
+
+    Args:
+        root: where /proc and /sys are; a test passes another folder.
+
+    Returns:
+        The clusters, ordered by their first core.
+    """
     parts = read_parts(root)
     together: dict[tuple[str, int | None, tuple[str, ...]], list[int]] = {}
     for core in online_cores(root):
@@ -69,19 +76,27 @@ def read_clusters(root: Path = Path("/")) -> tuple[Cluster, ...]:
 
 
 def within(clusters: Iterable[Cluster], allowed: Iterable[int]) -> tuple[Cluster, ...]:
-    """The clusters with only the allowed cores, without those that have none."""
+    """Reduce clusters to the allowed cores.
+
+    Args:
+        clusters: all clusters.
+        allowed: numbers of the allowed cores.
+
+    Returns:
+        The clusters with their allowed cores. Clusters without any are left out.
+    """
     cores = set(allowed)
     parts = ((one, tuple(core for core in one.cores if core in cores)) for one in clusters)
     return tuple(replace(one, cores=left) for one, left in parts if left)
 
 
 def alike(clusters: Iterable[Cluster]) -> bool:
-    """Whether all their cores are as fast as one another."""
+    """Whether all cores of these clusters are equally fast."""
     return len({cluster.kind for cluster in clusters}) <= 1
 
 
 def check_threads(threads: int) -> None:
-    """Raise OptionError below one thread, and above the cores that this process may use."""
+    """Raise OptionError for fewer than one thread, and for more threads than cores that this process may use."""
     allowed = len(allowed_cores())
     if not 1 <= threads <= allowed:
         raise OptionError(
@@ -91,13 +106,20 @@ def check_threads(threads: int) -> None:
 
 
 def online_cores(root: Path = Path("/")) -> tuple[int, ...]:
-    """The cores that are switched on: boards switch some off to save power."""
+    """The numbers of the cores that are switched on. Some boards switch cores off to save power."""
     text = text_of(root / CPUS / "online")
     return parse_ranges(text) if text else tuple(sorted(read_parts(root)))
 
 
 def read_parts(root: Path = Path("/")) -> dict[int, str]:
-    """By core its part: an Arm core by name, or "implementer 0x41 part 0xd99" for one unknown here."""
+    """Read the part of each core.
+
+    Args:
+        root: where /proc is; a test passes another folder.
+
+    Returns:
+        By number of the core: its name, or "implementer 0x41 part 0xd99" for an unknown Arm core.
+    """
     parts = {}
     for block in re.split(r"\n\s*\n", text_of(root / "proc/cpuinfo")):
         facts = dict(re.findall(r"^([^\t:]+?)\s*:\s*(.*)$", block, re.MULTILINE))
@@ -129,10 +151,17 @@ def _caches(root: Path, core: int) -> tuple[str, ...]:
 
 
 def emulator(machine: str, root: Path = Path("/")) -> str:
-    """What translates this machine's instructions, "" where the processor runs them itself.
+    """Detect an emulator.
 
-    An emulated process of another architecture still sees the /proc/cpuinfo of the machine underneath, or one whose
-    implementer is 0x00, which no maker has. A whole emulated machine that calls itself a real part is not seen.
+    An emulated process of another architecture sees the /proc/cpuinfo of the real machine, or one with implementer
+    0x00, which no maker has. An emulated machine that reports a real part is not detected.
+
+    Args:
+        machine: the architecture of this process: "aarch64", "x86_64".
+        root: where /proc is; a test passes another folder.
+
+    Returns:
+        The name of what translates the instructions; "" where the processor runs them itself.
     """
     info = text_of(root / "proc/cpuinfo")
     for name, translator in TRANSLATORS.items():
@@ -145,7 +174,7 @@ def emulator(machine: str, root: Path = Path("/")) -> str:
 
 
 def ranges(cores: Iterable[int]) -> str:
-    """Cores as the kernel lists them: "0-3,6"."""
+    """Format numbers of cores as the kernel lists them: "0-3,6"."""
     runs: list[list[int]] = []
     for core in sorted(cores):
         if runs and core == runs[-1][-1] + 1:
@@ -156,11 +185,11 @@ def ranges(cores: Iterable[int]) -> str:
 
 
 def parse_ranges(text: str) -> tuple[int, ...]:
-    """The inverse of ranges. Raises OptionError for any other text."""
+    """Parse a list of cores such as "0-3,6". Raises OptionError for any other text."""
     cores: set[int] = set()
     for part in text.strip().split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
         if not match or int(match[2] or match[1]) < int(match[1]):
-            raise OptionError(f"'{text}' is no list of cores: write 4-7 or 0,2-3")
+            raise OptionError(f"'{text}' is not a list of cores: write 4-7 or 0,2-3")
         cores |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
     return tuple(sorted(cores))

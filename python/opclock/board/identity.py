@@ -1,4 +1,4 @@
-"""What board this is: its cores, its memory and what is built for it."""
+"""Identifies the board: its cores, its memory, and the software built for it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from opclock.files import text_of
 
 @dataclass(frozen=True)
 class Board:
-    """What does not change while the board runs. Two profiles compare only where `identity` is equal."""
+    """The facts about a board that do not change while it runs. Only profiles with equal ``identity`` can be merged."""
 
     machine: str  # "aarch64", "x86_64"
-    model: str  # the device tree's model, or the CPU's name
+    model: str  # from the device tree, or the CPU's name
     cpu_parts: tuple[str, ...]  # "AMD EPYC" or "Cortex-A72"
     cores: int
     caches: tuple[str, ...]
@@ -35,17 +35,17 @@ class Board:
     commit: str
     clusters: tuple[Cluster, ...] = ()
     allowed: tuple[int, ...] = ()  # the cores this process may use; empty: all
-    emulator: str = ""  # what translates the instructions, where the processor does not run them itself
+    emulator: str = ""  # what translates the instructions; "" where the processor runs them itself
 
     @property
     def identity(self) -> str:
-        """Equal where measurements may be kept in one profile."""
+        """A text that is equal for measurements that may share a profile."""
         emulated = f", emulated by {self.emulator}" if self.emulator else ""
         return f"{self.model}, {self.machine}{emulated}, {self._cores_text}, torch {self.torch}"
 
     @property
     def _cores_text(self) -> str:
-        """How many cores, and of which kind where a process may use a part of a board of unlike ones."""
+        """The number of cores, and their kinds where a process may use only some of a board with unlike cores."""
         if not self.allowed or len(self.allowed) >= self.cores:
             return f"{self.cores} cores"
         few = f"{len(self.allowed)} of {self.cores} cores"
@@ -62,7 +62,7 @@ class Board:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Board:
-        """Rebuild from to_json."""
+        """Rebuild from ``to_json``."""
         fields: dict[str, Any] = {name: value for name, value in data.items() if name != "identity"}
         for name in ("cpu_parts", "caches", "allowed"):
             fields[name] = tuple(fields.get(name, ()))
@@ -77,13 +77,16 @@ def read_board(root: Path = Path("/"), machine: str = "") -> Board:
     """Describe this board.
 
     Args:
-        root: where /proc and /sys are found.
-        machine: whose they are; this one's architecture if empty.
+        root: where /proc and /sys are; a test passes another folder.
+        machine: their architecture; that of this machine if empty.
+
+    Returns:
+        The board's facts.
 
     Raises:
-        ExtensionError: without _core or torch.
+        ExtensionError: _core or torch is missing.
     """
-    core = load_core()  # first: an install that only reads lacks torch as well, and should say the cause
+    core = load_core()  # first: an install that only reads profiles also lacks torch, and this error names the cause
     machine = machine or platform.machine()
     clusters = read_clusters(root)
     parts = sorted({cluster.part for cluster in clusters} - {""})

@@ -1,4 +1,4 @@
-"""What state a board is in, from /proc, /sys and the board's own tools. Nothing is ever changed."""
+"""Reads a board's state from /proc, /sys and the board's tools. Changes nothing."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from opclock.board.cores import CPUS, alike, emulator, online_cores, ranges, rea
 from opclock.board.system import allowed_cores
 from opclock.files import text_of
 
-# The bits of `vcgencmd get_throttled` on a Raspberry Pi (documentation of the firmware's mailbox interface).
+# The bits of `vcgencmd get_throttled` on a Raspberry Pi (from the documentation of the firmware).
 THROTTLE_BITS = {
     0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "temperature limit",
     16: "under-voltage has occurred", 17: "frequency cap has occurred", 18: "throttling has occurred",
     19: "temperature limit has occurred",
 }  # fmt: skip
-# A cooling device of these names slows the board down; others are fans.
+# Cooling devices with these names slow the board down; others are fans.
 SLOWING = re.compile(r"cpu|gpu|devfreq|processor", re.IGNORECASE)
 CONSTANT_ZONES = ("PMIC-Die",)  # always 100 °C on a Jetson Nano and TX2: no sensor behind it
 
 
 @dataclass(frozen=True)
 class BoardState:
-    """What changes while the board runs: read before and after every measurement."""
+    """The facts about a board that change while it runs. They are read before and after every measurement."""
 
-    governors: Mapping[str, str]  # by the cores that share one: {"0-3": "schedutil"}
-    frequencies_hz: tuple[int, ...]  # by core; empty where the kernel does not say
+    governors: Mapping[str, str]  # by the cores that share a governor: {"0-3": "schedutil"}
+    frequencies_hz: tuple[int, ...]  # by core; empty where the kernel does not report them
     temperatures_c: Mapping[str, float]  # by zone
-    throttle: tuple[str, ...]  # flags that are set now or were since boot
-    load: float  # runnable processes, 1-minute average
+    throttle: tuple[str, ...]  # flags that are set now or were set since boot
+    load: float  # 1-minute load: the average number of runnable processes
     affinity: tuple[int, ...]  # cores this process may run on
     available_bytes: int = 0
-    power_mode: str = ""  # of a Jetson: "MAXN"
-    devices_hz: Mapping[str, int] = field(default_factory=dict)  # of GPU, memory, NPU, by the kernel's name for them
+    power_mode: str = ""  # on a Jetson: "MAXN"
+    devices_hz: Mapping[str, int] = field(default_factory=dict)  # clocks of GPU, memory and NPU, by their kernel names
 
     @property
     def temperature_c(self) -> float | None:
-        """Of the hottest zone."""
+        """The temperature of the hottest zone in °C; None where there is no sensor."""
         return max((c for name, c in self.temperatures_c.items() if name not in CONSTANT_ZONES), default=None)
 
     @property
     def throttled(self) -> bool:
-        """Whether the board runs slower now than it was set to."""
+        """Whether the board is throttled now."""
         return any(not flag.endswith("has occurred") for flag in self.throttle)
 
     def to_json(self) -> dict[str, Any]:
@@ -58,7 +58,14 @@ class BoardState:
 
 
 def read_state(root: Path = Path("/")) -> BoardState:
-    """Read what changes while the board runs; `root` is where /proc and /sys are found."""
+    """Read the board's state.
+
+    Args:
+        root: where /proc and /sys are; a test passes another folder.
+
+    Returns:
+        The state. Fields that this system does not report are empty.
+    """
     frequencies = [text_of(root / CPUS / f"cpu{core}/cpufreq/scaling_cur_freq") for core in online_cores(root)]
     return BoardState(
         governors=_governors(root),
@@ -74,7 +81,7 @@ def read_state(root: Path = Path("/")) -> BoardState:
 
 
 def _governors(root: Path) -> dict[str, str]:
-    """By policy; policies of one core each with the same governor count as one."""
+    """Governors by cores. Cores with their own policy but the same governor are listed together."""
     governors: dict[str, str] = {}
     alone: dict[str, list[int]] = {}
     for policy in sorted((root / CPUS / "cpufreq").glob("policy*"), key=lambda path: int(path.name[6:])):
@@ -107,7 +114,7 @@ def _cooling_flags(root: Path) -> list[str]:
 
 
 def _firmware_flags(root: Path) -> tuple[str, ...]:
-    """A Raspberry Pi's, from the kernel's file, or from its tool where that is missing; empty elsewhere."""
+    """The flags of a Raspberry Pi, from the kernel's file, or else from its tool; empty on other boards."""
     for path in sorted((root / "sys/devices/platform").glob("soc*/*firmware/get_throttled")):
         return parse_throttled(f"throttled=0x{text_of(path)}")
     tool = shutil.which("vcgencmd") if root == Path("/") else None
@@ -121,14 +128,14 @@ def _firmware_flags(root: Path) -> tuple[str, ...]:
 
 
 def parse_throttled(answer: str) -> tuple[str, ...]:
-    """The flags in an answer such as "throttled=0x50005"; empty for any other text."""
+    """Read the flags from output such as "throttled=0x50005"; empty for any other text."""
     hexadecimal = re.search(r"throttled=0x([0-9a-fA-F]+)", answer)
     bits = int(hexadecimal.group(1), 16) if hexadecimal else 0
     return tuple(text for bit, text in THROTTLE_BITS.items() if bits >> bit & 1)
 
 
 def _power_mode(root: Path) -> str:
-    """A Jetson's, by the name that its table of modes gives; "" elsewhere."""
+    """The name of a Jetson's power mode; "" on other boards."""
     now = re.search(r"pmode:0*(\d+)", text_of(root / "var/lib/nvpmodel/status"))
     if now is None:
         return ""
@@ -142,10 +149,16 @@ def _devices(root: Path) -> dict[str, int]:
 
 
 def team_flags(cores: Sequence[int], threads: int) -> tuple[str, ...]:
-    """What is odd about these cores and a team of so many threads on them.
+    """Flag cores that make the times of a team of threads unreliable.
 
-    "emulated": their instructions are translated, and no time means anything. "unlike_cores": the team may run on cores
-    of several kinds, where all wait for the slowest. "spans_clusters": equal cores that share neither clock nor cache.
+    Args:
+        cores: the cores that the process may use.
+        threads: the number of threads in the team.
+
+    Returns:
+        "emulated": the instructions are translated, so times mean nothing. "unlike_cores": the team may run on cores of
+        several kinds, and all threads wait for the slowest. "spans_clusters": the cores are equal, but share neither
+        clock nor cache.
     """
     flags = ["emulated"] if emulator(platform.machine()) else []
     used = within(read_clusters(), cores)

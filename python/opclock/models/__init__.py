@@ -1,1 +1,1 @@
-"""The models a user can name."""
+"""Models, found by the names that users give."""

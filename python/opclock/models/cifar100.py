@@ -1,4 +1,4 @@
-"""Reads CIFAR-100's published binary version (Krizhevsky 2009): one record is two label bytes and a 3x32x32 image."""
+"""Reads the binary version of CIFAR-100 (Krizhevsky 2009): a record is two label bytes and a 3x32x32 image."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ from opclock.tracing.specs import flat_tensors
 LABEL_BYTES = 2  # coarse, then fine
 SHAPE = (3, 32, 32)
 RECORD_BYTES = LABEL_BYTES + 3 * 32 * 32
-# Mean and standard deviation of the training images by channel, in units of 255: what models are trained with.
+# Mean and standard deviation of the training images by channel, as fractions of 255. Models are trained with these.
 MEAN = (0.5071, 0.4865, 0.4409)
 DEVIATION = (0.2673, 0.2564, 0.2762)
 
 
 def read_images(folder: Path, count: int) -> npt.NDArray[np.float32]:
-    """The first test images, normalised, as (count, 3, 32, 32).
+    """Read the first test images.
 
-    Raises ModelError where the folder does not hold the binary version, or fewer images.
+    Args:
+        folder: holds the binary version.
+        count: the number of images.
+
+    Returns:
+        Normalised images of shape (count, 3, 32, 32).
+
+    Raises:
+        ModelError: the folder does not hold the binary version, or has fewer images.
     """
     path = folder / "test.bin"
     if not path.is_file():
@@ -46,11 +54,14 @@ def with_images(model: Model, folder: Path | None) -> Model:
     """Give a model real CIFAR-100 images as its input.
 
     Args:
-        model: whose first input has shape (batch, 3, 32, 32).
-        folder: of the binary version; None leaves the model as it is.
+        model: its first input has shape (batch, 3, 32, 32).
+        folder: holds the binary version; None leaves the model as it is.
+
+    Returns:
+        The model with the images as its input.
 
     Raises:
-        ModelError: the folder does not hold the binary version, or fewer images than the batch.
+        ModelError: the folder does not hold the binary version, or has fewer images than the batch.
         OptionError: the model takes an input of another shape.
     """
     if folder is None:

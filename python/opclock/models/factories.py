@@ -1,4 +1,4 @@
-"""Factories of models: found by the name that a user gives, called and checked."""
+"""Finds a model's factory by its name, calls it, and checks the result."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from opclock.tracing.specs import Inputs, flat_tensors
 
 
 def find_factory(text: str) -> Callable[[], Any]:
-    """The factory that a user names.
+    """Find the factory that a user names.
 
     Args:
         text: ``zoo:NAME``, ``torchvision:NAME``, ``FILE.py:FACTORY`` or ``package.module:FACTORY``.
 
     Raises:
-        ModelError: there is none of this name, or its file or module raises when it is imported.
+        ModelError: there is no such factory, or its file or module raises when it is imported.
     """
     kind, colon, name = text.rpartition(":")
     if not colon or not kind or not name:
@@ -59,7 +59,7 @@ def _torchvision(name: str) -> Callable[[], Any]:
 
 
 def _quick_init(name: str) -> dict[str, Any]:
-    """Inception's own initialisation takes minutes and its values do not matter here."""
+    """Skip the default initialisation of Inception models: it takes minutes, and the weights do not affect timing."""
     return {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
 
 
@@ -76,7 +76,7 @@ def _import(name: str, text: str) -> Any:  # noqa: ANN401
 def _load_file(path: Path) -> Any:  # noqa: ANN401
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
-    # Known by a name that hides no other module: torch.compile imports it again by that.
+    # The name hides no other module; torch.compile imports the module again by it.
     spec = importlib.util.spec_from_file_location(f"opclock_file_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -93,9 +93,17 @@ def _load_file(path: Path) -> Any:  # noqa: ANN401
 
 
 def call_factory(text: str, factory: Callable[[], Any]) -> tuple[torch.nn.Module, Inputs | None]:
-    """The module that a factory returns, and its example inputs where it gives any.
+    """Call a factory and check what it returns.
 
-    Raises ModelError where the factory raises or returns something else.
+    Args:
+        text: the factory's name, for messages.
+        factory: takes no arguments.
+
+    Returns:
+        The module, and its example inputs where the factory returns any.
+
+    Raises:
+        ModelError: the factory raises, or returns something else.
     """
     try:
         result = factory()

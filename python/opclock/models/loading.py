@@ -18,7 +18,7 @@ DEFAULT_IMAGE = {"zoo": (1, 3, 32, 32), "torchvision": (1, 3, 224, 224)}
 
 @dataclass(frozen=True)
 class Model:
-    """A module in evaluation mode, with inputs and the name that reports give it."""
+    """A module in evaluation mode, with example inputs and its name in reports."""
 
     name: str
     module: torch.nn.Module
@@ -26,33 +26,33 @@ class Model:
 
 
 def parse_input(text: str) -> tuple[tuple[int, ...], ...]:
-    """Shapes from "1x3x32x32", several joined by commas. Raises OptionError on anything else."""
+    """Parse shapes such as "1x3x32x32", several joined by commas. Raises OptionError for any other text."""
     shapes = []
     for item in text.split(","):
         if not re.fullmatch(r"\s*[1-9][0-9]*(x[1-9][0-9]*)*\s*", item):
-            raise OptionError(f"--input {text!r} is no shape: write it as 1x3x32x32, several joined by commas")
+            raise OptionError(f"--input {text!r} is not a shape: write it as 1x3x32x32, several joined by commas")
         shapes.append(tuple(int(size) for size in item.split("x")))
     return tuple(shapes)
 
 
 def load_model(text: str, *, input_text: str | None = None, dtype: str = "float32", device: str = "cpu",
                weights: Path | None = None) -> Model:  # fmt: skip
-    """Build the model a user names.
+    """Build the model that a user names.
 
     Args:
         text: ``zoo:NAME``, ``torchvision:NAME``, ``FILE.py:FACTORY`` or ``package.module:FACTORY``. A factory takes no
             arguments and returns a module, or a module and example inputs (a tuple, or a dict of keyword arguments).
-        input_text: shapes of random inputs, instead of the factory's.
-        dtype: of parameters and floating-point inputs.
-        device: where they are put.
+        input_text: shapes of random inputs, such as "1x3x224x224", instead of the factory's inputs.
+        dtype: type of parameters and floating-point inputs.
+        device: where parameters and inputs are placed.
         weights: a state dict to load, saved by ``torch.save(model.state_dict())``.
 
     Returns:
         The module in evaluation mode on the device, its inputs and its name.
 
     Raises:
-        ModelError: no such model, or a factory that raises or returns something else.
-        OptionError: an input or dtype that makes no sense.
+        ModelError: there is no such model, its factory raises or returns something else, or the weights do not fit.
+        OptionError: an invalid input or dtype.
     """
     if dtype not in DTYPES:
         raise OptionError(f"--dtype {dtype}: choose one of {', '.join(DTYPES)}")
@@ -75,7 +75,7 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
 
 
 def _display_name(text: str) -> str:
-    kind, _, name = text.rpartition(":")  # a path on Windows has a colon of its own
+    kind, _, name = text.rpartition(":")  # a Windows path also has a colon
     return name if kind in DEFAULT_IMAGE or kind.endswith(".py") else text
 
 

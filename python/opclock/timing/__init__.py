@@ -1,1 +1,1 @@
-"""Op calls, hosts and real models, timed."""
+"""Times op calls, host work and real models."""

@@ -1,4 +1,4 @@
-"""Op calls of a trace with real arguments in the compiled pool, each answer compared with PyTorch's."""
+"""Binds op calls of a trace to real arguments in the compiled pool, and compares each answer with PyTorch's."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from opclock.timing.verification import check_answer, operator_errors, overwritt
 from opclock.tracing.dataflow import feeds
 from opclock.tracing.trace import Trace
 
-CHECKED = ("in_model", "interleaved", "back_to_back")  # of those that are timed together, the others come with these
+CHECKED = ("in_model", "interleaved", "back_to_back")  # other timings run the same op calls beside one of these
 
 
 class BoundPool:
-    """Op calls of one trace, bound and verified: what is timed together."""
+    """Op calls of one trace, bound and verified, that are timed together."""
 
     def __init__(
         self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition, seed: int
     ) -> None:
         """Bind the op calls at these positions.
 
-        Raises OpCallError where one cannot be bound or run, or gives another answer than PyTorch's.
+        Raises OpCallError where one cannot be bound or run, or where its answer differs from PyTorch's.
         """
         self.keys = [trace.calls[position].call.key for position in positions]
         self.groups = {key: group for group, key in enumerate(dict.fromkeys(self.keys))}  # equal calls share samples
@@ -49,7 +49,7 @@ class BoundPool:
     def _add_calls(self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition) -> None:
         bound = {position: arguments.bind(trace.calls[position]) for position in positions}
         rewritten: dict[int, list[torch.Tensor]] = {}
-        if queue_of(condition.device) == "cpu":  # on a device, the rewriting would queue up with what is timed
+        if queue_of(condition.device) == "cpu":  # on a device, rewriting would enter the queue that is timed
             rewritten = results(trace, bound) if condition.in_order else inputs(trace, bound)
         checked: set[str] = set()
         for position, key in zip(positions, self.keys, strict=True):
@@ -73,10 +73,10 @@ class BoundPool:
             self.verified_s += check_answer(self.compiled, number, call, bound, restored)
 
     def _keep_outputs(self, trace: Trace, positions: Sequence[int]) -> None:
-        """Outputs live as long as the model keeps them, so that memory is handed out as it is there.
+        """Keep outputs as long as the model does, so that memory is allocated in the same order.
 
-        On a device they are fed to the calls that take them: nothing can make a buffer that stands for one as new in
-        the caches, for that would queue up with what is timed.
+        On a device, outputs become the arguments of later calls, as in the model. A substitute buffer would have to be
+        rewritten to be as recent in the caches, and rewriting would enter the queue that is timed.
         """
         number_at = {position: number for number, position in enumerate(positions)}
         freed_at: dict[int, int] = {}
@@ -88,6 +88,6 @@ class BoundPool:
                 self.compiled.feed(number_at[feed.target], feed.argument, number_at[feed.source], feed.output)
                 freed_at[feed.source] = max(freed_at.get(feed.source, 0), feed.target + 1)
         for position, freed in freed_at.items():
-            last = number_at.get(freed, 0)  # beyond this run of calls: to the end of the round
+            last = number_at.get(freed, 0)  # freed after these calls: keep to the end of the round
             if freed > position + 1 and last != number_at[position]:
                 self.compiled.hold_outputs(number_at[position], last)

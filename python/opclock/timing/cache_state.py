@@ -1,4 +1,4 @@
-"""Which buffers stand for what op calls have written: they are rewritten, so that inputs are as warm as in a model."""
+"""Chooses the buffers to rewrite between op calls, so that inputs are as recent in the caches as in the model."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from opclock.tracing.trace import Trace
 
 
 def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
-    """The buffers that stand for what the call before wrote, wherever the model reads that later.
+    """Choose the buffers that replace the previous call's output where the model reads it later.
 
-    They are rewritten when that call has run, so that every input is as old in the caches as it is in the model. A
-    view reads no data, and what a call overwrites is restored anyway.
+    They are rewritten when that call has run, so that every input is as old in the caches as in the model. Views are
+    left out because they read no data, and overwritten arguments because they are restored anyway.
 
     Args:
-        trace: of the model.
-        bound: by position, the op calls that are timed and their arguments.
+        trace: the model.
+        bound: the arguments of the op calls that are timed, by position.
 
     Returns:
-        By position, what is rewritten just before that op call.
+        The buffers to rewrite just before each op call, by position.
     """
     rewritten: dict[int, dict[int, torch.Tensor]] = {}
     writer: dict[int, int] = {}
@@ -36,7 +36,7 @@ def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Te
 
 
 def inputs(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
-    """The activations that each op call reads, which a model would have written just before. As ``results``."""
+    """Choose the activations that each op call reads: a model writes them just before. Args: see ``results``."""
     rewritten: dict[int, list[torch.Tensor]] = {}
     for position, arguments in bound.items():
         traced = trace.calls[position]

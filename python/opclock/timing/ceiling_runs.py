@@ -1,4 +1,4 @@
-"""Measures what a board reaches at most, into its profile."""
+"""Measures a board's ceilings into its profile."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from opclock.extension import load_core, process_clock
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 
-PASS_S = 0.015  # of measuring one of them once; the best of PASSES counts
-PASSES = 2  # over everything: what disturbs a shared machine is gone the second time
-ROOF_S = 0.15  # of measuring a roof, of which there are two, once
+PASS_S = 0.015  # seconds for measuring one ceiling once; the best of PASSES counts
+PASSES = 2  # over all ceilings: a disturbance in the first pass is usually over in the second
+ROOF_S = 0.15  # seconds for measuring one of the two roofs once
 
-# Each ceiling's name in a profile and the bytes of its working set, 0 where it has none.
+# The name of each ceiling in a profile, and the bytes of its working set (0: none).
 ALL_CEILINGS = (
     *((f"multiply_adds_{dtype}", 0) for dtype in DTYPES),
     *((f"{pattern}_bytes_per_s", size) for pattern in PATTERNS for size in SIZES),
@@ -22,12 +22,12 @@ ALL_CEILINGS = (
 
 
 def measure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> Ceilings:
-    """Read the ceilings from the profile, after measuring them where it lacks any.
+    """Read the ceilings from the profile. Measure them first where any is missing.
 
     Args:
         profile: open for writing.
-        threads: of opclock's own kernels, not PyTorch's.
-        progress: receives a text and the share that is done.
+        threads: threads of opclock's kernels, not of PyTorch.
+        progress: receives a text and the fraction that is done.
 
     Returns:
         All ceilings with this number of threads.
@@ -43,7 +43,7 @@ def measure_ceilings(profile: Profile, threads: int, progress: Progress = silent
 
 
 def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> None:
-    """Measure all ceilings; where the profile has a higher one already, that stays. Args: as measure_ceilings."""
+    """Measure all ceilings again. Higher rates in the profile stay. Args, Raises: see ``measure_ceilings``."""
     steps = ALL_CEILINGS * PASSES
     for number, (name, nbytes) in enumerate(steps):
         progress(f"ceilings, {threads} threads", number / len(steps))
@@ -52,15 +52,15 @@ def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = sile
 
 
 def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
-    """The two ceilings of a roofline, from the profile or measured into it.
+    """Read the two ceilings of a roofline from the profile. Measure them first where they are missing.
 
     Args:
         profile: open for writing.
         working_set: bytes that the model touches.
-        threads: of opclock's own kernels.
+        threads: threads of opclock's kernels.
 
     Returns:
-        Multiply-adds a second in float32, and bytes a second copied in buffers of about the working set.
+        Multiply-accumulates per second in float32, and bytes per second of copies in buffers of about the working set.
 
     Raises:
         ProfileError: the profile cannot be written.
@@ -78,7 +78,7 @@ def _measured_once(profile: Profile, name: str, nbytes: int, threads: int) -> fl
 
 
 def _rate(name: str, nbytes: int, threads: int, seconds: float) -> float:
-    """Measure one ceiling for so many seconds; a rate a second."""
+    """Measure one ceiling for this many seconds; returns a rate per second."""
     core, clock = load_core(), process_clock()
     if name.startswith("multiply_adds_"):
         return float(core.multiply_adds_per_s(clock, name.removeprefix("multiply_adds_"), threads, seconds))

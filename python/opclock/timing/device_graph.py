@@ -1,4 +1,4 @@
-"""CUDA graphs: kernels captured once and replayed, the device without its host."""
+"""CUDA graphs: kernels are captured once and replayed without work on the host."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 
 from opclock.errors import ModelError, first_line
 
-WARM_UP_RUNS = 3  # on a stream of their own, as a capture needs it: libraries choose and set up their kernels
+WARM_UP_RUNS = 3  # on a separate stream, before a capture: libraries choose and set up their kernels
 
 
 def can_capture(device: str) -> bool:
-    """Whether kernels on this device can be captured in a graph: CUDA's can."""
+    """Whether kernels on this device can be captured in a graph. Only CUDA devices support it."""
     return device.startswith("cuda")
 
 
 @contextmanager
 def _no_waiting() -> Iterator[None]:
-    """Let PyTorch raise RuntimeError where the host waits for the device.
+    """Make PyTorch raise RuntimeError inside the block where the host waits for the device.
 
-    A capture would fail there, too, but PyTorch's allocator and random generators do not recover from that.
+    A capture fails there too, but PyTorch's allocator and random generators do not recover from a failed capture.
     """
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
@@ -32,13 +32,13 @@ def _no_waiting() -> Iterator[None]:
 
 
 class CudaGraph:
-    """A captured graph, and the device's time of its replays."""
+    """A captured graph whose replays are timed on the device."""
 
     def __init__(self, run: Callable[[], object], device: str) -> None:
-        """Capture the kernels that ``run`` launches. Raises ModelError where it waits for the device, say."""
+        """Capture the kernels that ``run`` launches. Raises ModelError where that fails, such as when it waits."""
         self._graph = torch.cuda.CUDAGraph()
         try:
-            # A capture that fails leaves its stream the current one.
+            # After a failed capture, its stream would stay the current one.
             with (
                 torch.cuda.device(device),
                 torch.inference_mode(),
@@ -53,14 +53,14 @@ class CudaGraph:
                         run()
                 torch.cuda.current_stream().wait_stream(side)
                 with torch.cuda.graph(self._graph):
-                    self._output = run()  # lives in the graph's memory as long as that
+                    self._output = run()  # lies in the graph's memory
         except RuntimeError as error:
             torch.cuda.synchronize(device)
             raise ModelError(f"cannot be captured in a graph: {first_line(error)}") from error
         self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
 
     def replay_s(self, replays: int) -> float:
-        """Device seconds of one replay: the mean of so many in a row, after one that is not timed."""
+        """Device seconds of one replay: the mean of this many in a row, after one that is not timed."""
         self._graph.replay()
         self._events[0].record()
         for _ in range(replays):

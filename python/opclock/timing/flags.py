@@ -1,4 +1,4 @@
-"""Flags: what was unusual about the board while something was timed. Needs no torch."""
+"""Flags of unusual states of the board during timing. Needs no torch."""
 
 from __future__ import annotations
 
@@ -8,35 +8,38 @@ from typing import Any
 from opclock.board.state import BoardState
 from opclock.extension import load_core
 
-DRIFT_LIMIT = 0.05  # between the halves of the samples, as a fraction: beyond it the machine changed under them
-MAX_IDLE_SHARE = 0.1  # of the rounds: in more, a device that waited for its host says little of its own time
+DRIFT_LIMIT = 0.05  # between the medians of the samples' halves, a fraction: above it, the machine changed meanwhile
+MAX_IDLE_SHARE = 0.1  # fraction of rounds in which the device waited for the host; above it, its time is not reliable
 
-# With one of these a time is not trusted; the worst comes first.
+# A time with one of these flags is not reliable. The most serious comes first.
 UNTRUSTED = ("emulated", "throttled", "device_slowed", "device_idle", "clock_disagrees", "drifting")
 
 
 def throttle_flags(*states: BoardState) -> tuple[str, ...]:
-    """("throttled",) where the board was slowed down in one of these states."""
+    """("throttled",) where the board was throttled in one of these states; else ()."""
     return ("throttled",) if any(state.throttled for state in states) else ()
 
 
 def drift_flags(samples: Sequence[float]) -> tuple[str, ...]:
-    """("drifting",) where the halves of these samples, in seconds and in the order they were taken, differ too much."""
+    """("drifting",) where the halves of these samples, seconds in the order taken, differ too much; else ()."""
     return ("drifting",) if abs(load_core().drift(list(samples))) > DRIFT_LIMIT else ()
 
 
 def clock_flags(*clocks: dict[str, Any]) -> tuple[str, ...]:
-    """("clock_disagrees",) where one of these proofs of the clock (see ``clock_facts``) failed."""
+    """("clock_disagrees",) where one of these checks of the clock (see ``clock_facts``) failed; else ()."""
     return () if all(clock["agrees"] for clock in clocks) else ("clock_disagrees",)
 
 
 def device_flags(reading: dict[str, Any], idle_rounds: int, rounds: int) -> tuple[str, ...]:
-    """Of a device beside the host.
+    """Compute the flags of a device beside the host.
 
     Args:
-        reading: of the device after the rounds, see ``read_device``.
-        idle_rounds: in which the device waited for its host.
-        rounds: all of them.
+        reading: the device's state after the rounds, see ``read_device``.
+        idle_rounds: the number of rounds in which the device waited for the host.
+        rounds: the number of all rounds.
+
+    Returns:
+        The flags.
     """
     slowed = ("device_slowed",) if reading.get("slowed") else ()
     return (*slowed, "device_idle") if idle_rounds > MAX_IDLE_SHARE * rounds else slowed

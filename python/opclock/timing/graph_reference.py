@@ -1,4 +1,4 @@
-"""A model replayed as a CUDA graph: its second reference on a device that has them."""
+"""Times a model replayed as a CUDA graph: a second reference on CUDA devices."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from opclock.timing.device_graph import CudaGraph, can_capture
 from opclock.timing.host_playback import Forward
 from opclock.timing.reference import Reference
 
-FIRST_RUNS = 3  # to know how long one takes
-SAMPLE_S = 0.004  # replays in a row for one sample: hundreds of times what the events at its ends take
+FIRST_RUNS = 3  # to find out how long a replay takes
+SAMPLE_S = 0.004  # seconds of replays for one sample: hundreds of times the cost of the events at its ends
 MAX_REPLAYS = 50
-SAMPLES = 5  # in a block
+SAMPLES = 5  # per block
 
 
 class GraphRun:
-    """Takes samples of replays block by block: device seconds of one replay, averaged over several in a row."""
+    """Samples replays block by block. A sample is the device seconds of one replay, the mean of several in a row."""
 
     def __init__(self, forward: Forward, device: str, name: str = "the model") -> None:
         """Capture the model. Raises ModelError where it waits for the device, or where the device has no graphs."""
@@ -30,11 +30,11 @@ class GraphRun:
         self._replays = max(1, min(MAX_REPLAYS, round(SAMPLE_S / one_s)))
 
     def block(self, half: int) -> float:
-        """One block for a half (0 or 1). Returns the wall seconds it took."""
+        """Run one block for a half (0 or 1). Returns the wall seconds it took."""
         start = time.perf_counter()
         self._halves[half].extend(self._graph.replay_s(self._replays) for _ in range(SAMPLES))
         return time.perf_counter() - start
 
     def reference(self) -> Reference:
-        """All samples so far."""
+        """The samples so far."""
         return Reference(np.array(self._halves[0]), np.array(self._halves[1]))

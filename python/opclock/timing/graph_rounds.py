@@ -1,4 +1,4 @@
-"""Rounds of a pool that is replayed as one CUDA graph."""
+"""Times rounds of a pool that is replayed as one CUDA graph."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from opclock.profiles.statistics import Samples
 from opclock.timing.device_graph import CudaGraph
 
-REPLAYS = 3  # in a row, for one round
-SHARE_ROUNDS = 5  # without the graph: by their medians a replay's time is shared
+REPLAYS = 3  # replays in a row for one round
+SHARE_ROUNDS = 5  # rounds without the graph; their medians give each op call's part of a replay
 
 
 class GraphRounds:
-    """All op calls of a pool captured in one graph; a replay's time is shared among them.
+    """All op calls of a pool, captured in one graph. The time of a replay is divided among them.
 
-    Only a whole graph can be timed. What the graph saves is taken to be the same for every call that launches a
-    kernel: it is the gap from one kernel to the next.
+    Only a whole graph can be timed. A graph saves the gaps between kernels, so the same saving is assumed for every op
+    call that launches a kernel.
     """
 
     def __init__(self, compiled: Any, calls: int, device: str) -> None:  # noqa: ANN401
-        """Capture a compiled pool of so many op calls. Raises ModelError where that fails."""
+        """Capture a compiled pool of this many op calls. Raises ModelError where that fails."""
         single_s = np.empty((SHARE_ROUNDS, calls))
         for row in single_s:
             compiled.begin_round()
@@ -35,6 +35,6 @@ class GraphRounds:
         self._shares: Samples = left_s / left_s.sum() if left_s.sum() > 0 else left_s
 
     def round_s(self) -> Samples:
-        """One round: seconds by op call."""
+        """Run one round; returns seconds by op call."""
         seconds: Samples = self._shares * self._graph.replay_s(REPLAYS)
         return seconds

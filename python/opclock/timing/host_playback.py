@@ -1,8 +1,7 @@
-"""The host's cost: a model's own Python, played with its kernels switched off.
+"""Times the host's work: plays a model's Python with its kernels switched off.
 
-Played alone, the host finds its code and data in the caches, and so does a kernel timed alone. In a real inference
-each displaces the other, so here they co-run: every call that the playback comes to makes one visit of the pool's
-round.
+Played alone, the host finds its code and data in the caches, and so does a kernel timed alone. In a real inference each
+displaces the other. So they co-run here: at each op call, the playback also times one op call of the pool.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ Forward = Callable[[], object]
 
 
 class Host(Protocol):
-    """Something that plays host work while a pool makes its round."""
+    """Plays host work during a pool's rounds."""
 
-    key: str  # what a profile knows it by
-    kinds: tuple[str, ...]  # of host work, one a column of its samples
+    key: str  # identifies it in a profile
+    kinds: tuple[str, ...]  # kinds of host work, one for each column of its samples
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
-        """One round of the pool: fills in seconds by op call and host seconds by kind; returns the control's."""
+        """Run one round. Fills in seconds by op call and host seconds by kind; returns the control workload's."""
 
 
 class _Placeholders:
-    """Outputs to hand back: the right specs, no values, all in one block of memory that is never touched."""
+    """Outputs for the playback: tensors with the right specs in one block of memory that is never touched."""
 
     def __init__(self, trace: Trace) -> None:
         specs = [spec for traced in trace.calls for spec in tensors(traced.outputs)]
@@ -57,7 +56,7 @@ class _Placeholders:
 
 
 class PlayedHost:
-    """The model's own Python, with placeholders for every output."""
+    """Plays the model's own Python, with placeholders for all outputs."""
 
     def __init__(self, trace: Trace, forward: Forward) -> None:
         """Play the model once. Raises OpCallError where its Python does not follow the trace or needs real values."""
@@ -74,7 +73,7 @@ class PlayedHost:
         self.alone()
 
     def alone(self) -> Samples:
-        """Host seconds by kind with no kernels at all."""
+        """Host seconds by kind, without kernels."""
         try:
             host_s = np.empty(len(self.kinds))
             with torch.inference_mode():
@@ -84,13 +83,13 @@ class PlayedHost:
             raise OpCallError(f"the model cannot be played back: {first_line(error)}") from error
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
-        """One inference's Python among one round of the pool."""
+        """Play the Python of one inference during one round of the pool. See ``Host.round``."""
         with torch.inference_mode():
             pool.begin_round()
             self._playback.run(self._forward, host_s, pool)
             return float(pool.end_round(seconds))
 
     def observe(self, kernel_s: Samples, host_s: Samples) -> None:
-        """The model on its real inputs, kernels on: fills in seconds by op call, and of the host between them."""
+        """Run the model on its real inputs with kernels. Fills in seconds by op call, and of the host between them."""
         with torch.inference_mode():
             self._playback.observe(self._forward, kernel_s, host_s)

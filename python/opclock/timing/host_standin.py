@@ -1,4 +1,4 @@
-"""What stands in for a model whose Python cannot be played: small models of common kinds of calls."""
+"""A substitute for a model whose Python cannot be played: small models with common kinds of calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opclock.timing.host_playback import Forward, Host, PlayedHost
 from opclock.tracing.recorder import trace as trace_model
 from opclock.tracing.trace import Trace
 
-REPEATS = 2  # of each block, with modules of its own: so models repeat theirs
+REPEATS = 2  # of each block, with separate modules, as models repeat their blocks
 
 
 class _Block(torch.nn.Module):
@@ -74,7 +74,7 @@ class _Layer(torch.nn.Module):
 
 
 class _Scores(torch.nn.Module):
-    """Attention written out, and what goes round it, on tiny tensors."""
+    """Attention as separate operators, and the operators around it, on tiny tensors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,10 +92,10 @@ def _played(name: str, modules: Sequence[torch.nn.Module], source: torch.Tensor)
 
 
 class KindsHost:
-    """Stands in for a model whose Python cannot be played: small models of common kinds of calls.
+    """Replaces a model whose Python cannot be played by small models with common kinds of calls.
 
-    They are played one after another until the pool's round is through, so their host work is as cold as the
-    kernels of the model that is measured make it.
+    They are played one after another until the pool's round ends. So the kernels of the measured model displace their
+    host work from the caches, as they would displace the model's.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class KindsHost:
         self._next = 0
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
-        """One round of the pool, among as many plays as it takes; the host's seconds by kind as last played."""
+        """Run one round with as many plays as it needs. Host seconds by kind are those of the last plays."""
         with torch.inference_mode():
             pool.begin_round()
             begun = pool.visits_left
@@ -131,20 +131,20 @@ class KindsHost:
         self._next += 1
         model, host_s = self._models[number], np.empty_like(self._latest[number])
         model._playback.run(model._forward, host_s, pool)
-        # Calls that came after the last visit met no kernels between them: they count only where no pool is longer.
+        # Calls after the round's end had no kernels between them; they count only if the kind was not played before.
         if pool.visits_left > 1 or begun <= len(host_s):
             self._latest[number] = host_s
 
 
 def host_for(trace: Trace, forward: Forward | None) -> tuple[Host, str]:
-    """The host that plays while the op calls of a trace are timed.
+    """Choose the host that plays while the op calls of a trace are timed.
 
     Args:
-        trace: of the model.
+        trace: the model.
         forward: calls the model on its inputs; None where there is no model.
 
     Returns:
-        The model's own host and "", or the stand-in and the reason in one line.
+        The model's own host and "", or the substitute and the reason for it in one line.
     """
     if forward is None:
         return KindsHost(), "no model to play: its host cost comes from a table by kind of call"

@@ -15,7 +15,7 @@ from opclock.tracing.op_call import NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Trace, TracedCall
 
 MIN_MAPPED = 4096  # bytes: a page
-BLOCK = 1 << 16  # elements: more than any branch predictor learns by heart
+BLOCK = 1 << 16  # elements: more than a branch predictor can learn
 
 # Operators whose integer tensors index the dimension of another argument: argument position of the indices →
 # what they index. Every other integer tensor gets values that fit the shortest dimension of the call's tensors.
@@ -31,7 +31,7 @@ INDEXED_SIZE: dict[str, Callable[[OpCall], int]] = {
 
 @dataclass
 class Bound:
-    """Arguments of one op call, ready to call."""
+    """The real arguments of one op call."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -39,7 +39,7 @@ class Bound:
 
 
 def named_constant(named: NamedConstant) -> Any:  # noqa: ANN401
-    """The PyTorch object that a recorded name stands for. Raises OpCallError for a name this torch lacks."""
+    """The PyTorch object with a recorded name. Raises OpCallError for a name that this torch lacks."""
     if named.kind == "device":
         return torch.device(named.name)
     try:
@@ -49,13 +49,13 @@ def named_constant(named: NamedConstant) -> Any:  # noqa: ANN401
 
 
 def find_operator(call: OpCall) -> Any:  # noqa: ANN401
-    """PyTorch's operator. Raises AttributeError where it has none."""
+    """PyTorch's operator of a call. Raises AttributeError where PyTorch lacks it."""
     namespace, _, name = call.operator.partition("::")
     return getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
 
 
 def index_bound(call: OpCall) -> int:
-    """One more than the largest index that is legal in the call's integer tensors."""
+    """The largest legal index in the call's integer tensors, plus one."""
     if call.name in INDEXED_SIZE:
         return max(1, INDEXED_SIZE[call.name](call))
     sizes = [size for spec in call.tensors() if "int" not in spec.dtype for size in spec.shape]
@@ -63,10 +63,17 @@ def index_bound(call: OpCall) -> int:
 
 
 def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
-    """A tensor with the shape, strides, dtype and device of this spec, and random values.
+    """Create a tensor with the shape, strides, dtype and device of a spec, and random values.
 
-    Numbers are standard normal, integers lie in [0, below). Booleans are two runs, false and true: masks come in runs,
-    and a random value for each element would have every branch on them mispredicted.
+    Booleans are a run of false and a run of true, as in masks: a random value for each element would make every branch
+    on them mispredict.
+
+    Args:
+        spec: of the tensor.
+        below: integers lie in [0, below).
+
+    Returns:
+        The tensor; floating-point numbers are standard normal.
     """
     dtype = named_constant(NamedConstant("dtype", spec.dtype))
     storage = _own_memory(spec, dtype)
@@ -80,7 +87,7 @@ def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
 
 
 def _fill(storage: torch.Tensor) -> None:
-    """Standard normal values, the same again after each BLOCK: drawing a million takes longer than most kernels."""
+    """Fill with standard normal values that repeat after each BLOCK, because drawing all of them takes too long."""
     block = _normal_block(storage.dtype).to(storage.device)
     whole = storage.numel() // BLOCK * BLOCK
     storage[:whole].view(-1, BLOCK).copy_(block.expand(whole // BLOCK, BLOCK))
@@ -94,10 +101,10 @@ def _normal_block(dtype: torch.dtype) -> torch.Tensor:
 
 
 def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
-    """Uninitialised elements; on a CPU in a mapping of their own.
+    """Uninitialised elements; on a CPU in a separate memory mapping.
 
-    The C library's heap is left to the outputs: where a model's page faults come from its heap growing and shrinking
-    with every inference, foreign blocks in between would change them.
+    Only outputs use the C library's heap. In some models the heap grows and shrinks in every inference, which causes
+    page faults; other blocks in the heap would change these.
     """
     if spec.device != "cpu" or spec.pinned or spec.nbytes < MIN_MAPPED:
         return torch.empty(spec.span, dtype=dtype, device=spec.device, pin_memory=spec.pinned)
@@ -107,16 +114,23 @@ def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
 
 
 def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
-    """A tensor of this spec as a model's weight is: made outside inference mode, with values a weight might have.
+    """Create a tensor like a model's weight, outside inference mode, with plausible values.
 
-    Matrices and filters are scaled to hand on the variance of their input (LeCun et al. 1998), so that no gate
-    saturates into denormal numbers, which are slow; vectors are positive: variances are among them.
+    Matrices and filters are scaled to keep the variance of their input (LeCun et al. 1998, Efficient BackProp), so that
+    no gate saturates and produces denormal numbers, which are slow. Vectors are positive, because some are variances.
+
+    Args:
+        spec: of the weight.
+        below: integers lie in [0, below).
+
+    Returns:
+        The weight.
     """
     with torch.inference_mode(mode=False):
-        tensor = new_tensor(spec, below).detach()  # no view of another tensor, which hands requires_grad on differently
+        tensor = new_tensor(spec, below).detach()  # a view would handle requires_grad differently
         if not tensor.is_floating_point():
             return tensor
-        elements = tensor.as_strided((spec.span,), (1,))  # an expanded weight has several names for one of them
+        elements = tensor.as_strided((spec.span,), (1,))  # an expanded weight has several indices for one element
         if tensor.dim() > 1 and tensor.numel() > 0:
             elements.mul_((tensor.numel() / tensor.shape[0]) ** -0.5)
         else:
@@ -125,12 +139,12 @@ def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
 
 
 class Arguments:
-    """Makes arguments for the op calls of one trace so that together they touch as much memory as the model does.
+    """Creates arguments for the op calls of one trace, so that together they touch as much memory as the model does.
 
-    Weights keep a buffer of their own, one for each storage of the model. Activations of equal spec share one
-    buffer, as the model's allocator would hand the same block out again; two in one call get two. ``one_block`` goes
-    further, for op calls of no model: all activations that are only read lie in one block for each place in a call, so
-    that a hundred calls touch no more memory than a model would.
+    Each weight storage of the model gets its own buffer. Activations with equal specs share a buffer, because the
+    model's allocator would reuse the block; two in one call get two buffers. ``one_block`` is for op calls that belong
+    to no model: read-only activations share one block for each argument number. A hundred calls then touch no more
+    memory than a model would.
     """
 
     def __init__(self, trace: Trace, *, one_block: bool = False) -> None:
@@ -140,7 +154,7 @@ class Arguments:
         self._blocks: dict[tuple[int, str, str, bool], torch.Tensor] = {}
 
     def bind(self, traced: TracedCall) -> Bound:
-        """Arguments for an op call of the trace: real tensors, shared with its other calls as the class says.
+        """Create the arguments of an op call of the trace, or reuse those of other calls as described above.
 
         Raises OpCallError where memory is short, or where this torch lacks a named constant.
         """
@@ -173,7 +187,7 @@ class Arguments:
         return bound
 
     def pristine(self, tensor: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
-        """A copy of the tensor's first values, shared by all of its spec, to restore what a call overwrote."""
+        """A copy of the tensor's initial values, to restore it after a call. Tensors of equal spec share it."""
         key = ("pristine", spec)
         if key not in self._made:
             self._made[key] = tensor.clone()
@@ -184,7 +198,7 @@ class Arguments:
         return not weight and number not in traced.writes and "float" in spec.dtype
 
     def _block(self, spec: TensorSpec, place: int) -> torch.Tensor:
-        """A tensor in the block of its place, which has room for the largest there is."""
+        """A tensor in the block of its argument number, which has room for the largest one."""
         key = (place, spec.dtype, spec.device, spec.pinned)
         if key not in self._blocks:
             every = (other for traced in self._trace.calls for other in traced.call.tensors())

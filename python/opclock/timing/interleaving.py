@@ -1,4 +1,4 @@
-"""Blocks of several items in turn, so that a slow spell of the machine falls on all of them alike."""
+"""Samples blocks of several items in turn, so that a temporary slowdown of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def _nothing() -> None:
-    """No progress is reported."""
+    """Report no progress."""
 
 
 def interleave(
@@ -21,13 +21,13 @@ def interleave(
     order: random.Random | None = None,
     progress: Callable[[], object] = _nothing,
 ) -> None:
-    """Run a block of each item in turn, pass after pass; an item that has enough takes no further part.
+    """Run a block of each item in turn, pass after pass. An item with enough blocks takes no further part.
 
     Args:
-        items: what is sampled.
+        items: the things to sample.
         block: runs one block of an item.
-        enough: whether an item needs no further block; asked before each pass, before the first as well.
-        order: shuffles the items before each pass; they keep their order if None.
+        enough: whether an item needs no further block; called before each pass, also before the first.
+        order: shuffles the items before each pass; the order stays if None.
         progress: called after each block.
     """
     remaining = [item for item in items if not enough(item)]
@@ -44,9 +44,9 @@ def interleave_together(
     order: random.Random | None = None,
     progress: Callable[[], object] = _nothing,
 ) -> None:
-    """Run a block of each item in turn, pass after pass, until there is enough of all: each gets as many blocks.
+    """Run a block of each item in turn, pass after pass, until all have enough. All get equally many blocks.
 
-    Args: as ``interleave``, but ``enough`` is asked once before each pass.
+    Args: see ``interleave``, but ``enough`` takes no item and is called once before each pass.
     """
     all_items = list(items)
     while not enough():

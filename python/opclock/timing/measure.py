@@ -24,24 +24,24 @@ from opclock.timing.sampler import Sampler
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
-MIN_S = 2.0  # of rounds: shorter windows differ by more than the intervals inside them say
-MAX_S = 3.5  # of rounds for a small model, and
-MAX_LATENCIES = 40  # times its own latency for a large one
+MIN_S = 2.0  # of rounds: shorter runs differ from each other by more than their intervals
+MAX_S = 3.5  # of rounds for a small model
+MAX_LATENCIES = 40  # for a large model: rounds take at most this many times its latency
 MIN_ROUNDS = 5
 
 
 @dataclass(frozen=True)
 class MeasureSummary:
-    """What one call of measure did.
+    """What one call of ``measure`` did.
 
     Attributes:
-        timed: distinct op calls timed now.
-        known: distinct op calls that the profile had already.
-        rounds: passes over the op calls, those of an interrupted run that went on included.
-        seconds: wall time spent timing.
-        ended: "settled" where all op calls were sampled enough, "time_cap" where the time was up first, or
+        timed: number of distinct op calls that were timed now.
+        known: number of distinct op calls that the profile had already.
+        rounds: passes over the op calls, including those of an earlier, interrupted run that was continued.
+        seconds: wall time spent on timing.
+        ended: "settled" where all op calls were sampled enough, "time_cap" where the time limit came first, or
             "nothing_to_do".
-        flags: what was unusual about the board or the model meanwhile.
+        flags: what was unusual about the board or the model.
     """
 
     timed: int
@@ -54,7 +54,7 @@ class MeasureSummary:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is timed, how, and into which profile."""
+    """The arguments of ``measure``, with the host that plays."""
 
     trace: Trace
     profile: Profile
@@ -72,20 +72,20 @@ def measure(
     """Time the op calls of a trace that the profile lacks, and the model's host.
 
     Args:
-        trace: what to time.
-        profile: where every finished round is kept; running again after an interruption goes on from there.
-        forward: calls the model on its inputs, so that its own Python can be played among the kernels (which are
-            switched off for it: the model is never run). Without it, a table by kind of call serves for the host.
-        threads: PyTorch's threads; as they are set now if None.
-        seed: of the rounds' order, where it is random.
-        max_s: wall seconds of rounds at most; by default 3.5 s or 40 times the model's latency.
-        progress: receives a text and the share of the time that is spent.
+        trace: the model.
+        profile: stores every finished round. After an interruption, the next call continues from there.
+        forward: calls the model on its inputs. Its Python is played between the timed kernels, with its own kernels
+            switched off: the model is never run. Without it, the host's cost comes from a table by kind of call.
+        threads: PyTorch's threads; the current setting if None.
+        seed: for the order of rounds, where it is random.
+        max_s: largest number of wall seconds of rounds; by default 3.5 s or 40 times the model's latency.
+        progress: receives a text and the fraction of the time that is spent.
 
     Returns:
-        What was timed, and how it ended.
+        What was timed, and why it ended.
 
     Raises:
-        OpCallError: an op call that cannot be rebuilt, bound or timed, or too little memory.
+        OpCallError: an op call cannot be rebuilt, bound or timed, or memory is too small.
         ProfileError: the profile cannot be written.
         OptionError: fewer than one thread.
     """
@@ -97,7 +97,7 @@ def measure(
     with thread_team(threads):
         start = time.perf_counter()
         host, remark = host_for(trace, forward)
-        if not missing and remark:  # its host cannot be played, and the table has been filled with the kernels
+        if not missing and remark:  # the host cannot be played, and the table is filled already
             return nothing
         rounds, ended, flags = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
     remarks = [remark] if remark else []
@@ -106,7 +106,7 @@ def measure(
 
 
 def _time(work: _Work) -> tuple[int, str, list[str]]:
-    """Sample all op calls and end their pools; returns the rounds, how it ended, and the flags."""
+    """Sample all op calls and end their pools. Returns the number of rounds, why it ended, and the flags."""
     rounds, settled = 0, True
     flags: list[str] = []
     samplers: Iterable[Sampler] = _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work)
@@ -119,7 +119,7 @@ def _time(work: _Work) -> tuple[int, str, list[str]]:
 
 
 def _sample_runs(work: _Work) -> Iterator[Sampler]:
-    """Sample runs of op calls that fit into memory together, one after the other."""
+    """Sample one after another the parts of the trace that fit into memory."""
     trace, condition = work.trace, condition_of(work.trace, work.threads)
     for positions in split(trace, memory_budget_bytes(trace.device)):
         sampler = Sampler(trace, positions, Arguments(trace), work.profile, condition, work.host, seed=work.seed)
@@ -129,7 +129,7 @@ def _sample_runs(work: _Work) -> Iterator[Sampler]:
 
 
 def _sample(sampler: Sampler, max_s: float | None, progress: Progress) -> None:
-    """Blocks of rounds until all op calls are sampled enough, or the time is up."""
+    """Run blocks of rounds until all op calls are sampled enough, or the time is up."""
     start = time.perf_counter()
     latency_s = sampler.block(1)
     cap_s = max(MAX_S, MAX_LATENCIES * latency_s) if max_s is None else max_s
@@ -149,7 +149,7 @@ def _sample(sampler: Sampler, max_s: float | None, progress: Progress) -> None:
 
 
 def _sample_lanes(work: _Work) -> list[Sampler]:
-    """Blocks of rounds in each condition of a device in turn, until all are sampled enough or the time is up."""
+    """Run blocks of rounds in each timing on a device in turn, until all are sampled enough or the time is up."""
     trace = work.trace
     samplers = lane_samplers(trace, work.profile, work.host, work.threads, work.seed, Arguments(trace))
     cap_s = len(samplers) * MAX_S if work.max_s is None else work.max_s
@@ -172,10 +172,21 @@ def _sample_lanes(work: _Work) -> list[Sampler]:
 def lane_samplers(
     trace: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
 ) -> list[Sampler]:
-    """All of a trace's op calls, warm, in each condition of a device beside the host, the host's own first.
+    """Bind all op calls of a trace and warm them up, once for each timing on a device beside the host.
+
+    Args:
+        trace: the model.
+        profile: open for writing.
+        host: plays during the rounds of "in_model".
+        threads: PyTorch's threads.
+        seed: for every random order.
+        arguments: real arguments for the trace.
+
+    Returns:
+        One sampler for each timing; that of the host's time comes first.
 
     Raises:
-        OpCallError: they do not fit into the device's memory, or as ``Sampler``.
+        OpCallError: the op calls do not fit into the device's memory, or an error of ``Sampler``.
         ProfileError: the profile cannot be written.
     """
     check_fit(trace)
@@ -186,7 +197,7 @@ def lane_samplers(
         sampler = Sampler(trace, range(len(trace.calls)), arguments, profile, condition, played, seed=seed)
         try:
             sampler.warm_up()
-        except ModelError:  # not every model can be captured in a graph, and no estimate of eager inference needs it
+        except ModelError:  # some models cannot be captured in a graph, and estimates of eager inference do not need it
             continue
         samplers.append(sampler)
     return samplers

@@ -1,4 +1,4 @@
-"""Which op calls of a trace fit into memory together."""
+"""Computes which op calls of a trace fit into memory together."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from opclock.errors import OpCallError
 from opclock.tracing.op_call import TensorSpec
 from opclock.tracing.trace import Trace, TracedCall
 
-POOL_MEMORY_SHARE = 0.4  # of the memory that is free: the model itself and its inputs need some, too
+POOL_MEMORY_SHARE = 0.4  # fraction of the free memory: the model and its inputs also need some
 
 
 def memory_budget_bytes(device: str) -> int:
-    """Of the memory that is free on the device, what op calls may use."""
+    """Bytes of free memory on the device that op calls may use."""
     return int(free_bytes(device) * POOL_MEMORY_SHARE)
 
 
 def check_fit(trace: Trace) -> None:
-    """Raise OpCallError where the op calls do not all fit into memory together, beside the model itself."""
+    """Raise OpCallError where the op calls of a trace do not all fit into memory, together with the model."""
     budget = memory_budget_bytes(trace.device)
     if len(split(trace, budget)) > 1:
         raise OpCallError(
@@ -26,14 +26,15 @@ def check_fit(trace: Trace) -> None:
 
 
 def split(trace: Trace, limit_bytes: int) -> list[range]:
-    """Cut a trace into runs of op calls that fit into memory together.
+    """Cut a trace into parts whose op calls fit into memory together.
 
     Args:
-        trace: whose op calls are bound.
-        limit_bytes: what the arguments of one run may take. Equal activations share a buffer, and a weight has one.
+        trace: the model.
+        limit_bytes: bytes that the arguments of one part may take. Equal activations share a buffer, and each weight
+            has one.
 
     Returns:
-        Positions of the op calls, consecutive runs that cover the trace.
+        Ranges of positions, in order, that together cover the trace.
 
     Raises:
         OpCallError: a single op call does not fit.
@@ -59,7 +60,7 @@ def split(trace: Trace, limit_bytes: int) -> list[range]:
 
 
 def _buffers(trace: Trace, traced: TracedCall) -> set[tuple[int, TensorSpec]]:
-    """What identifies the buffers of an op call: a weight's storage and spec, and an activation's spec alone (-1)."""
+    """The buffers of an op call, identified by storage and spec for weights, and by -1 and spec for activations."""
     return {
         (storage if trace.storages[storage].kind == "weight" else -1, spec)
         for storage, spec in zip(traced.reads, traced.call.tensors(), strict=True)

@@ -1,4 +1,4 @@
-"""What an estimate of a trace needs and a profile lacks."""
+"""Finds what an estimate of a trace needs and a profile lacks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.profile import Profile
 from opclock.tracing.trace import Trace
 
-LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # of a device beside the host
+LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # on a device beside the host
 
 
 def condition_of(trace: Trace, threads: int, timing: Timing = "in_model") -> Condition:
-    """The condition that the op calls of this trace are timed in, with so many PyTorch threads."""
+    """The condition for timing the op calls of this trace with this number of PyTorch threads."""
     return Condition.of(timing, trace.device, threads, trace.working_set)
 
 
@@ -22,22 +22,22 @@ def timings_of(device: str) -> tuple[Timing, ...]:
 
 
 def missing_in(trace: Trace, profile: Profile, condition: Condition) -> set[str]:
-    """Keys of the trace's op calls that the profile has no finished measurement of in this condition."""
+    """Keys of the trace's op calls without a finished measurement in this condition."""
     return set(trace.unique) - profile.measured(condition, trace.unique)
 
 
 def missing_calls(trace: Trace, profile: Profile, threads: int) -> set[str]:
-    """Keys of the trace's op calls that the profile lacks in one of the timings that an estimate needs."""
+    """Keys of the trace's op calls without a measurement in one of the timings that an estimate needs."""
     return set[str]().union(
         *(missing_in(trace, profile, condition_of(trace, threads, timing)) for timing in timings_of(trace.device))
     )
 
 
 def host_known(trace: Trace, profile: Profile, threads: int) -> bool:
-    """Whether the profile has the model's own host, played to the end among op calls of its condition."""
+    """Whether the profile has a finished measurement of the model's own host in its condition."""
     return profile.host_measured(condition_of(trace, threads), host_key(trace))
 
 
 def all_known(trace: Trace, profile: Profile, threads: int) -> bool:
-    """Whether the profile has all of the trace's op calls, and the model's own host."""
+    """Whether the profile has all op calls of the trace, and the model's own host."""
     return not missing_calls(trace, profile, threads) and host_known(trace, profile, threads)

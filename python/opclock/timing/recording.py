@@ -1,4 +1,4 @@
-"""A pool's rounds on their way into a profile."""
+"""Stores a pool's rounds in a profile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opclock.timing.rounds import Rounds
 
 
 def clock_facts() -> dict[str, Any]:
-    """The clock that pools are timed by, and its rate against the OS clock just now."""
+    """Facts about the clock that times pools, and a check of its rate against the OS clock."""
     clock = load_aten().process_clock()
     proof = clock.prove()
     return {
@@ -29,16 +29,16 @@ def clock_facts() -> dict[str, Any]:
 
 
 class PoolRecord:
-    """One pool in a profile: begun or continued, given its rounds, and ended."""
+    """One pool in a profile: starts or continues it, adds rounds, and ends it."""
 
     def __init__(self, profile: Profile, condition: Condition, pool: BoundPool, host: Host | None, seed: int) -> None:
-        """Read the board's state before the rounds; nothing is written before ``begin``."""
+        """Read the board's state before the rounds. Nothing is written before ``begin``."""
         self._profile, self._condition, self._pool, self._host, self._seed = profile, condition, pool, host, seed
         self._number: int | None = None
         self._board_before = read_state()
         self._clock_before = clock_facts()
         self._control_s: list[float] = []
-        self.rounds_s: list[float] = []  # one a finished round
+        self.rounds_s: list[float] = []  # one number for each finished round
 
     @property
     def number(self) -> int:
@@ -47,7 +47,7 @@ class PoolRecord:
         return self._number
 
     def begin(self) -> None:
-        """Begin the pool in the profile, or continue there one of the same op calls that was interrupted."""
+        """Start the pool in the profile, or continue an interrupted one with the same op calls."""
         keys = [*self._pool.keys, self._host.key if self._host else ""]
         signature = hashlib.sha256("\n".join(keys).encode()).hexdigest()
         self._number = self._profile.interrupted_pool(self._condition, signature)
@@ -82,13 +82,13 @@ class PoolRecord:
             self._pool.compiled.add_earlier(group, list(earlier.measurement(key).samples))
 
     def add(self, rounds: Rounds) -> None:
-        """Keep finished rounds. Raises ProfileError where the profile cannot be written."""
+        """Store finished rounds. Raises ProfileError where the profile cannot be written."""
         self._profile.add_rounds(self.number, rounds.seconds, rounds.control_s, rounds.host_s)
         self._control_s += rounds.control_s.tolist()
         self.rounds_s += rounds.total_s.tolist()
 
     def end(self, ended: str) -> tuple[str, ...]:
-        """Record why sampling stopped ("settled" or "time_cap") and the board's state; returns the flags."""
+        """Store why sampling stopped ("settled" or "time_cap") and the board's state. Returns the flags."""
         pool = self._pool.compiled
         reasons = {key: pool.reason(group) for key, group in self._pool.groups.items()}
         after, clock_after = read_state(), clock_facts()

@@ -1,4 +1,4 @@
-"""Real inference, timed as a user runs it: eager PyTorch under inference_mode, from an idle device to an idle one."""
+"""Times real inference: eager PyTorch under inference_mode, from an idle device until it is idle again."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from opclock.timing.host_playback import Forward
 from opclock.tracing.specs import Inputs, flat_tensors
 
 WARM_UP_RUNS = 3
-BLOCK_S = 0.04  # runs in a row: long enough that the first one's cold start is left behind
+BLOCK_S = 0.04  # of runs in a row: long enough that the cold start of the first one no longer matters
 MAX_RUNS = 20
 MIN_RUNS = 2
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Samples of whole inferences in two independent halves, whose blocks were interleaved.
+    """Samples of whole inferences in two independent halves, whose blocks alternate.
 
     Attributes:
-        samples: the first half's, seconds a run.
-        repeat: the second half's.
+        samples: seconds of each run of the first half.
+        repeat: the same for the second half.
     """
 
     samples: Samples
@@ -36,17 +36,17 @@ class Reference:
 
     @cached_property
     def median_s(self) -> float:
-        """Of both halves together."""
+        """The median of both halves together, in seconds."""
         return float(np.median(self._all))
 
     @cached_property
     def interval_s(self) -> tuple[float, float]:
-        """95 % interval of the median."""
+        """The 95 % interval of the median, in seconds."""
         return median_interval(self._all)
 
     @property
     def repeat_error(self) -> float:
-        """The second half's median / the first's - 1: no estimate can be expected to be closer."""
+        """Median of the second half / median of the first - 1. No estimate can be expected to be more accurate."""
         return float(np.median(self.repeat) / np.median(self.samples)) - 1.0
 
     @property
@@ -54,7 +54,7 @@ class Reference:
         return np.concatenate([self.samples, self.repeat])
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready data, as it stands in a validation's row."""
+        """JSON-ready data, as in a validation's row."""
         low, high = self.interval_s
         return {
             "median_s": self.median_s,
@@ -66,22 +66,22 @@ class Reference:
 
 
 def forward_of(model: torch.nn.Module, inputs: Inputs) -> Forward:
-    """A call of the model on its inputs."""
+    """A function that calls the model on its inputs."""
     if isinstance(inputs, dict):
         return lambda: model(**inputs)
     return lambda: model(*inputs)
 
 
 def runs_in_block(latency_s: float) -> int:
-    """How many runs of this length make a block, of the real model and of rounds alike."""
+    """How many runs of this length, in seconds, make a block. This holds for inferences and for rounds."""
     return max(MIN_RUNS, min(MAX_RUNS, int(BLOCK_S / max(latency_s, 1e-6))))
 
 
 class ReferenceRun:
-    """Takes reference samples block by block, so that something else can be timed in between."""
+    """Takes reference samples block by block, so that others can be timed in between."""
 
     def __init__(self, forward: Forward, name: str = "the model", device: str = "cpu") -> None:
-        """Run the model a few times. Raises ModelError, which names the model, where it raises."""
+        """Run the model a few times. Raises ModelError where the model raises."""
         self._forward = forward
         self._device = device
         self._halves: tuple[list[float], list[float]] = ([], [])
@@ -100,27 +100,27 @@ class ReferenceRun:
             return time.perf_counter() - start
 
     def block(self, half: int) -> float:
-        """One block for a half (0 or 1); its first run is not kept. Returns the wall seconds it took."""
+        """Run one block for a half (0 or 1). Its first run is not kept. Returns the wall seconds it took."""
         start = time.perf_counter()
         self._once()
         self._halves[half].extend(self._once() for _ in range(self.runs))
         return time.perf_counter() - start
 
     def reference(self) -> Reference:
-        """All samples so far."""
+        """The samples so far."""
         return Reference(np.array(self._halves[0]), np.array(self._halves[1]))
 
 
 def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10) -> Reference:
-    """Time real inference: warm-up, then blocks of runs for two halves in turn.
+    """Time real inference: first a warm-up, then blocks of runs for two halves in turn.
 
     Args:
         model: in eager mode, on the device of its inputs.
-        inputs: positional ones as a tuple, or by name.
-        blocks: of each half; a block takes about 40 ms, and at least two runs.
+        inputs: a tuple of positional arguments, or a dict of keyword arguments.
+        blocks: number of blocks in each half; a block takes about 40 ms, and at least two runs.
 
     Returns:
-        Seconds of every run that was kept.
+        The samples of both halves, in seconds a run.
 
     Raises:
         ModelError: the model raises.

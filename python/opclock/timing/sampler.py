@@ -1,4 +1,4 @@
-"""Samples a pool of op calls round by round, each block into the profile."""
+"""Samples a pool of op calls round by round, and stores each block in the profile."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from opclock.timing.rounds import Rounds
 from opclock.timing.verification import operator_errors
 from opclock.tracing.trace import Trace
 
-WARM_UP_S = 1.0  # at most; the plateau usually ends it earlier
-NARROW = 0.01  # half the interval of a round's median, as a fraction: below the repeatability floor
+WARM_UP_S = 1.0  # at most; it ends earlier where rounds no longer get faster
+NARROW = 0.01  # half the interval of a round's median, as a fraction; repeated measurements differ by more
 
 
 class Sampler:
-    """Op calls of one trace at the given positions, timed together; every finished round goes into the profile."""
+    """Times op calls of one trace together. Every finished round goes into the profile."""
 
     def __init__(
         self,
@@ -40,16 +40,16 @@ class Sampler:
         """Bind and verify the op calls.
 
         Args:
-            trace: whose op calls are timed.
-            positions: which of them.
-            arguments: of the whole trace, shared by samplers of the same op calls.
+            trace: the model.
+            positions: positions of the op calls to time.
+            arguments: real arguments for the trace; samplers of the same op calls share them.
             profile: open for writing.
-            condition: what the op calls are timed in.
-            host: played while a round runs; None for op calls alone.
-            seed: of the rounds' order, where it is random.
+            condition: how the op calls are timed.
+            host: played during rounds; None for op calls alone.
+            seed: for the order of rounds, where it is random.
 
         Raises:
-            OpCallError: an op call cannot be bound or run, or gives another answer than PyTorch's.
+            OpCallError: an op call cannot be bound or run, or its answer differs from PyTorch's.
         """
         self.trace = trace
         self.condition = condition
@@ -57,15 +57,15 @@ class Sampler:
         self._pool = BoundPool(trace, positions, arguments, condition, seed)
         self._graph: GraphRounds | None = None
         self._record = PoolRecord(profile, condition, self._pool, host, seed)
-        self.seconds = self._pool.verified_s  # wall time inside the op calls: first runs, warm-up, and rounds
+        self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
 
     @property
     def rounds(self) -> int:
-        """Finished rounds, those of an interrupted run that goes on included."""
+        """Finished rounds, including those of an earlier, interrupted run that is continued."""
         return len(self._record.rounds_s)
 
     def warm_up(self) -> None:
-        """Run until rounds stop getting faster, then begin or continue the pool in the profile.
+        """Run until rounds stop getting faster, then start or continue the pool in the profile.
 
         Raises:
             OpCallError: an op call raises.
@@ -78,15 +78,15 @@ class Sampler:
             if self.condition.timing == "recorded":
                 self._graph = GraphRounds(self._pool.compiled, len(self._pool.keys), self.condition.device)
         if self._host is not None:
-            self._round(self._empty(1), 0)  # warms the host too; not kept
+            self._round(self._empty(1), 0)  # warms up the host too; not kept
         self.seconds += time.perf_counter() - start
         self._record.begin()
 
     def block(self, rounds: int) -> float:
-        """One round that is not kept, then so many that are; returns the median seconds of a kept one.
+        """Run one round that is not kept, then ``rounds`` rounds that are. Returns the median seconds of a kept one.
 
-        The first finds the caches as other work left them (storing the block before, say); a model that runs again
-        and again does not. An interruption leaves the finished rounds in the profile.
+        The first round finds the caches as other work left them, such as storing the previous block. After an
+        interruption, the finished rounds are in the profile.
         """
         start = time.perf_counter()
         kept, done = self._empty(rounds), 0
@@ -102,7 +102,7 @@ class Sampler:
         return float(np.median(self._record.rounds_s[-rounds:]))
 
     def replay(self, rounds: int) -> Samples:
-        """The op calls in order with no Python between them: seconds, rounds x op calls, after one not kept."""
+        """Run the op calls in order without Python between them, one round not kept: seconds, rounds x op calls."""
         seconds = np.empty((rounds, len(self._pool.keys)))
         for number in (0, *range(rounds)):
             self._pool.compiled.begin_round()
@@ -113,7 +113,7 @@ class Sampler:
         return Rounds.empty(rounds, len(self._pool.keys), None if self._host is None else len(self._host.kinds))
 
     def _round(self, rounds: Rounds, number: int) -> None:
-        """One round, into the row of this number."""
+        """Run one round and fill in the row of this number."""
         seconds, pool = rounds.seconds[number], self._pool.compiled
         if self._graph is not None:
             seconds[:] = self._graph.round_s()
@@ -128,7 +128,7 @@ class Sampler:
 
     @property
     def settled(self) -> bool:
-        """Whether every distinct op call has been sampled enough, and a whole round, too."""
+        """Whether every distinct op call and the whole round have been sampled enough."""
         if self._graph is None and not self._pool.compiled.settled():
             return False
         low, high = rounds_interval(np.array(self._record.rounds_s))
@@ -138,7 +138,7 @@ class Sampler:
         """End the pool in the profile.
 
         Returns:
-            Why sampling stopped ("settled" or "time_cap"), and flags: what was unusual about the board meanwhile.
+            Why sampling stopped ("settled" or "time_cap"), and the flags.
         """
         ended = "settled" if self.condition.timing == "back_to_back" or self.settled else "time_cap"
         return ended, self._record.end(ended)

@@ -1,4 +1,4 @@
-"""PyTorch's threads while something is timed."""
+"""Sets PyTorch's number of threads during timing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opclock.board.cores import check_threads
 
 @contextmanager
 def thread_team(threads: int) -> Iterator[None]:
-    """PyTorch with this many threads inside the block. Raises OptionError below 1 and above the cores it may use."""
+    """Set PyTorch's threads inside the block. Raises OptionError below 1, and above the cores it may use."""
     check_threads(threads)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Compares the answer of the path that is timed with PyTorch's own: nothing else is timed."""
+"""Compares the answer of the timed path with PyTorch's. Op calls with another answer are not timed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from opclock.timing.inputs import Bound, find_operator
 from opclock.tracing.op_call import OpCall
 from opclock.tracing.trace import TracedCall
 
-TOLERANCE = 1e-4  # relative and absolute: kernels may add in another order
-HALF_TOLERANCE = 1e-2  # of numbers with fewer than 32 bits
+TOLERANCE = 1e-4  # relative and absolute: kernels may add in a different order
+HALF_TOLERANCE = 1e-2  # for numbers with fewer than 32 bits
 
 
 @contextmanager
 def operator_errors(operator: str) -> Iterator[None]:
-    """Turn the extension's errors into ours, which name the operator."""
+    """Convert the extension's errors inside the block to OpCallError, which names the operator."""
     try:
         yield
     except ValueError as error:  # names it already
@@ -30,7 +30,7 @@ def operator_errors(operator: str) -> Iterator[None]:
 
 
 def overwritten(traced: TracedCall) -> list[int]:
-    """Which tensor arguments the op call writes: they are restored before each sample."""
+    """Numbers of the tensor arguments that the op call writes. They are restored before each sample."""
     return [i for i, number in enumerate(traced.reads) if number in traced.writes]
 
 
@@ -43,14 +43,14 @@ def _restore(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
 def check_answer(
     pool: Any, number: int, call: OpCall, bound: Bound, restored: Sequence[tuple[torch.Tensor, torch.Tensor]],  # noqa: ANN401
 ) -> float:  # fmt: skip
-    """Compare the answer of the path that is timed with PyTorch's own.
+    """Compare the answer of the timed path with PyTorch's.
 
     Args:
         pool: the compiled pool.
-        number: of the op call in it.
+        number: the op call's number in the pool.
         call: the op call.
         bound: its arguments.
-        restored: tensors that it overwrites, each with its first values.
+        restored: tensors that it overwrites, each with its initial values.
 
     Returns:
         The wall seconds that the two runs took.
@@ -80,7 +80,7 @@ def check_answer(
 
 
 def _agree(left: object, right: object) -> bool:
-    """Whether two outputs are the same tensor but for rounding; anything but two tensors passes."""
+    """Whether two outputs are equal except for rounding. Outputs that are not tensors pass."""
     if not isinstance(left, torch.Tensor) or not isinstance(right, torch.Tensor):
         return True
     tolerance = HALF_TOLERANCE if left.element_size() < 4 else TOLERANCE

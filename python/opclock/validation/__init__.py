@@ -1,1 +1,1 @@
-"""Estimates against real inference."""
+"""Compares estimates with real inference."""

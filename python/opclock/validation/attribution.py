@@ -1,4 +1,4 @@
-"""Attributes the error of an estimate to kernels, host and the rest, and compares operator classes."""
+"""Splits the error of an estimate into kernels, host and rest, and compares operator classes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from opclock.tracing.trace import Trace
 
 @dataclass(frozen=True)
 class Explanation:
-    """An estimate beside two other measurements of the same op calls. Seconds; samples are rounds x op calls.
+    """An estimate with two other measurements of the same op calls. Seconds; samples are rounds x op calls.
 
-    ``replay``: the op calls in the model's order from C++, with no Python between them. ``observed``: the real model
-    on its own data, each op call timed; ``observed_host``: the host's time before each of them, and after the last
-    (one more column).
+    ``replay``: the op calls in the model's order, run from C++ without Python between them. ``observed``: each op call,
+    timed in the real model on its real inputs. ``observed_host``: the host's time before each of them and after the
+    last, so one more column.
     """
 
     trace: Trace
@@ -33,36 +33,36 @@ class Explanation:
 
     @property
     def residual_s(self) -> float:
-        """Estimate minus reference: the sum of the three parts below."""
+        """Estimate minus reference. It is the sum of the next three: ``condition_s``, ``host_s`` and ``left_s``."""
         return self.estimate.total_s - self.reference_s
 
     @property
     def condition_s(self) -> float:
-        """Kernels as they were timed minus kernels in the real model: the error of the condition."""
+        """Kernels in the estimate minus kernels in the real model: the error of the timing condition."""
         return self._kernels_s - self._observed_kernels_s
 
     @property
     def host_s(self) -> float:
-        """The host as it was played minus the host in the real model."""
+        """Host work in the playback minus host work in the real model."""
         return self.estimate.host_s - self._observed_host_s
 
     @property
     def left_s(self) -> float:
-        """The rest: timing inside the model costs time itself, and the machine drifts between blocks."""
+        """The rest: timing inside the model takes time, and the machine drifts between blocks."""
         return self.residual_s - self.condition_s - self.host_s
 
     @property
     def replay_s(self) -> float:
-        """One replay: the sum of the op calls in a typical round."""
+        """The time of one replay: the sum of the op calls in a typical round."""
         return float(self._replay_parts.sum())
 
     @property
     def host_by_replay_s(self) -> float:
-        """Reference minus replay: all that is no kernel, and what it does to kernels."""
+        """Reference minus replay: the host's work, and its effect on kernels."""
         return self.reference_s - self.replay_s
 
     def by_class(self) -> pd.DataFrame:
-        """One row an operator class, the largest estimate first, the host last.
+        """Compare the measurements by operator class: one row a class, the largest estimate first, the host last.
 
         Columns: class, estimate_s, replay_s (NaN for the host), observed_s, difference_s (estimate minus observed).
         """

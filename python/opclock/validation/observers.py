@@ -1,4 +1,4 @@
-"""Two more measurements of a model's op calls, to explain what an estimate misses."""
+"""Two more measurements of a model's op calls, which explain the error of an estimate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Observers:
         self._observed_host: list[Samples] = []
 
     def block(self, rounds: int) -> None:
-        """So many inferences and replays, each after one that is not kept."""
+        """Run this many inferences and replays, each after one that is not kept."""
         calls = len(self._trace.calls)
         kernel_s, host_s = np.empty((rounds, calls)), np.empty((rounds, calls + 1))
         for number in (0, *range(rounds)):
@@ -32,7 +32,15 @@ class Observers:
         self._replays.append(self._kernels.replay(rounds))
 
     def explain(self, estimate: Estimate, reference_s: float) -> Explanation:
-        """The estimate of the model beside all blocks so far; ``reference_s``: the median of real inference."""
+        """Compare an estimate with all blocks so far.
+
+        Args:
+            estimate: of the model.
+            reference_s: median seconds of real inference.
+
+        Returns:
+            The estimate and the measurements.
+        """
         return Explanation(
             self._trace,
             estimate,

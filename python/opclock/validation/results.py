@@ -1,4 +1,4 @@
-"""The results of a validation: one row a model, and the tables made of them."""
+"""The results of a validation: one row a model, and tables of the rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASELINES = ("back_to_back", "mac_kernels_only", "roofline", "mac_regression")
 
 @dataclass(frozen=True)
 class Row:
-    """One model: the estimate, the reference, and the baselines' estimates. Seconds."""
+    """The results for one model: the estimate, the reference, and the baselines' estimates. Seconds."""
 
     trace: Trace
     threads: int
@@ -35,22 +35,22 @@ class Row:
     measure_s: float  # wall time spent timing kernels
     flags: tuple[str, ...]
     explanation: Explanation | None = None
-    graph: Reference | None = None  # replays of the model as a recorded graph, on a device that has them
+    graph: Reference | None = None  # replays of the model as a CUDA graph, on devices that have them
 
     @property
     def graph_error(self) -> float | None:
-        """The device's time alone / the graph's - 1; None where there is no graph."""
+        """Estimated time of a replay / measured time of the graph - 1; None where there is no graph."""
         if self.graph is None or self.estimate.lanes is None:
             return None
         return self.estimate.lanes.replay_s / self.graph.median_s - 1.0
 
     @property
     def error(self) -> float:
-        """Estimate / reference - 1."""
+        """The relative error: estimate / reference - 1."""
         return self.estimate.total_s / self.reference.median_s - 1.0
 
     def baseline_error(self, name: str) -> float | None:
-        """A baseline's own error, or None where it has no number."""
+        """The relative error of a baseline; None where the baseline has no estimate."""
         seconds = self.baselines_s[name]
         return None if seconds is None else seconds / self.reference.median_s - 1.0
 
@@ -81,10 +81,14 @@ class Row:
 
 
 def error_summary(errors: Sequence[float]) -> dict[str, float | None]:
-    """Mean absolute error (MAPE, as a fraction), shares within 5 and 10 %, and the worst; None where there are none.
+    """Summarise relative errors.
 
     Args:
         errors: estimate / reference - 1, one a model.
+
+    Returns:
+        Mean absolute error (MAPE, as a fraction), the fractions of models within 5 and 10 %, and the largest absolute
+        error. All are None where there are no errors.
     """
     away = np.abs(np.array(errors, dtype=float))
     if away.size == 0:
@@ -111,7 +115,7 @@ class Validation:
     rows: tuple[Row, ...]
 
     def summary(self) -> dict[str, Any]:
-        """The errors over all rows, for the estimate and each baseline, beside the repeatability floor."""
+        """The errors over all rows, of the estimate and of each baseline, and the error of repeated measurement."""
         by_baseline = {
             name: error_summary([error for row in self.rows if (error := row.baseline_error(name)) is not None])
             for name in BASELINES
@@ -139,7 +143,14 @@ class Validation:
 
 
 def validation_table(validation: Validation) -> pd.DataFrame:
-    """One row a model. Times in seconds, errors and shares as fractions."""
+    """Make a table of a validation.
+
+    Args:
+        validation: the results.
+
+    Returns:
+        One row a model. Times are in seconds; errors and shares are fractions.
+    """
     rows = []
     for row in validation.rows:
         low, high = row.reference.interval_s
@@ -169,6 +180,6 @@ def validation_table(validation: Validation) -> pd.DataFrame:
 
 
 def class_table(validation: Validation) -> pd.DataFrame:
-    """Estimated seconds by model (rows) and operator class (columns, the largest total first)."""
+    """Make a table of estimated seconds by model (rows) and operator class (columns, the largest total first)."""
     table = pd.DataFrame({row.trace.model: row.estimate.by_class() for row in validation.rows}).T.fillna(0.0)
     return table[table.sum().sort_values(ascending=False).index]

@@ -1,4 +1,4 @@
-"""Everything of one model that a validation compares, sampled block by block in turn."""
+"""Samples everything that a validation of one model compares, block by block in turn."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from opclock.timing.sampler import Sampler
 from opclock.tracing.trace import Trace
 from opclock.validation.observers import Observers
 
-MIN_BLOCKS = 8  # of everything in turn: four a half see a drift that two would miss
-MAX_S = 3.8  # of kernel rounds for a small model, and
-MAX_LATENCIES = 25  # times its latency for a large one
+MIN_BLOCKS = 8  # of each: with four blocks a half, a drift shows that two would miss
+MAX_S = 3.8  # of kernel rounds for a small model
+MAX_LATENCIES = 25  # for a large model: kernel rounds take at most this many times its latency
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Request:
 
     Attributes:
         model: the model and its inputs.
-        trace: of the two.
+        trace: the model's trace with these inputs.
         profile: open for writing.
-        threads: of PyTorch.
-        seed: of every random order.
-        explain: whether the op calls are measured in two more ways, to attribute the error.
-        max_s: seconds of kernel rounds at most; by default 3.8 s or 25 times the model's latency.
+        threads: PyTorch's threads.
+        seed: for every random order.
+        explain: whether to take two more measurements of the op calls, to explain the error.
+        max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency.
     """
 
     model: Model
@@ -55,7 +55,7 @@ class Request:
     max_s: float | None
 
     def sampler(self, arguments: Arguments, timing: Timing, positions: Sequence[int], host: Host | None) -> Sampler:
-        """The op calls at these positions in a pool of this timing, warm. Raises as ``Sampler`` does."""
+        """A warmed-up sampler of the op calls at these positions in this timing. Raises as ``Sampler`` does."""
         condition = condition_of(self.trace, self.threads, timing)
         sampler = Sampler(self.trace, positions, arguments, self.profile, condition, host, seed=self.seed)
         sampler.warm_up()
@@ -63,12 +63,12 @@ class Request:
 
 
 class InterleavedSession:
-    """A model's reference, kernels and baselines, warm and ready to be sampled in turn.
+    """A model's reference, kernels and baselines. They are warmed up, then sampled in turn.
 
     Attributes:
         reference: real inference.
-        graph: replays of the model as a CUDA graph, where the device has them.
-        observers: two more measurements of the op calls, where the request explains.
+        graph: replays of the model as a CUDA graph, on devices that have them.
+        observers: two more measurements of the op calls, if the request asks for an explanation.
         flags: what was unusual.
     """
 
@@ -88,10 +88,10 @@ class InterleavedSession:
         self.observers: Observers | None = None
         self.flags: list[str] = []
         self._kernels: Sampler | None = None  # None where the profile has every measurement already
-        self._latency_s = 0.0  # of a kernel round
+        self._latency_s = 0.0  # seconds of a kernel round
         self._binding_s = 0.0
         arguments = Arguments(trace)
-        self._others: list[Sampler] = []  # one block of each in every pass
+        self._others: list[Sampler] = []  # each runs one block in every pass
         if all_known(trace, request.profile, request.threads):
             self.flags.append("measured_earlier")
         else:
@@ -105,7 +105,7 @@ class InterleavedSession:
                 self.flags.append("no_graph")
 
     def _bind(self, forward: Forward, arguments: Arguments) -> None:
-        """All op calls in one pool for each timing that an estimate needs: sampling in turn needs them whole."""
+        """Bind all op calls in one pool for each timing that an estimate needs. Sampling in turn needs whole pools."""
         request, trace = self._request, self._request.trace
         start = time.perf_counter()
         host, remark = host_for(trace, forward)
@@ -122,7 +122,7 @@ class InterleavedSession:
         self._binding_s = time.perf_counter() - start
 
     def run(self, progress: Progress, text: str) -> None:
-        """Blocks of everything in a fresh random order, until the kernels are settled or the time is up."""
+        """Run blocks of everything, each pass in a new random order, until kernels are settled or the time is up."""
         steps, begin_s, blocks = self._steps(), self._kernel_s, 0
 
         def block(step: Callable[[], object]) -> None:
@@ -146,7 +146,7 @@ class InterleavedSession:
         interleave_together(steps, block, enough=enough, order=random.Random(self._request.seed), progress=report)
 
     def _steps(self) -> list[Callable[[], object]]:
-        """What makes one pass: a block of each."""
+        """The functions that run one block of each, in one pass."""
         rounds = self.reference.runs
         steps: list[Callable[[], object]] = [partial(self.reference.block, half) for half in (0, 1)]
         if self.graph is not None:
@@ -166,7 +166,7 @@ class InterleavedSession:
         return 0.0 if self._kernels is None else self._kernels.seconds
 
     def end(self) -> float:
-        """End the pools in the profile; returns the wall seconds that timing kernels took."""
+        """End the pools in the profile. Returns the wall seconds that were spent timing kernels."""
         for sampler in [*([] if self._kernels is None else [self._kernels]), *self._others]:
             _, flags = sampler.end()
             self.flags += flags
@@ -174,6 +174,6 @@ class InterleavedSession:
 
 
 def _first_positions(trace: Trace) -> list[int]:
-    """Where each distinct op call comes first."""
+    """The position of the first occurrence of each distinct op call."""
     first = {traced.call.key: position for position, traced in reversed(list(enumerate(trace.calls)))}
     return sorted(first.values())

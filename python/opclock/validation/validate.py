@@ -1,4 +1,4 @@
-"""Estimate against reference, sampled in turn, with the simpler estimates beside them."""
+"""Compares estimates and simpler baselines with real inference, all sampled in turn."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def validate_model(
     model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False, explain: bool = False,
     max_s: float | None = None, progress: Progress = silent,
 ) -> Row:  # fmt: skip
-    """One model's row; its regression baseline needs the other rows and is filled in by ``validate``.
+    """Validate one model. The regression baseline needs other models and is filled in by ``validate``.
 
     Args:
-        model: what is estimated and run.
-        profile: open for writing; op calls it has already are not timed again.
-        threads: of PyTorch.
-        seed: of every random order.
-        real_trace: trace by a real run, for shapes that depend on data.
-        explain: measure the op calls in two more ways, to attribute the error. There is no explanation where the
-            profile had every measurement already, or where the model's Python cannot be played.
-        max_s: seconds of kernel rounds at most; by default 3.8 s or 25 times the model's latency.
-        progress: receives a text and the share that is done.
+        model: the model with its inputs.
+        profile: open for writing; op calls that it has already are not timed again.
+        threads: PyTorch's threads.
+        seed: for every random order.
+        real_trace: trace by a real run, for models whose shapes depend on data.
+        explain: take two more measurements of the op calls, to explain the error. There is no explanation where the
+            profile has every measurement already, or where the model's Python cannot be played.
+        max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency.
+        progress: receives a text and the fraction that is done.
 
     Returns:
-        The estimate, the reference and the baselines of this model.
+        The estimate, the reference and the baselines of this model, in seconds.
 
     Raises:
         TraceError, ModelError, OpCallError: the model cannot be traced, run or timed.
@@ -57,7 +57,7 @@ def validate_model(
 
 
 def _traced(model: Model, *, real: bool) -> Trace:
-    """The model is going to be run anyway here: where shapes depend on data, a real run may trace it as well."""
+    """The model's trace; by a real run where shapes depend on data, as the model is run here anyway."""
     try:
         return trace(model.module, model.inputs, name=model.name, real=real)
     except DataNeededError:
@@ -65,7 +65,7 @@ def _traced(model: Model, *, real: bool) -> Trace:
 
 
 def _roofline_s(request: Request) -> float | None:
-    """The roofline baseline; None on a device beside the host, whose ceilings are not measured."""
+    """The roofline baseline in seconds; None on a device beside the host, whose ceilings are not measured."""
     if has_lanes(request.trace.device):
         return None
     peak, bandwidth = measure_roofs(request.profile, request.trace.working_set, request.threads)
@@ -94,7 +94,7 @@ def _row(request: Request, session: InterleavedSession, measure_s: float, roofli
 
 
 def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows with their leave-one-out regression on MACs filled in."""
+    """Fill the leave-one-out regression on MACs into the rows."""
     fitted = baselines.mac_regression([model_macs(row.trace) for row in rows], [row.reference.median_s for row in rows])
     return tuple(
         replace(row, baselines_s={**row.baselines_s, "mac_regression": seconds})
@@ -106,22 +106,22 @@ def validate(
     models: Sequence[Model], profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False,
     explain: bool = False, progress: Progress = silent,
 ) -> Validation:  # fmt: skip
-    """Measure, estimate and really run each model, all in turn, and compare.
+    """Measure, estimate and run each model, all in turn, and compare the results.
 
     Args:
         models: one or more; the regression on MACs needs three.
-        profile: open for writing; op calls it has already are not timed again.
-        threads: of PyTorch.
-        seed: of every random order.
-        real_trace: trace by a real run, for shapes that depend on data.
-        explain: attribute each model's error to kernels, host, and the rest.
-        progress: receives a text and the share that is done.
+        profile: open for writing; op calls that it has already are not timed again.
+        threads: PyTorch's threads.
+        seed: for every random order.
+        real_trace: trace by a real run, for models whose shapes depend on data.
+        explain: split each model's error into kernels, host, and the rest.
+        progress: receives a text and the fraction that is done.
 
     Returns:
-        One row a model, in the order of the models.
+        One row a model, in the given order.
 
     Raises:
-        OpclockError: as ``validate_model``.
+        OpclockError: see ``validate_model``.
     """
     rows = [
         validate_model(

@@ -25,7 +25,7 @@ from opclock.models.zoo.xception import xception, xception_299
 from opclock.models.zoo.yolox import yolox
 
 Task = Literal["classification", "detection", "segmentation"]
-Made = tuple[nn.Module, torch.Tensor]
+ModuleAndInput = tuple[nn.Module, torch.Tensor]
 
 # Study A: ten CIFAR-100 models, for one image of 32x32 pixels.
 ZOO: dict[str, Callable[[], nn.Module]] = {
@@ -44,10 +44,10 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Network:
-    """One of study B's models: what it is for, and how it is made, with an example image."""
+    """A model of study B: its task, and a function that builds it with an example image."""
 
     task: Task
-    make: Callable[[], Made]
+    make: Callable[[], ModuleAndInput]
 
 
 def _classifier(make: Callable[[], nn.Module], side: int) -> Network:

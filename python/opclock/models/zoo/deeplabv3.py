@@ -18,7 +18,7 @@ WIDTH = 256
 
 
 class DeepLabV3(nn.Module):
-    """Returns class scores at a sixteenth of the image's size."""
+    """Computes class scores at a sixteenth of the image's size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,5 +40,5 @@ class DeepLabV3(nn.Module):
 
 
 def deeplabv3() -> tuple[nn.Module, torch.Tensor]:
-    """2.11 M parameters, as published."""
+    """Build the model and an example image. It has 2.11 M parameters, as published."""
     return DeepLabV3(), torch.randn(1, 3, IMAGE, IMAGE)

@@ -1,4 +1,4 @@
-"""What detectors do after their network: boxes decoded, the best kept, overlapping ones suppressed."""
+"""Post-processing of detectors: decodes boxes and suppresses overlapping ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCORE = 0.01
 
 @dataclass(frozen=True)
 class Detections:
-    """Of one image: boxes (n x 4, corners in pixels), scores (n), labels (n), the surest first."""
+    """Detections in one image: boxes (n x 4, corners in pixels), scores (n), labels (n); highest score first."""
 
     boxes: torch.Tensor
     scores: torch.Tensor
@@ -21,10 +21,18 @@ class Detections:
 
 
 def suppress(boxes: torch.Tensor, scores: torch.Tensor, overlap: float) -> Detections:
-    """Non-maximum suppression by class of one image's candidates: boxes (n x 4) and scores (n x classes).
+    """Greedy non-maximum suppression by class, as in SSD (arXiv 1512.02325).
 
-    A box goes where a surer one of its class that stays covers more than ``overlap`` of their union (greedy, as in
-    SSD, arXiv 1512.02325). Computed as the fixed point of that sentence: each pass settles at least the next box.
+    A box is removed if a kept box of its class with a higher score overlaps it by more than ``overlap``. The rule is
+    applied to all boxes at once until nothing changes; each pass decides at least one more box.
+
+    Args:
+        boxes: candidates of one image, n x 4, as corners in pixels.
+        scores: of the candidates, n x classes.
+        overlap: the largest allowed intersection over union, a fraction.
+
+    Returns:
+        The kept boxes with their scores and labels, the highest score first.
     """
     flat = scores.flatten()
     best, order = flat.topk(min(CANDIDATES, len(flat)))
@@ -43,7 +51,7 @@ def suppress(boxes: torch.Tensor, scores: torch.Tensor, overlap: float) -> Detec
 
 
 def overlaps(boxes: torch.Tensor) -> torch.Tensor:
-    """Intersection over union of each pair: n x n."""
+    """Intersection over union of each pair of boxes (n x 4, as corners): n x n."""
     low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     shared = (high - low).clamp_min(0).prod(2)
@@ -52,5 +60,5 @@ def overlaps(boxes: torch.Tensor) -> torch.Tensor:
 
 
 def corners_of(centres: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
-    """Boxes by corners from centres and sizes, both (..., 2)."""
+    """Convert centres and sizes, both (..., 2), to corners (..., 4)."""
     return torch.cat((centres - sizes / 2, centres + sizes / 2), -1)

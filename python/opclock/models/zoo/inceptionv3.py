@@ -1,7 +1,7 @@
 """Inception-v3 (Szegedy et al., arXiv 1512.00567) for 32x32 inputs, without the auxiliary classifier.
 
 The stem's three halvings are left out: its convolutions keep the image's size, so that the modules see 32, 16 and 8
-pixels. Widths of the modules as in the paper's published network.
+pixels. The modules have the widths of the published network.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ def _pooled(channels: int, out: int) -> nn.Module:
 
 
 def _across(channels: int, out: int, length: int) -> ConvNorm:
-    """One row wide, ``length`` columns."""
+    """A convolution with a kernel of one row and ``length`` columns."""
     return ConvNorm(channels, out, (1, length), padding=(0, length // 2))
 
 
 def _down(channels: int, out: int, length: int) -> ConvNorm:
-    """One column wide, ``length`` rows."""
+    """A convolution with a kernel of ``length`` rows and one column."""
     return ConvNorm(channels, out, (length, 1), padding=(length // 2, 0))
 
 
 def module_a(channels: int, pool: int) -> nn.Module:
-    """Figure 5: 5x5 as two 3x3."""
+    """Figure 5: two 3x3 convolutions replace a 5x5."""
     return Branches([
         ConvNorm(channels, 64),
         nn.Sequential(ConvNorm(channels, 48), ConvNorm(48, 64, 5, padding=2)),
@@ -45,7 +45,7 @@ def reduction_a(channels: int) -> nn.Module:
 
 
 def module_b(channels: int, width: int) -> nn.Module:
-    """Figure 6: 7x7 as 1x7 and 7x1."""
+    """Figure 6: 1x7 and 7x1 convolutions replace a 7x7."""
     return Branches([
         ConvNorm(channels, 192),
         nn.Sequential(ConvNorm(channels, width), _across(width, width, 7), _down(width, 192, 7)),
@@ -66,7 +66,7 @@ def reduction_b(channels: int) -> nn.Module:
 
 
 def module_c(channels: int) -> nn.Module:
-    """Figure 7: 3x3 spread out as 1x3 beside 3x1."""
+    """Figure 7: 1x3 and 3x1 convolutions side by side replace a 3x3."""
     return Branches([
         ConvNorm(channels, 320),
         nn.Sequential(ConvNorm(channels, 384), Branches([_across(384, 384, 3), _down(384, 384, 3)])),
@@ -77,14 +77,14 @@ def module_c(channels: int) -> nn.Module:
 
 
 def inceptionv3() -> nn.Module:
-    """22.0 M parameters: 1.5 % below the published 22.3 M."""
+    """Build the model. It has 22.0 M parameters, 1.5 % fewer than the published 22.3 M."""
     stem = [ConvNorm(3, 32, 3, padding=1), ConvNorm(32, 32, 3, padding=1), ConvNorm(32, 64, 3, padding=1),
             ConvNorm(64, 80), ConvNorm(80, 192, 3)]  # fmt: skip
     return nn.Sequential(*stem, *_modules(), Classifier(2048, dropout=0.5))
 
 
 def inceptionv3_299() -> nn.Module:
-    """With the paper's stem (table 1), for 299x299 inputs and 1000 classes: 23.8 M parameters, as published."""
+    """Build it with the stem of table 1, for 299x299 inputs and 1000 classes: 23.8 M parameters, as published."""
     stem = [ConvNorm(3, 32, 3, stride=2), ConvNorm(32, 32, 3), ConvNorm(32, 64, 3, padding=1), nn.MaxPool2d(3, 2),
             ConvNorm(64, 80), ConvNorm(80, 192, 3), nn.MaxPool2d(3, 2)]  # fmt: skip
     return nn.Sequential(*stem, *_modules(), Classifier(2048, dropout=0.5, classes=IMAGENET_CLASSES))

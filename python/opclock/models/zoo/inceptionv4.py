@@ -1,7 +1,7 @@
 """Inception-v4 (Szegedy et al., arXiv 1602.07261) for 32x32 inputs.
 
-The stem (figure 3) keeps the image's size where the paper halves it; modules A, B and C (figures 4 to 6) stand 4, 7
-and 3 times between the reductions (figures 7 and 8), as in figure 9.
+The stem (figure 3) keeps the image's size where the paper halves it. As in figure 9, there are 4 modules A, 7 modules B
+and 3 modules C (figures 4 to 6) with reductions (figures 7 and 8) between them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from opclock.models.zoo.layers import IMAGENET_CLASSES, Branches, Classifier, Co
 
 
 def stem(*, halving: bool) -> nn.Module:
-    """3 to 384 channels, as in figure 3, or where it does not halve, with padding.
+    """The stem of figure 3, from 3 to 384 channels.
 
-    The image then shrinks from 32 to 30 pixels by the one convolution without padding.
+    Without halving, convolutions are padded. The only one without padding shrinks the image from 32 to 30 pixels.
     """
     stride, padding = (2, 0) if halving else (1, 1)
     return nn.Sequential(
@@ -81,12 +81,12 @@ def module_c() -> nn.Module:
 
 
 def inceptionv4() -> nn.Module:
-    """41.3 M parameters."""
+    """Build the model. It has 41.3 M parameters."""
     return nn.Sequential(stem(halving=False), *_modules(), Classifier(1536, dropout=0.2))
 
 
 def inceptionv4_299() -> nn.Module:
-    """With the paper's stem, for 299x299 inputs and 1000 classes: 42.7 M parameters, as published."""
+    """Build it with the paper's stem, for 299x299 inputs and 1000 classes: 42.7 M parameters, as published."""
     return nn.Sequential(stem(halving=True), *_modules(), Classifier(1536, dropout=0.2, classes=IMAGENET_CLASSES))
 
 

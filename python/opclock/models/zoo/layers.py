@@ -1,4 +1,4 @@
-"""Blocks that several of the zoo's models are made of."""
+"""Blocks that several models of the zoo use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-CLASSES = 100  # of CIFAR-100
+CLASSES = 100  # CIFAR-100 has 100 classes
 IMAGENET_CLASSES = 1000
 
 
@@ -44,7 +44,7 @@ class Branches(nn.Module):
 
 
 class Classifier(nn.Sequential):
-    """Mean over the image, then one linear layer."""
+    """A mean over the image, then one linear layer."""
 
     def __init__(self, channels: int, *, dropout: float = 0.0, classes: int = CLASSES) -> None:
         layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]

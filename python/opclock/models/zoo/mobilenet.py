@@ -14,12 +14,12 @@ BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),
 
 
 def mobilenet() -> nn.Module:
-    """3.3 M parameters."""
+    """Build the model. It has 3.3 M parameters."""
     return _mobilenet(1, CLASSES)
 
 
 def mobilenet_224() -> nn.Module:
-    """With the paper's stride in the stem, for 224x224 inputs and 1000 classes: 4.2 M parameters, as published."""
+    """Build it with the paper's stem, for 224x224 inputs and 1000 classes: 4.2 M parameters, as published."""
     return _mobilenet(2, IMAGENET_CLASSES)
 
 

@@ -28,7 +28,7 @@ class ConvNorm6(nn.Sequential):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project; the input is added where shapes allow."""
+    """Expands the channels, filters each, and projects them. The input is added where shapes allow."""
 
     def __init__(self, channels: int, out: int, stride: int, expansion: int, dilation: int = 1) -> None:
         super().__init__()
@@ -48,17 +48,17 @@ class InvertedResidual(nn.Module):
 
 
 def mobilenetv2() -> nn.Module:
-    """2.35 M parameters."""
+    """Build the model. It has 2.35 M parameters."""
     return _mobilenetv2(1, STAGES, CLASSES)
 
 
 def mobilenetv2_224() -> nn.Module:
-    """With the paper's strides, for 224x224 inputs and 1000 classes: 3.5 M parameters; the paper rounds to 3.4 M."""
+    """Build it with the paper's strides, for 224x224 inputs and 1000 classes: 3.5 M parameters (published: 3.4 M)."""
     return _mobilenetv2(2, IMAGENET_STAGES, IMAGENET_CLASSES)
 
 
 def features(stem_stride: int, stages: tuple[tuple[int, ...], ...], *, stride_limit: int = 32) -> list[nn.Module]:
-    """Stem and blocks; where strides would go beyond the limit, convolutions are dilated instead."""
+    """The stem and the blocks. Where the total stride would exceed the limit, convolutions are dilated instead."""
     layers: list[nn.Module] = [ConvNorm6(3, 32, 3, stride=stem_stride)]
     channels, reached, dilation = 32, stem_stride, 1
     for expansion, out, repeats, first in stages:

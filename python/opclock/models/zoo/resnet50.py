@@ -1,6 +1,6 @@
 """ResNet50 (He et al., arXiv 1512.03385) for 32x32 inputs, and its squeeze-and-excitation form (arXiv 1709.01507).
 
-The stem is one 3x3 convolution without a stride and without pooling, as the paper's own CIFAR networks have it.
+The stem is one 3x3 convolution without stride and pooling, as in the paper's CIFAR networks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REDUCTION = 16  # of the squeeze-and-excitation bottleneck
 
 
 class SqueezeExcitation(nn.Module):
-    """Weighs channels by what the whole image holds."""
+    """Weights the channels by a function of their means over the image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape is kept."""
+        """Keeps the shape."""
         return x * self.weigh(self.pool(x)).view(x.shape[0], -1, 1, 1)
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1, and the input added."""
+    """1x1, 3x3 and 1x1 convolutions; the input is added."""
 
     def __init__(self, channels: int, width: int, stride: int, *, excited: bool) -> None:
         super().__init__()
@@ -62,16 +62,16 @@ def _resnet50(stem: list[nn.Module], classes: int, *, excited: bool) -> nn.Modul
 
 
 def resnet50_32(*, excited: bool) -> nn.Module:
-    """For 32x32 inputs and 100 classes, with or without squeeze and excitation."""
+    """Build it for 32x32 inputs and 100 classes, with or without squeeze and excitation."""
     return _resnet50([ConvNorm(3, 64, 3, padding=1)], CLASSES, excited=excited)
 
 
 def resnet50_224(*, excited: bool = False) -> nn.Module:
-    """With the paper's stem, for 224x224 inputs and 1000 classes: 25.6 M parameters, 28.1 M excited, as published."""
+    """Build it with the paper's stem, for 224x224 inputs and 1000 classes: 25.6 M parameters, 28.1 M if excited."""
     stem = [ConvNorm(3, 64, 7, stride=2, padding=3), nn.MaxPool2d(3, stride=2, padding=1)]
     return _resnet50(stem, IMAGENET_CLASSES, excited=excited)
 
 
 def resnet50() -> nn.Module:
-    """23.7 M parameters."""
+    """Build the model. It has 23.7 M parameters."""
     return resnet50_32(excited=False)

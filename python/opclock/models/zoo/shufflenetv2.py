@@ -1,6 +1,6 @@
 """ShuffleNetV2 (Ma et al., arXiv 1807.11164), width 1x, for 32x32 inputs.
 
-The stem is one 3x3 convolution without stride and pooling; channels from the paper's table 5.
+The stem is one 3x3 convolution without stride and pooling. Channels are from the paper's table 5.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LAST = 1024
 
 
 def shuffle(x: torch.Tensor) -> torch.Tensor:
-    """Interleave the two halves of the channels; shape is kept."""
+    """Interleave the two halves of the channels. The shape is kept."""
     batch, channels, height, width = x.shape
     return x.view(batch, 2, channels // 2, height, width).transpose(1, 2).reshape(batch, channels, height, width)
 
@@ -27,7 +27,7 @@ def _filtered(channels: int, out: int, stride: int) -> list[nn.Module]:
 
 
 class Unit(nn.Module):
-    """Half of the channels pass, half are filtered; at a stride both are, and the channels double."""
+    """Filters half of the channels and passes the others on. At a stride it filters all, and the channels double."""
 
     def __init__(self, channels: int, out: int, stride: int) -> None:
         super().__init__()
@@ -44,15 +44,15 @@ class Unit(nn.Module):
 
 
 def shufflenetv2() -> nn.Module:
-    """1.36 M parameters: within 5 % of the published 1.3 M, which rounds to one digit.
+    """Build the model. It has 1.36 M parameters, within 5 % of the published 1.3 M.
 
-    The paper's own convolutions (no bias) and its 1,024-channel last layer give 1.356 M with 100 classes.
+    With 100 classes, the paper's convolutions (no bias) and its last layer of 1,024 channels have 1.356 M.
     """
     return _shufflenetv2([ConvNorm(3, STEM, 3, padding=1)], CLASSES)
 
 
 def shufflenetv2_224() -> nn.Module:
-    """With the paper's stem, for 224x224 inputs and 1000 classes: PARAMS."""
+    """Build it with the paper's stem, for 224x224 inputs and 1000 classes: 2.28 M parameters."""
     stem = [ConvNorm(3, STEM, 3, stride=2, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
     return _shufflenetv2(stem, IMAGENET_CLASSES)
 

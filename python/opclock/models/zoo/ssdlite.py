@@ -1,7 +1,7 @@
 """SSDLite on MobileNetV2 (Sandler et al., arXiv 1801.04381, section 6.2) for 320x320 inputs and COCO's 80 classes.
 
-Heads of depthwise separable convolutions on the expansion at stride 16, on the last layer, and on four smaller maps;
-boxes as in SSD (Liu et al., arXiv 1512.02325).
+The heads are depthwise separable convolutions on the expansion at stride 16, on the last layer, and on four smaller
+maps. Boxes are as in SSD (Liu et al., arXiv 1512.02325).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from opclock.models.zoo.detection import Detections, corners_of, suppress
 from opclock.models.zoo.mobilenetv2 import IMAGENET_STAGES, LAST, ConvNorm6, InvertedResidual, features
 
 IMAGE = 320
-CLASSES = 81  # COCO's and the background
+CLASSES = 81  # COCO's 80, and the background
 EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))  # hidden and output channels of the smaller maps
 ANCHORS = (3, 6, 6, 6, 6, 6)  # boxes at each place of each map
-SCALES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)  # of the image's side; the first map's three boxes have half of it
-VARIANCES = (0.1, 0.2)  # what offsets and sizes were divided by in training
+SCALES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)  # of the image's side; the first map also has half of its scale
+VARIANCES = (0.1, 0.2)  # in training, offsets and sizes are divided by these
 OVERLAP = 0.6
 
 
@@ -35,7 +35,7 @@ def _smaller(channels: int, hidden: int, out: int) -> nn.Module:
 
 
 class SSDLite(nn.Module):
-    """Returns class scores (batch, anchors, classes) before softmax and box offsets (batch, anchors, 4)."""
+    """Computes class scores (batch, anchors, classes) before softmax, and box offsets (batch, anchors, 4)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class SSDLite(nn.Module):
         return _by_anchor(self.classes, maps, CLASSES), _by_anchor(self.offsets, maps, 4)
 
     def postprocess(self, outputs: tuple[torch.Tensor, torch.Tensor]) -> list[Detections]:
-        """Softmax, box decoding, and suppression, image by image."""
+        """Apply softmax, decode the boxes, and suppress overlapping ones, for each image."""
         scores, offsets = outputs[0].softmax(-1)[..., 1:], outputs[1]
         centres = self.anchors[:, :2] + offsets[..., :2] * VARIANCES[0] * self.anchors[:, 2:]
         sizes = self.anchors[:, 2:] * (offsets[..., 2:] * VARIANCES[1]).exp()
@@ -83,8 +83,8 @@ def _by_anchor(heads: nn.ModuleList, maps: list[torch.Tensor], width: int) -> to
 
 
 def anchors() -> torch.Tensor:
-    """Centre and size of each default box as fractions of the image: anchors x 4 (SSD, section 2.2)."""
-    found = []
+    """Compute the default boxes (SSD, section 2.2): centre and size as fractions of the image, anchors x 4."""
+    rows = []
     side = math.ceil(IMAGE / 16)
     for level, count in enumerate(ANCHORS):
         scale = SCALES[level]
@@ -93,15 +93,15 @@ def anchors() -> torch.Tensor:
         else:
             between = math.sqrt(scale * SCALES[level + 1])
             shapes = [(scale, 1.0), (scale, 2.0), (scale, 0.5), (scale, 3.0), (scale, 1 / 3), (between, 1.0)]
-        for row in range(side):
-            for column in range(side):
+        for y in range(side):
+            for x in range(side):
                 for size, ratio in shapes:
                     wide, high = size * math.sqrt(ratio), size / math.sqrt(ratio)
-                    found.append(((column + 0.5) / side, (row + 0.5) / side, wide, high))
+                    rows.append(((x + 0.5) / side, (y + 0.5) / side, wide, high))
         side = math.ceil(side / 2)
-    return torch.tensor(found)
+    return torch.tensor(rows)
 
 
 def ssdlite() -> tuple[nn.Module, torch.Tensor]:
-    """4.3 M parameters, as published."""
+    """Build the model and an example image. It has 4.3 M parameters, as published."""
     return SSDLite(), torch.randn(1, 3, IMAGE, IMAGE)

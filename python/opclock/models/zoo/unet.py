@@ -1,7 +1,7 @@
 """U-Net (Ronneberger et al., arXiv 1505.04597) for 256x256 inputs with three channels, and two classes.
 
-Convolutions are padded, as in nearly every network that took the design over, so that maps meet without cropping.
-Weights start as the paper's section 3 has them, which keeps signals alive without batch norm.
+Convolutions are padded, as in most later networks of this design, so that maps need no cropping. Weights are
+initialised as in the paper's section 3, which keeps the variance of activations without batch norm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _twice(channels: int, out: int) -> nn.Module:
 
 
 class UNet(nn.Module):
-    """Returns class scores at the image's size."""
+    """Computes class scores at the image's size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,5 +55,5 @@ class UNet(nn.Module):
 
 
 def unet() -> tuple[nn.Module, torch.Tensor]:
-    """31.0 M parameters, as published."""
+    """Build the model and an example image. It has 31.0 M parameters, as published."""
     return UNet(), torch.randn(1, 3, IMAGE, IMAGE)

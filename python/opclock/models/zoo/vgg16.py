@@ -14,12 +14,12 @@ STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 
 
 def vgg16() -> nn.Module:
-    """34.0 M parameters."""
+    """Build the model. It has 34.0 M parameters."""
     return _vgg16(pixels=1, classes=CLASSES)
 
 
 def vgg16_224() -> nn.Module:
-    """The paper's own size, for 224x224 inputs and 1000 classes: 138.4 M parameters, as published."""
+    """Build it for the paper's 224x224 inputs and 1000 classes: 138.4 M parameters, as published."""
     return _vgg16(pixels=49, classes=IMAGENET_CLASSES)
 
 

@@ -1,6 +1,7 @@
 """Xception (Chollet, arXiv 1610.02357) for 32x32 inputs.
 
-Entry flow with a stem that keeps the image's size, eight middle blocks, exit flow, as in the paper's figure 5.
+The entry flow has a stem that keeps the image's size. Eight middle blocks and the exit flow follow, as in the paper's
+figure 5.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Separable(nn.Sequential):
 
 
 class Block(nn.Module):
-    """Separable convolutions, each after a ReLU; halved by pooling where ``pools``, and the input added."""
+    """Separable convolutions, each after a ReLU, then pooling by two where ``pools``. The input is added."""
 
     def __init__(self, widths: tuple[int, ...], *, pools: bool, first_relu: bool = True) -> None:
         super().__init__()
@@ -44,12 +45,12 @@ class Block(nn.Module):
 
 
 def xception() -> nn.Module:
-    """21.0 M parameters."""
+    """Build the model. It has 21.0 M parameters."""
     return _xception([ConvNorm(3, 32, 3, padding=1), ConvNorm(32, 64, 3, padding=1)], CLASSES)
 
 
 def xception_299() -> nn.Module:
-    """With the paper's stem, for 299x299 inputs and 1000 classes: 22.9 M parameters, as published."""
+    """Build it with the paper's stem, for 299x299 inputs and 1000 classes: 22.9 M parameters, as published."""
     return _xception([ConvNorm(3, 32, 3, stride=2), ConvNorm(32, 64, 3)], IMAGENET_CLASSES)
 
 

@@ -1,7 +1,7 @@
 """YOLOX-Tiny (Ge et al., arXiv 2107.08430) for 416x416 inputs and COCO's 80 classes.
 
 A one-stage detector without anchors: CSPDarknet with Focus and spatial pyramid pooling, a path aggregation network, and
-a head that decides class and box apart. A third of the full depth, 3/8 of the full width.
+a head with separate branches for class and box. It has a third of the full depth and 3/8 of the full width.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OVERLAP = 0.65
 
 
 class ConvSiLU(nn.Sequential):
-    """Convolution, batch norm, SiLU; the image's size is kept but for the stride."""
+    """Convolution, batch norm, SiLU. Only the stride changes the image's size."""
 
     def __init__(self, channels: int, out: int, kernel: int = 1, stride: int = 1) -> None:
         convolution = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)
@@ -28,7 +28,7 @@ class ConvSiLU(nn.Sequential):
 
 
 class Focus(nn.Module):
-    """Every other pixel into channels of its own, then a convolution."""
+    """Moves each 2x2 block of pixels into channels, then a convolution."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Focus(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1 and 3x3, and the input added where wanted."""
+    """1x1 and 3x3 convolutions; the input is added where ``adds``."""
 
     def __init__(self, channels: int, *, adds: bool) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class Bottleneck(nn.Module):
         self.adds = adds
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape is kept."""
+        """Keeps the shape."""
         return x + self.residual(x) if self.adds else self.residual(x)
 
 
 class CrossStage(nn.Module):
-    """Half of the channels through bottlenecks, half past them (CSPNet, arXiv 1911.11929)."""
+    """Sends half of the channels through bottlenecks and half past them (CSPNet, arXiv 1911.11929)."""
 
     def __init__(self, channels: int, out: int, count: int, *, adds: bool = True) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class CrossStage(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """The largest of 5x5, 9x9 and 13x13 pixels beside the pixel itself."""
+    """Concatenates the input with its maxima over 5x5, 9x9 and 13x13 pixels."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Pyramid(nn.Module):
 
 
 class Head(nn.Module):
-    """Of one stride: box, objectness and classes of each place."""
+    """The head for one stride: box, objectness and classes at each place."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -132,12 +132,12 @@ class Head(nn.Module):
         """(batch, channels, H, W) to (batch, 85, H * W)."""
         x = self.stem(x)
         what, where = self.what(x), self.where(x)
-        made = (self.box(where), self.thing(where).sigmoid(), self.classes(what).sigmoid())
-        return torch.cat(made, 1).flatten(2)
+        predictions = (self.box(where), self.thing(where).sigmoid(), self.classes(what).sigmoid())
+        return torch.cat(predictions, 1).flatten(2)
 
 
 class YOLOX(nn.Module):
-    """Returns, for each of 3,549 places, box offsets, objectness and class probabilities: (batch, 3549, 85)."""
+    """Computes box offsets, objectness and class probabilities at 3,549 places: (batch, 3549, 85)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class YOLOX(nn.Module):
         return torch.cat([head(features) for head, features in maps], 2).permute(0, 2, 1)
 
     def postprocess(self, output: torch.Tensor) -> list[Detections]:
-        """Box decoding and suppression, image by image."""
+        """Decode the boxes and suppress overlapping ones, for each image."""
         centres = (output[..., :2] + self.places) * self.strides
         boxes = corners_of(centres, output[..., 2:4].exp() * self.strides)
         scores = output[..., 4:5] * output[..., 5:]
@@ -159,7 +159,7 @@ class YOLOX(nn.Module):
 
 
 def places() -> tuple[torch.Tensor, torch.Tensor]:
-    """Column and row of each place, and its stride: places x 2 and places x 1."""
+    """Compute column and row (places x 2) and stride (places x 1) of each place."""
     grids, strides = [], []
     for stride in STRIDES:
         rows, columns = torch.meshgrid(*(torch.arange(IMAGE // stride) for _ in range(2)), indexing="ij")
@@ -169,5 +169,5 @@ def places() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def yolox() -> tuple[nn.Module, torch.Tensor]:
-    """5.06 M parameters, as published."""
+    """Build the model and an example image. It has 5.06 M parameters, as published."""
     return YOLOX(), torch.randn(1, 3, IMAGE, IMAGE)
