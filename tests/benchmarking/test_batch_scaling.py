@@ -41,12 +41,12 @@ def test_a_larger_share_never_needs_a_smaller_batch(rates, one, other):
 
 def test_doubling_stops_after_two_that_bring_nothing():
     rates = {1: 10.0, 2: 15.0, 4: 15.1, 8: 14.0, 16: 99.0}
-    assert doubled(rates.__getitem__, 64) == ([1, 2, 4, 8], "nothing more is gained")
+    assert doubled(rates.__getitem__, 64) == ([1, 2, 4, 8], "larger batches add no throughput")
 
 
 def test_one_that_brings_nothing_is_not_the_end():
     rates = {1: 10.0, 2: 10.0, 4: 15.0, 8: 15.0, 16: 15.0}
-    assert doubled(rates.__getitem__, 64) == ([1, 2, 4, 8, 16], "nothing more is gained")
+    assert doubled(rates.__getitem__, 64) == ([1, 2, 4, 8, 16], "larger batches add no throughput")
 
 
 def test_doubling_stops_where_a_batch_cannot_be_run():
@@ -55,7 +55,7 @@ def test_doubling_stops_where_a_batch_cannot_be_run():
 
 
 def test_doubling_stops_at_the_most():
-    assert doubled(float, 8) == ([1, 2, 4, 8], "batch 8 is the most that was asked for")
+    assert doubled(float, 8) == ([1, 2, 4, 8], "batch 8 is the largest to try")
 
 
 def test_intervals_of_throughput_turn_around():

@@ -1,1 +1,1 @@
-"""One model through several runtimes, each in a process of its own."""
+"""Times one model in several runtimes, each in its own process."""

@@ -1,4 +1,4 @@
-"""Throughput against batch size, and the smallest batch that reaches a share of the best."""
+"""Throughput by batch size, and the smallest batch that reaches a fraction of the best throughput."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-MIN_GROWTH = 0.02  # of the best throughput so far: a batch that adds less is within the noise of one that adds nothing
-MAX_FLAT = 2  # so many of those in a row end the doubling: one alone may be a batch that suits the kernels badly
+MIN_GROWTH = 0.02  # of the best throughput so far: smaller growth is within the noise
+MAX_FLAT = 2  # batches in a row without growth end the doubling: one alone may just suit the kernels badly
 Source = Literal["measured", "estimated"]
 
 
 @dataclass(frozen=True)
 class BatchPoint:
-    """One batch: median latency of the whole batch with its 95 % interval, in seconds."""
+    """One batch size: median latency of the whole batch with its 95 % interval, in seconds."""
 
     batch: int
     latency_s: float
@@ -25,18 +25,18 @@ class BatchPoint:
 
     @property
     def throughput_per_s(self) -> float:
-        """Items a second."""
+        """Items per second."""
         return self.batch / self.latency_s
 
     @property
     def throughput_interval_per_s(self) -> tuple[float, float]:
-        """Its 95 % interval; infinite above where the latency's reaches down to 0."""
+        """The 95 % interval of the throughput; the upper end is infinite where the latency's lower end is 0."""
         return self.batch / self.high_s, self.batch / self.low_s if self.low_s > 0 else float("inf")
 
 
 @dataclass(frozen=True)
 class BatchCurve:
-    """One model in one runtime."""
+    """Throughput by batch of one model in one runtime."""
 
     model: str
     runtime: str
@@ -46,7 +46,7 @@ class BatchCurve:
 
     @property
     def best_per_s(self) -> float:
-        """The highest throughput; 0 where there are no points."""
+        """The highest throughput, items per second; 0 where there are no points."""
         return max((point.throughput_per_s for point in self.points), default=0.0)
 
     def smallest(self, share: float) -> int | None:
@@ -55,7 +55,7 @@ class BatchCurve:
         return min(enough, default=None)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a batch; items a second with their interval."""
+        """A table with one row a batch: latency in seconds, and items per second with their interval."""
         return pd.DataFrame([
             {
                 "model": self.model, "runtime": self.runtime, "source": self.source, "batch": point.batch,
@@ -76,11 +76,11 @@ def doubled(throughput_of: Callable[[int], float | None], max_batch: int) -> tup
     """Double the batch as long as the throughput grows.
 
     Args:
-        throughput_of: items a second at a batch, or None where it cannot be run.
+        throughput_of: returns items per second at a batch, or None where it cannot be run.
         max_batch: the largest batch.
 
     Returns:
-        The batches 1, 2, 4 … that could be run, and why there is no larger one.
+        The batches 1, 2, 4, ... that could be run, and why there is no larger one.
     """
     batches: list[int] = []
     batch, best, flat = 1, 0.0, 0
@@ -92,11 +92,11 @@ def doubled(throughput_of: Callable[[int], float | None], max_batch: int) -> tup
         flat = flat + 1 if throughput < best * (1 + MIN_GROWTH) else 0
         best = max(best, throughput)
         if flat == MAX_FLAT:
-            return batches, "nothing more is gained"
+            return batches, "larger batches add no throughput"
         batch *= 2
-    return batches, f"batch {max_batch} is the most that was asked for"
+    return batches, f"batch {max_batch} is the largest to try"
 
 
 def together(curves: Sequence[BatchCurve]) -> pd.DataFrame:
-    """One table of several curves, as ``BatchCurve.to_frame`` makes them."""
+    """Join the tables of several curves, see ``BatchCurve.to_frame``."""
     return pd.concat([curve.to_frame() for curve in curves], ignore_index=True)

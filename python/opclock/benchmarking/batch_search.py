@@ -1,4 +1,4 @@
-"""Batch curves of a model: measured in a runtime, and estimated from kernels alone."""
+"""Finds the batch curves of a model: measured in a runtime, and estimated from kernel times."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Settings
 from opclock.timing.interleaving import interleave
 
-FIRST_BATCHES = (1, 2, 4, 8, 16)  # prepared at once: for each of the others the model is built anew
+FIRST_BATCHES = (1, 2, 4, 8, 16)  # prepared together; larger batches are prepared one by one
 ESTIMATE_S = 3.0  # of kernel rounds at each batch
-SEARCH_S = 0.8  # of kernel rounds, and
-SEARCH = SamplingOptions(warmup=2, iterations=30, duration_s=0.6)  # of runs: enough to see whether a batch is faster
+# During the search, sampling is short: enough to see whether a larger batch has more throughput.
+SEARCH_S = 0.8  # of kernel rounds
+SEARCH = SamplingOptions(warmup=2, iterations=30, duration_s=0.6)
 
 
 def curves(
     model: str, *, runtime: str = "eager", input_text: str | None = None, settings: Settings, max_batch: int = 256,
     profile: Profile, progress: Progress = silent,
 ) -> list[BatchCurve]:  # fmt: skip
-    """The measured curve and, in eager PyTorch, the only runtime whose kernels opclock times, the estimated one.
+    """Measure a model's batch curve. In eager PyTorch, whose kernels opclock can time, also estimate it.
 
     Args, Raises: see ``measured_curve`` and ``estimated_curve``.
     """
@@ -57,14 +58,17 @@ def measured_curve(
     """Double the batch until the throughput no longer grows, then time all batches in turn.
 
     Args:
-        model: as load_model takes it.
-        runtime: its name.
+        model: a name, see ``load_model``.
+        runtime: the runtime's name.
         input_text: shapes of random inputs, instead of the model's own.
         settings: threads and precision.
         max_batch: the largest batch.
         sampling: how long to sample each batch.
-        timeouts: when a process counts as hung.
-        progress: called with what is done and the fraction that is finished.
+        timeouts: after how long a process counts as hung.
+        progress: receives a text and the fraction that is done.
+
+    Returns:
+        The curve.
 
     Raises:
         ModelError: eager PyTorch cannot run the model, or the runtime cannot run it at batch 1.
@@ -95,7 +99,7 @@ def measured_curve(
 
 
 def _prepared(job: Job, settings: Settings, timeouts: Timeouts) -> bool:
-    """Whether eager PyTorch could run the model at this batch: beyond some, memory ends."""
+    """Whether eager PyTorch can run the model at this batch. Large batches do not fit into memory."""
     try:
         prepare_model(job, [job.batch], settings, timeouts)
     except ModelError:
@@ -109,21 +113,24 @@ def estimated_curve(
 ) -> BatchCurve:  # fmt: skip
     """Double the batch until the estimated throughput no longer grows, then time all batches' kernels in turn.
 
-    The model is traced at each batch, and never run. Each batch has a process of its own, as where it is measured: in
-    one heap for all of them, memory that is new in the model would be used memory, and the other way round.
+    The model is traced at each batch, and never run. As in the measurement, each batch has its own process: with a
+    common heap, memory that is new in the model could be reused here, and the other way round.
 
     Args:
-        model: as load_model takes it.
-        profile: where kernels are kept.
+        model: a name, see ``load_model``.
+        profile: stores the kernels' times.
         input_text: shapes of random inputs, instead of the model's own.
         settings: PyTorch's threads, and the dtype of parameters and inputs.
         max_batch: the largest batch.
-        max_s: seconds of rounds at each batch at most.
-        timeouts: when a process counts as hung.
-        progress: called with what is done and the fraction that is finished.
+        max_s: largest number of seconds of rounds at each batch.
+        timeouts: after how long a process counts as hung.
+        progress: receives a text and the fraction that is done.
+
+    Returns:
+        The curve.
 
     Raises:
-        ModelError: the model cannot be traced, or its op calls not be timed, at batch 1.
+        ModelError: the model cannot be traced at batch 1, or its op calls cannot be timed.
     """
     kernels: dict[int, _BatchKernels] = {}
     failures: list[str] = []
@@ -153,10 +160,10 @@ def estimated_curve(
 
 
 class _BatchKernels:
-    """The op calls of a model at one batch, in a process of their own."""
+    """The op calls of a model at one batch, in their own process."""
 
     def __init__(self, batch: int, worker: WorkerProcess, profile: Path, timeout_s: float) -> None:
-        """Trace the model and warm its kernels up. Raises RuntimeFailedError."""
+        """Trace the model and warm up its kernels. Raises RuntimeFailedError."""
         self.batch = batch
         self.spent_s = 0.0
         self._worker = worker
@@ -174,11 +181,11 @@ class _BatchKernels:
         self.spent_s += block["spent_s"]
 
     def enough(self, max_s: float) -> bool:
-        """Whether it needs no further block: the profile knows all, or so many seconds are spent."""
+        """Whether it needs no further block: the profile has everything, or ``max_s`` seconds are spent."""
         return self._known or self.spent_s >= max_s
 
     def sample(self, max_s: float) -> float:
-        """The latency of the fastest block within so many seconds. Raises RuntimeFailedError."""
+        """The latency of the fastest block within this many seconds. Raises RuntimeFailedError."""
         _sample([self], max_s)
         return min(self._latencies_s)
 
@@ -188,7 +195,7 @@ class _BatchKernels:
 
 
 def _sample(batches: Sequence[_BatchKernels], max_s: float, progress: Progress = silent) -> None:
-    """Sample the batches in turn, each for so many seconds. Raises RuntimeFailedError."""
+    """Sample the batches in turn, each for this many seconds. Raises RuntimeFailedError."""
     for batch in batches:
         batch.spent_s = 0.0
 

@@ -1,4 +1,4 @@
-"""One model through several runtimes, side by side."""
+"""Compares several runtimes on one model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCHEMA = "opclock.bench/1"
 
 @dataclass(frozen=True)
 class Bench:
-    """Several runtimes on one model at one batch. The first row is eager PyTorch's."""
+    """The results of several runtimes on one model at one batch. The first row is eager PyTorch."""
 
     model: str
     settings: Settings
@@ -35,11 +35,11 @@ class Bench:
     rows: tuple[BenchRow, ...]
 
     def speedup(self, row: BenchRow) -> float:
-        """How many times faster than eager PyTorch; NaN where either has no number."""
+        """The speedup of a row over eager PyTorch; NaN where one of them has no samples."""
         return self.rows[0].median_s / row.median_s
 
     def to_frame(self, percentiles: Sequence[float] = PERCENTILES) -> pd.DataFrame:
-        """One row a runtime; seconds and bytes."""
+        """A table with one row a runtime, in seconds and bytes."""
         return pd.DataFrame([
             {
                 "runtime": row.runtime, "batch": row.batch, "status": row.status, **row.statistics(percentiles),
@@ -69,26 +69,28 @@ def bench(
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> Bench:
-    """Time a model through runtimes, block by block in turn; each is checked against eager PyTorch's answer first.
+    """Time a model in several runtimes, block by block in turn.
+
+    First, the answer of each runtime is compared with eager PyTorch's.
 
     Args:
-        model: as ``load_model`` takes it. Each runtime runs in a process of its own, so a name is needed, not a module.
-        runtimes: their names; eager is always among them.
-        batch: how many items one inference takes at once.
+        model: a name, see ``load_model``. A module does not do, because each runtime has its own process.
+        runtimes: names; eager is always included.
+        batch: number of items in one inference.
         input_text: shapes of random inputs, instead of the model's own.
-        weights: a state dict to load.
-        settings: threads and precision, the same for all; every core and float32 if None.
+        weights: a file with a state dict to load.
+        settings: threads and precision of all runtimes; all cores and float32 if None.
         sampling: how long to sample.
-        timeouts: after which a runtime counts as hung.
-        folder: where converted models are kept for the next time; a temporary one if None.
-        progress: called with what is done and the fraction that is finished.
+        timeouts: after how long a runtime counts as hung.
+        folder: stores converted models for later calls; a temporary one if None.
+        progress: receives a text and the fraction that is done.
 
     Returns:
-        One row a runtime, eager PyTorch's first. A runtime that is missing or fails has a row that says so.
+        One row a runtime, eager PyTorch first. A runtime that is missing or fails has a row with the reason.
 
     Raises:
-        ModelError: no such model, or eager PyTorch cannot run it.
-        OptionError: no such runtime, or more threads than cores.
+        ModelError: there is no such model, or eager PyTorch cannot run it.
+        OptionError: there is no such runtime, or more threads than cores.
     """
     settings = settings or Settings(len(allowed_cores()))
     check_threads(settings.threads)

@@ -1,4 +1,4 @@
-"""One runtime at one batch: loaded, checked and timed in a process of its own."""
+"""One runtime at one batch: loads, checks and times it in its own process."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import OperatorTime, Runtime, Settings
 from opclock.timing.flags import drift_flags
 
-BLOCK_S = 0.25  # of one candidate's runs in a row: long against the cold start of the first one
+BLOCK_S = 0.25  # of runs in a row: long compared with the cold start of the first one
 MIN_BLOCKS = 4  # two a half, so that a drift shows
-MAX_SLOWDOWN = 10.0  # a block may take this many times what its runs took before, for a busy machine, and
-GRACE_S = 30.0  # so long on top of it, before its runtime counts as hung
+# On a busy machine, a block may take this many times the usual time, plus the grace, before its runtime counts as hung.
+MAX_SLOWDOWN = 10.0
+GRACE_S = 30.0
 
 
 @dataclass
 class Candidate:
-    """A runtime that has failed keeps its reason in its row and takes no further part."""
+    """One runtime at one batch. After a failure its row holds the reason, and it takes no further part."""
 
     runtime: Runtime
     job: Job
@@ -38,17 +39,17 @@ class Candidate:
 
     @staticmethod
     def of(runtime: Runtime, job: Job, settings: Settings, timeouts: Timeouts) -> Candidate:
-        """A candidate that is neither converted nor loaded yet, of a job that need not name the runtime."""
+        """A candidate that is not converted and loaded yet. The job need not name the runtime."""
         own_job = replace(job, runtime=runtime.name, shared=runtime.batches != "fixed")
         return Candidate(runtime, own_job, settings, timeouts, BenchRow(runtime.name, job.batch))
 
     @property
     def alive(self) -> bool:
-        """Whether nothing has gone wrong so far."""
+        """Whether it has not failed so far."""
         return self.row.status == "ok"
 
     def attempt(self, step: Callable[..., None], *arguments: object) -> None:
-        """Run a step of this candidate if it is alive; a RuntimeFailedError ends this candidate alone."""
+        """Run a step of this candidate if it has not failed. A RuntimeFailedError ends only this candidate."""
         if self.alive:
             try:
                 step(*arguments)
@@ -56,13 +57,13 @@ class Candidate:
                 self.fail(str(fault))
 
     def fail(self, reason: str) -> None:
-        """Keep the reason, end the process, and drop the samples."""
+        """Store the reason, end the process, and drop the samples."""
         self.row = replace(self.row, status="failed", reason=reason)
         self.samples.clear()
         self.close()
 
     def close(self) -> None:
-        """End its process, if it has one."""
+        """End the process, if there is one."""
         if self.worker is not None:
             self.worker.close()
             self.worker = None
@@ -81,7 +82,7 @@ class Candidate:
         self.row = replace(self.row, load_s=answer["load_s"], first_run_s=answer["first_run_s"])
 
     def warm_up(self, sampling: SamplingOptions) -> None:
-        """Run the model without keeping the times, and fix how many runs make a block. Raises RuntimeFailedError."""
+        """Run the model untimed, and fix the number of runs in a block. Raises RuntimeFailedError."""
         runs = max(1, sampling.warmup)
         latency_s = min(self._run(runs, self.row.first_run_s))
         max_runs = max(1, sampling.iterations // MIN_BLOCKS)
@@ -94,7 +95,7 @@ class Candidate:
         self.spent_s += time.perf_counter() - start
 
     def finish(self, flags: tuple[str, ...]) -> None:
-        """Put samples, peak memory and flags into the row: the given ones, and whether it drifts.
+        """Put samples, peak memory and flags (the given ones, and "drifting") into the row.
 
         Raises RuntimeFailedError.
         """
@@ -103,10 +104,10 @@ class Candidate:
                            flags=(*flags, *drift_flags(self.samples)))  # fmt: skip
 
     def read_operators(self) -> None:
-        """Put the runtime's own operator times into the row, where it reports them.
+        """Put the operator times that the runtime reports into the row.
 
-        They come from the process that was timed, or else from one that is loaded as profiled. Failing at that leaves
-        the samples as they are.
+        They come from the timed process, or else from a new one that is loaded as profiled. A failure does not change
+        the samples.
         """
         if not (self.alive and self.runtime.reports_operator_times):
             return
@@ -121,7 +122,7 @@ class Candidate:
         self.row = replace(self.row, operators=tuple(OperatorTime(**operator) for operator in operators))
 
     def _run(self, runs: int, slowest_s: float) -> list[float]:
-        """Seconds of so many runs after one that is not kept, none of which should take longer than the slowest."""
+        """Seconds of each of ``runs`` runs, after one that is not kept. A run should take at most ``slowest_s``."""
         timeout_s = GRACE_S + MAX_SLOWDOWN * (1 + runs) * slowest_s
         samples: list[float] = self._ask("block", timeout_s, runs=runs)["samples"]
         return samples

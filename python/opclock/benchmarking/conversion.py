@@ -1,4 +1,4 @@
-"""A model in files: prepared once, converted once for each runtime."""
+"""Prepares a model's files once, and converts them once for each runtime."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
 
-CONVERTED = "converted.json"  # beside the artefacts, once they are whole
+CONVERTED = "converted.json"  # written beside the artefacts when they are complete
 
 
 @contextmanager
 def work_folder(folder: Path | None, model: str) -> Iterator[Path]:
-    """A model's own place in the given folder, or a temporary one that is removed afterwards.
+    """A subfolder for the model in the given folder, or a temporary folder that is removed afterwards.
 
     Raises OptionError where the folder cannot be written.
     """
@@ -42,9 +42,9 @@ def work_folder(folder: Path | None, model: str) -> Iterator[Path]:
 
 
 def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts: Timeouts) -> None:
-    """Write what all runtimes share: weights, inputs and eager PyTorch's answers at each batch.
+    """Write the files that all runtimes share: weights, inputs, and eager PyTorch's answers at each batch.
 
-    Raises ModelError where PyTorch itself cannot build or run the model.
+    Raises ModelError where eager PyTorch cannot build or run the model.
     """
     try:
         with WorkerProcess(job, settings) as worker:
@@ -54,12 +54,12 @@ def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts
 
 
 def convert_all(candidates: Sequence[Candidate], *, at_once: int = 1, progress: Progress = silent) -> None:
-    """Convert what is not converted yet.
+    """Convert the candidates that are not converted yet.
 
     Args:
-        candidates: of one model; failures, versions and the seconds that converting took go into their rows.
-        at_once: how many may be converted at the same time.
-        progress: called with what is done and the fraction that is finished.
+        candidates: of one model. Failures, versions and the seconds of conversion go into their rows.
+        at_once: how many are converted at the same time.
+        progress: receives a text and the fraction that is done.
     """
     converted = 0
 
@@ -70,7 +70,7 @@ def convert_all(candidates: Sequence[Candidate], *, at_once: int = 1, progress: 
             candidate.attempt(_convert, candidate)
         converted += 1
 
-    # What several batches share is converted once, at the first of them.
+    # Artefacts for several batches are converted once, at the first of them.
     first: dict[Path, Candidate] = {}
     for candidate in candidates:
         first.setdefault(candidate.job.artefacts, candidate)
@@ -80,13 +80,13 @@ def convert_all(candidates: Sequence[Candidate], *, at_once: int = 1, progress: 
 
 
 def _usable(candidate: Candidate) -> bool:
-    """Whether the runtime is installed and offers the precision; its versions, or why not, go into the row."""
+    """Whether the runtime is installed and has the precision. Its versions, or the reason, go into the row."""
     runtime, precision = candidate.runtime, candidate.settings.precision
     try:
         missing = runtime.missing()
         versions = {} if missing else runtime.versions()
-    except Exception as error:  # of somebody else's package
-        candidate.fail(f"it cannot say whether it is there: {type(error).__name__}: {first_line(error)}")
+    except Exception as error:  # other packages may raise anything
+        candidate.fail(f"checking whether it is installed failed: {type(error).__name__}: {first_line(error)}")
         return False
     if missing:
         candidate.row = replace(candidate.row, status="missing", reason=missing)

@@ -1,4 +1,4 @@
-"""How long to sample, and how long to wait."""
+"""Sampling options and timeouts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class SamplingOptions:
     """How long to sample a candidate.
 
     Attributes:
-        warmup: runs before the first that is kept.
-        iterations: kept runs at most.
-        duration_s: wall seconds at most.
+        warmup: number of runs before the first kept one.
+        iterations: largest number of kept runs.
+        duration_s: largest number of wall seconds.
     """
 
     warmup: int = 3
@@ -20,13 +20,13 @@ class SamplingOptions:
     duration_s: float = 3.0
 
     def enough(self, runs: int, spent_s: float) -> bool:
-        """Whether so many kept runs in so many wall seconds are enough; two are the least that show a spread."""
+        """Whether this many kept runs, or this many wall seconds with at least two runs, are enough."""
         return runs >= self.iterations or (spent_s >= self.duration_s and runs >= 2)
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Wall seconds after which a child process counts as hung. Each is several times what the slowest model took.
+    """Wall seconds after which a child process counts as hung: several times the time of the slowest model.
 
     Attributes:
         prepare_s: running the model in eager PyTorch, at all batches.

@@ -1,4 +1,4 @@
-"""What became of one runtime on one model: samples of its latency, or the reason why there are none."""
+"""The result of one runtime on one model: samples of its latency, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Status = Literal["ok", "missing", "failed"]
 
 @dataclass(frozen=True)
 class BenchRow:
-    """One runtime: how long one inference takes, or why there is no number. Seconds."""
+    """The result of one runtime. Times are in seconds."""
 
     runtime: str
     batch: int
@@ -36,29 +36,29 @@ class BenchRow:
 
     @cached_property
     def median_s(self) -> float:
-        """Of one inference of the whole batch."""
+        """The median latency of the whole batch, in seconds."""
         return float(np.median(self.samples)) if len(self.samples) else float("nan")
 
     @cached_property
     def interval_s(self) -> tuple[float, float]:
-        """95 % interval of the median."""
+        """The 95 % interval of the median, in seconds."""
         if len(self.samples) == 0:
             return float("nan"), float("nan")
-        # A few batches' means say little of their own spread: order statistics are narrower, and hold as well.
+        # There are too few blocks for batch means; the interval by order statistics is narrower and still correct.
         return (rounds_interval if len(self.samples) >= BATCHES else median_interval)(self.samples)
 
     @property
     def throughput_per_s(self) -> float:
-        """Items a second: the batch over the median."""
+        """Items per second: the batch over the median."""
         return self.batch / self.median_s
 
     @property
     def point(self) -> BatchPoint:
-        """Its place on a batch curve."""
+        """The row as a point of a batch curve."""
         return BatchPoint(self.batch, self.median_s, *self.interval_s, self.peak_bytes)
 
     def statistics(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, float]:
-        """In the field's words; NaN where there are no samples."""
+        """Statistics of the samples by name, in seconds; NaN where there are no samples."""
         low, high = self.interval_s
         samples = self.samples if len(self.samples) else np.array([np.nan])
         return {
@@ -69,7 +69,7 @@ class BenchRow:
         }  # fmt: skip
 
     def to_json(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, Any]:
-        """JSON-ready data, raw samples included; null for what there is not."""
+        """JSON-ready data with raw samples; null where there is no value."""
         numbers = {"convert_s": self.convert_s, "load_s": self.load_s, "first_run_s": self.first_run_s,
                    **self.statistics(percentiles)}  # fmt: skip
         return {

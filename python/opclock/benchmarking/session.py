@@ -1,4 +1,4 @@
-"""Candidates timed side by side: blocks of each in turn, so that a slow spell of the machine falls on all alike."""
+"""Times candidates block by block in turn, so that a temporary slowdown of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def run_session(
     candidates: Sequence[Candidate], sampling: SamplingOptions, *, at_once: int = 1, operators: bool = False,
     progress: Progress = silent, seed: int = 0,
 ) -> None:  # fmt: skip
-    """Convert, load and check every candidate, then time those that work; all results go into their rows.
+    """Convert, load and check every candidate, then time those that work. Results go into their rows.
 
-    One process runs a block while the others wait.
+    Only one process runs at a time during sampling.
 
     Args:
         candidates: of one model, prepared at their batches.
         sampling: how long to sample each.
-        at_once: how many may be converted or loaded at the same time; nothing is timed meanwhile.
-        operators: whether runtimes are asked for their operators' times, after all are sampled.
-        progress: called with what is done and the fraction that is finished.
-        seed: of the random order of blocks, which is another in every pass.
+        at_once: how many are converted or loaded at the same time. Nothing is timed meanwhile.
+        operators: whether to ask runtimes for operator times, after sampling.
+        progress: receives a text and the fraction that is done.
+        seed: for the random order of blocks, which changes in every pass.
     """
     convert_all(candidates, at_once=at_once, progress=progress)
     before = read_state()

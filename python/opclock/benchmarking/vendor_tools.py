@@ -1,4 +1,4 @@
-"""A vendor's own benchmark command against opclock, on the same converted model, block by block."""
+"""Compares opclock with the vendors' benchmark commands, block by block on the same converted model."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from opclock.runtimes.job import Job
 from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Settings
 
-BLOCKS = 7  # of opclock and runs of the vendor's command: those differ by more than the samples within one
-COMMAND_TIMEOUT_S = 120.0  # it is asked for a few seconds, and may load the model for a minute
+BLOCKS = 7  # of opclock, and runs of the vendor's command; runs differ by more than samples within a run
+COMMAND_TIMEOUT_S = 120.0  # it runs for a few seconds, but may take a minute to load the model
 UNITS_S = {"ms": 1e-3, "us": 1e-6}
-OWN_SAMPLING = SamplingOptions(warmup=5, iterations=40, duration_s=1e9)  # blocks of ten
+OWN_SAMPLING = SamplingOptions(warmup=5, iterations=40, duration_s=1e9)  # in blocks of ten
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class VendorCommand:
 
     name: str
     runtime: str
-    arguments: Callable[[Job, Settings, float], Sequence[str]]  # for so many seconds
-    median: re.Pattern[str]  # of one inference, in what it prints: a number and its unit
+    arguments: Callable[[Job, Settings, float], Sequence[str]]  # the command's arguments; the float: seconds to run
+    median: re.Pattern[str]  # finds the median latency in its output: a number and its unit
 
     def path(self) -> str | None:
-        """Beside this Python, or on the PATH; None where it is not installed."""
+        """The command's path, beside this Python or on the PATH; None where it is not installed."""
         return shutil.which(self.name, path=str(Path(sys.executable).parent)) or shutil.which(self.name)
 
 
@@ -69,7 +69,7 @@ COMMANDS = (
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """Medians of one inference in seconds, opclock's and the vendor's, block by block; or why there are none."""
+    """Median seconds of one inference by block, of opclock and of the vendor; or the reason why there are none."""
 
     command: str
     runtime: str
@@ -79,12 +79,12 @@ class CrossCheck:
 
     @property
     def deviation(self) -> float:
-        """Of opclock's median from the vendor's over all blocks: a fraction."""
+        """The relative deviation over all blocks: opclock's median / the vendor's median - 1."""
         return float(np.median(self.ours_s) / np.median(self.theirs_s)) - 1.0
 
     @property
     def spread(self) -> tuple[float, float]:
-        """Half the range of the medians over their median, opclock's and the vendor's: fractions."""
+        """Half the range of the block medians over their median, for opclock and for the vendor."""
         ours, theirs = (float(np.ptp(medians) / np.median(medians)) / 2 for medians in (self.ours_s, self.theirs_s))
         return ours, theirs
 
@@ -97,23 +97,23 @@ def crosscheck(
     model: str, *, input_text: str | None = None, batch: int = 1, settings: Settings, blocks: int = BLOCKS,
     seconds: float = 2.0, timeouts: Timeouts = Timeouts(), progress: Progress = silent,
 ) -> list[CrossCheck]:  # fmt: skip
-    """Run every vendor command that is installed, block by block with opclock's own timing of the same model.
+    """Run every installed vendor command, block by block in turn with opclock's timing of the same model.
 
     Args:
-        model: as ``load_model`` takes it.
+        model: a name, see ``load_model``.
         input_text: shapes of random inputs, instead of the model's own.
-        batch: how many items one inference takes at once.
+        batch: number of items in one inference.
         settings: threads and precision.
-        blocks: of each, interleaved.
-        seconds: that the vendor's command is asked to run in each block, where it takes such a number.
-        timeouts: after which opclock's own process counts as hung.
-        progress: called with what is done and the fraction that is finished.
+        blocks: number of blocks of each, interleaved.
+        seconds: how long the vendor's command runs in each block, if it has such an option.
+        timeouts: after how long opclock's process counts as hung.
+        progress: receives a text and the fraction that is done.
 
     Returns:
         One result a command.
 
     Raises:
-        ModelError: no such model, or eager PyTorch cannot run it.
+        ModelError: there is no such model, or eager PyTorch cannot run it.
         OptionError: none of the commands is installed.
     """
     installed = [command for command in COMMANDS if command.path()]
@@ -156,7 +156,7 @@ def _check(
 
 
 def run_command(command: VendorCommand, job: Job, settings: Settings, seconds: float) -> float:
-    """The median latency in seconds that the command prints. Raises ModelError where it prints none."""
+    """Run the command; returns the median latency that it prints, in seconds. Raises ModelError where there is none."""
     words = [str(command.path()), *command.arguments(job, settings, seconds)]
     try:
         done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace",
@@ -167,7 +167,7 @@ def run_command(command: VendorCommand, job: Job, settings: Settings, seconds: f
 
 
 def read_median_s(command: VendorCommand, printed: str) -> float:
-    """From what a command prints. Raises ModelError where the median is not in it."""
+    """Find the median latency in a command's output, in seconds. Raises ModelError where there is none."""
     match = command.median.search(printed)
     if match is None:
         last = (printed.strip().splitlines() or ["nothing"])[-1]

@@ -1,1 +1,1 @@
-"""Whatever can run a model on a board: PyTorch and the runtimes of vendors and communities, one file each."""
+"""Runtimes that can run a model on a board, one file each: PyTorch and others."""

@@ -1,4 +1,4 @@
-"""PyTorch as it is: the measure of every other runtime."""
+"""Eager PyTorch, with which every other runtime is compared."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class TorchSession:
             self._answer = self._forward(*self._tensors)
 
     def answers(self) -> Sequence[Array]:
-        """Of the last run, as float32."""
+        """The outputs of the last run, as float32."""
         return float_arrays([tensor.float() if tensor.is_floating_point() else tensor for tensor in self._answer])
 
     def operators(self) -> Sequence[OperatorTime]:
-        """None: what eager PyTorch spends where, opclock estimates itself."""
+        """Empty: opclock estimates the operator times of eager PyTorch."""
         return ()
 
 
 def module_of(job: Job, settings: Settings) -> tuple[Any, list[Any]]:
-    """The job's module and inputs in the wanted precision, and PyTorch with the wanted threads."""
+    """Load the job's module and inputs in the wanted precision, and set PyTorch's threads."""
     import torch
 
     torch.set_num_threads(settings.threads)
@@ -63,7 +63,7 @@ class Eager:
     reports_operator_times = False
 
     def missing(self) -> str:
-        """Never: opclock needs it for every model."""
+        """Never missing: opclock needs torch for every model."""
         return ""
 
     def versions(self) -> dict[str, str]:

@@ -33,11 +33,11 @@ class ExecuTorchSession:
         self._answers = self._method.execute(self._tensors)
 
     def answers(self) -> Sequence[Array]:
-        """Of the last run."""
+        """The outputs of the last run."""
         return float_arrays([tensor.numpy().copy() for tensor in self._answers])
 
     def operators(self) -> Sequence[OperatorTime]:
-        """None: the package is built without event tracing."""
+        """Empty: the package is built without event tracing."""
         return ()
 
 

@@ -1,4 +1,4 @@
-"""torch.compile with its default backend, inductor, weights frozen into the code as other runtimes have them."""
+"""torch.compile with its default backend, inductor, and with weights frozen into the code as in other runtimes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opclock.runtimes.eager import TorchSession, module_of
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import PRECISIONS, Batches, OperatorTime, Precision, Session, Settings, versions_of
 
-# Beginnings of what inductor calls convolutions and matrix products, which it leaves to libraries.
+# Prefixes of inductor's names for convolutions and matrix products, which libraries execute.
 MAC_KERNELS = ("mkldnn::_convolution", "mkldnn::_linear", "mkl::_mkl_linear", "aten::convolution", "aten::_convolution",
                "aten::mkldnn_convolution", "aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm",
                "aten::_scaled_dot_product")  # fmt: skip
@@ -20,7 +20,7 @@ class InductorSession(TorchSession):
     """A compiled module."""
 
     def operators(self) -> Sequence[OperatorTime]:
-        """Of one run, by PyTorch's profiler: calls into libraries, and all the rest as one: fused kernels and host."""
+        """Operator times of one run, from PyTorch's profiler: library calls, and the rest as one operator."""
         from torch.profiler import ProfilerActivity, profile
 
         self.run()
@@ -30,10 +30,13 @@ class InductorSession(TorchSession):
 
 
 def read_events(events: Any) -> list[OperatorTime]:  # noqa: ANN401
-    """The outermost library calls, and as one operator what is left of the compiled regions around them.
+    """Read operator times from a profile.
 
     Args:
-        events: of ``torch.profiler.profile``, with times in microseconds.
+        events: from ``torch.profiler.profile``, with times in microseconds.
+
+    Returns:
+        The outermost library calls, and the rest of the compiled regions around them as one operator.
     """
     operators: list[OperatorTime] = []
 
@@ -75,7 +78,7 @@ class Inductor:
         """Nothing to do: frozen code belongs to the process that compiles it."""
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
-        """Compile, which happens at a first run: part of getting ready here."""
+        """Compile the module. A first run triggers it, so it counts as loading."""
         import torch
         from torch._inductor import config
 

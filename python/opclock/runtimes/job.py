@@ -1,4 +1,4 @@
-"""One model at one batch, in files, so that every runtime's child process sees the same weights and images."""
+"""A job: the files of one model at one batch. All child processes get the same weights and inputs from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIGNAL = "signal.json"  # see Job.signal_rms
 
 @dataclass(frozen=True)
 class Job:
-    """Where a model's files lie, and which model they are of. `runtimes.preparation` writes them."""
+    """One model at one batch, and the folder of its files. ``runtimes.preparation`` writes them."""
 
     folder: Path
     model: str
@@ -34,12 +34,12 @@ class Job:
 
     @property
     def batch_folder(self) -> Path:
-        """Inputs and eager PyTorch's answers at this batch."""
+        """The folder of the inputs and eager PyTorch's answers at this batch."""
         return self.folder / f"batch-{self.batch}"
 
     @property
     def artefacts(self) -> Path:
-        """Where the runtime keeps what it converted."""
+        """The folder of the runtime's converted model."""
         return (self.folder if self.shared else self.batch_folder) / self.runtime
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Job:
         return replace(self, batch=batch)
 
     def inputs(self) -> list[Array]:
-        """Batch first, in the order of the model's arguments."""
+        """The inputs, batch first, in the order of the model's arguments."""
         return _read(self.batch_folder / "inputs.npz")
 
     def expected(self) -> list[Array]:
@@ -69,11 +69,11 @@ class Job:
         return signal_rms
 
     def digest(self) -> str:
-        """Of weights and input shapes: what was converted from others is stale."""
+        """A digest of weights and input shapes. Artefacts with another digest are out of date."""
         return (self.folder / "digest").read_text(encoding="utf-8")
 
     def module(self) -> torch.nn.Module:
-        """The model with the job's weights, its inputs in a row and its outputs a flat tuple."""
+        """The model with the job's weights, with positional inputs and a flat tuple of outputs."""
         import torch
 
         module = build(self).module
@@ -92,7 +92,7 @@ class Job:
 
 
 def build(job: Job) -> Model:
-    """The job's model as ``load_model`` gives it, the same random weights every time. Raises what that raises."""
+    """Load the job's model with ``load_model``, always with the same random weights. Raises as ``load_model``."""
     import torch
 
     from opclock.models.loading import load_model
@@ -103,11 +103,14 @@ def build(job: Job) -> Model:
 
 
 def flattened(module: torch.nn.Module, names: list[str] | None) -> torch.nn.Module:
-    """The module as a converter wants it: tensors in, by position, and a tuple of tensors out.
+    """Wrap a module for converters: it takes tensors by position and returns a tuple of tensors.
 
     Args:
-        module: as it is.
-        names: of its keyword arguments in the order of the tensors; None where it takes them by position.
+        module: the module.
+        names: its keyword arguments in the order of the tensors; None where it takes them by position.
+
+    Returns:
+        The wrapper.
     """
     import torch
     from torch.utils import _pytree as pytree

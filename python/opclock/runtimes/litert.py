@@ -29,22 +29,22 @@ class LiteRtSession:
         self._inputs = inputs
 
     def run(self) -> None:
-        """One inference; the inputs go in anew each time, for their memory is the interpreter's to reuse."""
+        """Run one inference. Inputs are set each time, because the interpreter may reuse their memory."""
         for place, array in zip(self._places, self._inputs, strict=True):
             self._interpreter.set_tensor(place, array)
         self._interpreter.invoke()
 
     def answers(self) -> Sequence[Array]:
-        """Of the last run."""
+        """The outputs of the last run."""
         return float_arrays([self._interpreter.get_tensor(place) for place in self._outputs])
 
     def operators(self) -> Sequence[OperatorTime]:
-        """None: the Python package does not say."""
+        """Empty: the Python package does not report them."""
         return ()
 
 
 def _ordered(details: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By the number in names such as "serving_default_args_1:0" and "StatefulPartitionedCall:1"."""
+    """Sort by the number in names such as "serving_default_args_1:0" and "StatefulPartitionedCall:1"."""
     import re
 
     def number(detail: dict[str, Any]) -> int:

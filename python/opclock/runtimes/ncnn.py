@@ -23,7 +23,7 @@ from opclock.runtimes.runtime import (
 
 
 class NcnnSession:
-    """A network and one image's inputs at a time: ncnn knows no batch."""
+    """A network that runs one image at a time, because ncnn has no batches."""
 
     def __init__(self, net: Any, inputs: Sequence[Array]) -> None:  # noqa: ANN401
         import ncnn
@@ -36,7 +36,7 @@ class NcnnSession:
         self._answers: list[list[Any]] = []
 
     def run(self) -> None:
-        """One inference of each image of the batch, in turn."""
+        """Run one inference for each image of the batch."""
         self._answers = []
         for image in self._images:
             extractor = self._net.create_extractor()
@@ -45,13 +45,13 @@ class NcnnSession:
             self._answers.append([_checked(extractor.extract(name), name) for name in self._output_names])
 
     def answers(self) -> Sequence[Array]:
-        """Of the last run, images stacked."""
+        """The outputs of the last run, stacked by image."""
         return float_arrays(
             [np.stack([np.array(mat) for mat in output]) for output in zip(*self._answers, strict=True)]
         )
 
     def operators(self) -> Sequence[OperatorTime]:
-        """None: the package is built without its benchmark counters."""
+        """Empty: the package is built without its benchmark counters."""
         return ()
 
 
@@ -79,7 +79,7 @@ class Ncnn:
         return versions_of("ncnn")
 
     def convert(self, job: Job, settings: Settings) -> None:
-        """TorchScript of one image, taken by pnnx, which names the files after it."""
+        """Export TorchScript for one image, and convert it with pnnx, which derives the file names."""
         import pnnx
         import torch
 

@@ -11,16 +11,16 @@ PACKAGES = ("onnx", "onnxscript")
 
 
 def model_file(job: Job) -> Path:
-    """Where the job's ONNX model lies."""
+    """The path of the job's ONNX model."""
     return job.artefacts / "model.onnx"
 
 
 def export(job: Job) -> None:
-    """Write the model with a free batch. Raises what torch.onnx.export raises."""
+    """Export the model with a variable batch. Raises as ``torch.onnx.export``."""
     import torch
 
     job.artefacts.mkdir(parents=True, exist_ok=True)
-    example = job.at(max(2, job.batch))  # exported at 1, the batch would be taken for a constant
+    example = job.at(max(2, job.batch))  # with batch 1, the exporter would take the batch for a constant
     tensors = example.example() if example.batch_folder.is_dir() else _doubled(job)
     batch = torch.export.Dim(BATCH)
     program = torch.onnx.export(

@@ -40,11 +40,11 @@ class OnnxSession:
         self._answers = self._session.run(None, self._feed)
 
     def answers(self) -> Sequence[Array]:
-        """Of the last run."""
+        """The outputs of the last run."""
         return float_arrays(self._answers)
 
     def operators(self) -> Sequence[OperatorTime]:
-        """Of the last run, from the trace that the session has written."""
+        """Operator times of the last run, from the trace that the session wrote."""
         if not self._profiled:
             return ()
         self.run()
@@ -56,10 +56,13 @@ class OnnxSession:
 
 
 def read_trace(events: Sequence[dict[str, Any]]) -> list[OperatorTime]:
-    """The operators of the last inference.
+    """Read the operator times of the last inference.
 
     Args:
-        events: of ONNX Runtime's trace, with times in microseconds.
+        events: from ONNX Runtime's trace, with times in microseconds.
+
+    Returns:
+        The times by operator.
     """
     runs = [event for event in events if event.get("name") == "model_run"]
     if not runs:
@@ -95,11 +98,11 @@ class OnnxRuntime:
         return versions_of("onnxruntime")
 
     def convert(self, job: Job, settings: Settings) -> None:
-        """Export with a free batch."""
+        """Export with a variable batch."""
         onnx.export(job)
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
-        """A session that knows the batch."""
+        """Create a session for this batch."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

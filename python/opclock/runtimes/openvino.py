@@ -67,7 +67,7 @@ class OpenVino:
         return versions_of("openvino")
 
     def convert(self, job: Job, settings: Settings) -> None:
-        """Through TorchScript, as OpenVINO does by itself, with a free batch."""
+        """Convert through TorchScript, which is OpenVINO's default, with a variable batch."""
         import openvino
 
         example = job.example()
@@ -78,7 +78,7 @@ class OpenVino:
         openvino.save_model(model, model_file(job), compress_to_fp16=False)
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
-        """One stream that uses all threads: the shortest latency."""
+        """Compile for one stream that uses all threads, which gives the shortest latency."""
         import openvino
 
         core = openvino.Core()
@@ -93,5 +93,5 @@ class OpenVino:
 
 
 def model_file(job: Job) -> Path:
-    """Where the converted model lies."""
+    """The path of the converted model."""
     return job.artefacts / "model.xml"

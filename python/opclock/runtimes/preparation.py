@@ -1,4 +1,4 @@
-"""Writes the files of a job: weights, and by batch inputs with eager PyTorch's answers to them."""
+"""Writes the files of a job: weights, and for each batch the inputs and eager PyTorch's answers."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from opclock.runtimes.job import SEED, SIGNAL, Job, build, flattened
 if TYPE_CHECKING:
     import torch
 
-NORM_IMAGES = 4  # that give batch norms their statistics: maps of one pixel vary over images alone
-MIN_SPREAD = 0.1  # of the channels' mean variance: norms that blow up quiet channels blow up rounding, too
-RANDOM_WEIGHTS = ("zoo", "torchvision")  # where no weights are given, these have random ones
+NORM_IMAGES = 4  # images for the statistics of batch norms: maps with one pixel vary only between images
+MIN_SPREAD = 0.1  # smallest variance, of the channels' mean: norms that amplify weak channels amplify rounding, too
+RANDOM_WEIGHTS = ("zoo", "torchvision")  # their models have random weights unless weights are given
 
 
 def prepare(job: Job, batches: Sequence[int]) -> None:
     """Write weights, inputs of each batch, and eager PyTorch's answers to them, into the job's folder.
 
-    Random weights are made to carry signals as trained ones do: batch norm takes its statistics from a few images. With
-    the statistics that modules start with, a deep model's answer hardly depends on its image, and a wrong one would
-    pass for right.
+    With random weights, batch norms first get their statistics from a few images. With the initial statistics, the
+    answer of a deep model hardly depends on its input, so a wrong answer would not be noticed.
 
     Args:
-        job: of any batch.
-        batches: the sizes of the first dimension of every input.
+        job: the model, at any batch.
+        batches: sizes of the first dimension of all inputs.
 
     Raises:
-        ModelError: the model cannot be loaded, or takes more than tensors with a batch.
+        ModelError: the model cannot be loaded, or takes inputs other than tensors with a batch.
     """
     import torch
 
@@ -42,7 +41,7 @@ def prepare(job: Job, batches: Sequence[int]) -> None:
     names = list(loaded.inputs) if isinstance(loaded.inputs, dict) else None
     inputs = list(loaded.inputs.values()) if isinstance(loaded.inputs, dict) else list(loaded.inputs)
     if not all(isinstance(tensor, torch.Tensor) and tensor.ndim for tensor in inputs):
-        raise ModelError(f"{job.model} takes more than tensors: give runtimes a factory whose inputs are tensors alone")
+        raise ModelError(f"{job.model} takes inputs other than tensors: give a factory whose inputs are all tensors")
     module = flattened(loaded.module, names)
     job.folder.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
@@ -82,15 +81,15 @@ def _rms(tensor: torch.Tensor) -> float:
 
 
 def resized(tensor: torch.Tensor, batch: int, *, seed: int = 0) -> torch.Tensor:
-    """Inputs of the same kind at another batch.
+    """Make an input like this one at another batch.
 
     Args:
-        tensor: batch first.
+        tensor: the input, batch first.
         batch: the first dimension of the result.
-        seed: another gives other numbers.
+        seed: for random numbers.
 
     Returns:
-        Noise; whole numbers, which may be indices, are the first item repeated, rolled by the seed.
+        Random numbers. Integers, which may be indices, are the first item repeated and rolled by the seed.
     """
     import torch
 
@@ -102,7 +101,7 @@ def resized(tensor: torch.Tensor, batch: int, *, seed: int = 0) -> torch.Tensor:
 
 
 def _settle_norms(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> None:
-    """Give each batch norm the mean and variance of what reaches it."""
+    """Set each batch norm's statistics to the mean and variance of its input."""
     import torch
 
     def settle(norm: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:

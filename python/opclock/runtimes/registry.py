@@ -1,4 +1,4 @@
-"""Finds runtimes: the built-in ones and those that installed packages offer, by entry point."""
+"""Finds runtimes by entry point: built-in ones and those of other installed packages."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from opclock.errors import OptionError, first_line
 from opclock.runtimes.runtime import Runtime
 
 GROUP = "opclock.runtimes"
-# The order of tables; those of other packages come after them.
+# The order in tables; runtimes of other packages follow.
 BUILT_IN = ("eager", "compile", "onnxruntime", "openvino", "litert", "ncnn", "executorch", "tensorrt")
 
 
 def names() -> list[str]:
-    """Of all runtimes that are registered, whether they can be used here or not."""
+    """The names of all registered runtimes, whether they can be used here or not."""
     registered = {point.name for point in entry_points(group=GROUP)}
     return [name for name in BUILT_IN if name in registered] + sorted(registered - set(BUILT_IN))
 
 
 def find(name: str) -> Runtime:
-    """The runtime of this name. Raises OptionError for one that is not registered or does not import."""
+    """Find a runtime by its name. Raises OptionError where it is not registered or cannot be imported."""
     for point in entry_points(group=GROUP):
         if point.name == name:
             try:
@@ -32,5 +32,5 @@ def find(name: str) -> Runtime:
 
 
 def find_all(listed: Sequence[str]) -> list[Runtime]:
-    """The runtimes of these names, each once, eager first for its answers. Raises OptionError as find does."""
+    """Find runtimes by name, each once. Eager comes first for its answers. Raises OptionError as ``find``."""
     return [find(name) for name in dict.fromkeys(["eager", *listed])]

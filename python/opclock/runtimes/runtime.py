@@ -1,4 +1,4 @@
-"""What a runtime is: the protocol that built-in ones and those of other packages follow."""
+"""The protocol that all runtimes implement, built-in ones and those of other packages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from opclock.runtimes.job import Job
 Array = npt.NDArray[Any]
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
-# any: what was converted once runs at every batch. fixed: converted anew for each. one: an image at a time, in turn.
+# any: one conversion serves every batch. fixed: each batch is converted separately. one: items run one at a time.
 Batches = Literal["any", "fixed", "one"]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is set alike for every runtime."""
+    """The settings that all runtimes share."""
 
     threads: int
     precision: Precision = "float32"
@@ -30,43 +30,43 @@ class Settings:
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """What a runtime says of one of its operators, fused as it runs it, for one inference."""
+    """The time that a runtime reports for one of its operators, possibly fused, in one inference."""
 
     name: str
-    kind: str  # the runtime's own word for it: "Conv", "FullyConnected"
+    kind: str  # the runtime's name for its type: "Conv", "FullyConnected"
     seconds: float
-    is_mac: bool  # whether its work is what a MAC count counts: convolutions and matrix products, with what is fused in
+    is_mac: bool  # whether a MAC count includes it: convolutions and matrix products, with fused operators
 
 
 class Session(Protocol):
-    """A loaded model in this process, with its inputs in place."""
+    """A loaded model with its inputs, in this process."""
 
     def run(self) -> None:
-        """One inference, complete when it returns."""
+        """Run one inference. It is complete when this returns."""
 
     def answers(self) -> Sequence[Array]:
         """The outputs of the last run, in the model's order."""
 
     def operators(self) -> Sequence[OperatorTime]:
-        """Of one run of a session that was loaded as profiled; empty where the runtime does not say."""
+        """Operator times of one run, if loaded with ``profiled``; empty where the runtime does not report them."""
 
 
 class Runtime(Protocol):
-    """Converts models and runs them. Both happen in child processes: what crashes or hangs ends the child."""
+    """Converts models and runs them, in child processes: a crash or a timeout ends only the child."""
 
     name: str
     batches: Batches
     precisions: Sequence[Precision]
-    reports_operator_times: bool  # whether it says how long its operators take
+    reports_operator_times: bool
 
     def missing(self) -> str:
-        """Why it cannot be used here, with the command that mends it; "" where it can."""
+        """Why it cannot be used here, with the command that fixes it; "" where it can be used."""
 
     def versions(self) -> dict[str, str]:
-        """Of the packages that do the work."""
+        """Versions by package, of the packages that affect results."""
 
     def convert(self, job: Job, settings: Settings) -> None:
-        """Write what `load` needs into `job.artefacts`.
+        """Convert the model, and write what ``load`` needs into ``job.artefacts``.
 
         Args:
             job: the model at one batch, prepared.
@@ -77,12 +77,15 @@ class Runtime(Protocol):
         """
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
-        """Make the converted model ready.
+        """Load the converted model.
 
         Args:
-            job: the one that was converted, perhaps at another batch where artefacts serve every batch.
+            job: the converted job, perhaps at another batch if artefacts serve every batch.
             settings: threads and precision.
-            profiled: whether the session has to report its operators' times.
+            profiled: whether the session must report operator times.
+
+        Returns:
+            The session.
 
         Raises:
             Exception: whatever the runtime raises.
@@ -90,11 +93,14 @@ class Runtime(Protocol):
 
 
 def lacking(packages: Sequence[str], extra: str) -> str:
-    """Which modules cannot be imported, and the command that installs them; "" where all can.
+    """Check that packages are installed.
 
     Args:
         packages: importable names.
-        extra: of opclock, that brings them.
+        extra: the extra of opclock that installs them.
+
+    Returns:
+        The missing packages and the command that installs them; "" where all are installed.
     """
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
     return f"{', '.join(absent)} not installed: pip install 'opclock[{extra}]'" if absent else ""
@@ -106,6 +112,6 @@ def versions_of(*packages: str) -> dict[str, str]:
 
 
 def float_arrays(values: Sequence[Any]) -> list[Array]:
-    """Outputs as float32 arrays where they are floating-point numbers of any width."""
+    """Convert outputs to arrays; floating-point numbers of any width become float32."""
     arrays = [np.asarray(value) for value in values]
     return [array.astype(np.float32) if array.dtype.kind == "f" else array for array in arrays]

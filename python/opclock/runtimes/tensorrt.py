@@ -1,6 +1,6 @@
-"""TensorRT, where the board has it: NVIDIA's own packages bring it, pip does not.
+"""TensorRT, on boards that have it. NVIDIA's packages install it, pip does not.
 
-Written against the documented Python API of TensorRT 8.6 and 10 (named tensors, execute_async_v3).
+This file follows the documented Python API of TensorRT 8.6 and 10 (named tensors, execute_async_v3).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TensorRtSession:
             self._context.set_tensor_address(name, tensor.data_ptr())
 
     def run(self) -> None:
-        """One inference, until the GPU is done."""
+        """Run one inference, until the GPU is idle."""
         if not self._context.execute_async_v3(self._stream.cuda_stream):
             raise RuntimeError("TensorRT could not run the engine")
         self._stream.synchronize()
@@ -61,7 +61,7 @@ class TensorRtSession:
         return float_arrays([tensor.float().cpu() for tensor in self._outputs])
 
     def operators(self) -> Sequence[OperatorTime]:
-        """Of one run, by layer."""
+        """Operator times of one run, by layer."""
         if self._layers is None:
             return ()
         self._layers.seen.clear()
@@ -99,7 +99,7 @@ class TensorRt:
     def missing(self) -> str:
         """NVIDIA's package, a GPU, and what exports to ONNX."""
         if lacking(("tensorrt",), ""):
-            return "tensorrt not installed: it comes with JetPack (sudo apt install nvidia-jetpack), never from here"
+            return "tensorrt not installed: it comes with JetPack (sudo apt install nvidia-jetpack), not with pip"
         import torch
 
         return lacking(onnx.PACKAGES, "onnxruntime") or (
@@ -113,7 +113,7 @@ class TensorRt:
         return {"tensorrt": tensorrt.__version__}
 
     def convert(self, job: Job, settings: Settings) -> None:
-        """ONNX, then an engine for this batch."""
+        """Export to ONNX, then build an engine for this batch."""
         import tensorrt
 
         onnx.export(job)

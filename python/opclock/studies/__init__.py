@@ -1,1 +1,1 @@
-"""Two published studies, repeatable on any board."""
+"""Two published studies that can be repeated on any board."""

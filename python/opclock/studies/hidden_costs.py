@@ -16,14 +16,17 @@ from opclock.validation.validate import validate
 def run(
     profile: Profile, *, threads: int, images: Path | None = None, seed: int = 0, progress: Progress = silent
 ) -> HiddenCosts:
-    """Validate the ten published CIFAR-100 models, one image at a time, and derive what MACs hide.
+    """Validate the ten published CIFAR-100 models, one image at a time, and compare MACs with time.
 
     Args:
         profile: open for writing; op calls it has already are not timed again.
-        threads: of PyTorch.
+        threads: PyTorch's threads.
         images: the folder of CIFAR-100's binary version; random images if None.
-        seed: of the random order in which blocks are sampled.
-        progress: called with what is done and the fraction that is finished.
+        seed: for the random order of blocks.
+        progress: receives a text and the fraction that is done.
+
+    Returns:
+        The findings.
 
     Raises:
         OpclockError: see ``validate``, and ``with_images`` for the folder.

@@ -30,7 +30,7 @@ MODELS = ("resnet50-224", "mobilenetv2-224", "ssdlite", "yolox", "deeplabv3")  #
 BATCHES = (1, 2, 4, 8)
 SAMPLING = SamplingOptions(warmup=2, iterations=200, duration_s=2.5)
 BATCH_SAMPLING = SamplingOptions(warmup=1, iterations=100, duration_s=1.0)
-MAX_LATENCY_S = 3.0  # a batch that would take longer is not tried
+MAX_LATENCY_S = 3.0  # batches that would take longer are left out
 ESTIMATE_S = 3.0  # of kernel rounds a model, at most
 POST_RUNS = 30  # of post-processing, enough for an interval of the median
 
@@ -48,24 +48,24 @@ def run(
 ) -> Landscape:
     """Run every model in every runtime.
 
-    The folder holds what is done after each model; called again, this goes on from there.
+    The results are stored after each model. After an interruption, the next call continues from there.
 
     Args:
-        folder: where landscape.json is kept.
-        models: names of zoo.LANDSCAPE, or what load_model takes.
-        runtimes: names; eager is always among them.
-        batches: sizes for the runtimes that take any batch without converting anew.
-        settings: threads and precision, the same for all.
-        label: what to call this board; its identity and threads if empty.
-        timeouts: after which a runtime counts as hung.
-        progress: called with what is done and the fraction that is finished.
+        folder: holds landscape.json.
+        models: names in zoo.LANDSCAPE, or names for ``load_model``.
+        runtimes: names; eager is always included.
+        batches: batch sizes for runtimes that need no conversion for each batch.
+        settings: threads and precision of all runtimes.
+        label: a name for this board; its identity and threads if empty.
+        timeouts: after how long a runtime counts as hung.
+        progress: receives a text and the fraction that is done.
 
     Returns:
         The landscape, its models in the given order.
 
     Raises:
-        OptionError: no such runtime, or a folder that cannot be written.
-        ReportError: a landscape.json of another board or other settings in the folder.
+        OptionError: there is no such runtime, or the folder cannot be written.
+        ReportError: the folder has a landscape.json of another board or other settings.
     """
     chosen = find_all(runtimes)
     wanted = {runtime.name for runtime in chosen}

@@ -1,4 +1,4 @@
-"""Kernel families: parameters in, op calls out. Importing this registers those that opclock brings."""
+"""Kernel families, which make op calls from parameters. Importing this registers the built-in families."""
 
 from opclock.sweeps import concat, conv, copy, elementwise, gemm, index, pool, recurrent, reduce, resize, view
 from opclock.sweeps.families import FAMILIES, Family, family

@@ -1,4 +1,4 @@
-"""Op calls of a sweep as PyTorch would record them: outputs, memory, and defaults left out."""
+"""Completes op calls of a sweep as PyTorch would record them: with outputs and memory, without defaults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opclock.timing.inputs import find_operator, named_constant
 from opclock.tracing.op_call import NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
 
-# PyTorch takes these apart in Python where tensors have no data, recurrent ones step by step: running them is faster.
+# Without data, PyTorch decomposes these in Python, recurrent ones step by step. Running them on data is faster.
 SLOW_WITHOUT_DATA = ("lstm", "gru", "upsample_bilinear2d", "upsample_bicubic2d")
 
 
@@ -29,22 +29,22 @@ class Planned:
     configuration: Configuration
     call: OpCall
     outputs: tuple[Value, ...]
-    written: tuple[int, ...]  # which of the call's tensors it overwrites
-    fresh: int  # bytes of new memory that its outputs take
+    written: tuple[int, ...]  # numbers of the call's tensors that it overwrites
+    fresh: int  # bytes of new memory for its outputs
 
     @property
     def traced(self) -> TracedCall:
-        """The call with its outputs; of no model, and so of its storages only that it writes one, if it does."""
+        """The call with its outputs. It belongs to no model, so its storages only show whether it writes."""
         return TracedCall(self.call, self.outputs, (), (0,) if self.fresh or self.written else ())
 
     @cached_property
     def nbytes(self) -> int:
-        """Of all its tensors."""
+        """Bytes of all its tensors."""
         return sum(spec.nbytes for spec in self.call.tensors()) + self.fresh
 
     @cached_property
     def weight_bytes(self) -> int:
-        """Of that, what the other kernels of a pool leave cold."""
+        """Bytes of its weights, which other kernels of the pool displace from the caches."""
         return sum(spec.nbytes for spec in self.call.tensors() if is_weight(spec))
 
 
@@ -53,8 +53,12 @@ def plan_all(
 ) -> tuple[list[Planned], Counter[str]]:  # fmt: skip
     """Plan configurations on a device.
 
+    Args:
+        configurations: what to plan.
+        device: such as "cpu" or "cuda:0".
+
     Returns:
-        Those that PyTorch accepts, one of each op call; and by reason how many it refused.
+        The configurations that PyTorch accepts, one for each op call; and by reason how many it refused.
     """
     planned: dict[str, Planned] = {}
     refused: Counter[str] = Counter()
@@ -69,8 +73,8 @@ def plan_all(
 
 
 def plan(configuration: Configuration) -> Planned:
-    """Run the op call, mostly on tensors without data. Raises IllegalError with PyTorch's reason against it."""
-    load_aten()  # brings operators of its own
+    """Run the op call, mostly on tensors without data. Raises IllegalError with PyTorch's reason for refusing it."""
+    load_aten()  # registers operators
     call = configuration.call
     device = "cpu" if call.name in SLOW_WITHOUT_DATA else "meta"
     try:
@@ -125,7 +129,7 @@ def _spec(tensor: torch.Tensor) -> TensorSpec:
 
 
 def _trimmed(operator: Any, args: tuple[Value, ...]) -> tuple[Value, ...]:  # noqa: ANN401
-    """Without trailing defaults, as PyTorch hands a call on: then a model's call has the same key."""
+    """The arguments without trailing defaults, as PyTorch records a model's call, so that both have the same key."""
     schema = operator._schema.arguments
     count = len(args)
     while count > 0 and schema[count - 1].has_default_value() and _equal(schema[count - 1], args[count - 1]):
@@ -143,15 +147,15 @@ def _equal(argument: Any, value: Value) -> bool:  # noqa: ANN401
 
 
 def is_weight(spec: TensorSpec) -> bool:
-    """Whether a sweep leaves a tensor as cold as the others make it: parameters, and whatever has one dimension.
+    """Whether a tensor is a weight: a parameter, or any tensor with one dimension.
 
-    Everything else is an activation, which a model's kernel has written just before.
+    Other kernels displace weights from the caches. All other tensors are activations, which a model writes just before.
     """
     return spec.requires_grad or len(spec.shape) < 2
 
 
 def as_trace(planned: Sequence[Planned]) -> Trace:
-    """Op calls that are sampled together, as if one model made them one after the other."""
+    """A trace of op calls that are sampled together, as if they were a model."""
     storages: list[Storage] = []
     calls = []
     for position, one in enumerate(planned):

@@ -1,4 +1,4 @@
-"""Putting tensors together and taking them apart."""
+"""Joins and splits tensors."""
 
 from opclock.sweeps.families import IllegalError, aten, contiguous, family, need, tensor
 from opclock.tracing.op_call import OpCall, TensorSpec
@@ -15,7 +15,7 @@ def concat(
     batch: int = 1,
     dtype: str = "float32",
 ) -> OpCall:
-    """Cat or stack of so many batch x channels x size x size, or split into as many; layout contiguous or strided."""
+    """Cat or stack tensors of batch x channels x size x size, or split into as many; layout contiguous or strided."""
     need(inputs > 0, f"{inputs} inputs")
     need(0 <= axis < 4, f"axis {axis} of four")
     shape = (batch, channels, size, size)
@@ -34,5 +34,5 @@ def concat(
 
 @family
 def pad(channels: int, size: int, around: int = 1, batch: int = 1, dtype: str = "float32") -> OpCall:
-    """Zeros around an image."""
+    """Add zeros around an image."""
     return aten("pad", tensor(batch, channels, size, size, dtype=dtype), (around,) * 4, "constant", 0.0)

@@ -1,4 +1,4 @@
-"""One point of a sweep: a family's parameters, and the op call that they make."""
+"""A configuration: one point of a sweep, a family's parameters with the op call they give."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Configuration:
     call: OpCall
 
     def on(self, device: str) -> Configuration:
-        """The same on a device, which is then one of its parameters. Raises IllegalError for a copy to a cpu."""
+        """The configuration on a device, which becomes a parameter. Raises IllegalError for a device copy on a CPU."""
         placed_call = OpCall(self.call.operator, self.call.overload, placed(self.call.args, device),
                              tuple((name, placed(value, device)) for name, value in self.call.kwargs))  # fmt: skip
         if device != "cpu":
@@ -34,30 +34,30 @@ class Configuration:
 
     @property
     def parameters_text(self) -> str:
-        """The parameters as a profile keeps them."""
+        """The parameters as JSON, as a profile stores them."""
         return json.dumps(dict(self.parameters), separators=(",", ":"))
 
 
 def configuration(family: Family, given: Mapping[str, Parameter]) -> Configuration:
-    """One configuration; what is not given has the family's default. Raises IllegalError with the reason."""
+    """Make one configuration; other parameters get their defaults. Raises IllegalError with the reason."""
     values = {name: given.get(name, default) for name, default in family.parameters.items()}
     family.check(values)
     return Configuration(family.name, tuple(values.items()), family.make(**values))
 
 
 def grid(name: str, parameters: Mapping[str, Any]) -> tuple[list[Configuration], Counter[str]]:
-    """Every combination of the parameters' values.
+    """Make all combinations of the parameters' values.
 
     Args:
-        name: of the family.
-        parameters: by name one value or several: a number, text or size, or any iterable of them but a tuple, which
-            is a size by dimension.
+        name: the family's name.
+        parameters: by name, one value (a number, text or size) or several (any iterable except a tuple, which is one
+            size with a number for each dimension).
 
     Returns:
-        The legal configurations, one of each op call; and by reason how many combinations are not legal.
+        The legal configurations, one for each op call; and by reason how many combinations are illegal.
 
     Raises:
-        SweepError: an unknown family or parameter, a missing one, or no legal combination at all.
+        SweepError: an unknown family, an unknown or missing parameter, or no legal combination.
     """
     family = find_family(name)
     for given in parameters:
@@ -77,22 +77,30 @@ def grid(name: str, parameters: Mapping[str, Any]) -> tuple[list[Configuration],
         else:
             legal.setdefault(point.call.key, point)
     if not legal:
-        reason = skipped.most_common(1)[0][0] if skipped else "a parameter has no value at all"
+        reason = skipped.most_common(1)[0][0] if skipped else "a parameter has no value"
         raise SweepError(f"no combination of {name}'s parameters is legal: {reason}")
     return list(legal.values()), skipped
 
 
 def values(value: Any) -> list[Parameter]:  # noqa: ANN401
-    """One value or several as a list."""
+    """Convert one value or several to a list."""
     if isinstance(value, str | tuple) or not isinstance(value, Iterable):
         return [value]
     return list(value)
 
 
 def parse(text: str, default: Any) -> list[Parameter]:  # noqa: ANN401
-    """Values as the command line has them: "16,32", "8:64:8" (the end included), "1x7" (a size), "true".
+    """Parse values from the command line: "16,32", "8:64:8" (includes the end), "1x7" (a size), "true".
 
-    ``default`` says whether a text is wanted. Raises SweepError where there is no such value.
+    Args:
+        text: the values.
+        default: the parameter's default, which decides between text and number.
+
+    Returns:
+        The values.
+
+    Raises:
+        SweepError: the text cannot be parsed.
     """
     parsed: list[Parameter] = []
     for part in text.split(","):
@@ -108,7 +116,7 @@ def _range(text: str) -> list[Parameter]:
         start, stop, step = (int(number) for number in (text + ":1").split(":")[:3])
         return list(range(start, stop + 1, step))
     except ValueError:
-        raise SweepError(f"'{text}' is no range: start:stop or start:stop:step, the stop included") from None
+        raise SweepError(f"'{text}' is not a range: write start:stop or start:stop:step, the stop included") from None
 
 
 def _value(text: str, truth: bool) -> Parameter:

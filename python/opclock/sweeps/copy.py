@@ -1,4 +1,4 @@
-"""Moving numbers without computing."""
+"""Copies numbers without computing."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ def copy(
 ) -> OpCall:  # fmt: skip
     """Copies: clone, transpose, heads, shuffle, cast, channels_last, memcpy, and to_device and from_device.
 
-    heads are attention's, shuffle is of channels; pinned is the host's memory that a device copies to or from.
+    heads reorders attention's heads, shuffle the channels. pinned: the host's memory in a device copy is page-locked.
     """
     plain = tensor(batch, rows, columns, dtype=dtype)
     if kind in ("to_device", "from_device"):
@@ -27,7 +27,7 @@ def copy(
 
 
 def _laid_out(plain: TensorSpec, kind: str) -> OpCall:
-    """The same numbers in new memory, laid out alike or otherwise."""
+    """A copy to new memory, in the same or another layout."""
     batch, rows, columns = plain.shape
     if kind == "clone":
         return aten("clone", plain)
@@ -43,7 +43,7 @@ def _laid_out(plain: TensorSpec, kind: str) -> OpCall:
 
 
 def _regrouped(batch: int, rows: int, columns: int, kind: str, dtype: str) -> OpCall:
-    """A reshape that cannot be a view: attention's heads back in rows, or channels of two groups in turn."""
+    """A reshape that must copy: attention's heads back to rows, or a shuffle of the channels of two groups."""
     if kind == "heads":
         need(columns % 4 == 0, f"{columns} columns in 4 heads")
         straight = contiguous((batch, 4, rows, columns // 4))

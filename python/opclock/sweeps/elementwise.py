@@ -11,7 +11,7 @@ UNARY = (
 
 
 def _shape(batch: int, channels: int, size: int) -> tuple[int, ...]:
-    """An image, or a sequence's rows where the size is 0."""
+    """The shape of an image, or of rows where the size is 0."""
     return (batch, channels, size, size) if size else (batch, channels)
 
 
@@ -36,7 +36,7 @@ def elementwise(
     """Over batch x channels (x size x size); layout contiguous, broadcast, scalar, in_place, strided, channels_last."""
     shape = _shape(batch, channels, size)
     first = tensor(*shape, dtype=dtype, memory_format=layout if layout == "channels_last" else "contiguous")
-    if layout == "strided":  # every other channel of a tensor, as channel splits leave it
+    if layout == "strided":  # every other channel of a tensor, as after a channel split
         whole = contiguous((batch, 2 * channels, *shape[2:]))
         first = TensorSpec(shape, (whole[0], 2 * whole[1], *whole[2:]), dtype)
     suffix = "_" if layout == "in_place" else ""

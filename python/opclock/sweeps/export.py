@@ -1,4 +1,4 @@
-"""Sweeps in other programs' formats."""
+"""Exports sweeps to formats of other programs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,18 @@ SUFFIXES = (".csv", ".parquet", ".json")
 
 
 def exported(rows: Sequence[SweepRow], board: dict[str, Any], suffix: str) -> bytes:
-    """A sweep as CSV, Parquet, or google-benchmark's JSON, which has every sample.
+    """Export a sweep.
 
-    Raises OptionError for another suffix, or where Parquet needs a package that is not installed.
+    Args:
+        rows: of the sweep.
+        board: the board's facts.
+        suffix: ".csv", ".parquet", or ".json" for google-benchmark's format, which has every sample.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        OptionError: another suffix, or Parquet's package is not installed.
     """
     if suffix == ".csv":
         return sweep_table(rows).to_csv(index=False).encode()
@@ -26,7 +35,7 @@ def exported(rows: Sequence[SweepRow], board: dict[str, Any], suffix: str) -> by
         return _parquet(sweep_table(rows))
     if suffix == ".json":
         return (json.dumps(google_benchmark(rows, board), indent=2) + "\n").encode()
-    raise OptionError(f"'{suffix}' is no format of a sweep; there are: {', '.join(SUFFIXES)}")
+    raise OptionError(f"'{suffix}' is not a format for sweeps; choose one of: {', '.join(SUFFIXES)}")
 
 
 def _parquet(table: pd.DataFrame) -> bytes:
@@ -40,7 +49,7 @@ def _parquet(table: pd.DataFrame) -> bytes:
 
 
 def google_benchmark(rows: Iterable[SweepRow], board: dict[str, Any]) -> dict[str, Any]:
-    """JSON as google-benchmark writes it: one repetition a sample, so that its compare.py can test a difference."""
+    """Data in google-benchmark's JSON format. Each sample is a repetition, so that its compare.py can test them."""
     return {
         "context": {"host_name": board["model"], "num_cpus": board["cores"], "library_build_type": "release"},
         "benchmarks": [repetition for row in rows for repetition in _repetitions(row)],

@@ -1,4 +1,4 @@
-"""A kernel family: a function from parameters to one op call, known by its name."""
+"""Kernel families: named functions that make an op call from parameters."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from opclock.errors import SweepError
 from opclock.tracing.op_call import ITEM_BYTES, OpCall, TensorSpec, Value
 
-# What a configuration is made of: numbers, texts, yes or no, and sizes by dimension.
+# A parameter's value: a number, a text, true or false, or a size with a number for each dimension.
 Parameter = int | float | str | bool | tuple[int, ...]
 
 
 class IllegalError(ValueError):
-    """A combination of parameters that no op call can have; its text is the reason."""
+    """A combination of parameters for which there is no op call. The message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Family:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """By name its default; ``inspect.Parameter.empty`` where there is none."""
+        """Defaults by parameter; ``inspect.Parameter.empty`` where there is none."""
         return {name: parameter.default for name, parameter in inspect.signature(self.make).parameters.items()}
 
     @property
@@ -38,7 +38,7 @@ class Family:
         return [name for name, default in self.parameters.items() if default is inspect.Parameter.empty]
 
     def check(self, values: Mapping[str, Parameter]) -> None:
-        """Raise IllegalError for a value of the wrong type: a text where a number is needed."""
+        """Raise IllegalError for a value of the wrong type, such as a text where a number is needed."""
         hints = get_type_hints(self.make)
         for name, value in values.items():
             wanted = tuple(get_origin(kind) or kind for kind in (get_args(hints[name]) or (hints[name],)))
@@ -57,15 +57,22 @@ FAMILIES: dict[str, Family] = {}
 def family(make: Callable[..., OpCall]) -> Callable[..., OpCall]:
     """Register a generator of op calls under its own name.
 
-    It takes keyword arguments, returns an OpCall of ``tensor``, ``weight`` and plain values, and raises IllegalError,
-    with the reason, for a combination that cannot be. What PyTorch itself refuses need not be looked for.
+    The generator need not check what PyTorch itself refuses.
+
+    Args:
+        make: takes keyword arguments and returns an OpCall of ``tensor``, ``weight`` and plain values. It raises
+            IllegalError, with the reason, for an impossible combination. The first line of its docstring is shown
+            to users.
+
+    Returns:
+        The generator, unchanged.
     """
     FAMILIES[make.__name__] = Family(make.__name__, make)
     return make
 
 
 def find_family(name: str) -> Family:
-    """The family of this name. Raises SweepError that lists all there are."""
+    """Find a family by its name. Raises SweepError, which lists all families, where there is none."""
     if name not in FAMILIES:
         raise SweepError(f"there is no kernel family '{name}'; there are: {', '.join(sorted(FAMILIES))}")
     return FAMILIES[name]
@@ -78,13 +85,25 @@ def need(condition: bool, reason: str) -> None:
 
 
 def contiguous(shape: Iterable[int]) -> tuple[int, ...]:
-    """Strides, in elements, of a row-major tensor."""
+    """The strides, in elements, of a row-major tensor without gaps."""
     sizes = tuple(shape)
     return tuple(math.prod(sizes[i + 1 :]) for i in range(len(sizes)))
 
 
 def tensor(*shape: int, dtype: str = "float32", memory_format: str = "contiguous") -> TensorSpec:
-    """An activation: in a sweep it was written just before, as it is in a model. Sizes of at least two dimensions."""
+    """Make the spec of an activation, which is written just before the call, as in a model.
+
+    Args:
+        shape: sizes of at least two dimensions.
+        dtype: such as "float32".
+        memory_format: "contiguous" or "channels_last".
+
+    Returns:
+        The spec.
+
+    Raises:
+        IllegalError: an unknown dtype or memory format, or an empty tensor.
+    """
     need(dtype in ITEM_BYTES, f"there is no dtype '{dtype}'; there are: {', '.join(ITEM_BYTES)}")
     need(all(size > 0 for size in shape), f"a tensor of {'x'.join(map(str, shape))} elements")
     if memory_format == "channels_last":
@@ -96,20 +115,20 @@ def tensor(*shape: int, dtype: str = "float32", memory_format: str = "contiguous
 
 
 def weight(*shape: int, dtype: str = "float32", memory_format: str = "contiguous") -> TensorSpec:
-    """A parameter: as cold as the other kernels of the sweep make it."""
+    """Make the spec of a parameter, which other kernels displace from the caches. Args, Raises: see ``tensor``."""
     spec = tensor(*shape, dtype=dtype, memory_format=memory_format)
     return replace(spec, requires_grad="float" in dtype)
 
 
 def transposed(spec: TensorSpec) -> TensorSpec:
-    """The same numbers with the last two dimensions swapped, not moved."""
+    """A view of a tensor with the last two dimensions swapped."""
     *batch, rows, columns = spec.shape
     *steps, down, across = spec.stride
     return replace(spec, shape=(*batch, columns, rows), stride=(*steps, across, down))
 
 
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    """Height and width."""
+    """Convert one number or two to height and width. Raises IllegalError for another count."""
     if isinstance(value, tuple):
         need(len(value) == 2, f"{value}: height and width are needed")
         return value[0], value[1]
@@ -117,6 +136,6 @@ def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
 
 
 def aten(operator: str, *args: Value, **kwargs: Value) -> OpCall:
-    """An op call of PyTorch's: ``aten("add.Tensor", ...)``."""
+    """Make an op call of a PyTorch operator: ``aten("add.Tensor", ...)``."""
     name, _, overload = operator.partition(".")
     return OpCall(f"aten::{name}", overload, args, tuple(kwargs.items()))

@@ -24,7 +24,7 @@ def gemm(
     transpose: str = "",
     dtype: str = "float32",
 ) -> OpCall:
-    """Products of m x k and k x n: linear, mm, addmm, bmm or matmul; transpose "a", "b" or "ab" lies transposed."""
+    """Products of m x k and k x n: linear, mm, addmm, bmm or matmul; transpose "a", "b" or "ab": stored transposed."""
     need(set(transpose) <= {"a", "b"}, f"transpose '{transpose}': a, b, ab or nothing")
     need(batch == 1 or operator in ("bmm", "matmul", "linear"), f"{operator} has no batch")
     if operator == "linear":
@@ -35,7 +35,7 @@ def gemm(
     batches = (batch,) if operator in ("bmm", "matmul") else ()
     left = _operand("a" in transpose, *batches, m, k, dtype=dtype)
     right = _operand("b" in transpose, *batches, k, n, dtype=dtype)
-    if operator in ("mm", "addmm"):  # of layers; bmm and matmul are of attention, where both were just made
+    if operator in ("mm", "addmm"):  # as in layers; bmm and matmul multiply two activations
         right = replace(right, requires_grad="float" in dtype)
     if operator == "addmm":
         return aten("addmm", weight(n, dtype=dtype), left, right)
@@ -48,7 +48,7 @@ def gemm(
 def attention(
     heads: int, queries: int, width: int, keys: int = 0, causal: bool = False, batch: int = 1, dtype: str = "float32"
 ) -> OpCall:
-    """Scaled dot product attention as models lay it out, heads between positions; keys 0: as many as queries."""
+    """Scaled dot product attention with models' layout, heads between positions; keys 0: as many as queries."""
 
     def operand(length: int) -> TensorSpec:
         step = heads * width

@@ -1,4 +1,4 @@
-"""Which kernels of a sweep are timed together: pools in random order, of kernels of like size."""
+"""Groups the kernels of a sweep into pools of kernels with similar size, in random order."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterator, Sequence
 
 from opclock.sweeps.binding import Planned
 
-POOL_CALLS = 64  # timed together at most: enough that none finds the caches as its last sample left them
-MAX_KINDS = 4  # of kernels in a pool: models, too, call a few again and again, and find their code in the caches
-SPREAD = 2.0  # doublings, a standard deviation: how far the sizes of kernels in a pool lie apart, about as in a model
-MIN_POOL_RATIO = 4  # a pool's bytes over those of each of its kernels
+POOL_CALLS = 64  # op calls in a pool, at most: enough to displace a kernel's last sample from the caches
+MAX_KINDS = 4  # kinds of kernels in a pool: models also repeat a few kinds, and find their code in the caches
+SPREAD = 2.0  # standard deviation of the sizes of kernels in a pool, in doublings; about as in a model
+MIN_POOL_RATIO = 4  # a pool's bytes over the bytes of each of its kernels
 
 
 def grouped(
     planned: Sequence[Planned], working_sets: Sequence[int], random_: random.Random, max_bytes: int
 ) -> Iterator[list[Planned]]:
-    """Cut kernels into pools.
+    """Divide kernels into pools of similar sizes.
 
-    A small kernel among large ones finds its code, its data and the host's displaced, as it does in few models.
+    Large kernels would displace the code and data of small ones from the caches, which few models do.
 
     Args:
-        planned: all of them.
-        working_sets: bytes that a pool may touch; each kernel goes at random into one that is much larger than itself.
-        random_: of every choice.
-        max_bytes: that any pool may touch, however large its working set.
+        planned: all kernels.
+        working_sets: possible bytes of a pool. Each kernel gets a random one that is much larger than the kernel.
+        random_: makes all random choices.
+        max_bytes: bytes that a pool may touch at most, even with a larger working set.
 
     Returns:
         Each kernel once, in pools of at most 64.
@@ -42,7 +42,7 @@ def grouped(
 
 
 def _cut(members: Sequence[Planned], max_bytes: int) -> Iterator[list[Planned]]:
-    """Pools of few kinds, each as full as calls and bytes allow."""
+    """Divide into pools of few kinds, each as full as the limits of calls and bytes allow."""
     rest = list(members)
     while rest:
         kinds = list(dict.fromkeys(_kind(kernel) for kernel in rest))[:MAX_KINDS]

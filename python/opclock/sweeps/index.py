@@ -1,4 +1,4 @@
-"""Looking up rows."""
+"""Looks up rows of a table."""
 
 from opclock.sweeps.families import IllegalError, aten, family, tensor, weight
 from opclock.tracing.op_call import OpCall
@@ -6,7 +6,7 @@ from opclock.tracing.op_call import OpCall
 
 @family
 def index(rows: int, columns: int, picks: int, operator: str = "embedding", dtype: str = "float32") -> OpCall:
-    """So many random rows of a table: embedding or index_select."""
+    """Look up random rows of a table: embedding or index_select."""
     table = weight(rows, columns, dtype=dtype)
     if operator == "embedding":
         return aten("embedding", table, tensor(1, picks, dtype="int64"))

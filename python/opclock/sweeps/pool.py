@@ -16,7 +16,7 @@ def pool(
     dtype: str = "float32",
     memory_format: str = "contiguous",
 ) -> OpCall:
-    """Max or avg by windows, adaptive to kernel x kernel."""
+    """Pool by windows with max or avg, or adaptive to kernel x kernel."""
     image = tensor(batch, channels, size, size, dtype=dtype, memory_format=memory_format)
     if operator == "adaptive":
         return aten("adaptive_avg_pool2d", image, (kernel, kernel))

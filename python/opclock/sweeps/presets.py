@@ -1,7 +1,7 @@
-"""Sweeps that are ready to run: a quick look at a board, and the points that a predictor learns from.
+"""Presets of sweeps: one for a quick look at a board, and one that predictors learn from.
 
-A predictor's points lie at random, because a grid of a dozen parameters has either too many points or too few values of
-each. Sizes are drawn so that their logarithms are even: from a hundred elements to ten million.
+The points for predictors are random, because a grid over a dozen parameters has too many points or too few values of
+each. Sizes are drawn with uniformly distributed logarithms, from a hundred elements to ten million.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from opclock.sweeps.configuration import configuration, grid
 from opclock.sweeps.families import FAMILIES, IllegalError
 from opclock.tracing.macs import macs
 
-MAX_MACS = 4e8  # of one kernel: a fifth of what a small board does in a second is enough for one sample
-MAX_WEIGHT_BYTES = 1 << 26  # of its weights together: a small board has room for a pool of them
-MAX_BYTES = 1 << 23  # of its largest tensor: beyond, new memory for each answer costs more than the kernel
-SEED = 20260102  # of the points: every board gets the same ones
-STEPS = {64: 0.3, 32: 0.2, 16: 0.2, 8: 0.15, 4: 0.08, 1: 0.07}  # by what channels are divided, how often
+MAX_MACS = 4e8  # of one kernel: a small board takes a fifth of a second for it
+MAX_WEIGHT_BYTES = 1 << 26  # of a kernel's weights: a pool of them fits into a small board's memory
+MAX_BYTES = 1 << 23  # of a kernel's largest tensor: above it, new memory for outputs takes longer than the kernel
+SEED = 20260102  # for drawing points: every board gets the same ones
+STEPS = {64: 0.3, 32: 0.2, 16: 0.2, 8: 0.15, 4: 0.08, 1: 0.07}  # power of two that divides the channels: how often
 SIDES = (1, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
 TOKENS = (16, 49, 50, 64, 128, 196, 197, 256)
 
@@ -44,19 +44,19 @@ QUICK: dict[str, list[dict[str, Any]]] = {
 
 
 def quick() -> list[Planned]:
-    """A few points of every family that the studies name."""
+    """A few points of every family in the studies."""
     points = [one for name, grids in QUICK.items() for parameters in grids for one in grid(name, parameters)[0]]
     return plan_all(points)[0]
 
 
 def _even(low: int, high: int, random_: random.Random) -> int:
-    """A whole number whose logarithm is even."""
+    """Draw an integer with a uniformly distributed logarithm."""
     drawn: float = low * (high / low) ** random_.random()
     return round(drawn)
 
 
 def _channels(low: int, high: int, random_: random.Random) -> int:
-    """As networks have them: multiples of a power of two, the larger the number the larger the power; few of none."""
+    """Draw channels as in networks: mostly multiples of a power of two, with larger powers for larger numbers."""
     count = _even(low, high, random_)
     fitting = {step: weight for step, weight in STEPS.items() if step <= max(1, count // 2)}
     step = random_.choices(list(fitting), list(fitting.values()))[0]
@@ -68,12 +68,12 @@ def _batch(random_: random.Random) -> int:
 
 
 def _side(random_: random.Random) -> int:
-    """Pixels of an image's side: mostly what halving 224 or 256 again and again gives."""
+    """Draw the side of an image in pixels: mostly 224 or 256, halved several times."""
     return random_.choice(SIDES) if random_.random() < 0.6 else _even(1, 160, random_)
 
 
 def _depth(side: int, low: int, high: int, random_: random.Random) -> int:
-    """Channels of an image of this side: networks trade one for the other, and a predictor must see more, too."""
+    """Draw channels for an image with this side: usually fewer for larger images, as in networks."""
     if random_.random() < 0.2:
         return _channels(low, high, random_)
     min_channels = low if side <= 4 else max(low, 200 // side)
@@ -81,7 +81,7 @@ def _depth(side: int, low: int, high: int, random_: random.Random) -> int:
 
 
 def _related(count: int, high: int, random_: random.Random) -> int:
-    """The channels that a layer makes of so many: as many, twice, four times, ... or a number of their own."""
+    """Draw a layer's output channels: as many as its input channels, a multiple, or independent of them."""
     if random_.random() < 0.3:
         return _channels(8, high, random_)
     ratio = random_.choice((1, 1, 1, 2, 0.5, 3, 4, 0.25, 6, 1 / 6))
@@ -94,7 +94,7 @@ def _image(random_: random.Random, low: int = 8, high: int = 2048) -> dict[str, 
 
 
 def _tokens(high: int, random_: random.Random) -> int:
-    """Positions of a sequence: those of square patches and of text, or any number."""
+    """Draw the length of a sequence: as for square patches, as for text, or any number."""
     return random_.choice(TOKENS) if random_.random() < 0.4 else _even(1, high, random_)
 
 
@@ -137,13 +137,13 @@ def _convolution(random_: random.Random) -> dict[str, Any]:
 
 def _gemm(random_: random.Random) -> dict[str, Any]:
     kind = random_.choices(("layer", "classifier", "mm", "addmm", "scores"), (0.6, 0.12, 0.04, 0.09, 0.15))[0]
-    if kind == "scores":  # of attention written out, and the mixing by them
+    if kind == "scores":  # of attention as separate operators, and the product with its values
         tokens, width = _tokens(400, random_), random_.choice((16, 32, 48, 64))
         n, k, transpose = random_.choice(((tokens, width, "b"), (tokens, width, ""), (width, tokens, "")))
         return {"m": tokens, "n": n, "k": k, "batch": _even(2, 48, random_), "transpose": transpose,
                 "operator": random_.choice(("bmm", "matmul"))}  # fmt: skip
     drawn: dict[str, Any] = {"bias": random_.random() < 0.7}
-    if kind == "classifier":  # one row for each image: every weight is read for one multiplication or a few
+    if kind == "classifier":  # one row for each image: every weight is used for one or a few multiplications
         return drawn | {"m": random_.choice((1, 1, 1, 2, 4, 8)), "k": _channels(256, 9216, random_),
                         "n": random_.choice((10, 100, 1000, 4096, _channels(256, 4096, random_)))}  # fmt: skip
     inner = _channels(16, 4096, random_)
@@ -209,7 +209,7 @@ def _view(random_: random.Random) -> dict[str, Any]:
 VIEWS = ("view", "reshape", "flatten", "transpose", "permute", "unsqueeze", "squeeze", "slice", "select", "chunk",
          "split", "expand", "dropout", "detach")  # fmt: skip
 
-# By family how many points, and how one is drawn.
+# By family: the number of points, and the function that draws one.
 BOARD: dict[str, tuple[int, Draw]] = {
     "conv2d": (1600, _convolution),
     "gemm": (900, _gemm),
@@ -243,7 +243,7 @@ BOARD: dict[str, tuple[int, Draw]] = {
 
 
 def board() -> list[Planned]:
-    """The points that a predictor learns a board from: the same on every board."""
+    """The kernels that predictors learn from, the same on every board."""
     points: dict[str, Planned] = {}
     for name, (count, draw) in BOARD.items():
         random_ = random.Random(f"{SEED} {name}")
@@ -259,7 +259,7 @@ def board() -> list[Planned]:
 
 
 def _small(kernel: Planned) -> bool:
-    """Whether a sample of it takes no more time and memory than a small board can spare."""
+    """Whether a small board has time and memory for a sample of this kernel."""
     specs = kernel.call.tensors()
     weights = sum(spec.nbytes for spec in specs if spec.requires_grad)
     largest = max(kernel.fresh, *(spec.nbytes for spec in specs if not spec.requires_grad))
@@ -270,10 +270,21 @@ PRESETS: dict[str, Callable[[], list[Planned]]] = {"quick": quick, "board": boar
 
 
 def preset(name: str, device: str = "cpu") -> list[Planned]:
-    """The kernels of a preset. Raises SweepError that lists all there are, or where it is for the cpu alone."""
+    """Plan the kernels of a preset.
+
+    Args:
+        name: "quick" or "board".
+        device: such as "cpu" or "cuda:0".
+
+    Returns:
+        The kernels.
+
+    Raises:
+        SweepError: there is no such preset, or it is only for the CPU.
+    """
     if name not in PRESETS:
         raise SweepError(f"there is no preset '{name}'; there are: {', '.join(PRESETS)}")
     if device != "cpu" and name == "board":
-        raise SweepError("--preset board is for predictions, which are made for the cpu alone: --preset quick, or "
+        raise SweepError("--preset board is for predictions, which exist for the CPU only: use --preset quick, or "
                          "'opclock measure' with the model itself")  # fmt: skip
     return plan_all([one.configuration for one in PRESETS[name]()], device)[0] if device != "cpu" else PRESETS[name]()

@@ -11,7 +11,7 @@ def recurrent(
     steps: int, width: int, hidden: int, operator: str = "lstm", layers: int = 1, batch: int = 1,
     dtype: str = "float32",
 ) -> OpCall:  # fmt: skip
-    """Lstm or gru over a batch x steps x width sequence."""
+    """Lstm or gru over a sequence of batch x steps x width."""
     if operator not in GATES:
         raise IllegalError(f"operator '{operator}': {' or '.join(GATES)}")
     rows = GATES[operator] * hidden

@@ -8,7 +8,7 @@ from opclock.tracing.op_call import OpCall
 def reduce(
     rows: int, columns: int, operator: str = "mean", axis: int = -1, batch: int = 1, dtype: str = "float32"
 ) -> OpCall:
-    """mean, sum or amax of batch x rows x columns over one axis, which stays as one element."""
+    """mean, sum or amax of batch x rows x columns over one axis, which is kept with size one."""
     source = tensor(batch, rows, columns, dtype=dtype)
     if operator == "mean":
         return aten("mean.dim", source, (axis,), True)

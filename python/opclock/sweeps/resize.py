@@ -14,7 +14,7 @@ def resize(
     dtype: str = "float32",
     memory_format: str = "contiguous",
 ) -> OpCall:
-    """Upsampling so many times: nearest, bilinear or bicubic."""
+    """Upsample by a factor: nearest, bilinear or bicubic."""
     image = tensor(batch, channels, size, size, dtype=dtype, memory_format=memory_format)
     target = (size * scale, size * scale)
     if mode == "nearest":

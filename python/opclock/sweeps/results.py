@@ -1,4 +1,4 @@
-"""The measurements of a profile's sweeps: one row a configuration. Needs no torch and no board."""
+"""The sweep measurements in a profile: one row a configuration. Needs no torch and no board."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import TracedCall
 
 TIMING: Timing = "interleaved"
-CACHED_POOLS = 64  # while a table is made: its rows come in the order of pools
+CACHED_POOLS = 64  # while making a table, whose rows are in the order of pools
 
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One configuration with one number of threads, and what was measured of it."""
+    """One configuration with one number of threads, and its measurement."""
 
     family: str
     parameters: dict[str, Any]
@@ -39,20 +39,20 @@ class SweepRow:
 
     @property
     def name(self) -> str:
-        """One text for it, such as "gemm/m:64/n:64/k:64/threads:2"."""
+        """The row's name, such as "gemm/m:64/n:64/k:64/threads:2"."""
         return "/".join([self.family, *(f"{name}:{value}" for name, value in self.columns.items()),
                          f"threads:{self.threads}"])  # fmt: skip
 
     @property
     def columns(self) -> dict[str, Any]:
-        """Its parameters, sizes by dimension as a text: "1x7"."""
+        """The parameters by name; sizes with a number for each dimension are texts such as "1x7"."""
         return {
             name: "x".join(map(str, value)) if isinstance(value, list) else value
             for name, value in self.parameters.items()
         }
 
     def numbers(self) -> dict[str, Any]:
-        """What a table says of it."""
+        """The values of the row in ``sweep_table``, without the parameters."""
         low_s, high_s = self.measurement.interval_s
         work, moved = macs(self.traced), moved_bytes(self.traced)
         min_s = self.ceilings.call_s(self.traced) if self.ceilings else math.nan
@@ -83,17 +83,17 @@ def sweep_rows(
     configurations: Sequence[Configuration] | None = None,
     device: str = "cpu",
 ) -> Iterator[SweepRow]:
-    """The rows of a profile's sweeps.
+    """Read the sweeps in a profile.
 
     Args:
         profile: open for reading.
-        threads: the numbers of PyTorch threads that are wanted.
-        family: only this one's; all families' if None.
+        threads: the wanted numbers of PyTorch threads.
+        family: only this family; all if None.
         configurations: only these; all if None.
         device: where the kernels ran.
 
     Returns:
-        One row a configuration that was timed and number of threads, from its newest pool.
+        One row for each timed configuration and number of threads, from its newest pool.
     """
     wanted = profile.configurations(family)
     if configurations is not None:
@@ -113,13 +113,13 @@ def sweep_rows(
 
 
 def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
-    """One row a configuration and number of threads.
+    """Make a table of sweep measurements: one row for each configuration and number of threads.
 
     Columns: family, its parameters, threads, median_s, low_s and high_s (95 % interval of the median), mad_s, samples,
-    macs, bytes (moved at least), gmacs_per_s, gb_per_s, ceiling_share (the least time the board's ceilings allow over
-    the median; NaN without ceilings), timing, working_set (binary digits of the pool's bytes), calls_per_sample, pool
-    and validity: valid, emulated, throttled, device_slowed, device_idle, drifting, clock_disagrees, or unresolved
-    by the clock.
+    macs, bytes (moved at least), gmacs_per_s, gb_per_s, ceiling_share (the shortest time by the board's ceilings over
+    the median; NaN without ceilings), timing, working_set (number of binary digits of the pool's bytes),
+    calls_per_sample, pool and validity: valid, emulated, throttled, device_slowed, device_idle, drifting,
+    clock_disagrees, or unresolved (too short for the clock).
     """
     return pd.DataFrame(
         [{"family": row.family, **row.columns, "threads": row.threads, **row.numbers()} for row in rows]
@@ -127,7 +127,7 @@ def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
 
 
 def ceilings_or_none(profile: ProfileReader, threads: int) -> Ceilings | None:
-    """The profile's ceilings, where it has them."""
+    """The profile's ceilings with this number of threads; None where it lacks them."""
     try:
         return Ceilings.read(profile, threads)
     except EstimateError:
@@ -135,11 +135,11 @@ def ceilings_or_none(profile: ProfileReader, threads: int) -> Ceilings | None:
 
 
 def validity(pool: Pool, measurement: Measurement) -> str:
-    """Whether a row can be trusted: "valid", the worst flag of its pool, or "unresolved" by the clock."""
+    """Whether a row is reliable: "valid", the most serious flag of its pool, or "unresolved" by the clock."""
     flags = pool.context.get("flags", [])
     for flag in UNTRUSTED:
         if flag in flags:
             return flag
     shortest_s = pool.context.get("clock_before", {}).get("shortest_sample_s", 0.0)
-    # Half: a kernel may have got faster since the warm-up fixed how many calls make a sample.
+    # Half: a kernel may be faster now than in the warm-up, which fixed how many calls make a sample.
     return "unresolved" if measurement.median_s * measurement.calls_per_sample < shortest_s / 2 else "valid"

@@ -1,4 +1,4 @@
-"""Kernel sweeps: families' parameter grids, timed in interleaved rounds into a profile."""
+"""Runs kernel sweeps: times parameter grids of families in interleaved rounds, into a profile."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from opclock.timing.sampler import Sampler
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
-POOL_BYTES = 1 << 27  # that a pool touches: as large as a large model, not larger
-# Of pools that a predictor learns from: weights are as cold as the rest of a model makes them.
+POOL_BYTES = 1 << 27  # that a pool touches at most: as many as a large model
+# Working sets of pools for predictors: they decide which caches hold the weights, as in a model.
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 MIN_ROUNDS, MAX_ROUNDS, BLOCK_ROUNDS = 12, 24, 6
-# For saying beforehand how long a sweep takes: as a sweep of 5,000 kernels on a two-core x86-64 machine had it.
+# For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
 
 
@@ -49,14 +49,14 @@ class SweepSummary:
     """What one run of a sweep did."""
 
     timed: int = 0  # op calls timed now
-    known: int = 0  # op calls the profile had already
-    seconds: float = 0.0  # wall time of it all
-    kernel_s: float = 0.0  # of that inside kernels and their warm-up: first runs, rounds, the writing of inputs
+    known: int = 0  # op calls that the profile had already
+    seconds: float = 0.0  # wall time of the sweep
+    kernel_s: float = 0.0  # the part of it in first runs, warm-up and rounds, including the writing of inputs
     skipped: Counter[str] = field(default_factory=Counter)  # by reason: kernels that do not run on this machine
 
     @property
     def kernel_share(self) -> float:
-        """The fraction of the wall time that was spent inside rounds."""
+        """The fraction of the wall time that was spent in kernels and their warm-up."""
         return self.kernel_s / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -70,22 +70,23 @@ def sweep(
     progress: Progress = silent,
     **parameters: Any,  # noqa: ANN401
 ) -> pd.DataFrame:
-    """Time a family's kernels over every combination of the parameters' values.
+    """Time the kernels of a family for all combinations of the parameters' values.
 
     Args:
         family: a name of ``opclock.sweeps.FAMILIES``: conv2d, gemm, elementwise, norm, concat, copy, pool, resize, ...
-        device: where they run: "cpu", "cuda:0". On a device beside the host it is the device's own time.
-        threads: of PyTorch, one or several; as they are set now if None.
-        profile: where every finished round is kept; what it has already is not timed again. A temporary one if None.
-        seed: of the random order of configurations and rounds.
-        progress: receives a text and the share that is done.
-        parameters: by name one value or any iterable of them but a tuple: a tuple is one size by dimension.
+        device: where kernels run: "cpu", "cuda:0". On a device beside the host, the device's time is measured.
+        threads: PyTorch's threads, one number or several; the current setting if None.
+        profile: stores every finished round, and kernels that it has are not timed again. A temporary one if None.
+        seed: for the random order of configurations and rounds.
+        progress: receives a text and the fraction that is done.
+        parameters: by name, one value or several (any iterable except a tuple, which is one size with a number for
+            each dimension).
 
     Returns:
-        One row a configuration and number of threads, see ``sweep_table``.
+        One row for each configuration and number of threads, see ``sweep_table``.
 
     Raises:
-        SweepError: an unknown family or parameter, or no legal combination at all.
+        SweepError: an unknown family or parameter, or no legal combination.
         ProfileError: the profile cannot be written.
         OptionError: fewer than one thread.
     """
@@ -102,7 +103,7 @@ def sweep(
 
 @contextmanager
 def _opened(profile: Profile | str | Path | None) -> Iterator[Profile]:
-    """The profile, open for writing: as it is, at a path, or a temporary one."""
+    """The profile, open for writing: the given one, one at a path, or a temporary one."""
     if isinstance(profile, Profile):
         yield profile
         return
@@ -116,20 +117,23 @@ def run_sweep(
     planned: Sequence[Planned], profile: Profile, *, threads: int, device: str = "cpu", seed: int = 0,
     as_in_models: bool = False, progress: Progress = silent,
 ) -> SweepSummary:  # fmt: skip
-    """Time those kernels that the profile lacks, in pools of random composition.
+    """Time the kernels that the profile lacks, in random pools.
 
     Args:
-        planned: what to time.
-        profile: where every finished round is kept.
-        threads: of PyTorch.
-        device: where they were planned for.
-        seed: of every random order.
-        as_in_models: what a predictor needs: pools of several working sets, each kernel at random in one that is much
-            larger than itself, and the host's work of common kinds of calls between the kernels.
-        progress: receives a text and the share that is done.
+        planned: the kernels.
+        profile: stores every finished round.
+        threads: PyTorch's threads.
+        device: the device for which they were planned.
+        seed: for every random order.
+        as_in_models: time as predictors need it: pools have several working sets, each kernel is in a pool much larger
+            than itself, and host work of common kinds of calls runs between kernels.
+        progress: receives a text and the fraction that is done.
+
+    Returns:
+        What was timed.
 
     Raises:
-        SweepError: none of them runs on this machine.
+        SweepError: none of the kernels runs on this machine.
         ProfileError: the profile cannot be written.
         OptionError: fewer than one thread.
     """
@@ -163,7 +167,7 @@ def _most_common(skipped: Mapping[str, int]) -> str:
 
 
 def _missing(planned: Sequence[Planned], profile: Profile, threads: int, device: str) -> list[Planned]:
-    """The kernels that the profile lacks; the others get the names of their configurations in it."""
+    """The kernels that the profile lacks. For the others, their configurations are stored in it."""
     matches = profile.pool_matches("interleaved", device, threads, [one.call.key for one in planned])
     known = {match.key for match in matches if match.ended}
     profile.name_configurations(_names(one for one in planned if one.call.key in known))
@@ -178,7 +182,7 @@ def _time_pool(
     kernels: Sequence[Planned], profile: Profile, device: str, threads: int, host: Host | None, seed: int,
     summary: SweepSummary,
 ) -> None:  # fmt: skip
-    """Time kernels together until they are settled, and count them in the summary."""
+    """Time kernels together until they are sampled enough, and count them in the summary."""
     trace = as_trace(kernels)
     arguments = Arguments(trace, one_block=True)
     positions = [position for position in range(len(kernels)) if _runs(trace, position, arguments, summary)]
@@ -199,7 +203,7 @@ def _sampled_enough(sampler: Sampler) -> bool:
 
 
 def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSummary) -> bool:
-    """Whether the kernel runs on real data; where it does not, the reason is counted."""
+    """Whether the kernel runs on real data. Where it does not, count the reason in the summary."""
     call = trace.calls[position].call
     try:
         bound = arguments.bind(trace.calls[position])
@@ -214,11 +218,19 @@ def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSumma
 
 
 def expected_s(planned: Iterable[Planned], ceilings: Ceilings) -> float:
-    """About how many seconds a sweep will take, by the ceilings of the board and before any of it was timed."""
+    """Predict how long a sweep takes, from the board's ceilings.
+
+    Args:
+        planned: the kernels.
+        ceilings: of the board.
+
+    Returns:
+        Seconds, approximately.
+    """
     rounds = MAX_ROUNDS + WARM_UP_ROUNDS
     return sum(rounds * (ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S) + BINDING_S for one in planned)
 
 
 def words(seconds: float) -> str:
-    """A duration as people say it."""
+    """Format a duration for people."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

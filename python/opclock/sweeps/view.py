@@ -1,4 +1,4 @@
-"""Views: new shapes for old numbers. No data moves, and still they take time."""
+"""Views: a new shape for the same data. No data moves, but the call takes time."""
 
 from opclock.sweeps.families import IllegalError, aten, family, tensor
 from opclock.tracing.op_call import OpCall

@@ -1,4 +1,4 @@
-"""A model's op calls at one batch, timed in a process of their own, as a runtime's inference is."""
+"""Times a model's op calls at one batch in a child process, as a runtime's inference is timed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Block:
 
 
 class Kernels:
-    """The model is traced and its host played; it is never run. Rounds go into the profile as they are finished."""
+    """Traces the model, plays its host and times its op calls; the model is never run. Stores every finished round."""
 
     def __init__(self, job: Job, settings: Settings, profile: Path) -> None:
         torch.set_num_threads(settings.threads)
@@ -57,7 +57,7 @@ class Kernels:
         return sampling
 
     def block(self, rounds: int) -> Block:
-        """Time so many rounds, after one that is not kept; or give the estimate where everything is known."""
+        """Time this many rounds after one that is not kept; or return the estimate if the profile has everything."""
         if self._sampling is None:
             return Block(self._estimate().total_s, 0.0, known=True)
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The parent's side of a worker: requests with a timeout, and how a child ended that did not answer."""
+"""The parent's side of a worker: sends requests with a timeout, and reports how a child ended."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _running: set[WorkerProcess] = set()
 
 
 class RuntimeFailedError(OpclockError):
-    """A runtime that raised, crashed, hung or gave wrong numbers. It costs its own row, nothing else."""
+    """A runtime raised, crashed, hung or gave wrong answers. Only its own row fails."""
 
 
 class WorkerProcess:
-    """One child. Use it in a `with` block: leaving that ends the child, whatever it is doing."""
+    """One child process. Use it in a ``with`` block, at whose end the child is killed."""
 
     def __init__(self, job: Job, settings: Settings) -> None:
         self.job = job
@@ -49,7 +49,7 @@ class WorkerProcess:
                 [sys.executable, "-m", "opclock.benchmarking.worker.server"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(settings.threads))},
-                start_new_session=True,  # a group of its own, to be killed as one
+                start_new_session=True,  # a separate process group, which can be killed as one
             )  # fmt: skip
         self._unread = b""
         _running.add(self)
@@ -69,7 +69,7 @@ class WorkerProcess:
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # it died with a request unread
+                with contextlib.suppress(BrokenPipeError):  # it ended before it read a request
                     pipe.close()
 
     def kill(self) -> None:
@@ -81,9 +81,12 @@ class WorkerProcess:
         """Send a request and wait for its answer.
 
         Args:
-            name: of one of the requests that ``Worker`` handles.
+            name: the name of a request that ``Worker`` handles.
             timeout_s: wall seconds after which the child is killed.
-            details: of the request, JSON-ready.
+            details: the request's arguments, JSON-ready.
+
+        Returns:
+            The answer.
 
         Raises:
             RuntimeFailedError: the child raised, died, or was killed.
@@ -126,7 +129,7 @@ class WorkerProcess:
 
 
 def log_of(job: Job) -> Path:
-    """Where a job's processes leave what the runtimes print."""
+    """The file with the output of a job's processes."""
     return job.folder / f"{job.runtime or 'prepare'}-{job.batch}.log"
 
 
@@ -138,7 +141,7 @@ def check_memory() -> None:
 
 
 def run_at_once(step: Callable[[Item], object], items: Iterable[Item], count: int) -> None:
-    """Call a step that waits for a child with each item, so many at a time; an interruption ends all children."""
+    """Call a step with each item, ``count`` at the same time. An interruption kills all children."""
     with ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(step, item) for item in items]
         try:

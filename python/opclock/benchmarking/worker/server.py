@@ -1,6 +1,6 @@
 """The child process that converts or runs one model with one runtime: `python -m opclock.benchmarking.worker.server`.
 
-Requests come as one JSON object a line, answers go the same way. Whatever a runtime prints goes to standard error.
+Requests and answers are JSON objects, one a line. The output of runtimes goes to standard error.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from opclock.runtimes.runtime import Array, Session, Settings
 if TYPE_CHECKING:
     from opclock.benchmarking.worker.kernels import Kernels
 
-# Of the signal, a fraction: ten times what rounding gives a deep network.
+# Largest error as a fraction of the signal: ten times the rounding error of a deep network.
 TOLERANCES = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}
 
 
 class Worker:
-    """What the requests are about."""
+    """Handles the requests."""
 
     def __init__(self) -> None:
         self._session: Session | None = None
@@ -47,14 +47,14 @@ class Worker:
         return {}
 
     def convert(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Convert the model; the seconds include importing the converter, which cannot be told apart from it."""
+        """Convert the model. The seconds include importing the converter, which cannot be timed separately."""
         job = _job(request)
         start = time.perf_counter()
         find(job.runtime).convert(job, _settings(request))
         return {"seconds": time.perf_counter() - start}
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Load, run once, and compare the answer with eager PyTorch's."""
+        """Load the model, run it once, and compare the answer with eager PyTorch's."""
         job, settings = _job(request), _settings(request)
         start = time.perf_counter()
         self._session = find(job.runtime).load(job, settings, profiled=request["profiled"])
@@ -65,18 +65,18 @@ class Worker:
         return {"load_s": loaded - start, "first_run_s": first - loaded, "wrong": wrong}
 
     def block(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One run that is not kept, then so many that are."""
+        """Run the model once untimed, then time the requested number of runs."""
         assert self._session is not None, "load comes first"
         self._session.run()
         return {"samples": load_core().time_calls(process_clock(), self._session.run, request["runs"])}
 
     def operators(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """How long the runtime says that its operators take."""
+        """Return the operator times that the runtime reports."""
         assert self._session is not None, "load comes first"
         return {"operators": [asdict(operator) for operator in self._session.operators()]}
 
     def postprocess(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Time what comes after the network, where the model has such a part: seconds of so many calls."""
+        """Time the model's post-processing, if it has one: seconds of each call."""
         import torch
 
         from opclock.runtimes.eager import module_of
@@ -91,25 +91,25 @@ class Worker:
             return {"samples": load_core().time_calls(process_clock(), lambda: postprocess(output), request["runs"])}
 
     def kernels(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Trace the model and get its op calls ready, instead of loading it into a runtime."""
+        """Trace the model and prepare its op calls, instead of loading it into a runtime."""
         from opclock.benchmarking.worker.kernels import Kernels
 
         self._kernels = Kernels(_job(request), _settings(request), Path(request["profile"]))
         return {}
 
     def kernel_block(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One block of so many rounds of the op calls."""
+        """Time one block of rounds of the op calls."""
         assert self._kernels is not None, "kernels comes first"
         return asdict(self._kernels.block(request["rounds"]))
 
     def estimate(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """What the rounds add up to: the latency and its 95 % interval, in seconds."""
+        """Return the estimate from the rounds: the latency and its 95 % interval, in seconds."""
         assert self._kernels is not None, "kernels comes first"
         estimate = self._kernels.end()
         return {"latency_s": estimate.total_s, "low_s": estimate.ci_low_s, "high_s": estimate.ci_high_s}
 
     def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """The peak memory of this process so far."""
+        """Return the peak memory of this process so far, in bytes."""
         for line in text_of(Path("/proc/self/status")).splitlines():
             if line.startswith("VmHWM:"):
                 return {"peak_bytes": int(line.split()[1]) * 1024}
@@ -127,17 +127,17 @@ def _settings(request: dict[str, Any]) -> Settings:
 def differs(answers: Any, expected: list[Array], signal_rms: list[float], tolerance: float) -> str:  # noqa: ANN401
     """Compare a runtime's answers with eager PyTorch's.
 
-    The error is the root mean square of the difference, over that of how far the output differs from one random image
-    to another: an answer that ignores its image is wrong by about 1, whatever constant it holds.
+    The error is the root mean square of the difference over the signal: the root mean square by which the output
+    differs between random inputs. A constant answer therefore has an error of about 1.
 
     Args:
-        answers: one array an output.
+        answers: one array for each output.
         expected: the same from eager PyTorch.
-        signal_rms: by output, that root mean square of eager PyTorch's; 0 where the output is constant.
+        signal_rms: the signal of each output, from eager PyTorch; 0 where the output is constant.
         tolerance: the largest error that passes, a fraction.
 
     Returns:
-        What is wrong, "" for nothing.
+        What is wrong, or "".
     """
     if len(answers) != len(expected):
         return f"{len(answers)} outputs, eager has {len(expected)}"
@@ -167,7 +167,7 @@ def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve requests until there are no more, or the parent is gone."""
+    """Serve requests until there are no more, or the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -180,7 +180,7 @@ def main() -> None:
 
 
 def _listen(requests: queue.SimpleQueue[str]) -> None:
-    """Pass requests on; when the parent is gone, end the whole group at once, whatever is being done."""
+    """Pass requests on. When the parent ends, kill the whole process group at once."""
     for line in sys.stdin:
         requests.put(line)
     os.killpg(0, signal.SIGKILL)
