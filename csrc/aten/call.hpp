@@ -1,4 +1,4 @@
-// The bare call of an operator, apart from how it is prepared and sampled.
+// The call of an operator, without its preparation and sampling.
 #pragma once
 
 #include <ATen/core/Tensor.h>

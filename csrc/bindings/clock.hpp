@@ -1,4 +1,4 @@
-// The clock as Python sees it. Each extension times with a clock of its own, and shows that one.
+// Binds the clock to Python. Each extension times with its own clock and exposes it.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -21,7 +21,7 @@ class Memory {
     const std::size_t bytes = (count * sizeof(double) + place * kStagger + kHugePage) / kHugePage * kHugePage;
     block_.reset(std::aligned_alloc(kHugePage, bytes));
     if (block_ == nullptr) throw std::bad_alloc();
-    madvise(block_.get(), bytes, MADV_HUGEPAGE);  // a wish: where it is not granted, pages are small
+    madvise(block_.get(), bytes, MADV_HUGEPAGE);  // only a request: without it, pages are small
     first_ = reinterpret_cast<double*>(static_cast<char*>(block_.get()) + place * kStagger);
     std::fill(first_, first_ + count, value);
   }

@@ -1,4 +1,4 @@
-// The one clock everything is timed by: a tick source, its rate measured against the OS clock.
+// The clock that times everything: a tick source whose rate is measured against the OS clock.
 #pragma once
 
 #include <cstdint>

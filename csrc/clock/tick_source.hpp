@@ -13,7 +13,7 @@ class TickSource {
   // Ordered so that the work timed cannot begin before start() or end after stop().
   virtual std::uint64_t start() = 0;
   virtual std::uint64_t stop() = 0;
-  // What the machine says of the counter's rate; 0 where it says nothing (or lies, as emulators do).
+  // The counter's rate as the machine reports it; 0 where it reports none. Emulators report wrong ones.
   // Recorded only: Clock measures the rate.
   virtual double nominal_hz() const { return 0.0; }
 };
@@ -21,7 +21,7 @@ class TickSource {
 // Each returns nothing where this machine has no such counter.
 std::unique_ptr<TickSource> x86_tsc();
 std::unique_ptr<TickSource> arm_cntvct();
-// Always there: CLOCK_MONOTONIC_RAW, in nanoseconds.
+// Always available: CLOCK_MONOTONIC_RAW, in nanoseconds.
 std::unique_ptr<TickSource> posix_clock();
 
 }  // namespace opclock

@@ -1,4 +1,4 @@
-// When a call has been sampled enough, and why.
+// Decides when a call has been sampled enough, and why.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ enum class StopReason {
   none,      // sample on
   narrow,    // the interval of the median is narrow enough
   stagnant,  // twice the samples did not narrow it: more will not help
-  time_cap,  // time ran out first (set by the caller, who watches the time)
+  time_cap,  // the time limit came first (set by the caller)
 };
 const char* to_string(StopReason reason);
 

@@ -18,7 +18,7 @@ COLOURS = {"measured": BLUE, "estimated": ORANGE}
 
 
 def table(frame: pd.DataFrame, title: str) -> Table:
-    """What a person reads of batch_scaling.together."""
+    """The table of batch curves."""
     return Table([
         texts("runtime", list(frame["runtime"])),
         texts("source", list(frame["source"])),
@@ -33,7 +33,7 @@ def table(frame: pd.DataFrame, title: str) -> Table:
 
 
 def sentence(curve: BatchCurve, share: float) -> str:
-    """The smallest batch worth it, and why the curve ends."""
+    """Which batch is the smallest with enough throughput, and why the curve ends."""
     return (
         f"{curve.runtime}, {curve.source}: batch {curve.smallest(share)} is the smallest with {percent(share)} of "
         f"the best throughput, {digits(curve.best_per_s)} items/s ({curve.stopped})"

@@ -1,4 +1,4 @@
-"""What a person reads of a bench."""
+"""The table of a bench."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board's ceilings as a person reads them."""
+"""Tables of a board's ceilings."""
 
 from __future__ import annotations
 

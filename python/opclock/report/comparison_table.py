@@ -1,4 +1,4 @@
-"""Two profiles side by side as a person reads them."""
+"""The table of a comparison of two profiles."""
 
 from __future__ import annotations
 

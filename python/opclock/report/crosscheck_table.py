@@ -1,4 +1,4 @@
-"""Vendors' benchmarks beside opclock's timing, as a person reads them."""
+"""The table of vendors' benchmarks and opclock's timing."""
 
 from __future__ import annotations
 

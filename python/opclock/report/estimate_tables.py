@@ -1,4 +1,4 @@
-"""An estimate as a person reads it."""
+"""Tables of an estimate."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def failures(land: Landscape) -> list[dict[str, Any]]:
 
 
 def failure_lines(land: Landscape) -> list[str]:
-    """One line a runtime and reason, with the models that it befell."""
+    """One line for each runtime and reason, with the models concerned."""
     models: dict[tuple[str, str, str], list[str]] = {}
     for row in failures(land):
         models.setdefault((row["runtime"], row["status"], row["reason"]), []).append(row["model"])

@@ -1,4 +1,4 @@
-"""Study B as a person reads it."""
+"""Tables of study B."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a profile holds, as a person reads it."""
+"""The table of a profile's contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep as a person reads it."""
+"""Tables of a sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trace as a person reads it."""
+"""The table of a trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validations and explanations as a person reads them."""
+"""Tables of validations and explanations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def table(frame: pd.DataFrame, title: str = "") -> Table:
-    """What a person reads of validation_table: one row a model."""
+    """The table of a validation, one row a model."""
 
     def error(name: str, column: str, priority: int) -> Column:
         return percents(name, list(frame[column].astype(float)), priority, signed=True)
