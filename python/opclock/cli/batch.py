@@ -1,4 +1,4 @@
-"""opclock batch: which batch size is worth it."""
+"""opclock batch: the smallest batch with nearly the best throughput."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.model_argument
 @click.option("--runtime", default="eager", show_default=True, help="The runtime to measure.")
 @click.option("--share", type=float, default=0.95, show_default=True, help="Fraction of the best throughput to reach.")
-@click.option("--max-batch", type=click.IntRange(min=1), default=256, show_default=True, help="The largest to try.")
+@click.option("--max-batch", type=click.IntRange(min=1), default=256, show_default=True, help="Largest batch to try.")
 @options.input_option
 @options.precision_option
 @options.threads_option
@@ -35,10 +35,10 @@ def batch(
     model: str, runtime: str, share: float, max_batch: int, input_text: str | None, precision: Precision,
     threads: int | None, profile_path: Path | None, plot: Path | None, reporter: Reporter,
 ) -> None:  # fmt: skip
-    """Measure MODEL's throughput against batch size; in eager PyTorch also estimate it from kernels alone.
+    """Measure MODEL's throughput at growing batch sizes. For eager PyTorch, also estimate it from kernels alone.
 
-    The batch is doubled until memory ends or throughput no longer grows. The smallest batch within --share of the best
-    throughput is named.
+    The batch doubles until memory runs out or throughput stops growing. The output names the smallest batch that
+    reaches --share of the best throughput.
     """
     from opclock.benchmarking.batch_search import curves
     from opclock.runtimes.runtime import Settings

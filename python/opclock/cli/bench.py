@@ -1,4 +1,4 @@
-"""opclock bench: one model through several runtimes."""
+"""opclock bench: time one model in several runtimes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 @options.input_option
 @options.weights_option
 @options.precision_option
-@click.option("--warmup", type=click.IntRange(min=1), default=3, show_default=True, help="Runs before the first kept.")
+@click.option("--warmup", type=click.IntRange(min=1), default=3, show_default=True, help="Runs before timing starts.")
 @click.option("--iterations", type=click.IntRange(min=2), default=200, show_default=True,
-              help="Most kept runs of each runtime.")  # fmt: skip
+              help="Maximum timed runs of each runtime.")  # fmt: skip
 @click.option("--duration", "duration_s", type=click.FloatRange(min=0.01), default=3.0, show_default=True,
-              help="Most seconds of each runtime.")  # fmt: skip
-@click.option("--percentiles", default="90,95,99", show_default=True, help="Percentiles of the latency, by commas.")
+              help="Maximum seconds for each runtime.")  # fmt: skip
+@click.option("--percentiles", default="90,95,99", show_default=True, help="Latency percentiles, separated by commas.")
 @options.threads_option
 @options.cpus_option
 @options.keep_option
@@ -38,10 +38,10 @@ def bench(
     warmup: int, iterations: int, duration_s: float, percentiles: str, threads: int | None, keep: Path | None,
     reporter: Reporter,
 ) -> None:  # fmt: skip
-    """Time MODEL through several runtimes in turn, each in a process of its own.
+    """Time MODEL in several runtimes in turn, each in its own process.
 
-    Every runtime's answer is compared with eager PyTorch's before it is timed. One that is missing, fails, hangs or
-    answers wrongly has a row that says so.
+    Before timing, the output of every runtime is compared with the output of eager PyTorch. A runtime that is missing,
+    fails, hangs or gives wrong outputs is listed with the reason.
     """
     from opclock.benchmarking.bench import bench as run
     from opclock.benchmarking.options import SamplingOptions
@@ -64,7 +64,7 @@ def bench(
 
 
 def parse_percentiles(text: str) -> tuple[float, ...]:
-    """Numbers above 0 and below 100, by commas. Raises OptionError for anything else."""
+    """Read numbers above 0 and below 100, separated by commas. Raises OptionError for anything else."""
     try:
         percentiles = tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -1,4 +1,4 @@
-"""opclock ceilings: what this board reaches at most."""
+"""opclock ceilings: the highest rates that this board reaches."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ PICTURES = (".png", ".svg")
 @options.threads_option
 @options.cpus_option
 @options.profile_option("opclock.sqlite")
-@click.option("--roofline", type=click.Path(path_type=Path), help="Draw them and the profile's sweep: .png or .svg.")
-@click.option("--model", help="Draw this model's op calls as well, as the profile has them.")
+@click.option("--roofline", type=click.Path(path_type=Path), help="Draw a roofline to this .png or .svg file.")
+@click.option("--model", help="Add this model's op calls to the roofline, with times from the profile.")
 @options.input_option
-@click.option("--again", is_flag=True, help="Measure again; the higher rates stay.")
+@click.option("--again", is_flag=True, help="Measure again and keep the higher rates.")
 @options.reporter_option
 @options.needs_core
 def ceilings(
     threads: int | None, profile_path: Path, roofline: Path | None, model: str | None, input_text: str | None,
     again: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
-    """Measure multiply-adds by dtype, bandwidth by working set and pattern, and load latency, into the profile."""
+    """Measure the highest rates that this board reaches, and store them in the profile.
+
+    They are multiply-adds per second by dtype, memory bandwidth by working set and access pattern, and load latency.
+    """
     from opclock.timing.ceiling_runs import measure_ceilings, remeasure_ceilings
 
     if roofline is not None and (roofline.suffix not in PICTURES or not roofline.parent.is_dir()):

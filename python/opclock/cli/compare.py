@@ -1,4 +1,4 @@
-"""opclock compare: two profiles, op call by op call."""
+"""opclock compare: the times of the same op calls in two profiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from opclock.cli.reporting import Reporter
 def compare(first: Path, second: Path, reporter: Reporter) -> None:
     """Compare the op calls that two profiles share: two boards, two torch versions, or before and after a change.
 
-    ratio is SECOND / FIRST, with its 95 % interval; same is within 5 %, undecided where the interval does not say.
+    The ratio is the time in SECOND divided by the time in FIRST, with a 95 % interval. The verdict is "same" if the
+    whole interval is within 5 % of 1, and "undecided" if the interval allows more than one verdict.
     """
     from opclock.profiles.comparison import compare as compared
     from opclock.profiles.profile import Profile

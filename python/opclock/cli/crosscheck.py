@@ -1,4 +1,4 @@
-"""opclock crosscheck: vendors' own benchmarks against opclock."""
+"""opclock crosscheck: compare opclock's timing with vendors' benchmarks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from opclock.cli.reporting import Reporter, progress_display
 @options.reporter_option
 @options.needs_core
 def crosscheck(model: str, input_text: str | None, batch: int, threads: int | None, reporter: Reporter) -> None:
-    """Run the vendors' benchmark commands that are installed on MODEL, in turn with opclock's own timing.
+    """Time MODEL with each installed vendor benchmark and with opclock, in turn.
 
-    OpenVINO's benchmark_app, LiteRT's litert-benchmark, TensorRT's trtexec: each on the file that opclock converted.
-    The deviation stands beside how far each differs from turn to turn.
+    The benchmarks are OpenVINO's benchmark_app, LiteRT's litert-benchmark and TensorRT's trtexec. Each runs the file
+    that opclock converted. The table shows the deviation, and how much each tool varies from turn to turn.
     """
     from opclock.benchmarking.vendor_tools import crosscheck as run
     from opclock.report.crosscheck_table import table

@@ -22,7 +22,7 @@ STATUS_WORDS = {"ok": "ok", "warning": "WARNING", "trouble": "TROUBLE"}
 def doctor(reporter: Reporter) -> None:
     """Check in seconds whether this board can be measured well, and name the remedy for each problem.
 
-    Exits with 1 where something must be repaired first.
+    The exit code is 1 if a problem must be repaired first.
     """
     from opclock.doctor import diagnose
 
@@ -33,7 +33,7 @@ def doctor(reporter: Reporter) -> None:
 
 
 def report(checks: list[Check], reporter: Reporter) -> None:
-    """A table of all checks, then what to do about those that are not ok."""
+    """Print a table of all checks, then the remedy for each check that is not ok."""
     reporter.json({"schema": "opclock.doctor/1", "checks": [vars(check) for check in checks]})
     reporter.table(Table([
         texts("check", [check.name for check in checks]),
@@ -48,7 +48,7 @@ def report(checks: list[Check], reporter: Reporter) -> None:
 
 
 def _verdict(checks: list[Check]) -> str:
-    """The answer to the verb's question in one line."""
+    """Say in one line whether this board can be measured well."""
     counts = {status: sum(check.status == status for check in checks) for status in STATUS_WORDS}
     if counts["trouble"]:
         return f"{counts['trouble']} of {len(checks)} checks found trouble: repair it before measuring"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from opclock.estimation.result import Estimate
     from opclock.tracing.trace import Trace
 
-AS_HELD = "[default: as the profile holds this model]"
+AS_HELD = "[default: as measured in the profile]"
 
 
 @click.command()
@@ -26,9 +26,9 @@ AS_HELD = "[default: as the profile holds this model]"
 @click.option("--threads", type=int, help=f"PyTorch's threads.  {AS_HELD}")
 @options.profile_option("opclock.sqlite")
 @options.real_option
-@click.option("--measured-only", is_flag=True, help="Predict nothing: refuse what the profile has no measurement of.")
+@click.option("--measured-only", is_flag=True, help="Use measurements only; fail if an op call has none.")
 @click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True,
-              help="Parts of the module path in the table.")  # fmt: skip
+              help="Levels of the module path in the table.")  # fmt: skip
 @options.reporter_option
 def estimate(
     model: str, input_text: str | None, dtype: str | None, device: str | None, threads: int | None,
@@ -36,9 +36,10 @@ def estimate(
 ) -> None:  # fmt: skip
     """Estimate how long MODEL takes from a profile, and where the time goes.
 
-    MODEL as for trace, or a trace file (FILE.json), which needs no torch. Works on any machine with a copied profile.
-    What was not measured is predicted from the profile's sweeps ('opclock sweep --preset board'). Threads, device and
-    dtype are those of which the profile holds the most of this model; the first line of the output names them.
+    MODEL is named as for trace, or is a trace file (FILE.json), which needs no torch. With a copy of the profile this
+    works on any machine. Op calls that were not measured are predicted from the profile's sweeps ('opclock sweep
+    --preset board'). The default threads, device and dtype are the ones for which the profile has the most
+    measurements of this model. The first line of the output shows them.
     """
     from opclock.estimation.estimate import estimate as compose
     from opclock.profiles.profile import Profile
@@ -74,12 +75,16 @@ def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
 
 
 def _numbered(device: str | None) -> str | None:
-    """The device as traces and profiles name it: "cuda:0" for "cuda". It need not exist here."""
+    """Name the device as traces and profiles do: "cuda:0" for "cuda". This machine need not have it."""
     return device if device in (None, "cpu") or ":" in str(device) else f"{device}:0"
 
 
 def _trace(model: str, input_text: str | None, dtype: str | None, device: str | None, real: bool) -> Trace:
-    """The trace, on the device where this machine has it: a model's Python may ask for it. Else on the CPU."""
+    """Load or record the trace.
+
+    A model's Python may ask for its device, so the trace is recorded on that device if this machine has it, and on
+    the CPU otherwise.
+    """
     if model.endswith(".json"):
         from opclock.tracing.trace import Trace
 

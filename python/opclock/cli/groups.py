@@ -1,4 +1,4 @@
-"""Groups of commands whose help is never cut."""
+"""A group of commands that lists each command with its full summary."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import click
 
 
 class WholeHelp(click.Group):
-    """Lists its commands with the whole first paragraph of their help; click's own list ends in "..."."""
+    """Lists each command with the whole first paragraph of its help. Click itself cuts long ones with "..."."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One entry a command, over several lines where it needs them."""
+        """Write one entry for each command, on several lines if needed."""
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         rows = [(name, _first_paragraph(command)) for name, command in commands.items() if command is not None]
         with formatter.section("Commands"):

@@ -1,4 +1,4 @@
-"""The entry point: names the verbs, imports one when it is used, and turns errors into one line and an exit code."""
+"""The entry point: lists commands, imports the one that is used, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import click
 from opclock.errors import OpclockError
 
 BAD_INPUT = 2
-# What reading a profile works without, and how to get it.
+# Optional dependencies, and how to install each.
 INSTALLED_BY = {
     "torch": "pip install torch",
     **dict.fromkeys(("matplotlib", "jinja2", "tabulate"), "pip install 'opclock[report]'"),
 }
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
-# Every verb is the command of its name in opclock.cli.<name>. Its short help stands here so that --help imports none.
+# Command NAME is the function NAME in opclock.cli.NAME. The short helps are here so that --help imports no command.
 VERBS = {
     "Measure": {
         "doctor": "Check whether this board can be measured well.",
-        "trace": "Record a model's op calls, without running it.",
-        "measure": "Time the op calls of a model that a profile lacks.",
+        "trace": "Record a model's op calls without running it.",
+        "measure": "Time a model's op calls that the profile lacks.",
         "sweep": "Time a family of kernels over a grid of parameters.",
-        "ceilings": "Measure what this board reaches at most.",
+        "ceilings": "Measure the highest rates that this board reaches.",
     },
     "Estimate": {
-        "estimate": "Estimate a model's latency, and where the time goes.",
+        "estimate": "Estimate a model's latency and where the time goes.",
         "validate": "Compare estimates with real inference.",
-        "compare": "Compare two profiles, op call by op call.",
+        "compare": "Compare the op calls of two profiles.",
         "profile": "Inspect, merge and prune profile files.",
     },
     "Benchmark": {
-        "bench": "Time a model through several runtimes.",
+        "bench": "Time a model in several runtimes.",
         "batch": "Find the smallest batch with nearly the best throughput.",
         "crosscheck": "Compare opclock's timing with vendors' benchmarks.",
     },
@@ -46,14 +46,14 @@ VERBS = {
 
 
 class Verbs(click.Group):
-    """Imports a verb's module when the verb is used."""
+    """A group that imports the module of a command only when that command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs, in the order of the groups."""
+        """Return the names of all commands, in the order of VERBS."""
         return [name for verbs in VERBS.values() for name in verbs]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb of this name; None where there is none."""
+        """Import and return the command of this name, or None if there is none."""
         if cmd_name not in self.list_commands(ctx):
             return None
         command = getattr(importlib.import_module(f"opclock.cli.{cmd_name}"), cmd_name)
@@ -61,7 +61,7 @@ class Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The verbs by group, from the table above."""
+        """Write the commands by group, with the short helps in VERBS."""
         widest = max(len(name) for verbs in VERBS.values() for name in verbs)
         for group, verbs in VERBS.items():
             with formatter.section(group):
@@ -69,7 +69,7 @@ class Verbs(click.Group):
 
 
 def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    """Print the version and exit. It is looked up only then: that takes longer than the rest of --help."""
+    """Print the version and exit. The version is looked up only here, because that takes longer than all of --help."""
     if wanted:
         from opclock.version import VERSION
 
@@ -81,11 +81,11 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version,
               help="Show the version and exit.")  # fmt: skip
 def commands() -> None:
-    """How long a PyTorch model takes on this board, where the time goes, and what MACs hide."""
+    """Measure and estimate how long a PyTorch model takes on this board, and where the time goes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 done and the answer is no, 2 bad input, 130 interrupted."""
+    """Run one command and exit with its code: 0 done, 1 done and the answer is no, 2 bad input, 130 interrupted."""
     warnings.filterwarnings("ignore", module=r"torch\..*|torchvision\..*")
     try:
         code = commands.main(arguments, standalone_mode=False)
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _explained(error: BaseException) -> tuple[str | None, int]:
-    """The line that a user reads of an error, and the exit code; no line for what is a fault in opclock itself."""
+    """Return the line that a user sees for this error, and the exit code. The line is None for a bug in opclock."""
     if isinstance(error, click.ClickException):
         return error.format_message(), BAD_INPUT
     if isinstance(error, OpclockError):

@@ -26,10 +26,10 @@ def measure(
     model: str, input_text: str | None, dtype: str, device: str, threads: int | None, profile_path: Path, real: bool,
     seed: int, reporter: Reporter,
 ) -> None:  # fmt: skip
-    """Time the op calls of MODEL that the profile lacks, and its host's cost, on this board.
+    """Time MODEL's host code, and those of its op calls that the profile lacks, on this board.
 
-    MODEL as for trace, or a trace file (FILE.json). The model is never run: its kernels are timed one by one.
-    Interrupted, the same command goes on where it stopped.
+    MODEL is named as for trace, or is a trace file (FILE.json). The model itself never runs: its kernels are timed one
+    by one. After an interruption, the same command continues where it stopped.
     """
     from opclock.formatting import SECONDS, quantity
     from opclock.models.loading import load_model

@@ -1,4 +1,4 @@
-"""Options that several verbs share, each defined once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 model_argument = click.argument("model", metavar="MODEL")
 input_option = click.option(
-    "--input", "input_text", metavar="SHAPE", help="Random inputs: 1x3x32x32, several by commas."
+    "--input", "input_text", metavar="SHAPE", help="Shapes of random inputs, such as 1x3x32x32, separated by commas."
 )
-dtype_option = click.option("--dtype", default="float32", show_default=True, help="Type of parameters and inputs.")
-device_option = click.option("--device", default="cpu", show_default=True, help="Where the model runs.")
+dtype_option = click.option("--dtype", default="float32", show_default=True, help="Dtype of parameters and inputs.")
+device_option = click.option("--device", default="cpu", show_default=True, help="Device that the model runs on.")
 threads_option = click.option(
-    "--threads", type=int, help="PyTorch's threads.  [default: the cores this process may use]"
+    "--threads", type=int, help="Number of threads.  [default: the cores that this process may use]"
 )
 
 
 def _pin(_context: click.Context, _parameter: click.Parameter, text: str | None) -> None:
-    """Bind this process, before PyTorch makes its threads, to some of the cores."""
+    """Bind this process to the given cores. This must happen before PyTorch starts its threads."""
     if text is None:
         return
     wanted, allowed = parse_ranges(text), allowed_cores()
@@ -46,26 +46,26 @@ def _pin(_context: click.Context, _parameter: click.Parameter, text: str | None)
 
 cpus_option = click.option("--cpus", metavar="LIST", expose_value=False, is_eager=True, callback=_pin,
                            help="Run on these cores only: 4-7 or 0,2-3.  [default: all]")  # fmt: skip
-weights_option = click.option("--weights", type=click.Path(path_type=Path), help="A state dict to load.")
+weights_option = click.option("--weights", type=click.Path(path_type=Path), help="File with a state dict to load.")
 data_option = click.option("--data", type=click.Path(path_type=Path),
-                           help="Folder of CIFAR-100's binary version: real images as inputs.")  # fmt: skip
-real_option = click.option("--real", is_flag=True, help="Trace by a real run: for shapes that depend on data.")
-seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random order.")
+                           help="Folder with the binary CIFAR-100 files: use real images as inputs.")  # fmt: skip
+real_option = click.option("--real", is_flag=True, help="Run the model to trace it: needed if shapes depend on data.")
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed for every random order.")
 runtimes_option = click.option("--runtime", "runtimes", metavar="NAME,...", default="eager,onnxruntime,openvino",
-                               show_default=True, help="'all' for every one that is installed.")  # fmt: skip
+                               show_default=True, help="Runtimes to use, separated by commas, or 'all'.")  # fmt: skip
 precision_option = click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
-                                help="What runtimes may compute in.")  # fmt: skip
+                                help="Precision that runtimes may compute in.")  # fmt: skip
 keep_option = click.option("--keep", type=click.Path(path_type=Path),
-                           help="Folder where converted models stay for the next time.")  # fmt: skip
+                           help="Folder that keeps converted models for later runs.")  # fmt: skip
 reporter_option = click.option("--json", "reporter", metavar="FILE|-", callback=lambda _c, _p, to: Reporter(to),
-                               help="Write JSON; with - nothing else goes to stdout.")  # fmt: skip
+                               help="Write JSON to a file, or with - to stdout and nothing else there.")  # fmt: skip
 
 
 def needs_core(verb: Function) -> Function:
-    """For what times something: it ends at once, with the reason, where the compiled part is missing."""
+    """Make a command fail at once, with the reason, if the compiled extension is missing."""
 
     @functools.wraps(verb)
-    def checked(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the verb's own
+    def checked(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever the command takes
         load_core()
         return verb(*arguments, **options)
 
@@ -73,7 +73,7 @@ def needs_core(verb: Function) -> Function:
 
 
 def checked_runtimes(text: str) -> list[str]:
-    """The names in a list by commas; "all" for every registered one. Raises OptionError for one that is not."""
+    """Split runtime names at commas; "all" means every registered one. Raises OptionError for an unknown name."""
     from opclock.runtimes.registry import find, names
 
     listed = names() if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
@@ -83,15 +83,15 @@ def checked_runtimes(text: str) -> list[str]:
 
 
 def profile_option(default: str | None) -> Callable[[Function], Function]:
-    """--profile, with this default file; None for a temporary one."""
-    text = "The board's measurements." if default else "The board's measurements.  [default: a temporary file]"
+    """Return the option --profile with this default file. None: the default is a temporary file."""
+    text = "File of measurements." if default else "File of measurements.  [default: a temporary file]"
     return click.option("--profile", "profile_path", type=click.Path(path_type=Path), default=default,
                         show_default=bool(default), help=text)  # fmt: skip
 
 
 @contextmanager
 def writable_profile(path: Path | None) -> Iterator[Profile]:
-    """This board's profile, open for measuring into; a temporary one where no path is given. Raises ProfileError."""
+    """Open this board's profile for writing; without a path, a temporary one. Raises ProfileError."""
     from opclock.board.identity import read_board
     from opclock.profiles.profile import Profile
 
@@ -103,7 +103,7 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
 
 
 def checked_threads(threads: int | None) -> int:
-    """The thread count, within what the process may use. Raises OptionError."""
+    """Return the thread count; None: one for each core. Raises OptionError if out of range."""
     if threads is None:
         return len(allowed_cores())
     check_threads(threads)
@@ -111,7 +111,7 @@ def checked_threads(threads: int | None) -> int:
 
 
 def checked_device(device: str) -> str:
-    """The device with its number. Raises OptionError for one that this PyTorch cannot use."""
+    """Return the device with its number. Raises OptionError if this PyTorch cannot use it."""
     if device == "cpu":
         return device
     from opclock.board.accelerator import checked_device as check

@@ -1,4 +1,4 @@
-"""opclock profile: looking after profile files."""
+"""opclock profile: inspect, merge and prune profile files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from opclock.cli.reporting import Reporter
 
 @click.group(cls=WholeHelp)
 def profile() -> None:
-    """Inspect a profile, merge profiles of one board, remove measurements that newer ones replace."""
+    """Inspect a profile, merge profiles of one board, or remove measurements that newer ones replace."""
 
 
 @profile.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @options.reporter_option
 def info(path: Path, reporter: Reporter) -> None:
-    """Show what a profile holds."""
+    """Show what a profile contains."""
     from opclock.profiles.maintenance import info as look
     from opclock.profiles.profile import Profile
     from opclock.report.profile_table import table
@@ -35,7 +35,7 @@ def info(path: Path, reporter: Reporter) -> None:
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("sources", metavar="OTHER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def merge(target: Path, sources: tuple[Path, ...]) -> None:
-    """Copy OTHER profiles of the same board and torch into FILE. Other boards' profiles are refused."""
+    """Copy the OTHER profiles into FILE. All must be of the same board and torch version."""
     from opclock.profiles.maintenance import merge as copy
     from opclock.profiles.profile import Profile
 
@@ -47,7 +47,7 @@ def merge(target: Path, sources: tuple[Path, ...]) -> None:
 @profile.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 def prune(path: Path) -> None:
-    """Remove pools whose op calls were all measured again in the same condition."""
+    """Remove pools whose op calls were all measured again later, in the same condition."""
     from opclock.profiles.maintenance import prune as remove
     from opclock.profiles.profile import Profile
 

@@ -1,4 +1,4 @@
-"""Where a verb's result goes: the terminal, a JSON file or standard output. All text is printed as it is."""
+"""Print the result of a command to the terminal, a JSON file or standard output."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ BAR_WIDTH = 24
 
 
 class Reporter:
-    """Renders results for whoever reads them: a person on standard output, or a program as JSON.
+    """Writes a result as text for a person and, if asked for, as JSON for a program.
 
-    With ``--json -`` standard output belongs to the JSON, and what is for a person goes to standard error.
+    With ``--json -`` only the JSON goes to standard output, and the text goes to standard error.
     """
 
     def __init__(self, json_to: str | None = None) -> None:
-        """Check, before any work, that the JSON can be written. Raises OptionError where its folder is missing."""
+        """Check before any work that the JSON can be written. Raises OptionError if its folder does not exist."""
         self.json_to = json_to
         if json_to not in (None, "-"):
             path = Path(str(json_to))
@@ -40,11 +40,11 @@ class Reporter:
 
     @property
     def stream(self) -> TextIO:
-        """Where text for a person goes."""
+        """The stream for text that a person reads."""
         return sys.stderr if self.json_to == "-" else sys.stdout
 
     def json(self, data: dict[str, Any]) -> None:
-        """Write the JSON where it was asked for, whole or not at all."""
+        """Write the JSON, if it was asked for. A file is written completely or not at all."""
         if self.json_to is None:
             return
         text = json.dumps(data, indent=2) + "\n"
@@ -54,7 +54,7 @@ class Reporter:
             write_whole(Path(self.json_to), text.encode())
 
     def table(self, table: Table) -> None:
-        """A title and its table, as wide as the terminal; through a pipe as wide as it needs."""
+        """Print the table and its title. The terminal limits the width; through a pipe there is no limit."""
         width = screen_width(self.stream)
         if table.title:
             self.say(table.title)
@@ -64,26 +64,26 @@ class Reporter:
             write(self.stream, line)
 
     def say(self, text: str) -> None:
-        """A sentence, broken between words where the terminal ends."""
+        """Print a sentence. Lines break between words to fit the terminal."""
         from opclock.report.table import fold
 
         for line in fold(text, screen_width(self.stream), "  "):
             write(self.stream, line)
 
     def command(self, text: str) -> None:
-        """Something to copy: never broken."""
+        """Print a command for the user to copy, always on one line."""
         write(self.stream, f"  {text}")
 
 
 def screen_width(stream: TextIO) -> int | None:
-    """The terminal's columns, or $COLUMNS; None through a pipe, where nothing need fit."""
+    """Return the terminal's width in columns, or $COLUMNS; None through a pipe, where there is no limit."""
     if os.environ.get("COLUMNS", "").isdigit() or stream.isatty():
         return max(20, shutil.get_terminal_size().columns)
     return None
 
 
 def write(stream: TextIO, text: str) -> None:
-    """One line. What the stream's encoding lacks is written in ASCII: us for µs."""
+    """Print one line. Characters that the stream's encoding lacks are written in ASCII, such as us for µs."""
     encoding = stream.encoding or "utf-8"
     try:
         text.encode(encoding)
@@ -95,7 +95,7 @@ def write(stream: TextIO, text: str) -> None:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """What is being done, on a terminal, until it is done: for work of some seconds that cannot say how far it is."""
+    """Show this text on a terminal while the block runs. For work of a few seconds that reports no progress."""
     if not sys.stderr.isatty():
         yield
         return
@@ -109,7 +109,7 @@ def waiting(text: str) -> Iterator[None]:
 
 @contextmanager
 def progress_display() -> Iterator[Progress]:
-    """A bar on standard error; without a terminal, one line for each step that is finished."""
+    """Show progress on standard error: a bar on a terminal, otherwise one line for each finished step."""
     if not sys.stderr.isatty():
         lines = _StepLines()
         yield lines.update
@@ -132,14 +132,14 @@ class _StepLines:
         self._step, self._began = "", time.monotonic()
 
     def update(self, text: str, _fraction: float) -> None:
-        """Another step's text ends the one before."""
+        """Finish the current step if this text names another one."""
         step = step_name(text)
         if step != self._step:
             self.finish()
             self._step, self._began = step, time.monotonic()
 
     def finish(self) -> None:
-        """Say how long the step took."""
+        """Print how long the current step took."""
         if self._step:
             write(sys.stderr, f"{self._step}: done in {_seconds(time.monotonic() - self._began)}")
             self._step = ""

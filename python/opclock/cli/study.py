@@ -1,4 +1,4 @@
-"""opclock study: the published studies, repeated on this board."""
+"""opclock study: repeat a published study on this board."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ def study() -> None:
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--report", type=click.Path(path_type=Path), default="landscape", show_default=True,
               help="Folder for landscape.json, tables, figures and index.html.")  # fmt: skip
-@click.option("--combine", is_flag=True, help="Measure nothing: lay the landscape.json FILES of boards side by side.")
-@click.option("--models", help="By commas.  [default: two of each task]")
-@click.option("--runtime", "runtimes", metavar="NAME,...", default="all", show_default=True, help="By commas.")
-@click.option("--batches", default="1,2,4,8", show_default=True, help="For runtimes that take any batch.")
-@click.option("--label", default="", help="What to call this board.  [default: its name and threads]")
+@click.option("--combine", is_flag=True, help="Measure nothing; compare boards by their landscape.json FILES.")
+@click.option("--models", help="Models to measure, separated by commas.  [default: two of each task]")
+@click.option("--runtime", "runtimes", metavar="NAME,...", default="all", show_default=True,
+              help="Runtimes to use, separated by commas, or 'all'.")  # fmt: skip
+@click.option("--batches", default="1,2,4,8", show_default=True, help="Batch sizes, for runtimes that take any.")
+@click.option("--label", default="", help="Name of this board in the report.  [default: its name and threads]")
 @options.precision_option
 @options.threads_option
 @options.cpus_option
@@ -47,11 +48,11 @@ def landscape(
     precision: Precision,
     threads: int | None,
 ) -> None:
-    """What does this board deliver through each runtime, and how do boards compare?
+    """Measure the latency and throughput of this board in each runtime, or compare boards.
 
-    Classification, detection and segmentation through every runtime that is installed. Written after each model:
-    interrupted, the same command goes on. With --combine, FILES are the landscape.json of several boards, the first
-    being what the others are compared with.
+    Times models for classification, detection and segmentation in every installed runtime. Results are stored after
+    each model, so the same command continues after an interruption. With --combine, FILES are the landscape.json files
+    of several boards, and all boards are compared with the first.
     """
     from opclock.studies.landscape_results import Landscape
 
@@ -121,7 +122,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 def hidden_costs(
     report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, reporter: Reporter
 ) -> None:
-    """Ten CIFAR-100 models: do MACs explain this board's time, and where is the rest?"""
+    """Test on ten CIFAR-100 models whether MACs explain the time on this board, and show where the rest goes."""
     from opclock.studies.hidden_costs import run
 
     count = options.checked_threads(threads)

@@ -1,4 +1,4 @@
-"""opclock sweep: kernels over parameter grids."""
+"""opclock sweep: time kernels over grids of parameters."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 PRESET_NAMES = ("quick", "board")
 
 _shared = (
-    click.option("--threads", "threads_text", metavar="N[,N...]", help="PyTorch's threads.  [default: all cores]"),
+    click.option("--threads", "threads_text", metavar="N[,N...]", help="Thread counts to time.  [default: all cores]"),
     options.device_option,
     options.cpus_option,
     options.profile_option("opclock.sqlite"),
     click.option("--export", "export_to", type=click.Path(path_type=Path),
-                 help="Write .csv, .parquet, or .json as google-benchmark has it."),
+                 help="Write a .csv, .parquet or (in google-benchmark's format) .json file."),
     options.seed_option,
     options.reporter_option,
 )  # fmt: skip
@@ -45,18 +45,19 @@ def _with_shared(function: Any) -> Any:  # noqa: ANN401
 
 
 @click.group(cls=WholeHelp, invoke_without_command=True, subcommand_metavar="[FAMILY [PARAMETERS]...]")
-@click.option("--preset", type=click.Choice(PRESET_NAMES), help="quick: a look at every family; board: what "
-              "estimates of unmeasured models need.")  # fmt: skip
+@click.option("--preset", type=click.Choice(PRESET_NAMES), help="quick: a few kernels of every family; "
+              "board: all that estimates of unmeasured models need.")  # fmt: skip
 @_with_shared
 @click.pass_context
 def sweep(
     context: click.Context, preset: str | None, threads_text: str | None, device: str, profile_path: Path,
     export_to: Path | None, seed: int, reporter: Reporter,
 ) -> None:  # fmt: skip
-    """Time a FAMILY of kernels over a grid of parameters, or a preset, into a profile.
+    """Time a FAMILY of kernels over a grid of parameters, or a preset, and store the times in a profile.
 
-    Values are numbers or texts, several by commas: 16,32; ranges with their end: 8:64:8; sizes by dimension: 1x7.
-    Interrupted, the same command goes on where it stopped.
+    A value is a number, a word, or a size by dimension such as 1x7. Separate several by commas (16,32), or give a range
+    as START:END:STEP with its end included (8:64:8). After an interruption, the same command continues where it
+    stopped.
     """
     if context.invoked_subcommand is not None:
         if preset:
@@ -95,7 +96,7 @@ def _command(family: Family) -> click.Command:
 
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required
-        text = "Needed." if needed else f"[default: {default}]"
+        text = "Required." if needed else f"[default: {default}]"
         run = click.option("--" + name.replace("_", "-"), name, metavar="VALUES", required=needed, help=text)(run)
     return click.command(family.name, help=family.summary)(run)
 
@@ -105,7 +106,7 @@ for _family in FAMILIES.values():
 
 
 def _check_export(export_to: Path | None) -> None:
-    """Raises OptionError where the export cannot be written."""
+    """Raise OptionError if the export cannot be written."""
     if export_to is not None and export_to.suffix not in SUFFIXES:
         raise OptionError(f"--export {export_to}: the name must end in {', '.join(SUFFIXES)}")
     if export_to is not None and not export_to.parent.is_dir():
@@ -145,7 +146,7 @@ def _announce(
     planned: Sequence[Planned], profile: Profile, counts: Sequence[int], device: str, reporter: Reporter,
     progress: Progress,
 ) -> None:  # fmt: skip
-    """Say what is going to be timed, and on a CPU for about how long."""
+    """Print what will be timed and, on a CPU, about how long that takes."""
     from opclock.sweeps.run import expected_s, words
     from opclock.timing.ceiling_runs import measure_ceilings
 

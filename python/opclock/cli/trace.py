@@ -1,4 +1,4 @@
-"""opclock trace: a model's op calls."""
+"""opclock trace: record a model's op calls."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from opclock.cli.reporting import Reporter
 @options.real_option
 @options.reporter_option
 def trace(model: str, input_text: str | None, dtype: str, device: str, real: bool, reporter: Reporter) -> None:
-    """Record the op calls of one inference of MODEL, without running it.
+    """Record the op calls of one inference of MODEL without running it.
 
-    MODEL is zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY. The JSON can be measured and
-    estimated later, on another machine as well.
+    MODEL is zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY. The JSON file can be measured and
+    estimated later, also on another machine.
     """
     from opclock.models.loading import load_model
     from opclock.report.trace_table import summary, table

@@ -1,4 +1,4 @@
-"""opclock validate: estimates against real inference."""
+"""opclock validate: compare estimates with real inference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opclock.formatting import percent
 if TYPE_CHECKING:
     from opclock.validation.results import Row, Validation
 
-TOO_FAR = 1  # exit code where an error is beyond --max-error
+TOO_FAR = 1  # exit code if an error exceeds --max-error
 
 
 @click.command()
@@ -33,10 +33,10 @@ TOO_FAR = 1  # exit code where an error is beyond --max-error
 @options.real_option
 @options.seed_option
 @click.option("--explain", is_flag=True,
-              help="Split each error into kernels' condition, host, and the rest.")  # fmt: skip
-@click.option("--max-error", type=float, help="Exit with 1 if any model's error is beyond this fraction.")
+              help="Split each error into kernel condition, host and the rest.")  # fmt: skip
+@click.option("--max-error", type=float, help="Exit with 1 if any model's error exceeds this fraction.")
 @click.option("--report", "folder", type=click.Path(path_type=Path),
-              help="Folder for the table as CSV and Markdown, and the JSON.")  # fmt: skip
+              help="Folder for the table (CSV, Markdown) and the JSON.")  # fmt: skip
 @options.reporter_option
 @options.needs_core
 def validate(
@@ -44,7 +44,10 @@ def validate(
     profile_path: Path | None, weights: Path | None, data: Path | None, real: bool, seed: int, explain: bool,
     max_error: float | None, folder: Path | None, reporter: Reporter,
 ) -> None:  # fmt: skip
-    """Estimate each MODEL, run it in the same rounds, and compare the two; simpler estimates stand beside them."""
+    """Estimate each MODEL, run it in the same rounds, and compare the two.
+
+    The table also shows the errors of simpler estimates.
+    """
     from opclock.models.cifar100 import with_images
     from opclock.models.loading import load_model
     from opclock.validation.validate import validate as compare

@@ -1,1 +1,1 @@
-"""Tables first, figures and pages after."""
+"""Tables, figures and HTML pages of results."""

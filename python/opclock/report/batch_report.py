@@ -33,7 +33,7 @@ def table(frame: pd.DataFrame, title: str) -> Table:
 
 
 def sentence(curve: BatchCurve, share: float) -> str:
-    """Which batch is the smallest with enough throughput, and why the curve ends."""
+    """Name the smallest batch with enough throughput, and why the curve ends."""
     return (
         f"{curve.runtime}, {curve.source}: batch {curve.smallest(share)} is the smallest with {percent(share)} of "
         f"the best throughput, {digits(curve.best_per_s)} items/s ({curve.stopped})"
@@ -41,7 +41,7 @@ def sentence(curve: BatchCurve, share: float) -> str:
 
 
 def draw_curve(axes: Axes, curve: BatchCurve, colour: str, label: str) -> None:
-    """Throughput by batch with its interval."""
+    """Draw throughput with its interval against batch size."""
     batches = np.array([point.batch for point in curve.points])
     middle = np.array([point.throughput_per_s for point in curve.points])
     low, high = np.array([point.throughput_interval_per_s for point in curve.points]).T
@@ -50,7 +50,7 @@ def draw_curve(axes: Axes, curve: BatchCurve, colour: str, label: str) -> None:
 
 
 def batch_axis(axes: Axes, batches: Sequence[int]) -> None:
-    """Powers of two, as plain numbers."""
+    """Set up the axes: batch sizes on a log scale with plain numbers, throughput from 0."""
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(set(batches)), [str(batch) for batch in sorted(set(batches))])
     axes.set_xlabel("batch size")
@@ -59,7 +59,7 @@ def batch_axis(axes: Axes, batches: Sequence[int]) -> None:
 
 
 def draw(curves: Sequence[BatchCurve], share: float, suffix: str) -> bytes:
-    """The figure of one model's curves as the content of a file."""
+    """Draw one model's curves. Returns the content of the image file."""
     figure, axes = figure_with_axes(7.0, 4.5)
     for curve in curves:
         smallest = curve.smallest(share)

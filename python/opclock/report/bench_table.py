@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def table(frame: pd.DataFrame, title: str, percentiles: Sequence[float] = PERCENTILES) -> Table:
-    """The rows of Bench.to_frame that have numbers."""
+    """The table of those rows of Bench.to_frame that have times."""
     rows = frame[frame["status"] == "ok"]
 
     def seconds(name: str, column: str, priority: int) -> Column:
@@ -40,6 +40,6 @@ def table(frame: pd.DataFrame, title: str, percentiles: Sequence[float] = PERCEN
 
 
 def failures(frame: pd.DataFrame) -> list[str]:
-    """One line for each row without numbers."""
+    """One line for each row without times."""
     without = frame[frame["status"] != "ok"]
     return [f"{row.runtime}: {row.status}: {row.reason}" for row in without.itertuples()]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def multiply_add_table(ceilings: Ceilings, instructions: Callable[[str], str]) -> Table:
-    """Multiply-adds a second by dtype, and which instructions do them."""
+    """Multiply-adds per second by dtype, and the instructions used."""
     dtypes = list(ceilings.multiply_adds)
     return Table([
         texts("dtype", dtypes),
@@ -23,7 +23,7 @@ def multiply_add_table(ceilings: Ceilings, instructions: Callable[[str], str]) -
 
 
 def memory_table(ceilings: Ceilings) -> Table:
-    """Bandwidth by pattern and latency of one load, by working set."""
+    """Bandwidth by access pattern and latency of one load, one row for each working set."""
     sizes = list(ceilings.loads_per_s)
     return Table([
         ready("working set", [memory(size) for size in sizes]),

@@ -12,12 +12,12 @@ from opclock.tracing.op_call import OpCall
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_SHOWN = 40  # rows on a screen: those that differ most
+MAX_SHOWN = 40  # rows in the table: those that differ most
 VERDICTS = ("same", "faster", "slower", "undecided")
 
 
 def table(frame: pd.DataFrame, title: str) -> Table:
-    """The rows that differ most."""
+    """The table of the rows that differ most."""
     away = (frame["ratio"] - 1).abs().sort_values(ascending=False).index[:MAX_SHOWN]
     rows = frame.loc[away]
     names = [
@@ -37,7 +37,7 @@ def table(frame: pd.DataFrame, title: str) -> Table:
 
 
 def counts(frame: pd.DataFrame) -> str:
-    """How many op calls have which verdict."""
+    """Say how many op calls have each verdict."""
     by_verdict = frame["verdict"].value_counts()
     listed = ", ".join(f"{by_verdict.get(word, 0)} {word}" for word in VERDICTS)
     hidden = f" (the {MAX_SHOWN} that differ most are shown)" if len(frame) > MAX_SHOWN else ""

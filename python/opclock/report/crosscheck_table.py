@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def table(checks: Sequence[CrossCheck], title: str) -> Table:
-    """One row a vendor's command."""
+    """One row for each vendor's command."""
     return Table([
         texts("command", [check.command for check in checks]),
         texts("runtime", [check.runtime for check in checks], priority=1),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def summary(estimate: Estimate) -> str:
-    """For which setting, the latency, its interval and the coverage in one line."""
+    """The setting, the latency with its interval, and the coverage in one line."""
     low, high = quantity(estimate.ci_low_s, SECONDS), quantity(estimate.ci_high_s, SECONDS)
     source = "emulated" if "emulated" in estimate.flags else "measured"
     coverage = estimate.coverage
@@ -25,7 +25,7 @@ def summary(estimate: Estimate) -> str:
 
 
 def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
-    """Seconds by class or module, and their shares of the total."""
+    """The time of each operator class or module, and its share of the total."""
     return Table([
         texts(name, [key or "(model)" for key in seconds]),
         numbers("time", list(seconds.values()), SECONDS),
@@ -34,7 +34,7 @@ def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
 
 
 def device_sentence(lanes: DeviceTimeline) -> str:
-    """How busy the device is, and how long a recorded graph takes."""
+    """Say how busy the device is, and how long a recorded graph takes."""
     return (
         f"device busy {quantity(lanes.busy_s, SECONDS)}, idle {percent(lanes.idle_share)} of the time; "
         f"{percent(lanes.launch_bound_share)} of its calls wait for the host; as a recorded graph "

@@ -12,7 +12,7 @@ from opclock.files import write_whole
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> str:
-    """Write it as PNG and SVG; returns the PNG for a page, base64. Raises OptionError where it cannot be written."""
+    """Write a figure as PNG and SVG. Returns the PNG in base64. Raises OptionError if a file cannot be written."""
     image = ""
     for suffix in ("svg", "png"):
         buffer = io.BytesIO()

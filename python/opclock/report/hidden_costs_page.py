@@ -1,4 +1,4 @@
-"""Writes study A's folder: tables, figures, and one page that needs no other file."""
+"""Write the report folder of study A: tables, figures, and a page that needs no other file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opclock.studies.hidden_costs_results import HiddenCosts
 
 
 def write_report(study: HiddenCosts, folder: Path) -> None:
-    """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError where it cannot."""
+    """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError if it cannot."""
     readable = table(study.table)
     write_whole(folder / "hidden-costs.csv", study.table.to_csv(index=False).encode())
     write_whole(folder / "hidden-costs.json", (json.dumps(study.to_json(), indent=2) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Study B's findings as data: speedups, batches, what runtimes remove, and boards against one another."""
+"""Study B's findings as data: speedups, batch sizes, the time that runtimes remove, and comparisons of boards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHARE = 0.95  # of the best throughput that a batch must reach
 
 
 def latency_table(land: Landscape) -> pd.DataFrame:
-    """One row a model and runtime at batch 1: seconds, speedups, shares as fractions, or the reason for none."""
+    """One row for each model and runtime at batch 1: seconds, speedups and shares, or why there are none."""
     rows = []
     for entry in land.entries:
         for row in entry.rows:
@@ -39,7 +39,7 @@ def latency_table(land: Landscape) -> pd.DataFrame:
 
 
 def batch_table(land: Landscape) -> pd.DataFrame:
-    """One row a model, runtime and batch, with the smallest batch for full throughput beside it."""
+    """One row for each model, runtime and batch, with the smallest batch that reaches SHARE of the best throughput."""
     frames = []
     for entry in land.entries:
         for curve in entry.curves():
@@ -48,7 +48,7 @@ def batch_table(land: Landscape) -> pd.DataFrame:
 
 
 def post_table(land: Landscape) -> pd.DataFrame:
-    """Post-processing of the models that have it: seconds in PyTorch, and its share beside each runtime's network."""
+    """One row for each model with post-processing: its seconds in PyTorch, and its share of the whole by runtime."""
     rows = []
     for entry in land.entries:
         if len(entry.post_s):
@@ -59,13 +59,13 @@ def post_table(land: Landscape) -> pd.DataFrame:
 
 
 def geometric_mean(values: Iterable[float]) -> float:
-    """NaN for no values; those that are NaN are left out."""
+    """The geometric mean. NaN values are left out; without any value the result is NaN."""
     kept = [math.log(value) for value in values if value > 0]
     return math.exp(sum(kept) / len(kept)) if kept else float("nan")
 
 
 def runtime_table(land: Landscape) -> pd.DataFrame:
-    """One row a runtime: models it runs, its speedup by task (geometric means), and what it removes (means)."""
+    """One row for each runtime: models it runs, speedups by task (geometric means), non-MAC time it removes (mean)."""
     table = latency_table(land)
     tasks = list(dict.fromkeys(table["task"]))
     rows = []
@@ -84,7 +84,7 @@ def runtime_table(land: Landscape) -> pd.DataFrame:
 
 
 def _mac_speedups(land: Landscape, models: Iterable[str], runtime: str) -> list[float]:
-    """By model, how many times faster than eager's a runtime's MAC kernels are, what is fused into them included."""
+    """For each model, the speedup of a runtime's MAC kernels (with what is fused into them) over eager's."""
     speedups = []
     for entry in (land.entry(model) for model in models):
         eager, mine = (entry.split("eager"), entry.split(runtime)) if entry else (None, None)
@@ -95,7 +95,7 @@ def _mac_speedups(land: Landscape, models: Iterable[str], runtime: str) -> list[
 
 @dataclass(frozen=True)
 class Relative:
-    """How much faster one board is than the first, in one task and runtime: a geometric mean over models."""
+    """The speedup of one board over the first for one task and runtime: a geometric mean over models."""
 
     board: str
     task: str
@@ -112,9 +112,10 @@ def _half_log_width(row: BenchRow) -> float:
 
 
 def relative_speedups(boards: Sequence[Landscape]) -> list[Relative]:
-    """Of each board over the first, by task and runtime.
+    """The speedups of each board over the first, by task and runtime.
 
-    The interval comes from those of the medians: half widths of their logarithms, added as independent errors are.
+    The interval follows from the intervals of the medians: on a log scale, the squares of their half widths add up,
+    as for independent errors.
     """
     first, speedups = boards[0], []
     for board in boards[1:]:
@@ -132,7 +133,7 @@ def relative_speedups(boards: Sequence[Landscape]) -> list[Relative]:
 
 
 def _pairs(first: Landscape, board: Landscape, task: str, runtime: str) -> list[tuple[BenchRow, BenchRow]]:
-    """Rows of the two boards for the same models."""
+    """For each model of this task, its rows on the two boards."""
     pairs = []
     for entry in first.entries:
         other: Entry | None = board.entry(entry.model)
@@ -143,7 +144,7 @@ def _pairs(first: Landscape, board: Landscape, task: str, runtime: str) -> list[
 
 
 def words(land: Landscape) -> list[str]:
-    """One board's findings in sentences."""
+    """The findings for one board in sentences."""
     runtimes, batches, posts = runtime_table(land), batch_table(land), post_table(land)
     others = runtimes[(runtimes["runtime"] != "eager") & (runtimes["models"] > 0)].sort_values(
         "speedup", ascending=False
@@ -184,7 +185,7 @@ def words(land: Landscape) -> list[str]:
 
 
 def failures(land: Landscape) -> list[dict[str, Any]]:
-    """Every row without a number, with its reason, and each estimate that failed."""
+    """Every row without a time and every failed estimate, with the reasons."""
     failed = []
     for entry in land.entries:
         unmade = [BenchRow("opclock's estimate", 1, "failed", entry.note)] if entry.note else []
@@ -196,7 +197,7 @@ def failures(land: Landscape) -> list[dict[str, Any]]:
 
 
 def failure_lines(land: Landscape) -> list[str]:
-    """One line for each runtime and reason, with the models concerned."""
+    """One line for each runtime and reason, with the models that failed."""
     models: dict[tuple[str, str, str], list[str]] = {}
     for row in failures(land):
         models.setdefault((row["runtime"], row["status"], row["reason"]), []).append(row["model"])

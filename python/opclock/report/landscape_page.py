@@ -1,4 +1,4 @@
-"""Writes study B's folder: tables, figures, and one page that needs no other file."""
+"""Write the report folder of study B: tables, figures, and a page that needs no other file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opclock.studies.landscape_results import Landscape
 
 
 def write_page(boards: Sequence[Landscape], folder: Path) -> None:
-    """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError where it cannot."""
+    """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError if it cannot."""
     speedups = relative_speedups(boards)
     _write_tables(boards, speedups, folder)
     drawings = {**FIGURES, **({"board_speedups": board_speedups} if speedups else {})}

@@ -1,4 +1,4 @@
-"""Study B's figures. Each takes boards and returns a matplotlib figure; nothing is computed here."""
+"""The figures of study B. Each function takes the boards and returns a matplotlib figure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _colour(runtime: str) -> str:
 
 
 def landscape(boards: Sequence[Landscape]) -> Figure:
-    """Latency at batch 1 against the best throughput: a colour a runtime, a mark a board, a point a model."""
+    """Latency at batch 1 against best throughput, one point for each model. Colours are runtimes, marks are boards."""
     figure, axes = figure_with_axes(8.5, 5.5)
     log_axes(axes)
     for mark, board in zip(MARKS, boards, strict=False):
@@ -53,7 +53,7 @@ def _best(batches: pd.DataFrame, model: str, runtime: str, at_one: float) -> flo
 
 
 def speedups(boards: Sequence[Landscape]) -> Figure:
-    """How many times faster than eager PyTorch each runtime is, model by model; one panel a board."""
+    """The speedup of each runtime over eager PyTorch by model, one panel for each board."""
     figure = Figure(figsize=(9, 3.6 * len(boards)), layout="constrained", dpi=150)
     for place, board in enumerate(boards):
         axes = figure.add_subplot(len(boards), 1, place + 1)
@@ -101,7 +101,7 @@ def batch_curves(boards: Sequence[Landscape]) -> Figure:
 
 
 def non_mac_time(boards: Sequence[Landscape]) -> Figure:
-    """By runtime, mean over models: MAC and non-MAC time over eager's whole, on the first board."""
+    """MAC and non-MAC time by runtime on the first board, divided by eager's total; means over models."""
     table = latency_table(boards[0])
     eager = table[(table["runtime"] == "eager") & (table["status"] == "ok")].set_index("model")["median_s"]
     split = table[(table["status"] == "ok") & (table["basis"] != "")]
@@ -127,7 +127,7 @@ def non_mac_time(boards: Sequence[Landscape]) -> Figure:
 
 
 def board_speedups(boards: Sequence[Landscape]) -> Figure:
-    """Each board over the first, by task and runtime, with intervals."""
+    """The speedup of each board over the first, by task and runtime, with intervals."""
     relative = relative_speedups(boards)
     figure, axes = figure_with_axes(8, 0.3 * max(1, len(relative)) + 1.8)
     for place, speedup in enumerate(relative):

@@ -14,7 +14,7 @@ from opclock.studies.landscape_results import Landscape
 
 
 def latencies(land: Landscape) -> Table:
-    """Models down, runtimes across: the latency, and how many times faster than eager."""
+    """Latency and speedup over eager: one row for each model, one column for each runtime."""
 
     def cell(row: Mapping[Hashable, Any]) -> str:
         if row["status"] != "ok":
@@ -26,7 +26,7 @@ def latencies(land: Landscape) -> Table:
 
 
 def non_mac(land: Landscape) -> Table:
-    """Models down, runtimes across: the share outside MAC kernels, and how much of eager's non-MAC time is gone."""
+    """Share of time outside MAC kernels, and share of eager's non-MAC time that is gone, by model and runtime."""
 
     def cell(row: Mapping[Hashable, Any]) -> str:
         if row["status"] != "ok" or not row["basis"]:
@@ -45,7 +45,7 @@ def _by_runtime(
     cell: Callable[[Mapping[Hashable, Any]], str],
     title: str = "",
 ) -> Table:
-    """One row a model, one column a runtime."""
+    """One row for each model, one column for each runtime."""
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in frame.to_dict("records"):
         rows.setdefault(tuple(str(row[key]) for key in keys), {})[str(row["runtime"])] = cell(row)
@@ -58,7 +58,7 @@ def _by_runtime(
 
 
 def smallest_batches(land: Landscape) -> Table:
-    """Models down, runtimes across: the smallest batch for full throughput, and its speedup over batch 1."""
+    """The smallest batch with nearly the best throughput, and the speedup over batch 1, by model and runtime."""
     frame = batch_table(land)
     rows: dict[str, dict[str, str]] = {}
     if len(frame):
@@ -73,7 +73,7 @@ def smallest_batches(land: Landscape) -> Table:
 
 
 def runtimes(land: Landscape) -> Table:
-    """One row a runtime."""
+    """One row for each runtime."""
     frame = runtime_table(land)
     speedups = [str(name) for name in frame.columns if str(name).startswith("speedup")]
     return Table([
@@ -88,7 +88,7 @@ def runtimes(land: Landscape) -> Table:
 
 
 def post_processing(land: Landscape) -> Table:
-    """The time, and its share of the whole beside each runtime."""
+    """The time of post-processing, and its share of the whole with each runtime."""
     frame = post_table(land)
     if not len(frame):
         return Table([])
@@ -101,7 +101,7 @@ def post_processing(land: Landscape) -> Table:
 
 
 def relative(speedups: Sequence[Relative]) -> Table:
-    """Boards against the first."""
+    """The speedups of the other boards over the first."""
     return Table([
         *(texts(name, [getattr(one, name) for one in speedups]) for name in ("board", "task", "runtime")),
         ready("models", [str(one.models) for one in speedups]),
@@ -112,7 +112,7 @@ def relative(speedups: Sequence[Relative]) -> Table:
 
 
 def without_number(land: Landscape) -> Table:
-    """Every row without a number, with its reason."""
+    """Every row without a time, with the reason."""
     rows = failures(land)
     return Table(
         [texts(name, [row[name] for row in rows]) for name in ("model", "runtime", "batch", "status", "reason")]

@@ -1,4 +1,4 @@
-"""Figures. Each takes findings and returns a matplotlib figure; nothing is computed here."""
+"""The figures of study A. Each function takes the findings and returns a matplotlib figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opclock.studies.hidden_costs_results import HiddenCosts
 from opclock.tracing.operator_classes import MAC_CLASSES
 
 BLUE, ORANGE, GREY, RED = "#1f5fa8", "#d9730d", "#8a8a8a", "#b3261e"
-# Classes keep their colour from figure to figure: blues for what MACs see, warm colours for the rest.
+# A class has the same colour in every figure: blue for the classes that MACs count, other colours for the rest.
 CLASS_COLOURS = {
     "convolution": "#1f5fa8", "gemm": "#7fb0e0", "host": "#b3261e", "normalisation": "#d9730d", "activation": "#f0b429",
     "concat": "#5b8c3a", "element-wise": "#8c6bb1", "pooling": "#c78fb6", "copy": "#3a8c86", "view": "#b0b0b0",
@@ -24,7 +24,7 @@ def _plain(value: float, _position: object = None) -> str:
 
 
 def figure_with_axes(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure, sizes in inches."""
+    """Return an empty figure and its axes. Sizes are in inches."""
     figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
     axes = figure.add_subplot()
     for side in ("top", "right"):
@@ -33,7 +33,7 @@ def figure_with_axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def log_axes(axes: Axes) -> None:
-    """Both axes logarithmic, with plain numbers."""
+    """Make both axes logarithmic, with plain numbers."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
@@ -43,11 +43,11 @@ def log_axes(axes: Axes) -> None:
 
 
 def _label_points(axes: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
-    """Names beside points, each on the first side where it lies on no other name or point."""
+    """Write a name beside each point, on the first side where it overlaps no other name or point."""
     points = [tuple(axes.transData.transform((left, up)) * 72 / axes.figure.dpi) for left, up in zip(x, y, strict=True)]
     taken = [(left - 4, left + 4, up - 4, up + 4) for left, up in points]
     for (left, up), name, place in zip(points, names, zip(x, y, strict=True), strict=True):
-        width = 5.4 * len(name)  # of 9-point letters
+        width = 5.4 * len(name)  # points, in a 9-point font
         sides = (("left", 7, 0, left + 7), ("right", -7, 0, left - 7 - width), ("center", 0, 11, left - width / 2),
                  ("center", 0, -11, left - width / 2))  # fmt: skip
         boxes = [(start, start + width, up + lift - 5, up + lift + 5) for _, _, lift, start in sides]
@@ -63,7 +63,7 @@ def _touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def macs_against_time(study: HiddenCosts) -> Figure:
-    """Measured time over MACs, with the straight line that fits best."""
+    """Measured time against MACs, with the least-squares line."""
     figure, axes = figure_with_axes(7.5, 5.2)
     x, y = study.table["macs"] / 1e6, study.table["reference_s"] * 1e3
     log_axes(axes)
@@ -74,7 +74,7 @@ def macs_against_time(study: HiddenCosts) -> Figure:
     axes.scatter(x, y, color=BLUE, zorder=3)
     axes.set_xlim(x.min() / 4, x.max() * 4)
     axes.set_ylim(y.min() / 1.6, y.max() * 1.8)
-    figure.draw_without_rendering()  # the layout must stand before places on the page are known
+    figure.draw_without_rendering()  # fixes the layout, so that positions on the page are known
     _label_points(axes, x, y, study.table["model"])
     axes.set_xlabel("MACs (millions, log scale)")
     axes.set_ylabel("measured time of one inference (ms, log scale)")
@@ -84,11 +84,11 @@ def macs_against_time(study: HiddenCosts) -> Figure:
 
 
 def estimate_against_measured(study: HiddenCosts) -> Figure:
-    """Error of each model's estimate with its interval, and the reference's own repeatability."""
+    """The error of each model's estimate with its interval, and the repeatability of the measured time."""
     table = study.table.sort_values("reference_s", ascending=False).reset_index(drop=True)
     figure, axes = figure_with_axes(7.5, 0.42 * len(table) + 1.6)
     places = np.arange(len(table))
-    error = table["error"] * 100  # percent, for the eye
+    error = table["error"] * 100  # in percent
     low = (table["estimate_low_s"] / table["reference_s"] - 1) * 100
     high = (table["estimate_high_s"] / table["reference_s"] - 1) * 100
     axes.axvline(0, color=GREY, linewidth=1)
@@ -110,7 +110,7 @@ def estimate_against_measured(study: HiddenCosts) -> Figure:
 
 
 def errors_by_method(study: HiddenCosts) -> Figure:
-    """Absolute errors of the estimate and of every simpler one."""
+    """Absolute errors of opclock's estimate and of the simpler estimates."""
     methods = {
         "error": "opclock's estimate",
         "back_to_back_error": "kernels back to back",
@@ -161,7 +161,7 @@ def time_by_class(study: HiddenCosts) -> Figure:
 
 
 def rank_inversions(study: HiddenCosts) -> Figure:
-    """Models ordered by MACs on the left and by time on the right; lines that cross are inversions."""
+    """Models in order of MACs (left) and of time (right). Lines that cross are inversions."""
     by_macs = study.table.sort_values("macs")["model"].tolist()
     by_time = study.table.sort_values("reference_s")["model"].tolist()
     inverted = {name for pair in study.inversions for name in (pair.fewer_macs, pair.more_macs)}

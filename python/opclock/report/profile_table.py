@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def table(info: ProfileInfo) -> Table:
-    """One row a kind of content."""
+    """One row for each kind of content."""
     rows = [
         ("board", info.board["identity"]),
         ("op calls", f"{info.op_calls} distinct, {info.measurements} measurements"),

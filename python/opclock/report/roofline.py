@@ -1,4 +1,4 @@
-"""The roofline: what kernels reach, under what the board can reach (Williams et al. 2009)."""
+"""The roofline: rates of kernels, below the ceilings of the board (Williams et al. 2009)."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.trace import Trace
 
-# Roofs that are shown, by bytes of working set: their names and lines.
+# The bandwidth roofs in the figure, by working set in bytes: label and line style.
 SHOWN_SIZES = {
     1 << 15: ("32 KiB", "-"),
     1 << 18: ("256 KiB", "--"),
     1 << 22: ("4 MiB", "-."),
     1 << 28: ("256 MiB", ":"),
 }
-MIN_INTENSITY, MAX_INTENSITY = 0.02, 500.0  # MACs a byte
+MIN_INTENSITY, MAX_INTENSITY = 0.02, 500.0  # MACs per byte
 
 
 @dataclass(frozen=True)
 class Point:
-    """A kernel: what it multiplies and moves, and how long that takes."""
+    """The MACs, moved bytes and time of one kernel."""
 
     group: str
     macs: int
     nbytes: int
     seconds: float
-    model: str = ""  # the model that calls it; "" for a sweep's
+    model: str = ""  # the model that calls it; "" for a kernel of a sweep
 
 
 def sweep_points(rows: Iterable[SweepRow]) -> list[Point]:
-    """A sweep's kernels that multiply."""
+    """The kernels of a sweep that do MACs."""
     points = [Point(class_of(row.traced.call), macs(row.traced), moved_bytes(row.traced), row.measurement.median_s)
               for row in rows]  # fmt: skip
     return [point for point in points if point.macs and point.nbytes]
 
 
 def model_points(trace: Trace, estimate: Estimate) -> list[Point]:
-    """A model's op calls that multiply and have a time."""
+    """The op calls of a model that do MACs and have a time."""
     return [
         Point(part.operator_class, part.macs, moved_bytes(traced), part.kernel_s, trace.model)
         for traced, part in zip(trace.calls, estimate.parts, strict=True)
@@ -54,7 +54,7 @@ def model_points(trace: Trace, estimate: Estimate) -> list[Point]:
 
 
 def roofline_figure(ceilings: Ceilings, points: Sequence[Point]) -> Figure:
-    """GMAC/s over MACs a byte: roofs as lines, a sweep's kernels as dots, a model's as crosses sized by time."""
+    """GMAC/s against MACs per byte. Lines are roofs, dots a sweep's kernels, crosses a model's (larger: longer)."""
     figure, axes = figure_with_axes(8.5, 5.6)
     log_axes(axes)
     intensity = np.geomspace(MIN_INTENSITY, MAX_INTENSITY, 200)

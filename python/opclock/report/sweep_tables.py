@@ -10,19 +10,19 @@ from opclock.report.table import Table, numbers, percents, ready, texts
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_SHOWN = 100  # rows on a screen; more are summed up by family
-# The columns of sweep_table that are no parameter.
+MAX_SHOWN = 100  # rows in the table; if there are more, one row for each family
+# The columns of sweep_table that are not parameters.
 MEASURES = ("family", "median_s", "low_s", "high_s", "mad_s", "samples", "macs", "bytes", "gmacs_per_s", "gb_per_s",
             "ceiling_share", "timing", "working_set", "calls_per_sample", "pool", "validity")  # fmt: skip
 
 
 def table(frame: pd.DataFrame) -> Table:
-    """One row a configuration; one row a family where there are too many."""
+    """One row for each configuration, or for each family if there are more than MAX_SHOWN configurations."""
     return _by_configuration(frame) if len(frame) <= MAX_SHOWN else _by_family(frame)
 
 
 def _by_configuration(frame: pd.DataFrame) -> Table:
-    """The parameters that vary, and the measures."""
+    """Columns: the parameters that vary, then the measurements."""
     parameters = [name for name in frame if name not in MEASURES and frame[name].nunique(dropna=False) > 1]
     reach = (frame["high_s"] - frame["low_s"]) / 2 / frame["median_s"]
     return Table([

@@ -1,4 +1,4 @@
-"""The one table: columns of texts, and what of them is shown in a given width."""
+"""A table of text cells that fits into a given width."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from opclock.formatting import Unit, column_texts, percent
 GAP = "  "
 NO_BREAK = "\u00a0"
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[nµmkMGT]?(?:s|B|B/s|MAC/s|Hz)|min)(?:\W|$))")
-MIN_FOLDED = 24  # characters; a text in fewer is hard to read
+MIN_FOLDED = 24  # characters; text in a narrower column is hard to read
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading and its cells. Numbers are never cut, texts may fold."""
+    """A heading and its cells. Text may wrap to several lines, numbers never do."""
 
     name: str
     cells: Sequence[str]
-    priority: int = 0  # 0: always shown; where the width does not do, the highest number goes first
-    align: Literal["left", "right", "point"] = "left"  # point: decimal points below one another
+    priority: int = 0  # 0: always shown. If the table is too wide, the highest is left out first.
+    align: Literal["left", "right", "point"] = "left"  # point: align decimal points
 
     @property
     def width(self) -> int:
-        """Of the widest line that is not folded."""
+        """The width without wrapping, in characters."""
         return max(map(len, (self.name, *self.aligned())))
 
     @property
     def min_width(self) -> int:
-        """What it needs: all of it for numbers, a readable part of a text."""
+        """The smallest allowed width: text can wrap down to MIN_FOLDED characters, numbers cannot wrap."""
         return self.width if self.align != "left" else min(self.width, MIN_FOLDED)
 
     def aligned(self) -> list[str]:
-        """The cells, padded behind the point where they are aligned by it."""
+        """Return the cells. If they align at the decimal point, they are padded on the right."""
         if self.align != "point":
             return list(self.cells)
         behind = [len(cell) - cell.find(".") if "." in cell else 0 for cell in self.cells]
@@ -47,15 +47,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of the same length under a title."""
+    """A title and columns with the same number of cells."""
 
     columns: Sequence[Column]
     title: str = ""
 
     def shown(self, width: int | None) -> tuple[list[Column], list[Column]]:
-        """The columns that fit the width, and those that are left out; all fit where there is no width.
+        """Return the columns that fit into the width, and those that are left out. Without a width all fit.
 
-        Columns without any content, such as flags where there are none, are in neither.
+        Empty columns are in neither list, unless their priority is 0.
         """
         kept = [column for column in self.columns if column.priority == 0 or any(column.cells)]
         dropped = []
@@ -68,7 +68,7 @@ class Table:
         return kept, [column for column in self.columns if column in dropped]
 
     def lines(self, width: int | None) -> list[str]:
-        """Heading and rows, then which columns are left out. No line is wider than the width if numbers allow it."""
+        """Return heading, rows, and a note on columns left out. Lines exceed the width only if numbers need more."""
         kept, dropped = self.shown(width)
         widths = _widths(kept, width)
         rows = list(zip(*(column.aligned() for column in kept), strict=True)) if kept else []
@@ -79,16 +79,16 @@ class Table:
         return text
 
     def records(self) -> list[dict[str, str]]:
-        """One dictionary a row."""
+        """Return one dictionary for each row."""
         names = [column.name for column in self.columns]
         return [dict(zip(names, row, strict=True)) for row in self.rows()]
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The cells row by row."""
+        """Return the cells by row."""
         return list(zip(*(column.cells for column in self.columns), strict=True))
 
     def to_markdown(self) -> str:
-        """The whole table in Markdown."""
+        """Return the whole table in Markdown."""
         from tabulate import tabulate
 
         alignment = ["left" if column.align == "left" else "right" for column in self.columns]
@@ -97,33 +97,33 @@ class Table:
 
 
 def texts(name: str, values: Sequence[Any], priority: int = 0) -> Column:
-    """A column of words."""
+    """Make a column of text."""
     return Column(name, [str(value) for value in values], priority)
 
 
 def ready(name: str, cells: Sequence[str], priority: int = 0) -> Column:
-    """A column of numbers that are texts already."""
+    """Make a column of numbers that are already formatted."""
     return Column(name, list(cells), priority, "right")
 
 
 def numbers(
     name: str, values: Sequence[float | None], unit: Unit, priority: int = 0, *, signed: bool = False
 ) -> Column:
-    """A column of numbers, its unit in the heading where one does for all rows."""
+    """Make a column of numbers. If one unit fits all rows, it is in the heading."""
     symbol, cells = column_texts(list(values), unit, signed=signed)
     alone = bool(symbol) or not any(" " in cell for cell in cells)
     return Column(f"{name} ({symbol})" if symbol else name, cells, priority, "point" if alone else "right")
 
 
 def percents(name: str, fractions: Sequence[float | None], priority: int = 0, *, signed: bool = False) -> Column:
-    """A column of shares or errors in percent."""
+    """Make a column of shares or errors in percent from fractions."""
     return Column(name, [percent(fraction, signed=signed) for fraction in fractions], priority, "right")
 
 
 def fold(text: str, width: int | None, indent: str = "") -> list[str]:
-    """The text in lines of this width, broken between words; later lines are indented. One line without a width.
+    """Wrap text between words into lines of this width. Without a width the result is one line.
 
-    A number stays with its unit.
+    Every line but the first is indented. A number stays on one line with its unit.
     """
     if width is None or len(text) <= width:
         return [text]
@@ -133,7 +133,7 @@ def fold(text: str, width: int | None, indent: str = "") -> list[str]:
 
 
 def _widths(columns: Sequence[Column], width: int | None) -> list[int]:
-    """Whole columns where they fit; else texts share what numbers leave, each at least its least."""
+    """Return column widths. If the table is too wide, narrow the widest text columns first, down to min_width."""
     widths = [column.width for column in columns]
     if width is None:
         return widths
@@ -148,7 +148,7 @@ def _widths(columns: Sequence[Column], width: int | None) -> list[int]:
 
 
 def _row(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]) -> list[str]:
-    """A row's lines: more than one where a text folds."""
+    """Return the lines of one row: more than one if text wraps."""
     folded = [
         [cell] if column.align != "left" or len(cell) <= width else fold(cell, width)
         for column, width, cell in zip(columns, widths, cells, strict=True)

@@ -1,4 +1,4 @@
-"""Pages from the templates beside this module; whatever is filled in is escaped."""
+"""HTML pages from the templates in this folder. All values are escaped."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from jinja2 import Environment, PackageLoader
 
 
 def render(name: str, **values: object) -> str:
-    """The page of this template, such as "landscape"."""
+    """Return the page that the template NAME.html.j2 gives with these values."""
     environment = Environment(loader=PackageLoader("opclock.report"), autoescape=True, keep_trailing_newline=True)
     return environment.get_template(f"{name}.html.j2").render(values)

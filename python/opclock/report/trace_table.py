@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def summary(trace: Trace) -> str:
-    """The model's size in one line."""
+    """The size of the model in one line."""
     return (
         f"{trace.model} {trace.input_text}: {len(trace.calls)} op calls, {len(trace.unique)} distinct, "
         f"{quantity(model_macs(trace), COUNT)} MACs, {quantity(trace.parameters, COUNT)} parameters, "
@@ -24,7 +24,7 @@ def summary(trace: Trace) -> str:
 
 
 def table(trace: Trace) -> Table:
-    """One row an operator, the most called first."""
+    """One row for each operator, the most frequent first."""
     counts = Counter(call.call.operator for call in trace.calls)
     work: Counter[str] = Counter()
     for call in trace.calls:

@@ -1,4 +1,4 @@
-"""A validation's files."""
+"""Write the files of a validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opclock.validation.results import Validation, class_table, validation_table
 
 
 def write_validation(validation: Validation, folder: Path) -> None:
-    """Write validation.csv, .md and .json and by-class.csv. Raises OptionError where they cannot be written."""
+    """Write validation.csv, .md and .json and by-class.csv. Raises OptionError if it cannot."""
     frame = validation_table(validation)
     write_whole(folder / "validation.csv", frame.to_csv(index=False).encode())
     write_whole(folder / "validation.md", (table(frame).to_markdown() + "\n").encode())

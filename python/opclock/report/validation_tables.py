@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def table(frame: pd.DataFrame, title: str = "") -> Table:
-    """The table of a validation, one row a model."""
+    """The table of a validation, one row for each model."""
 
     def error(name: str, column: str, priority: int) -> Column:
         return percents(name, list(frame[column].astype(float)), priority, signed=True)
@@ -36,7 +36,7 @@ def table(frame: pd.DataFrame, title: str = "") -> Table:
 
 
 def summary_sentence(summary: dict[str, Any]) -> str:
-    """The errors over all models in one line."""
+    """Summarise the errors of all models in one line."""
     baseline = summary["baselines"]["back_to_back"]["mape"]
     return (
         f"mean error {percent(summary['mape'])} (worst {percent(summary['max_abs_error'])}), repeatability "
@@ -46,7 +46,7 @@ def summary_sentence(summary: dict[str, Any]) -> str:
 
 
 def explanation_table(explanation: Explanation) -> Table:
-    """An explanation's operator classes."""
+    """The estimated and observed time of each operator class."""
     frame = explanation.by_class()
     return Table([
         texts("class", list(frame["class"])),
@@ -58,7 +58,7 @@ def explanation_table(explanation: Explanation) -> Table:
 
 
 def explanation_sentence(explanation: Explanation) -> str:
-    """The three parts of the error in one line, and the host by difference."""
+    """The three parts of the error, and the host's time by difference, in one line."""
 
     def difference(seconds: float) -> str:
         return quantity(seconds, SECONDS, signed=True)
