@@ -35,6 +35,10 @@ class Refuses(torch.nn.Module):
         return x + 1
 def refuses():
     return Refuses(), (torch.randn(3),)
+def exits():
+    raise SystemExit(0)
+def identity():
+    return torch.nn.Identity(), (torch.randn(3),)
 not_callable = 3
 """
 
@@ -52,6 +56,7 @@ def factories(tmp_path_factory):
         ("zoo:nothing", ["zoo", "nothing", "vgg16"]),
         ("nothing", ["zoo:NAME"]),
         ("FILE:raises", ["raised ValueError", "weights are elsewhere"]),
+        ("FILE:exits", ["exited (sys.exit)", "return a module"]),
         ("FILE:number", ["returned int", "torch.nn.Module"]),
         ("FILE:absent", ["no factory 'absent'", "good"]),
         ("FILE:not_callable", ["no factory"]),
@@ -69,6 +74,8 @@ def test_bad_models(factories, model, words):
     ("options", "words"),
     [
         (["--input", "1x3xbig"], ["1x3xbig", "1x3x32x32"]),
+        (["--input", "99999999x9999999"], ["99999999x9999999", "smaller"]),
+        (["--input", "99999999999999999999x2"], ["99999999999999999999x2", "smaller"]),
         (["--input", "1x5x8x8"], ["input fits"]),
         (["--input", "0x3x8x8"], ["0x3x8x8"]),
         (["--dtype", "float3"], ["float3", "float32"]),
@@ -110,6 +117,11 @@ def test_profile_that_is_none(factories, tmp_path):
     refused(opclock("estimate", f"{factories}:good", "--profile", file), "p.sqlite")
     assert file.read_text() == "some text of mine\n" * 100
     refused(opclock("estimate", f"{factories}:good", "--profile", tmp_path / "none.sqlite"), "opclock measure")
+
+
+def test_a_model_without_op_calls_leaves_no_profile(factories, tmp_path):
+    refused(opclock("measure", f"{factories}:identity", "--profile", tmp_path / "p.sqlite"), "makes no op call")
+    assert not (tmp_path / "p.sqlite").exists()
 
 
 def test_trace_measure_estimate(factories, tmp_path):

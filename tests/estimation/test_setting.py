@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from helpers import board_profile, chain, filled, linear_trace
+import torch
+from helpers import BOARD, board_profile, chain, filled, linear_trace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opclock.errors import EstimateError
+from opclock.errors import EstimateError, OptionError, ProfileError
 from opclock.estimation.estimate import estimate
 from opclock.estimation.setting import Holding, Setting, select
 from opclock.profiles.profile import Profile
@@ -137,3 +138,30 @@ def test_an_empty_profile(path):
         EstimateError, match=r"any number of threads.*opclock measure.*other op calls with 2 threads on"
     ):
         read(path, chain("tanh"))
+
+
+def test_a_profile_without_measurements_says_so(path):
+    Profile.create_or_open(path, BOARD).close()
+    with pytest.raises(EstimateError, match=r"It has no measurement of any op call$"):
+        read(path, chain("tanh"))
+
+
+def test_torch_s_own_device_and_dtype_are_taken(path):
+    trace = chain("relu")
+    filled(path, trace, {"relu": 1e-3})
+    assert read(path, trace, device=torch.device("cpu"), dtype=torch.float32).setting == (2, "cpu", "float32")
+
+
+@pytest.mark.parametrize("threads", ["1", 1.5, 0])
+def test_threads_that_are_no_number_of_threads(path, threads):
+    filled(path, chain("relu"), {"relu": 1e-3})
+    with pytest.raises(OptionError, match="threads"):
+        read(path, chain("relu"), threads=threads)
+
+
+def test_a_path_is_no_profile_and_a_depth_is_not_negative(path):
+    filled(path, chain("relu"), {"relu": 1e-3})
+    with pytest.raises(ProfileError, match=r"Profile\.open"):
+        estimate(chain("relu"), str(path))
+    with pytest.raises(OptionError, match="depth=-1"):
+        read(path, chain("relu")).by_module(-1)

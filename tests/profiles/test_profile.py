@@ -151,3 +151,24 @@ def test_ceiling_keeps_the_higher(profile_path):
         for rate in (5.0, 9.0, 7.0):
             profile.set_ceiling("copy_bytes_per_s", 1024, 2, rate)
         assert profile.ceiling("copy_bytes_per_s", 1024, 2) == 9.0
+
+
+def test_an_empty_file_and_a_folder_are_named_as_such(profile_path):
+    profile_path.touch()
+    with pytest.raises(ProfileError, match="is empty"):
+        Profile.open(profile_path)
+    for opening in (
+        lambda: Profile.open(profile_path.parent),
+        lambda: Profile.create_or_open(profile_path.parent, BOARD),
+    ):
+        with pytest.raises(ProfileError, match="is a folder"):
+            opening()
+
+
+def test_a_closed_profile_says_so(profile_path):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        pass
+    with pytest.raises(ProfileError, match="is closed"):
+        profile.conditions()
+    with pytest.raises(ProfileError, match="is closed"):
+        profile.set_ceiling("copy_bytes_per_s", 1024, 2, 1.0)

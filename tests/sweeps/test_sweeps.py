@@ -14,7 +14,7 @@ from opclock.errors import SweepError
 from opclock.sweeps import FAMILIES
 from opclock.sweeps.binding import as_trace, plan, plan_all
 from opclock.sweeps.configuration import configuration, grid, parse
-from opclock.sweeps.families import IllegalError, weight
+from opclock.sweeps.families import IllegalError, family, weight
 from opclock.sweeps.presets import preset
 from opclock.tracing.macs import macs
 from opclock.tracing.op_call import tensors
@@ -138,3 +138,8 @@ def test_presets(board):
 def test_a_parameter_of_the_wrong_type_is_illegal():
     with pytest.raises(IllegalError, match="int is needed"):
         configuration(FAMILIES["pad"], {"channels": "many", "size": 4})
+
+
+def test_a_text_is_no_family():
+    with pytest.raises(SweepError, match="'gemm' is no function"):
+        family("gemm")

@@ -10,7 +10,7 @@ import torch
 from small_model import Classifier
 from torch import nn
 
-from opclock.errors import ModelError, OpCallError
+from opclock.errors import ModelError, OpCallError, OptionError
 from opclock.estimation.estimate import estimate
 from opclock.timing.host_playback import PlayedHost
 from opclock.timing.inputs import Arguments
@@ -170,3 +170,28 @@ def test_reference_has_a_repeat(small):
     low, high = found.interval_s
     assert low <= found.median_s <= high
     assert np.isfinite(found.repeat_error)
+
+
+@pytest.mark.parametrize("options", [{"blocks": 0}, {"threads": 1.5}, {"threads": "1"}])
+def test_a_reference_refuses_nonsense(options):
+    with pytest.raises(OptionError):
+        reference(nn.Linear(2, 2), (torch.zeros(1, 2),), **options)
+
+
+@pytest.mark.parametrize("threads", [1.5, "1"])
+def test_threads_that_are_no_whole_number(profile, threads):
+    traced = trace(nn.Linear(2, 2), (torch.zeros(1, 2),))
+    with pytest.raises(OptionError, match="whole number"):
+        measure(traced, profile, threads=threads)
+
+
+def test_a_reference_runs_with_its_threads():
+    seen = set()
+
+    class Counts(nn.Module):
+        def forward(self, x):
+            seen.add(torch.get_num_threads())
+            return x + 1
+
+    reference(Counts(), (torch.zeros(1),), blocks=1, threads=1)
+    assert seen == {1}

@@ -166,3 +166,24 @@ def test_foreign_and_damaged_trace_files(tmp_path):
             Trace.load(file)
     with pytest.raises(TraceError, match="cannot read"):
         Trace.load(tmp_path / "none.json")
+
+
+def test_what_is_no_module_is_refused():
+    with pytest.raises(TraceError, match=r"needs a torch\.nn\.Module, not function"):
+        trace(lambda x: x, (torch.zeros(1),))
+
+
+def test_a_refused_trace_prints_one_line_only(capfd):
+    with pytest.raises(TraceError, match="check that the input fits"):
+        trace(nn.Linear(3, 4), (torch.zeros(1, 7),))
+    with pytest.raises(TraceError, match="check that the input fits"):
+        trace(nn.Conv2d(3, 4, 3), (torch.zeros(1, 7, 9, 9),))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_trace_file_is_named_where_it_is_refused(tmp_path):
+    (tmp_path / "o.json").write_text("{}")
+    with pytest.raises(TraceError, match=r"o\.json is not a trace"):
+        Trace.load(str(tmp_path / "o.json"))
+    with pytest.raises(TraceError, match=r"missing\.json"):
+        Trace.load("missing.json")

@@ -98,6 +98,8 @@ def alike(clusters: Iterable[Cluster]) -> bool:
 def check_threads(threads: int) -> None:
     """Raise OptionError for fewer than one thread, and for more threads than cores that this process may use."""
     allowed = len(allowed_cores())
+    if not isinstance(threads, int) or isinstance(threads, bool):
+        raise OptionError(f"threads {threads!r} is no whole number: give one from 1 to {allowed}")
     if not 1 <= threads <= allowed:
         raise OptionError(
             f"--threads {threads}: this process may use 1 to {allowed} cores; more threads than cores wait for one "

@@ -17,6 +17,8 @@ INSTALLED_BY = {
     "torch": "pip install torch",
     **dict.fromkeys(("matplotlib", "jinja2", "tabulate"), "pip install 'opclock[report]'"),
 }
+# In PyTorch's messages, which differ by its allocator.
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 # Command NAME is the function NAME in opclock.cli.NAME. The short helps are here so that --help imports no command.
@@ -116,6 +118,8 @@ def _explained(error: BaseException) -> tuple[str | None, int]:
         remedy = INSTALLED_BY.get(name)
         missing = f"this needs {name}, which is not installed: {remedy}"
         return missing if remedy else f"cannot import {name} ({error}); 'opclock doctor' names the remedy", BAD_INPUT
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "not enough memory" in str(error)):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    ):
         return "out of memory: use a smaller input or batch, or stop other processes", BAD_INPUT
     return None, BAD_INPUT

@@ -36,7 +36,7 @@ def measure(
     from opclock.timing.measure import measure as time_calls
     from opclock.timing.reference import forward_of
     from opclock.tracing.recorder import trace
-    from opclock.tracing.trace import Trace
+    from opclock.tracing.trace import Trace, check_calls
 
     count = options.checked_threads(threads)
     device = options.checked_device(device)
@@ -46,6 +46,7 @@ def measure(
         loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
         traced = trace(loaded.module, loaded.inputs, name=loaded.name, real=real)
         forward = forward_of(loaded.module, loaded.inputs)
+    check_calls(traced)  # before a profile is created
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
         summary = time_calls(traced, profile, forward=forward, threads=count, seed=seed, progress=progress)
     reporter.json({"schema": "opclock.measure/1", "model": traced.model, **vars(summary)})

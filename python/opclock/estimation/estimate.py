@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opclock.errors import EstimateError
+from opclock.errors import EstimateError, OptionError, ProfileError
 from opclock.estimation.device_timeline import DeviceTimeline, read_timeline
 from opclock.estimation.host_costs import HostTable, host_key, host_kinds
 from opclock.estimation.kernel_times import KernelTimes, Share
@@ -21,14 +22,17 @@ from opclock.tracing.operator_classes import class_of
 from opclock.tracing.placement import place
 from opclock.tracing.trace import Trace
 
+if TYPE_CHECKING:
+    import torch
+
 
 def estimate(
     trace: Trace,
     profile: ProfileReader,
     *,
     threads: int | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
     timing: Timing = "in_model",
     host: bool = True,
     measured_only: bool = False,
@@ -59,8 +63,14 @@ def estimate(
 
     Raises:
         EstimateError: the profile has nothing for this model in this setting, or has it on several other devices.
-        ProfileError: the profile cannot be read.
+        ProfileError: the profile cannot be read, or is not open.
+        OptionError: a number of threads that is not a whole number of at least 1.
     """
+    if not isinstance(profile, ProfileReader):
+        raise ProfileError(f"{profile!r} is no open profile; open it with opclock.Profile.open or opclock.open_profile")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise OptionError(f"threads={threads!r}: give a whole number of at least 1")
+    device, dtype = _plain_name(device), _plain_name(dtype)
     setting = choose_setting(trace, profile, threads=threads, device=device, dtype=dtype, timing=timing)
     placed = place(trace, setting.device, setting.dtype)
     condition = Condition.of(timing, setting.device, setting.threads, placed.working_set)
@@ -74,6 +84,11 @@ def estimate(
         host_work = _Host.read(placed, profile, condition, kernels) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
     return replace(composed, flags=(*_setting_flags(trace, setting, device, dtype, profile), *composed.flags))
+
+
+def _plain_name(value: object | None) -> str | None:
+    """The name of a device or dtype, which may also be torch's object: "float32" for torch.float32."""
+    return None if value is None else str(value).removeprefix("torch.")
 
 
 def _setting_flags(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from opclock.errors import OptionError
 from opclock.estimation.device_timeline import DeviceTimeline
 from opclock.estimation.setting import Setting
 from opclock.tracing.operator_classes import MAC_CLASSES
@@ -101,7 +102,12 @@ class Estimate:
 
         Returns:
             Seconds by path, the longest first.
+
+        Raises:
+            OptionError: a negative depth.
         """
+        if depth < 0:
+            raise OptionError(f"depth={depth}: give 0 for the whole model, or a number of parts of the path")
         seconds: dict[str, float] = {}
         for part in self.parts:
             path = ".".join(part.module.split(".")[:depth])

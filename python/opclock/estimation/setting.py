@@ -151,4 +151,6 @@ def _what_it_holds(profile: ProfileReader, held: Sequence[Holding]) -> str:
     if held:
         return f". It has this model with {_listed(held)}"
     settings = sorted({(one.threads, one.device) for one in profile.conditions()})
+    if not settings:
+        return ". It has no measurement of any op call"
     return f". It has other op calls with {' and '.join(f'{threads} threads on {name}' for threads, name in settings)}"

@@ -67,6 +67,8 @@ def _import(name: str, text: str) -> Any:  # noqa: ANN401
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
+    except SystemExit as error:
+        raise ModelError(f"{name} exited (sys.exit) when it was imported for {text}") from error
     except Exception as error:
         raise ModelError(f"cannot import {name} for {text}: {type(error).__name__}: {first_line(error)}") from error
     finally:
@@ -85,6 +87,10 @@ def _load_file(path: Path) -> Any:  # noqa: ANN401
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
+    except SystemExit as error:
+        raise ModelError(
+            f"{path} exited (sys.exit) when it was run; put the exit under if __name__ == '__main__'"
+        ) from error
     except Exception as error:
         raise ModelError(f"{path} cannot be run: {type(error).__name__}: {first_line(error)}") from error
     finally:
@@ -107,6 +113,8 @@ def call_factory(text: str, factory: Callable[[], Any]) -> tuple[torch.nn.Module
     """
     try:
         result = factory()
+    except SystemExit as error:
+        raise ModelError(f"the factory {text} exited (sys.exit); it must return a module") from error
     except Exception as error:
         raise ModelError(f"the factory {text} raised {type(error).__name__}: {first_line(error)}") from error
     if isinstance(result, torch.nn.Module):

@@ -60,7 +60,7 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
     if weights is not None:
         _load_weights(module, weights)
     if input_text is not None:
-        inputs = tuple(torch.randn(shape) for shape in parse_input(input_text))
+        inputs = _random(input_text)
     if inputs is None:
         kind = text.rpartition(":")[0]
         if kind not in DEFAULT_IMAGE:
@@ -72,6 +72,15 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
     return Model(_display_name(text), module, inputs)
+
+
+def _random(text: str) -> Inputs:
+    """Random tensors of these shapes. Raises OptionError where they do not fit into memory."""
+    shapes = parse_input(text)
+    try:
+        return tuple(torch.randn(shape) for shape in shapes)
+    except (RuntimeError, MemoryError, TypeError, OverflowError) as error:
+        raise OptionError(f"--input {text}: no memory for a tensor of this size; give a smaller shape") from error
 
 
 def _display_name(text: str) -> str:

@@ -15,6 +15,10 @@ def as_profile_errors(path: Path) -> Iterator[None]:
     """Convert SQLite's errors inside the block to ProfileError, which names the file and the next step."""
     try:
         yield
+    except sqlite3.ProgrammingError as error:
+        if "closed" not in str(error):
+            raise
+        raise ProfileError(f"the profile {path} is closed; use it inside its with block, or open it again") from error
     except sqlite3.OperationalError as error:
         raise ProfileError(f"cannot use the profile {path}: {error}; is the folder writable and the disk not full?"
                            ) from error  # fmt: skip

@@ -45,7 +45,7 @@ class Profile(ProfileReader):
     # Opening and closing ---------------------------------------------------------------------------------------
 
     @staticmethod
-    def create_or_open(path: Path, board: Board) -> Profile:
+    def create_or_open(path: str | Path, board: Board) -> Profile:
         """Open a profile for writing; create it for this board where it does not exist.
 
         Args:
@@ -59,6 +59,8 @@ class Profile(ProfileReader):
             ProfileError: the file cannot be written, is not a profile, is damaged, or is from another board or a newer
                 opclock. Such a file is left as it is.
         """
+        path = Path(path)
+        _refuse_folder(path)
         if not path.parent.is_dir():
             raise ProfileError(f"cannot write the profile {path}: there is no folder {path.parent}; make it first")
         fresh = not path.exists() or path.stat().st_size == 0
@@ -90,18 +92,20 @@ class Profile(ProfileReader):
         return profile
 
     @staticmethod
-    def edit(path: Path) -> Profile:
+    def edit(path: str | Path) -> Profile:
         """Open a profile of any board for merging or pruning. Raises ProfileError as ``open`` does."""
         with Profile.open(path) as profile:
             facts = profile.board()
         return Profile.create_or_open(path, Board.from_json(facts))
 
     @staticmethod
-    def open(path: Path) -> Profile:
+    def open(path: str | Path) -> Profile:
         """Open a profile for reading only.
 
         Raises ProfileError where the file is missing or damaged, is not a profile, or is from a newer opclock.
         """
+        path = Path(path)
+        _refuse_folder(path)
         if not path.is_file():
             raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
         with as_profile_errors(path):
@@ -113,7 +117,12 @@ class Profile(ProfileReader):
                 f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, isolation_level=None
             )
             try:
-                copied = 0 < schema.check(path, connection) < schema.SCHEMA_VERSION
+                version = schema.check(path, connection)
+                if version == 0 and path.stat().st_size == 0 and not log.exists():
+                    raise ProfileError(
+                        f"{path} is empty; write a profile with 'opclock measure MODEL --profile {path}'"
+                    )
+                copied = 0 < version < schema.SCHEMA_VERSION
                 if copied:
                     connection = _newer_copy(connection)
             except BaseException:
@@ -293,6 +302,11 @@ class Profile(ProfileReader):
                 "INSERT INTO ceiling VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET rate = max(rate, excluded.rate)",
                 (name, size, threads, rate),
             )
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise ProfileError(f"{path} is a folder; name a file in it, such as {path / 'board.sqlite'}")
 
 
 def _condition_id(connection: sqlite3.Connection, condition: Condition) -> int:

@@ -66,7 +66,12 @@ def family(make: Callable[..., OpCall]) -> Callable[..., OpCall]:
 
     Returns:
         The generator, unchanged.
+
+    Raises:
+        SweepError: it is no function with a name.
     """
+    if not callable(make) or not hasattr(make, "__name__"):
+        raise SweepError(f"family {make!r} is no function; write @opclock.family above one that makes an op call")
     FAMILIES[make.__name__] = Family(make.__name__, make)
     return make
 

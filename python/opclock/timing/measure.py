@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from opclock.board.accelerator import has_lanes
+from opclock.board.cores import check_threads
 from opclock.errors import ModelError
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
@@ -22,7 +23,7 @@ from opclock.timing.missing import LANE_TIMINGS, condition_of, host_known, missi
 from opclock.timing.reference import runs_in_block
 from opclock.timing.sampler import Sampler
 from opclock.timing.threads import thread_team
-from opclock.tracing.trace import Trace
+from opclock.tracing.trace import Trace, check_calls
 
 MIN_S = 2.0  # of rounds: shorter runs differ from each other by more than their intervals
 MAX_S = 3.5  # of rounds for a small model
@@ -88,8 +89,11 @@ def measure(
         OpCallError: an op call cannot be rebuilt, bound or timed, or memory is too small.
         ProfileError: the profile cannot be written.
         OptionError: fewer than one thread.
+        TraceError: the model makes no op call.
     """
     threads = torch.get_num_threads() if threads is None else threads
+    check_threads(threads)
+    check_calls(trace)
     missing = missing_calls(trace, profile, threads)
     nothing = MeasureSummary(0, len(trace.unique) - len(missing), 0, 0.0, "nothing_to_do", ())
     if not missing and (forward is None or host_known(trace, profile, threads)):

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from opclock.board.accelerator import wait_for
-from opclock.errors import ModelError, first_line
+from opclock.errors import ModelError, OptionError, first_line
 from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.host_playback import Forward
+from opclock.timing.threads import thread_team
 from opclock.tracing.specs import Inputs, flat_tensors
 
 WARM_UP_RUNS = 3
@@ -111,23 +112,29 @@ class ReferenceRun:
         return Reference(np.array(self._halves[0]), np.array(self._halves[1]))
 
 
-def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10) -> Reference:
+def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10, threads: int | None = None) -> Reference:
     """Time real inference: first a warm-up, then blocks of runs for two halves in turn.
 
     Args:
         model: in eager mode, on the device of its inputs.
         inputs: a tuple of positional arguments, or a dict of keyword arguments.
         blocks: number of blocks in each half; a block takes about 40 ms, and at least two runs.
+        threads: PyTorch's threads; the current setting if None.
 
     Returns:
         The samples of both halves, in seconds a run.
 
     Raises:
         ModelError: the model raises.
+        OptionError: fewer than one block or thread.
     """
+    if not isinstance(blocks, int) or blocks < 1:
+        raise OptionError(f"blocks={blocks!r}: give a whole number of at least 1")
     tensors = flat_tensors(inputs)
-    run = ReferenceRun(forward_of(model, inputs), type(model).__name__, str(tensors[0].device) if tensors else "cpu")
-    for _ in range(blocks):
-        run.block(0)
-        run.block(1)
+    device = str(tensors[0].device) if tensors else "cpu"
+    with thread_team(torch.get_num_threads() if threads is None else threads):
+        run = ReferenceRun(forward_of(model, inputs), type(model).__name__, device)
+        for _ in range(blocks):
+            run.block(0)
+            run.block(1)
     return run.reference()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -145,6 +146,18 @@ class _Recorder(TorchDispatchMode):
         return changed
 
 
+@contextmanager
+def _quiet_torch() -> Iterator[None]:
+    """Without torch's log inside the block: it prints a traceback for each error that ``trace`` reports in one line."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before = log.disabled
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
 def _run(model: torch.nn.Module, inputs: Inputs) -> None:
     if isinstance(inputs, dict):
         model(**inputs)
@@ -166,8 +179,10 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
 
     Raises:
         DataNeededError: the model's shapes depend on data, and ``real`` is false.
-        TraceError: the model's forward raises.
+        TraceError: the model is no module, or its forward raises.
     """
+    if not isinstance(model, torch.nn.Module):
+        raise TraceError(f"trace needs a torch.nn.Module, not {type(model).__name__}; wrap a function in a module")
     fake = None if real else FakeTensorMode(allow_non_fake_inputs=True)
     recorder = _Recorder(model, fake)
     for tensor in (*model.parameters(), *model.buffers()):
@@ -177,6 +192,7 @@ def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool 
         recorder.storages.number(tensor, "input")
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
+        stack.enter_context(_quiet_torch())
         if fake is not None:
             stack.enter_context(fake)
         stack.enter_context(recorder.watching_modules())

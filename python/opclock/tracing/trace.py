@@ -160,11 +160,23 @@ class Trace:
             raise TraceError(f"a damaged trace ({type(error).__name__}: {error}); trace the model again") from error
 
     @staticmethod
-    def load(path: Path) -> Trace:
-        """Read a trace file. Raises TraceError where it cannot be read or is not a trace."""
+    def load(path: str | Path) -> Trace:
+        """Read a trace file. Raises TraceError, which names the file, where it cannot be read or is not a trace."""
         try:
-            return Trace.from_json(json.loads(path.read_text(encoding="utf-8")))
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise TraceError(f"cannot read the trace {path}: {error.strerror}") from error
-        except ValueError as error:
+            raise TraceError(
+                f"cannot read the trace {path}: {error.strerror}; write one with 'opclock trace --json'"
+            ) from error
+        except (ValueError, RecursionError) as error:
             raise TraceError(f"{path} is not JSON ({error}); write one with 'opclock trace --json'") from error
+        try:
+            return Trace.from_json(data)
+        except TraceError as error:
+            raise TraceError(f"{path} is {error}") from error
+
+
+def check_calls(trace: Trace) -> None:
+    """Raise TraceError where a model makes no op call."""
+    if not trace.calls:
+        raise TraceError(f"{trace.model} makes no op call: there is nothing to time; give a model that computes")
