@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,17 +21,14 @@ from opclock.tracing.operator_classes import class_of
 from opclock.tracing.placement import place
 from opclock.tracing.trace import Trace
 
-if TYPE_CHECKING:
-    import torch
-
 
 def estimate(
     trace: Trace,
     profile: ProfileReader,
     *,
     threads: int | None = None,
-    device: str | torch.device | None = None,
-    dtype: str | torch.dtype | None = None,
+    device: object | None = None,
+    dtype: object | None = None,
     timing: Timing = "in_model",
     host: bool = True,
     measured_only: bool = False,
@@ -52,8 +48,8 @@ def estimate(
         trace: the model.
         profile: the board's measurements; they are only read.
         threads: PyTorch's threads; measurements with another number do not count. None: see above.
-        device: such as "cpu" or "cuda:0". None: see above.
-        dtype: type of parameters and activations, such as "float16". None: see above.
+        device: such as "cpu" or "cuda:0", or a torch.device. None: see above.
+        dtype: type of parameters and activations, such as "float16", or a torch.dtype. None: see above.
         timing: how the kernels were timed; only for "in_model" are missing op calls predicted.
         host: whether to include the host's cost.
         measured_only: predict nothing; op calls without a measurement are unknown.
@@ -70,8 +66,8 @@ def estimate(
         raise ProfileError(f"{profile!r} is no open profile; open it with opclock.Profile.open or opclock.open_profile")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise OptionError(f"threads={threads!r}: give a whole number of at least 1")
-    device, dtype = _plain_name(device), _plain_name(dtype)
-    setting = choose_setting(trace, profile, threads=threads, device=device, dtype=dtype, timing=timing)
+    wanted_device, wanted_dtype = _plain_name(device), _plain_name(dtype)
+    setting = choose_setting(trace, profile, threads=threads, device=wanted_device, dtype=wanted_dtype, timing=timing)
     placed = place(trace, setting.device, setting.dtype)
     condition = Condition.of(timing, setting.device, setting.threads, placed.working_set)
     timeline = read_timeline(placed, profile, condition) if timing == "in_model" and host else None
@@ -83,7 +79,9 @@ def estimate(
             raise EstimateError(no_measurement(placed, profile, *setting))
         host_work = _Host.read(placed, profile, condition, kernels) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
-    return replace(composed, flags=(*_setting_flags(trace, setting, device, dtype, profile), *composed.flags))
+    return replace(
+        composed, flags=(*_setting_flags(trace, setting, wanted_device, wanted_dtype, profile), *composed.flags)
+    )
 
 
 def _plain_name(value: object | None) -> str | None:
