@@ -15,7 +15,7 @@ from opclock.board.state import read_state
 from opclock.board.system import allowed_cores
 from opclock.errors import ExtensionError
 from opclock.extension import REBUILD, load_aten, load_core
-from opclock.formatting import BYTES, HERTZ, SECONDS, quantity
+from opclock.formatting import BYTES, HERTZ, SECONDS, counted, quantity
 
 Status = Literal["ok", "warning", "trouble"]
 
@@ -129,7 +129,7 @@ def _torch() -> Check:
         return Check("torch", "trouble", last, f"pip install torch (the build for this board), then {REBUILD}")
     version, threads, capability = child.stdout.split(maxsplit=2)
     allowed = len(allowed_cores())
-    finding = f"torch {version}, {capability.strip()}, {threads} threads on {allowed} cores"
+    finding = f"torch {version}, {capability.strip()}, {counted(int(threads), 'thread')} on {counted(allowed, 'core')}"
     if int(threads) > allowed:
         return Check("torch", "warning", f"{finding}: threads will wait for one another", f"use --threads {allowed}")
     return Check("torch", "ok", finding)
@@ -149,8 +149,10 @@ def _runtimes() -> Check:
 
     missing = {name: find(name).missing() for name in names()}
     finding = ", ".join(name for name, reason in missing.items() if not reason)
-    absent = [f"{name} ({reason})" for name, reason in missing.items() if reason]
-    return Check("runtimes", "ok", "; without ".join([finding, *absent]))
+    absent = ", ".join(name for name, reason in missing.items() if reason)
+    if absent:
+        finding += f"; missing: {absent} ('opclock bench' says how to install them)"
+    return Check("runtimes", "ok", finding)
 
 
 def _device() -> Check:

@@ -73,6 +73,22 @@ def speedup(ratio: float | None) -> str:
     return "" if ratio is None or math.isnan(ratio) else f"{digits(ratio)}x"
 
 
+def counted(number: int, noun: str) -> str:
+    """Format a number of things: 1 op call, 2 op calls."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Format a duration of waiting: 0.4 s, 95 s, 12 min, 3.5 h, 16 days."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    for limit, divisor, unit in ((100 * 60, 60, "min"), (100 * 3600, 3600, "h")):
+        if seconds < limit:
+            value = seconds / divisor
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{digits_or_whole(round(seconds / 86400))} days"
+
+
 def memory(nbytes: int) -> str:
     """Format a power of two in binary units: 32 KiB."""
     exponent = min((nbytes.bit_length() - 1) // 10, 3) if nbytes else 0

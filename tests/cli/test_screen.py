@@ -26,8 +26,9 @@ from opclock.cli.doctor import report as report_checks
 from opclock.cli.main import VERBS
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.doctor import Check
+from opclock.estimation.ceilings import Ceilings
 from opclock.progress import step
-from opclock.report import bench_table, landscape_tables, sweep_tables, validation_tables
+from opclock.report import bench_table, ceilings_tables, landscape_tables, sweep_tables, trace_table, validation_tables
 from opclock.report.table import fold
 from opclock.runtimes.runtime import Settings
 from opclock.studies.landscape_results import Landscape
@@ -286,3 +287,39 @@ def test_progress_on_a_terminal_takes_any_text():
     with redirect_stderr(Screen()) as screen, progress_display() as progress:
         progress("[1/2] net[/x]: round 1", 0.5)
     assert "net[/x]" in screen.getvalue()
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_escapes_where_they_are_not_wanted(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with redirect_stdout(Screen()) as screen:
+        Reporter().table(validation_table_of_four())
+    assert "\x1b" not in screen.getvalue()
+
+
+def test_a_dumb_terminal_gets_progress_in_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    with redirect_stderr(Screen()) as screen, progress_display() as progress:
+        progress("net: round 1", 0.5)
+    assert screen.getvalue().startswith("net: done in ")
+
+
+def test_modules_add_up_to_the_total(stored):
+    done = opclock("estimate", stored / "trace.json", "--profile", stored / "one.sqlite", "--json", "-")
+    data = json.loads(done.stdout)
+    assert sum(data["by_module"].values()) == pytest.approx(data["total_s"])
+
+
+CEILINGS = Ceilings(
+    1, {"float32": 1e11, "int8": 4e11},
+    {f"pattern {number}": {1 << 14: 3.11e11, 1 << 26: 2e10} for number in range(6)}, {1 << 14: 9e8, 1 << 26: 1e7},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_ceilings_and_traces_fit(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert fits(on_screen(Reporter().table, ceilings_tables.memory_table(CEILINGS)), columns)
+    lines = on_screen(Reporter().table, trace_table.table(chain("conv2d", "adaptive_avg_pool2d")))
+    assert fits(lines, columns)
+    assert "aten::adaptive_avg_pool2d" in " ".join(lines)

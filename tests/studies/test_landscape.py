@@ -121,7 +121,7 @@ def test_intervals_of_boards_are_those_of_the_medians():
 
 def test_words_name_the_numbers():
     text = " ".join(words(board()))
-    assert "openvino 2.5 times" in text
+    assert "openvino 2.50 times" in text
     assert "40.0 % of a model's time lies outside" in text
     assert "openvino 75.0 %" in text
     assert "at batch 2" in text

@@ -205,7 +205,7 @@ def test_the_command_line(path, tmp_path):
     (("sweep", "convolve"), ("convolve",)),
     (("sweep", "conv2d", "--in-channels", "3", "--out-channels", "4", "--size", "8", "--groups", "2"),
      ("3 in_channels in 2 groups",)),
-    (("sweep", "gemm", "--m", "1", "--n", "2", "--k", "x"), ("int is needed",)),
+    (("sweep", "gemm", "--m", "1", "--n", "2", "--k", "x"), ("--k x: give whole numbers",)),
     (("sweep", "gemm", "--m", "1", "--n", "2", "--k", "2", "--threads", "999"), ("999",)),
     (("sweep", "gemm", "--m", "1", "--n", "2", "--k", "2", "--export", "rows.xlsx"), ("rows.xlsx", ".parquet")),
     (("sweep", "--preset", "quick", "gemm", "--m", "1", "--n", "1", "--k", "1"), ("leave the family out",)),

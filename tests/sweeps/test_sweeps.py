@@ -88,7 +88,7 @@ def test_the_same_op_call_twice_counts_once():
     ("conv2d", {"in_channels": 8, "colour": 1}, "no parameter 'colour'"),
     ("conv2d", {"in_channels": 8}, "needs out_channels, size"),
     ("conv2d", {"in_channels": 3, "out_channels": 4, "size": 8, "groups": 2}, "3 in_channels in 2 groups"),
-    ("gemm", {"m": 1, "n": 2, "k": "x"}, "k 'x': int is needed"),
+    ("gemm", {"m": 1, "n": 2, "k": "x"}, "--k x: give whole numbers"),
     ("elementwise", {"channels": 8, "operator": "fold"}, "operator 'fold'"),
     ("copy", {"rows": 8, "columns": 8, "pinned": True}, "pinned memory is the host's"),
     ("norm", {"channels": []}, "no value"),
@@ -136,7 +136,7 @@ def test_presets(board):
 
 
 def test_a_parameter_of_the_wrong_type_is_illegal():
-    with pytest.raises(IllegalError, match="int is needed"):
+    with pytest.raises(IllegalError, match="give whole numbers"):
         configuration(FAMILIES["pad"], {"channels": "many", "size": 4})
 
 

@@ -12,6 +12,7 @@ from opclock.cli import options
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import write_whole
+from opclock.formatting import counted
 
 if TYPE_CHECKING:
     from opclock.benchmarking.batch_scaling import BatchCurve
@@ -67,6 +68,6 @@ def _report(
                    "smallest": {curve.source: curve.smallest(share) for curve in curves}})  # fmt: skip
     if plot is not None:
         write_whole(plot, draw(curves, share, plot.suffix[1:]))
-    reporter.table(table(together(curves), f"{model}, {settings.threads} threads"))
+    reporter.table(table(together(curves), f"{model}, {counted(settings.threads, 'thread')}"))
     for curve in curves:
         reporter.say(sentence(curve, share))

@@ -10,6 +10,7 @@ import click
 from opclock.cli import options
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
+from opclock.formatting import counted
 
 if TYPE_CHECKING:
     from opclock.runtimes.runtime import Precision
@@ -57,7 +58,7 @@ def bench(
                      sampling=sampling, folder=keep, progress=progress)  # fmt: skip
     reporter.json(result.to_json(wanted))
     frame = result.to_frame(wanted)
-    title = f"{model}, batch {batch}, {precision}, {settings.threads} threads: {result.board['identity']}"
+    title = f"{model}, batch {batch}, {precision}, {counted(settings.threads, 'thread')}: {result.board['identity']}"
     reporter.table(table(frame, title, wanted))
     for line in failures(frame):
         reporter.say(line)

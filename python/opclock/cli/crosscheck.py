@@ -6,6 +6,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.reporting import Reporter, progress_display
+from opclock.formatting import counted
 
 
 @click.command()
@@ -33,7 +34,7 @@ def crosscheck(model: str, input_text: str | None, batch: int, threads: int | No
                    "checks": [check.to_json() for check in checks]})  # fmt: skip
     done = [check for check in checks if not check.reason]
     if done:
-        reporter.table(table(done, f"{model}, batch {batch}, {settings.threads} threads"))
+        reporter.table(table(done, f"{model}, batch {batch}, {counted(settings.threads, 'thread')}"))
     for check in checks:
         if check.reason:
             reporter.say(f"{check.command}: {check.reason}")

@@ -24,9 +24,11 @@ def doctor(reporter: Reporter) -> None:
 
     The exit code is 1 if a problem must be repaired first.
     """
+    from opclock.cli.reporting import waiting
     from opclock.doctor import diagnose
 
-    checks = diagnose()
+    with waiting("checking the board, torch and the runtimes"):
+        checks = diagnose()
     report(checks, reporter)
     if any(check.status == "trouble" for check in checks):
         sys.exit(1)

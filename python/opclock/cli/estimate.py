@@ -10,6 +10,7 @@ import click
 from opclock.cli import options
 from opclock.cli.reporting import Reporter, waiting
 from opclock.errors import EstimateError, OptionError
+from opclock.formatting import counted
 
 if TYPE_CHECKING:
     from opclock.estimation.result import Estimate
@@ -23,7 +24,7 @@ AS_HELD = "[default: as measured in the profile]"
 @options.input_option
 @click.option("--dtype", help=f"Type of parameters and inputs.  {AS_HELD}")
 @click.option("--device", help=f"Where the model runs.  {AS_HELD}")
-@click.option("--threads", type=int, help=f"PyTorch's threads.  {AS_HELD}")
+@click.option("--threads", type=click.IntRange(min=1), help=f"PyTorch's threads.  {AS_HELD}")
 @options.profile_option("opclock.sqlite")
 @options.real_option
 @click.option("--measured-only", is_flag=True, help="Use measurements only; fail if an op call has none.")
@@ -45,14 +46,15 @@ def estimate(
     from opclock.profiles.profile import Profile
 
     with Profile.open(profile_path) as profile:
-        traced = _trace(model, input_text, dtype, device, real)
+        with waiting("loading the model and its op calls"):
+            traced = _trace(model, input_text, dtype, device, real)
         with waiting("composing, and predicting what was not measured"):
             estimated = compose(traced, profile, threads=threads, device=_numbered(device), dtype=dtype,
                                 measured_only=measured_only)  # fmt: skip
     _report(estimated, depth, reporter)
     if not estimated.complete:
         raise EstimateError(
-            f"incomplete: {len(estimated.unknown)} op calls of {estimated.model} have no number, first "
+            f"incomplete: {counted(len(estimated.unknown), 'op call')} of {estimated.model} have no number, first "
             f"{estimated.unknown[0]}; run 'opclock measure' with this profile and --threads {estimated.setting.threads}"
         )
 

@@ -111,7 +111,7 @@ def _explained(error: BaseException) -> tuple[str | None, int]:
     if isinstance(error, OpclockError):
         return str(error), BAD_INPUT
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        message = "interrupted; finished work is stored: the same command, with the same --profile or --report, goes on"
+        message = "interrupted; whatever was finished is stored: the same command, with the same files, goes on"
         return message, INTERRUPTED
     if isinstance(error, ImportError):
         name = error.name or "a module"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from opclock.cli import options
-from opclock.cli.reporting import Reporter, progress_display
+from opclock.cli.reporting import Reporter, progress_display, waiting
 
 
 @click.command()
@@ -31,28 +31,31 @@ def measure(
     MODEL is named as for trace, or is a trace file (FILE.json). The model itself never runs: its kernels are timed one
     by one. After an interruption, the same command continues where it stopped.
     """
-    from opclock.formatting import SECONDS, quantity
-    from opclock.models.loading import load_model
-    from opclock.timing.measure import measure as time_calls
-    from opclock.timing.reference import forward_of
-    from opclock.tracing.recorder import trace
-    from opclock.tracing.trace import Trace, check_calls
+    from opclock.formatting import SECONDS, counted, quantity
 
-    count = options.checked_threads(threads)
-    device = options.checked_device(device)
-    if model.endswith(".json"):
-        traced, forward = Trace.load(Path(model)), None
-    else:
-        loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
-        traced = trace(loaded.module, loaded.inputs, name=loaded.name, real=real)
-        forward = forward_of(loaded.module, loaded.inputs)
-    check_calls(traced)  # before a profile is created
+    with waiting("loading torch and the model, and tracing it"):
+        from opclock.models.loading import load_model
+        from opclock.timing.measure import measure as time_calls
+        from opclock.timing.reference import forward_of
+        from opclock.tracing.recorder import trace
+        from opclock.tracing.trace import Trace, check_calls
+
+        count = options.checked_threads(threads)
+        device = options.checked_device(device)
+        if model.endswith(".json"):
+            traced, forward = Trace.load(Path(model)), None
+        else:
+            loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
+            traced = trace(loaded.module, loaded.inputs, name=loaded.name, real=real)
+            forward = forward_of(loaded.module, loaded.inputs)
+        check_calls(traced)  # before a profile is created
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
         summary = time_calls(traced, profile, forward=forward, threads=count, seed=seed, progress=progress)
     reporter.json({"schema": "opclock.measure/1", "model": traced.model, **vars(summary)})
     reporter.say(
-        f"{traced.model}: {summary.timed} op calls timed, {summary.known} known before, {summary.rounds} rounds in "
-        f"{quantity(summary.seconds, SECONDS)} ({summary.ended}); kept in {profile_path}"
+        f"{traced.model}: {counted(summary.timed, 'op call')} timed, {summary.known} known before, "
+        f"{counted(summary.rounds, 'round')} in {quantity(summary.seconds, SECONDS)} ({summary.ended}); "
+        f"kept in {profile_path}"
     )
     for flag in summary.flags:
         reporter.say(f"note: {flag}")

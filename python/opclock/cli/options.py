@@ -27,7 +27,12 @@ model_argument = click.argument("model", metavar="MODEL")
 input_option = click.option(
     "--input", "input_text", metavar="SHAPE", help="Shapes of random inputs, such as 1x3x32x32, separated by commas."
 )
-dtype_option = click.option("--dtype", default="float32", show_default=True, help="Dtype of parameters and inputs.")
+dtype_option = click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    help="Dtype of parameters and inputs: float32, float16, bfloat16 or float64.",
+)
 device_option = click.option("--device", default="cpu", show_default=True, help="Device that the model runs on.")
 threads_option = click.option(
     "--threads", type=int, help="Number of threads.  [default: the cores that this process may use]"
@@ -77,6 +82,8 @@ def checked_runtimes(text: str) -> list[str]:
     from opclock.runtimes.registry import find, names
 
     listed = names() if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
+    if not listed:
+        raise OptionError(f"--runtime {text!r}: name at least one of {', '.join(names())}")
     for name in listed:
         find(name)
     return listed

@@ -9,6 +9,7 @@ import click
 from opclock.cli import options
 from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter
+from opclock.formatting import counted
 
 
 @click.group(cls=WholeHelp)
@@ -41,7 +42,7 @@ def merge(target: Path, sources: tuple[Path, ...]) -> None:
 
     with Profile.edit(target) as opened:
         for source in sources:
-            Reporter().say(f"{copy(opened, source)} pools of {source} copied into {target}")
+            Reporter().say(f"{counted(copy(opened, source), 'pool')} of {source} copied into {target}")
 
 
 @profile.command()
@@ -52,4 +53,4 @@ def prune(path: Path) -> None:
     from opclock.profiles.profile import Profile
 
     with Profile.edit(path) as opened:
-        Reporter().say(f"{remove(opened)} pools removed from {path}")
+        Reporter().say(f"{counted(remove(opened), 'pool')} removed from {path}")

@@ -16,6 +16,7 @@ import click
 
 from opclock.errors import OptionError
 from opclock.files import write_whole
+from opclock.formatting import duration
 from opclock.progress import Progress, step_name
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Reporter:
         if table.title:
             self.say(table.title)
         heading, *rows = table.lines(width)
-        write(self.stream, f"\033[1m{heading}\033[0m" if self.stream.isatty() else heading)
+        write(self.stream, f"\033[1m{heading}\033[0m" if bold(self.stream) else heading)
         for line in rows:
             write(self.stream, line)
 
@@ -73,6 +74,16 @@ class Reporter:
     def command(self, text: str) -> None:
         """Print a command for the user to copy, always on one line."""
         write(self.stream, f"  {text}")
+
+
+def bold(stream: TextIO) -> bool:
+    """Return whether headings are bold: on a terminal that obeys control sequences, without $NO_COLOR."""
+    return stream.isatty() and can_overwrite() and not os.environ.get("NO_COLOR")
+
+
+def can_overwrite() -> bool:
+    """Return whether the terminal obeys control sequences."""
+    return os.environ.get("TERM") != "dumb"
 
 
 def screen_width(stream: TextIO) -> int | None:
@@ -99,6 +110,10 @@ def waiting(text: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
+    if not can_overwrite():
+        write(sys.stderr, text)
+        yield
+        return
     text = text[: max(0, shutil.get_terminal_size().columns - 1)]
     click.echo(text, nl=False, err=True)
     try:
@@ -108,9 +123,9 @@ def waiting(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_display() -> Iterator[Progress]:
-    """Show progress on standard error: a bar on a terminal, otherwise one line for each finished step."""
-    if not sys.stderr.isatty():
+def progress_display(text: str = "starting") -> Iterator[Progress]:
+    """Show progress on standard error: a bar that starts with this text, or one line for each finished step."""
+    if not (sys.stderr.isatty() and can_overwrite()):
         lines = _StepLines()
         yield lines.update
         lines.finish()
@@ -121,7 +136,7 @@ def progress_display() -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(BAR_WIDTH), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
+        task = bar.add_task(text, total=1.0)
         yield lambda text, fraction: bar.update(task, description=text, completed=fraction)
 
 
@@ -141,9 +156,5 @@ class _StepLines:
     def finish(self) -> None:
         """Print how long the current step took."""
         if self._step:
-            write(sys.stderr, f"{self._step}: done in {_seconds(time.monotonic() - self._began)}")
+            write(sys.stderr, f"{self._step}: done in {duration(time.monotonic() - self._began)}")
             self._step = ""
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -12,6 +12,7 @@ from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
+from opclock.formatting import counted
 
 if TYPE_CHECKING:
     from opclock.runtimes.runtime import Precision
@@ -138,7 +139,7 @@ def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, repo
 
     write_report(findings, folder)
     reporter.json(findings.to_json())
-    reporter.table(table(findings.table, f"{findings.validation.board['identity']}, {threads} threads"))
+    reporter.table(table(findings.table, f"{findings.validation.board['identity']}, {counted(threads, 'thread')}"))
     for sentence in findings.words():
         reporter.say(f"- {sentence}")
     reporter.say(f"The whole report: {folder / 'index.html'}")

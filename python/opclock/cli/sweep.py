@@ -17,6 +17,7 @@ from opclock.files import write_whole
 from opclock.sweeps import FAMILIES, Family
 from opclock.sweeps.configuration import grid, parse
 from opclock.sweeps.export import SUFFIXES, exported
+from opclock.sweeps.families import Parameter
 
 if TYPE_CHECKING:
     from opclock.profiles.profile import Profile
@@ -28,7 +29,7 @@ PRESET_NAMES = ("quick", "board")
 
 _shared = (
     click.option("--threads", "threads_text", metavar="N[,N...]", help="Thread counts to time.  [default: all cores]"),
-    options.device_option,
+    click.option("--device", default="cpu", show_default=True, help="Device that the kernels run on."),
     options.cpus_option,
     options.profile_option("opclock.sqlite"),
     click.option("--export", "export_to", type=click.Path(path_type=Path),
@@ -44,7 +45,13 @@ def _with_shared(function: Any) -> Any:  # noqa: ANN401
     return function
 
 
-@click.group(cls=WholeHelp, invoke_without_command=True, subcommand_metavar="[FAMILY [PARAMETERS]...]")
+class Families(WholeHelp):
+    """The kernel families."""
+
+    heading = "Families"
+
+
+@click.group(cls=Families, invoke_without_command=True, subcommand_metavar="[FAMILY [PARAMETERS]...]")
 @click.option("--preset", type=click.Choice(PRESET_NAMES), help="quick: a few kernels of every family; "
               "board: all that estimates of unmeasured models need.")  # fmt: skip
 @_with_shared
@@ -74,6 +81,23 @@ def sweep(
          as_in_models=preset == "board")  # fmt: skip
 
 
+def _shown(default: Any) -> str:  # noqa: ANN401
+    """A parameter's default as it is written on the command line."""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _parsed(name: str, text: str, default: Any) -> list[Parameter]:  # noqa: ANN401
+    """A parameter's values. Raises OptionError, which names the option."""
+    option = f"--{name.replace('_', '-')} {text}"
+    try:
+        values = parse(text, default)
+    except SweepError as error:
+        raise OptionError(f"{option}: {error}") from error
+    if not values:
+        raise OptionError(f"{option}: no value from the start to the stop; write start:stop:step, such as 8:64:8")
+    return values
+
+
 def _command(family: Family) -> click.Command:
     @_with_shared
     @options.needs_core
@@ -84,7 +108,7 @@ def _command(family: Family) -> click.Command:
         from opclock.sweeps.binding import plan_all
 
         _check_export(export_to)
-        given = {name: parse(text, family.parameters[name]) for name, text in texts.items() if text is not None}
+        given = {name: _parsed(name, text, family.parameters[name]) for name, text in texts.items() if text is not None}
         points, skipped = grid(family.name, given)
         device = options.checked_device(device)
         planned, refused = plan_all(points, device)
@@ -96,7 +120,7 @@ def _command(family: Family) -> click.Command:
 
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required
-        text = "Required." if needed else f"[default: {default}]"
+        text = None if needed or default == "" else f"[default: {_shown(default)}]"
         run = click.option("--" + name.replace("_", "-"), name, metavar="VALUES", required=needed, help=text)(run)
     return click.command(family.name, help=family.summary)(run)
 
@@ -117,7 +141,7 @@ def _run(
     planned: Sequence[Planned], threads_text: str | None, device: str, profile_path: Path, export_to: Path | None,
     seed: int, reporter: Reporter, *, as_in_models: bool,
 ) -> None:  # fmt: skip
-    from opclock.formatting import SECONDS, percent, quantity
+    from opclock.formatting import SECONDS, counted, percent, quantity
     from opclock.sweeps.results import sweep_rows
     from opclock.sweeps.run import run_sweep
 
@@ -133,9 +157,9 @@ def _run(
                 for reason, number in summary.skipped.items():
                     reporter.say(f"skipped {number}: {reason}")
                 reporter.say(
-                    f"{count} threads: {summary.timed} kernels timed, {summary.known} known before, "
-                    f"{quantity(summary.seconds, SECONDS)}, {percent(summary.kernel_share)} of it in kernels and their "
-                    f"warm-up; kept in {profile_path}"
+                    f"{counted(count, 'thread')}: {counted(summary.timed, 'kernel')} timed, {summary.known} known "
+                    f"before, {quantity(summary.seconds, SECONDS)}, {percent(summary.kernel_share)} of it in kernels "
+                    f"and their warm-up; kept in {profile_path}"
                 )
         timed = [one.configuration for one in planned]
         rows = list(sweep_rows(profile, threads=counts, configurations=timed, device=device))
@@ -147,12 +171,13 @@ def _announce(
     progress: Progress,
 ) -> None:  # fmt: skip
     """Print what will be timed and, on a CPU, about how long that takes."""
-    from opclock.sweeps.run import expected_s, words
+    from opclock.formatting import counted, duration
+    from opclock.sweeps.run import expected_s
     from opclock.timing.ceiling_runs import measure_ceilings
 
-    text = f"{len(planned)} kernels, threads {', '.join(map(str, counts))}"
+    text = f"{counted(len(planned), 'kernel')}, threads {', '.join(map(str, counts))}"
     if device == "cpu":
-        text += f": about {words(sum(expected_s(planned, measure_ceilings(profile, n, progress)) for n in counts))}"
+        text += f": about {duration(sum(expected_s(planned, measure_ceilings(profile, n, progress)) for n in counts))}"
     reporter.say(text)
 
 

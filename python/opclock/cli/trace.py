@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from opclock.cli import options
-from opclock.cli.reporting import Reporter
+from opclock.cli.reporting import Reporter, waiting
 
 
 @click.command()
@@ -21,12 +21,14 @@ def trace(model: str, input_text: str | None, dtype: str, device: str, real: boo
     MODEL is zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY. The JSON file can be measured and
     estimated later, also on another machine.
     """
-    from opclock.models.loading import load_model
     from opclock.report.trace_table import summary, table
-    from opclock.tracing.recorder import trace as record
 
-    loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))
-    traced = record(loaded.module, loaded.inputs, name=loaded.name, real=real)
+    with waiting("loading torch and the model, and tracing it"):
+        from opclock.models.loading import load_model
+        from opclock.tracing.recorder import trace as record
+
+        loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))
+        traced = record(loaded.module, loaded.inputs, name=loaded.name, real=real)
     reporter.json(traced.to_json())
     reporter.say(summary(traced))
     reporter.table(table(traced))

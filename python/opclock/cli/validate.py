@@ -12,7 +12,7 @@ from opclock.cli import options
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
-from opclock.formatting import percent
+from opclock.formatting import counted, percent
 
 if TYPE_CHECKING:
     from opclock.validation.results import Row, Validation
@@ -80,7 +80,7 @@ def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, 
     if folder is not None:
         write_validation(validation, folder)
     reporter.json(validation.to_json())
-    title = f"{validation.board['identity']}, {validation.rows[0].threads} threads"
+    title = f"{validation.board['identity']}, {counted(validation.rows[0].threads, 'thread')}"
     reporter.table(table(validation_table(validation), title))
     reporter.say(summary_sentence(validation.summary()))
     if explain:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HOST = "host"
+AFTER_LAST = "(after the last op call)"  # the host's work there, among modules
 Source = Literal["measured", "modelled", "unknown"]
 
 
@@ -101,7 +102,8 @@ class Estimate:
             depth: how many parts of the module path to keep.
 
         Returns:
-            Seconds by path, the longest first.
+            Seconds by path, the longest first; they add up to the total. The host's work after the last op call is in
+            no module and has a name of its own.
 
         Raises:
             OptionError: a negative depth.
@@ -112,6 +114,8 @@ class Estimate:
         for part in self.parts:
             path = ".".join(part.module.split(".")[:depth])
             seconds[path] = seconds.get(path, 0.0) + (part.kernel_s or 0.0) + part.host_s
+        if self.host_tail_s:
+            seconds[AFTER_LAST] = self.host_tail_s
         return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
     def to_frame(self) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from opclock.errors import EstimateError
+from opclock.formatting import counted
 from opclock.profiles.condition import Timing
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing.placement import place
@@ -82,7 +83,7 @@ def choose_setting(
 
 def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, device: str, dtype: str) -> str:
     """The message, with the next step, where a profile has nothing for a model in a setting."""
-    wanted = "any number of threads" if threads is None else f"{threads} threads"
+    wanted = "any number of threads" if threads is None else counted(threads, "thread")
     option = "" if threads is None else f" and --threads {threads}"
     return (
         f"{profile.path} has no measurement of {trace.model} with {wanted} on {device} in {dtype}; run 'opclock "
@@ -153,4 +154,5 @@ def _what_it_holds(profile: ProfileReader, held: Sequence[Holding]) -> str:
     settings = sorted({(one.threads, one.device) for one in profile.conditions()})
     if not settings:
         return ". It has no measurement of any op call"
-    return f". It has other op calls with {' and '.join(f'{threads} threads on {name}' for threads, name in settings)}"
+    listed = " and ".join(f"{counted(threads, 'thread')} on {name}" for threads, name in settings)
+    return f". It has other op calls with {listed}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opclock.errors import ProfileError
+from opclock.formatting import counted
 from opclock.profiles.profile import Profile
 from opclock.profiles.reader import ProfileReader
 
@@ -80,7 +81,7 @@ def info(profile: ProfileReader) -> ProfileInfo:
     for timing, threads, device, number in profile.ask(
         "SELECT timing, threads, device, count(*) FROM pool JOIN condition c ON c.id = pool.condition GROUP BY 1, 2, 3"
     ):
-        pools[f"{timing}, {threads} threads, {device}"] += number
+        pools[f"{timing}, {counted(threads, 'thread')}, {device}"] += number
     families = profile.ask("SELECT family, count(*) FROM configuration GROUP BY 1 ORDER BY 1")
     return ProfileInfo(
         board=profile.board(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from opclock.formatting import BYTES_PER_SECOND, MACS_PER_SECOND, SECONDS, memory
+from opclock.formatting import BYTES_PER_SECOND, MACS_PER_SECOND, SECONDS, counted, memory
 from opclock.report.table import Table, numbers, ready, texts
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ def multiply_add_table(ceilings: Ceilings, instructions: Callable[[str], str]) -
     return Table([
         texts("dtype", dtypes),
         numbers("rate", list(ceilings.multiply_adds.values()), MACS_PER_SECOND),
-        texts("instructions", [instructions(dtype) for dtype in dtypes]),
-    ], f"{ceilings.threads} threads")  # fmt: skip
+        texts("instructions", [instructions(dtype) for dtype in dtypes], 1),
+    ], counted(ceilings.threads, "thread"))  # fmt: skip
 
 
 def memory_table(ceilings: Ceilings) -> Table:
@@ -27,7 +27,7 @@ def memory_table(ceilings: Ceilings) -> Table:
     sizes = list(ceilings.loads_per_s)
     return Table([
         ready("working set", [memory(size) for size in sizes]),
-        *(numbers(name, [rates[size] for size in sizes], BYTES_PER_SECOND)
-          for name, rates in ceilings.bytes_per_s.items()),
-        numbers("latency", [1 / ceilings.loads_per_s[size] for size in sizes], SECONDS),
+        *(numbers(name, [rates[size] for size in sizes], BYTES_PER_SECOND, place)
+          for place, (name, rates) in enumerate(ceilings.bytes_per_s.items())),
+        numbers("latency", [1 / ceilings.loads_per_s[size] for size in sizes], SECONDS, 1),
     ])  # fmt: skip

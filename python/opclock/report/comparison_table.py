@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from opclock.formatting import SECONDS
+from opclock.formatting import SECONDS, counted
 from opclock.report.table import Table, numbers, ready, texts
 from opclock.tracing.op_call import OpCall
 
@@ -41,4 +41,4 @@ def counts(frame: pd.DataFrame) -> str:
     by_verdict = frame["verdict"].value_counts()
     listed = ", ".join(f"{by_verdict.get(word, 0)} {word}" for word in VERDICTS)
     hidden = f" (the {MAX_SHOWN} that differ most are shown)" if len(frame) > MAX_SHOWN else ""
-    return f"{len(frame)} op calls{hidden}: {listed}; median ratio {frame['ratio'].median():.3f}"
+    return f"{counted(len(frame), 'op call')}{hidden}: {listed}; median ratio {frame['ratio'].median():.3f}"

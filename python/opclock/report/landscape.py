@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from opclock.benchmarking.result import BenchRow
-from opclock.formatting import percent
+from opclock.formatting import digits, percent
 from opclock.studies.landscape_results import Entry, Landscape
 
 SHARE = 0.95  # of the best throughput that a batch must reach
@@ -151,7 +151,7 @@ def words(land: Landscape) -> list[str]:
     )
     sentences = []
     if len(others):
-        speedups = ", ".join(f"{row.runtime} {row.speedup:.1f} times" for row in others.itertuples())
+        speedups = ", ".join(f"{row.runtime} {digits(row.speedup)} times" for row in others.itertuples())
         sentences.append(f"Over eager PyTorch, at batch 1, geometric mean over models: {speedups}.")
     eager = runtimes[runtimes["runtime"] == "eager"]["non_mac_share"].mean()
     reporting = others[others["reports_operators"] > 0]

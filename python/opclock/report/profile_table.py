@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opclock.formatting import BYTES, quantity
+from opclock.formatting import BYTES, counted, quantity
 from opclock.report.table import Table, texts
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ def table(info: ProfileInfo) -> Table:
     """One row for each kind of content."""
     rows = [
         ("board", info.board["identity"]),
-        ("op calls", f"{info.op_calls} distinct, {info.measurements} measurements"),
+        ("op calls", f"{info.op_calls} distinct, {counted(info.measurements, 'measurement')}"),
         *(("pools", f"{count} {name}") for name, count in info.pools.items()),
-        ("interrupted", f"{info.interrupted} pools"),
+        ("interrupted", counted(info.interrupted, "pool")),
         *(("sweep", f"{count} of {name}") for name, count in info.configurations.items()),
         ("hosts", str(info.hosts)),
         ("ceilings", str(info.ceilings)),

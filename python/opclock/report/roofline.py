@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.result import Estimate
+from opclock.formatting import counted
 from opclock.report.plots import CLASS_COLOURS, GREY, RED, figure_with_axes, log_axes
 from opclock.sweeps.results import SweepRow
 from opclock.tracing.macs import macs, moved_bytes
@@ -81,7 +82,7 @@ def roofline_figure(ceilings: Ceilings, points: Sequence[Point]) -> Figure:
     axes.set_ylim(peak / 1e9 / 3000, peak / 1e9 * 3)
     axes.set_xlabel("MACs for each byte moved (log scale)")
     axes.set_ylabel("GMAC/s reached (log scale)")
-    axes.set_title(f"What kernels reach under the board's ceilings, {ceilings.threads} threads", loc="left",
+    axes.set_title(f"What kernels reach under the board's ceilings, {counted(ceilings.threads, 'thread')}", loc="left",
                    fontweight="bold")  # fmt: skip
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     return figure

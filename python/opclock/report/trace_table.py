@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from opclock.formatting import BYTES, COUNT, quantity
+from opclock.formatting import BYTES, COUNT, counted, quantity
 from opclock.report.table import Table, numbers, texts
 from opclock.tracing.macs import macs, model_macs
 from opclock.tracing.operator_classes import class_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def summary(trace: Trace) -> str:
     """The size of the model in one line."""
     return (
-        f"{trace.model} {trace.input_text}: {len(trace.calls)} op calls, {len(trace.unique)} distinct, "
+        f"{trace.model} {trace.input_text}: {counted(len(trace.calls), 'op call')}, {len(trace.unique)} distinct, "
         f"{quantity(model_macs(trace), COUNT)} MACs, {quantity(trace.parameters, COUNT)} parameters, "
         f"working set {quantity(trace.working_set, BYTES)}"
     )
@@ -33,7 +33,7 @@ def table(trace: Trace) -> Table:
     operators = [operator for operator, _ in counts.most_common()]
     return Table([
         texts("operator", operators),
-        texts("class", [classes[operator] for operator in operators]),
-        numbers("calls", [counts[operator] for operator in operators], COUNT),
-        numbers("MACs", [work[operator] for operator in operators], COUNT),
+        texts("class", [classes[operator] for operator in operators], 1),
+        numbers("calls", [counts[operator] for operator in operators], COUNT, 2),
+        numbers("MACs", [work[operator] for operator in operators], COUNT, 1),
     ])  # fmt: skip

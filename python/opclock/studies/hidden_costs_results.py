@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap, kendalltau, spearmanr
 
-from opclock.formatting import percent
+from opclock.formatting import digits, percent
 from opclock.tracing.operator_classes import MAC_CLASSES
 from opclock.validation.results import Validation, class_table, validation_table
 
@@ -143,7 +143,8 @@ class HiddenCosts:
         rates = self.table.set_index("model")["gmacs_per_s"]
         return (
             f"The kernels that MACs count do not run at one rate either: from {rates.min():.1f} GMAC/s "
-            f"({rates.idxmin()}) to {rates.max():.1f} GMAC/s ({rates.idxmax()}), {rates.max() / rates.min():.1f} times."
+            f"({rates.idxmin()}) to {rates.max():.1f} GMAC/s ({rates.idxmax()}), "
+            f"{digits(rates.max() / rates.min())} times."
         )
 
     def _inversions(self) -> str:

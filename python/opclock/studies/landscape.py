@@ -19,6 +19,7 @@ from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProces
 from opclock.board.identity import read_board
 from opclock.board.system import allowed_cores
 from opclock.errors import OptionError, ReportError
+from opclock.formatting import counted, duration
 from opclock.profiles.statistics import Samples
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
@@ -89,7 +90,7 @@ def _time_left(landscape: Landscape, models: int) -> str:
     if not landscape.entries:
         return ""
     seconds = landscape.seconds / len(landscape.entries) * models
-    return f", {seconds / 60:.0f} min left" if seconds >= 90 else f", {seconds:.0f} s left"
+    return f", {duration(seconds)} left"
 
 
 def _prefixed(progress: Progress, position: str, done: float) -> Progress:
@@ -99,7 +100,9 @@ def _prefixed(progress: Progress, position: str, done: float) -> Progress:
 def _opened(path: Path, label: str, settings: Settings) -> Landscape:
     """What an earlier run on this board in these settings has finished, or an empty landscape."""
     board = read_board()
-    fresh = Landscape(label or f"{board.identity}, {settings.threads} threads", board.to_json(), settings, ())
+    fresh = Landscape(
+        label or f"{board.identity}, {counted(settings.threads, 'thread')}", board.to_json(), settings, ()
+    )
     if not path.exists():
         return fresh
     earlier = Landscape.load(path)

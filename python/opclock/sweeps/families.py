@@ -16,6 +16,13 @@ from opclock.tracing.op_call import ITEM_BYTES, OpCall, TensorSpec, Value
 Parameter = int | float | str | bool | tuple[int, ...]
 
 
+# The types of parameters in words, each with examples.
+KIND_NAMES: dict[type, str] = {
+    int: "whole numbers, such as 64 or 8:64:8", float: "a number", str: "a name", bool: "true or false",
+    tuple: "a size, such as 1x7",
+}  # fmt: skip
+
+
 class IllegalError(ValueError):
     """A combination of parameters for which there is no op call. The message is the reason."""
 
@@ -43,7 +50,8 @@ class Family:
         for name, value in values.items():
             wanted = tuple(get_origin(kind) or kind for kind in (get_args(hints[name]) or (hints[name],)))
             if not isinstance(value, wanted):
-                raise IllegalError(f"{name} {value!r}: {' or '.join(kind.__name__ for kind in wanted)} is needed")
+                kinds = " or ".join(KIND_NAMES.get(kind, kind.__name__) for kind in wanted)
+                raise IllegalError(f"--{name.replace('_', '-')} {value}: give {kinds}")
 
     @property
     def summary(self) -> str:

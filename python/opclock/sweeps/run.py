@@ -19,6 +19,7 @@ from opclock.board.accelerator import has_lanes
 from opclock.board.identity import read_board
 from opclock.errors import OpCallError, SweepError, first_line
 from opclock.estimation.ceilings import Ceilings
+from opclock.formatting import counted, duration
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
@@ -150,7 +151,7 @@ def run_sweep(
             progress(_progress_text(threads, tried, len(missing), time.perf_counter() - begin), tried / len(missing))
             _time_pool(pool, profile, device, threads, host, seed, summary)
             tried += len(pool)
-        progress(f"sweep, {threads} threads: {len(missing)} kernels", 1.0)
+        progress(f"sweep, {counted(threads, 'thread')}: {counted(len(missing), 'kernel')}", 1.0)
     summary.seconds = time.perf_counter() - start
     if not summary.timed and not summary.known:
         raise SweepError(f"no kernel can be timed: {_most_common(summary.skipped)}")
@@ -158,8 +159,8 @@ def run_sweep(
 
 
 def _progress_text(threads: int, tried: int, total: int, spent_s: float) -> str:
-    left = f", {words((total - tried) / tried * spent_s)} left" if tried else ""
-    return f"sweep, {threads} threads: {tried} of {total} kernels{left}"
+    left = f", {duration((total - tried) / tried * spent_s)} left" if tried else ""
+    return f"sweep, {counted(threads, 'thread')}: {tried} of {counted(total, 'kernel')}{left}"
 
 
 def _most_common(skipped: Mapping[str, int]) -> str:
@@ -229,8 +230,3 @@ def expected_s(planned: Iterable[Planned], ceilings: Ceilings) -> float:
     """
     rounds = MAX_ROUNDS + WARM_UP_ROUNDS
     return sum(rounds * (ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S) + BINDING_S for one in planned)
-
-
-def words(seconds: float) -> str:
-    """Format a duration for people."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -6,6 +6,7 @@ from opclock.errors import EstimateError
 from opclock.estimation.baselines import buffer_bytes
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.extension import load_core, process_clock
+from opclock.formatting import counted
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 
@@ -46,9 +47,9 @@ def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = sile
     """Measure all ceilings again. Higher rates in the profile stay. Args, Raises: see ``measure_ceilings``."""
     steps = ALL_CEILINGS * PASSES
     for number, (name, nbytes) in enumerate(steps):
-        progress(f"ceilings, {threads} threads", number / len(steps))
+        progress(f"ceilings, {counted(threads, 'thread')}", number / len(steps))
         profile.set_ceiling(name, nbytes, threads, _rate(name, nbytes, threads, PASS_S))
-    progress(f"ceilings, {threads} threads", 1.0)
+    progress(f"ceilings, {counted(threads, 'thread')}", 1.0)
 
 
 def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
