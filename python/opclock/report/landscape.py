@@ -151,7 +151,9 @@ def words(land: Landscape) -> list[str]:
     )
     sentences = []
     if len(others):
-        speedups = ", ".join(f"{row.runtime} {digits(row.speedup)} times" for row in others.itertuples())
+        speedups = ", ".join(
+            f"{name} {digits(value)} times" for name, value in zip(others["runtime"], others["speedup"], strict=True)
+        )
         sentences.append(f"Over eager PyTorch, at batch 1, geometric mean over models: {speedups}.")
     eager = runtimes[runtimes["runtime"] == "eager"]["non_mac_share"].mean()
     reporting = others[others["reports_operators"] > 0]
