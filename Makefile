@@ -29,7 +29,7 @@ WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/profiles tests/t
 DOCTEST := $(if $(wildcard /usr/include/doctest/doctest.h),,build/doctest)
 
 .PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick \
-  coverage coverage-cpp sdist wheel-pure lint format tidy tsan asan docs clean
+  coverage sdist wheel-pure lint format tidy tsan asan docs clean
 
 study: $(VENV)/.installed
 	@$(BIN)/opclock doctor
@@ -127,18 +127,13 @@ tsan: $(DOCTEST)
 	$(STEP) "building with the thread sanitizer" cmake --build --preset tsan
 	@ctest --preset tsan
 
-# The C++ tests and those of both extensions, under the address and undefined-behaviour sanitizers. Python has leaks of
-# its own.
-asan: $(VENV)/.test $(DOCTEST)
+# The C++ tests and those of both extensions, under the address and undefined-behaviour sanitizers, and the share of C++
+# lines that they reach. Python has leaks of its own.
+asan: $(VENV)/.test $(VENV)/.cpp $(DOCTEST)
 	$(call build_for_python,asan)
 	@LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  PYTHONPATH=build/asan/site $(BIN)/python -m pytest -q -p no:cacheprovider tests/core
-
-# The share of C++ lines that the C++ tests and those of both extensions reach.
-coverage-cpp: $(VENV)/.test $(VENV)/.cpp $(DOCTEST)
-	$(call build_for_python,gcov)
-	@PYTHONPATH=build/gcov/site $(BIN)/python -m pytest -q -p no:cacheprovider tests/core
-	@$(BIN)/gcovr --root . --filter csrc/ --exclude-throw-branches --merge-lines build/gcov
+	@$(BIN)/gcovr --root . --filter csrc/ --exclude-throw-branches --merge-lines build/asan
 
 # The source distribution, in dist.
 sdist: $(VENV)/.build
