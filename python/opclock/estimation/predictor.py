@@ -121,11 +121,11 @@ def _forest(trees: int, inputs: npt.NDArray[np.float64], targets: npt.NDArray[np
     # Extremely randomized trees (Geurts et al. 2006): smoother than a random forest, and equal on every machine.
     from sklearn.ensemble import ExtraTreesRegressor
 
-    forest = ExtraTreesRegressor(
-        trees, min_samples_leaf=MIN_IN_LEAF, max_features=0.6, random_state=SEED, n_jobs=-1
-    ).fit(inputs, targets)
-    # One thread predicts: several would add the trees up in a varying order, which changes the last digits.
-    return forest.set_params(n_jobs=1)
+    # One thread: several would add the trees up in a varying order, which changes the last digits, and scikit-learn's
+    # threads change the process's warning filters under one another.
+    return ExtraTreesRegressor(trees, min_samples_leaf=MIN_IN_LEAF, max_features=0.6, random_state=SEED, n_jobs=1).fit(
+        inputs, targets
+    )
 
 
 def _shared_deviation(errors: npt.NDArray[np.float64], pools: Sequence[int]) -> float:
