@@ -27,7 +27,7 @@ Clock& process_clock() {
   return clock;
 }
 
-// The rest is a C++ backtrace, which tells a user nothing.
+// The rest is a C++ backtrace, which does not help a user.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // Errors inside become a ValueError that names what the work was for.

@@ -10,7 +10,7 @@ from opclock.timing.ceiling_runs import PASSES, measure_ceilings, measure_roofs,
 
 
 class ScriptedCore:
-    """Every rate is as told; each call is noted."""
+    """Every rate is the given one; each call is noted."""
 
     def __init__(self):
         self.rate, self.calls = 1e9, []
