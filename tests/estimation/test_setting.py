@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from helpers import BOARD, board_profile, chain, filled, linear_trace
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,6 +146,7 @@ def test_a_profile_without_measurements_says_so(path):
 
 
 def test_torch_s_own_device_and_dtype_are_taken(path):
+    torch = pytest.importorskip("torch")
     trace = chain("relu")
     filled(path, trace, {"relu": 1e-3})
     assert read(path, trace, device=torch.device("cpu"), dtype=torch.float32).setting == (2, "cpu", "float32")
