@@ -135,10 +135,10 @@ def board_profile(path, calls, seconds):
     filled(path, chain("tanh"), {"tanh": 1e-5})
     with Profile.create_or_open(path, BOARD) as profile:
         for dtype in DTYPES:
-            profile.set_ceiling(f"multiply_adds_{dtype}", 0, 2, 1e11)
+            profile.add_ceiling(f"multiply_adds_{dtype}", 0, 2, 1e11)
         for pattern in PATTERNS:
             for size in SIZES:
-                profile.set_ceiling(f"{pattern}_bytes_per_s", size, 2, 1e10)
+                profile.add_ceiling(f"{pattern}_bytes_per_s", size, 2, 1e10)
         for first in range(0, len(calls), 16):
             keys = [call.call.key for call in calls[first : first + 16]]
             condition, some = Condition("interleaved", "cpu", 2, 22), calls[first : first + 16]

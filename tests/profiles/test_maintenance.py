@@ -50,7 +50,7 @@ def make_old(path, traced):
             "pool": new.execute("SELECT p.id, signature, timing, device, threads, working_set, host, started, context, "
                                 "ended FROM pool p JOIN condition c ON c.id = p.condition").fetchall(),
             "member": new.execute("SELECT pool, position, op_call, calls_per_sample, reason FROM member").fetchall(),
-            "round": new.execute("SELECT * FROM round").fetchall(),
+            "round": new.execute("SELECT pool, number, seconds, anchor_s, host FROM round").fetchall(),
         }  # fmt: skip
         application = new.execute("PRAGMA application_id").fetchone()[0]
     new.close()
@@ -121,7 +121,8 @@ def test_a_merge_has_everything_of_both_and_twice_is_once(tmp_path_factory, firs
             for number, keys in enumerate(pools):
                 add(profile, keys, np.arange(len(keys)) + number + (0.5 if path == two else 0))
                 profile.name_configurations([("relu", f'{{"key":"{keys[0]}"}}', keys[0])])
-            profile.set_ceiling("loads_per_s", 1, 2, 5.0 if path == two else 3.0)
+            for rate in (4.0, 5.0) if path == two else (3.0, 6.0):
+                profile.add_ceiling("loads_per_s", 1, 2, rate)
     with Profile.open(one) as a, Profile.open(two) as b:
         wanted = sorted([*contents(a), *contents(b)])
     with Profile.edit(one) as profile:

@@ -136,21 +136,23 @@ def test_copied_profile_opens_where_nothing_can_be_written(profile_path):
 def test_interrupted_pool_is_found_again(profile_path):
     with Profile.create_or_open(profile_path, BOARD) as profile:
         pool = profile.start_pool(CONDITION, ["a"], [1], signature="mine")
-        assert profile.interrupted_pool(CONDITION, "mine") == pool
-        assert profile.interrupted_pool(CONDITION, "other") is None
+        assert profile.resume_pool(CONDITION, "mine") == pool
+        assert profile.resume_pool(CONDITION, "other") is None
         assert profile.measured(CONDITION, ["a"]) == set()
         profile.add_rounds(pool, np.ones((1, 1)), np.ones(1), None)
         profile.end_pool(pool, "settled", ["narrow"], {})
-        assert profile.interrupted_pool(CONDITION, "mine") is None
+        assert profile.resume_pool(CONDITION, "mine") is None
         assert profile.measured(CONDITION, ["a", "b"]) == {"a"}
 
 
-def test_ceiling_keeps_the_higher(profile_path):
+def test_a_ceiling_forgets_an_outlier(profile_path):
     with Profile.create_or_open(profile_path, BOARD) as profile:
         assert profile.ceiling("copy_bytes_per_s", 1024, 2) is None
-        for rate in (5.0, 9.0, 7.0):
-            profile.set_ceiling("copy_bytes_per_s", 1024, 2, rate)
+        for rate in (5.0, 90.0, 7.0, 8.0, 9.0):  # one far too high, one disturbed
+            profile.add_ceiling("copy_bytes_per_s", 1024, 2, rate)
         assert profile.ceiling("copy_bytes_per_s", 1024, 2) == 9.0
+        (kept,) = profile.ceilings(2)
+        assert (kept.name, kept.nbytes, kept.rate) == ("copy_bytes_per_s", 1024, 9.0)
 
 
 def test_an_empty_file_and_a_folder_are_named_as_such(profile_path):
@@ -171,4 +173,4 @@ def test_a_closed_profile_says_so(profile_path):
     with pytest.raises(ProfileError, match="is closed"):
         profile.conditions()
     with pytest.raises(ProfileError, match="is closed"):
-        profile.set_ceiling("copy_bytes_per_s", 1024, 2, 1.0)
+        profile.add_ceiling("copy_bytes_per_s", 1024, 2, 1.0)

@@ -27,8 +27,9 @@ def choose_pools(trace: Trace, profile: ProfileReader, condition: Condition) -> 
     matches = profile.pool_matches(condition.timing, condition.device, condition.threads, trace.unique)
     shared = Counter(one.pool for one in matches)
 
-    def order(one: PoolMatch) -> tuple[int, bool, int, int]:
-        return abs(one.working_set - condition.working_set), not one.ended, -shared[one.pool], -one.pool
+    def order(one: PoolMatch) -> tuple[int, bool, int, float, int]:
+        away = abs(one.working_set - condition.working_set)
+        return away, not one.ended, -shared[one.pool], -one.started, -one.pool
 
     best: dict[str, PoolMatch] = {}
     for one in sorted(matches, key=order):

@@ -11,6 +11,7 @@ from typing import Any
 
 from opclock.errors import ProfileError
 from opclock.formatting import counted
+from opclock.profiles.owner import is_running
 from opclock.profiles.profile import Profile
 from opclock.profiles.reader import ProfileReader
 
@@ -24,31 +25,39 @@ INSERT INTO op_call (key, outputs, writes) SELECT key, outputs, writes FROM othe
 INSERT OR IGNORE INTO configuration SELECT theirs.family, theirs.parameters, mine.id FROM other.configuration theirs
   JOIN other.op_call there ON there.id = theirs.op_call JOIN op_call mine ON mine.key = there.key;
 CREATE TEMP TABLE moved AS SELECT theirs.id AS there,
-  (SELECT coalesce(max(id), 0) FROM main.pool) + row_number() OVER (ORDER BY theirs.id) AS here
+  coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = 'pool'), 0)
+    + row_number() OVER (ORDER BY theirs.started, theirs.id) AS here
   FROM other.pool theirs WHERE NOT EXISTS (
     SELECT 1 FROM main.pool mine WHERE mine.signature = theirs.signature AND mine.started = theirs.started);
-INSERT INTO pool SELECT moved.here, p.signature, mine.id, h.id, p.started, p.context, p.ended
+INSERT INTO pool (id, signature, condition, host, started, context, ended)
+  SELECT moved.here, p.signature, mine.id, h.id, p.started, p.context, p.ended
   FROM moved JOIN other.pool p ON p.id = moved.there JOIN other.condition c ON c.id = p.condition
   JOIN condition mine USING (timing, device, threads, working_set)
   LEFT JOIN other.host there ON there.id = p.host LEFT JOIN host h ON h.key = there.key;
-INSERT INTO member SELECT moved.here, m.position, mine.id, p.condition, m.calls_per_sample, m.reason
+INSERT INTO member (pool, position, op_call, condition, calls_per_sample, reason, started)
+  SELECT moved.here, m.position, mine.id, p.condition, m.calls_per_sample, m.reason, m.started
   FROM moved JOIN other.member m ON m.pool = moved.there JOIN pool p ON p.id = moved.here
   JOIN other.op_call there ON there.id = m.op_call JOIN op_call mine ON mine.key = there.key;
-INSERT INTO round SELECT moved.here, r.number, r.seconds, r.anchor_s, r.host
+INSERT INTO round (pool, number, seconds, anchor_s, host, block, wall_s, wait_s, switches, cpu_s, steal_s)
+  SELECT moved.here, number, seconds, anchor_s, host, block, wall_s, wait_s, switches, cpu_s, steal_s
   FROM moved JOIN other.round r ON r.pool = moved.there;
-INSERT INTO ceiling SELECT * FROM other.ceiling WHERE true
-  ON CONFLICT DO UPDATE SET rate = max(rate, excluded.rate);
+INSERT INTO control (pool, block, name, seconds) SELECT moved.here, block, name, seconds
+  FROM moved JOIN other.control c ON c.pool = moved.there;
+INSERT OR IGNORE INTO ceiling (name, bytes, threads, taken, rate)
+  SELECT name, bytes, threads, taken, rate FROM other.ceiling;
 """
 
 # Pools that no estimate uses: all their op calls and their host were measured again, completely, in the same
-# condition; or they have no rounds.
+# condition; or they have no rounds. A pool that another process samples now is none of them.
 _OUTDATED = """
-SELECT p.id FROM pool p WHERE NOT EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) OR (
+SELECT p.id FROM pool p WHERE NOT (p.ended = '' AND is_running(p.owner, p.heartbeat))
+  AND (NOT EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) OR (
   NOT EXISTS (SELECT 1 FROM member m WHERE m.pool = p.id AND NOT EXISTS (
     SELECT 1 FROM member newer JOIN pool q ON q.id = newer.pool
-    WHERE newer.op_call = m.op_call AND newer.condition = m.condition AND newer.pool > m.pool AND q.ended <> ''))
+    WHERE newer.op_call = m.op_call AND newer.condition = m.condition AND newer.started > m.started AND q.ended <> ''))
   AND (p.host IS NULL OR EXISTS (
-    SELECT 1 FROM pool q WHERE q.host = p.host AND q.condition = p.condition AND q.id > p.id AND q.ended <> '')))
+    SELECT 1 FROM pool q
+    WHERE q.host = p.host AND q.condition = p.condition AND q.started > p.started AND q.ended <> ''))))
 """
 
 
@@ -91,7 +100,7 @@ def info(profile: ProfileReader) -> ProfileInfo:
         interrupted=count("SELECT count(*) FROM pool WHERE ended = ''"),
         configurations={str(family): int(number) for family, number in families},
         hosts=count("SELECT count(*) FROM host"),
-        ceilings=count("SELECT count(*) FROM ceiling"),
+        ceilings=count("SELECT count(*) FROM (SELECT DISTINCT name, bytes, threads FROM ceiling)"),
         nbytes=profile.path.stat().st_size,
     )
 
@@ -138,9 +147,10 @@ def prune(profile: Profile) -> int:
         ProfileError: the file cannot be written.
     """
     with profile.changing() as connection:
+        connection.create_function("is_running", 2, is_running)
         numbers = [row[0] for row in connection.execute(_OUTDATED)]
         text = json.dumps(numbers)
-        for table, column in (("round", "pool"), ("member", "pool"), ("pool", "id")):
+        for table, column in (("round", "pool"), ("control", "pool"), ("member", "pool"), ("pool", "id")):
             connection.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (text,))
         connection.execute(
             "DELETE FROM op_call WHERE id NOT IN (SELECT op_call FROM member) "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from opclock.profiles.condition import Condition
 from opclock.profiles.statistics import Samples, median_interval
@@ -41,7 +42,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Pool:
-    """The kept rounds of op calls that were sampled together."""
+    """The rounds of op calls that were sampled together. Arrays by round hold the clean rounds only."""
 
     number: int
     condition: Condition
@@ -54,7 +55,12 @@ class Pool:
     host_key: str  # key of the host that was played; "" for none
     host_s: Samples  # rounds x host calls
     host_kinds: tuple[str, ...]  # by host call
-    context: dict[str, Any] = field(default_factory=dict)  # the clock, and the board's state before and after
+    context: dict[str, Any]  # the clock, and the board's state before and after
+    blocks: npt.NDArray[np.int_]  # by round: the number of its block, from 0; a block's rounds were taken in a row
+    rounds: int  # all that were taken
+    disturbed: int  # of all that were taken
+    contended: bool  # rounds were disturbed, and fewer than MIN_CLEAN were not: the arrays hold disturbed ones too
+    controls: dict[str, Samples]  # by the control workload's name: its seconds by block; NaN where not sampled
 
     @property
     def rounds_s(self) -> Samples:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from opclock.errors import ProfileError
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.database_errors import as_profile_errors
+from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed, kept
 from opclock.profiles.pool import Pool
 from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import OpCall, decode
@@ -31,11 +33,12 @@ class PoolMatch:
     pool: int
     working_set: int
     ended: bool
+    started: float  # seconds since 1970
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The highest rate per second that the board reached, for buffers of this many bytes (0: no buffers)."""
+    """The rate per second that the board reaches undisturbed, for buffers of this many bytes (0: no buffers)."""
 
     name: str
     nbytes: int
@@ -62,33 +65,28 @@ class ProfileReader:
     def ceiling(self, name: str, size: int, threads: int) -> float | None:
         """The rate of a ceiling per second, or None."""
         rows = self.ask("SELECT rate FROM ceiling WHERE name = ? AND bytes = ? AND threads = ?", name, size, threads)
-        return float(rows[0][0]) if rows else None
+        return _ceiling_rate([row[0] for row in rows]) if rows else None
 
     def ceilings(self, threads: int) -> list[Ceiling]:
         """All ceilings with this number of threads, ordered by name and bytes."""
-        rows = self.ask("SELECT * FROM ceiling WHERE threads = ? ORDER BY name, bytes", threads)
-        return [Ceiling(*row) for row in rows]
-
-    def interrupted_pool(self, condition: Condition, signature: str) -> int | None:
-        """The number of the newest unfinished pool with this signature, or None."""
-        rows = self.ask(
-            f"SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE p.signature = ? AND {_OF} "
-            "AND c.working_set = ? AND p.ended = '' ORDER BY p.id DESC LIMIT 1",
-            signature, *_parts(condition),
-        )  # fmt: skip
-        return int(rows[0][0]) if rows else None
+        rows = self.ask("SELECT name, bytes, rate FROM ceiling WHERE threads = ? ORDER BY name, bytes", threads)
+        return [
+            Ceiling(name, size, threads, _ceiling_rate([row[2] for row in samples]))
+            for (name, size), samples in groupby(rows, key=lambda row: row[:2])
+        ]
 
     def pool_matches(self, timing: Timing, device: str, threads: int, keys: Iterable[str]) -> list[PoolMatch]:
-        """The newest pools with rounds of these op calls, for each op call and working set."""
+        """The newest pools with rounds of these op calls, for each op call and working set; the newest comes last."""
         rows = self.ask(
-            "SELECT DISTINCT o.key, m.pool, c.working_set, p.ended <> '' FROM json_each(?) wanted "
+            "SELECT DISTINCT o.key, m.pool, c.working_set, p.ended <> '', p.started FROM json_each(?) wanted "
             f"JOIN op_call o ON o.key = wanted.value JOIN condition c ON {_OF} "
-            "JOIN member m ON m.op_call = o.id AND m.condition = c.id AND m.pool IN (SELECT DISTINCT pool FROM member "
-            f"WHERE op_call = o.id AND condition = c.id ORDER BY pool DESC LIMIT {NEWEST}) "
-            "JOIN pool p ON p.id = m.pool WHERE EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY m.pool",
+            "JOIN member m ON m.op_call = o.id AND m.condition = c.id AND m.pool IN (SELECT pool FROM member "
+            "WHERE op_call = o.id AND condition = c.id GROUP BY started, pool ORDER BY started DESC, pool DESC "
+            f"LIMIT {NEWEST}) JOIN pool p ON p.id = m.pool "
+            "WHERE EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.started, p.id",
             json.dumps(list(keys)), timing, device, threads,
         )  # fmt: skip
-        return [PoolMatch(key, pool, working_set, bool(ended)) for key, pool, working_set, ended in rows]
+        return [PoolMatch(key, pool, size, bool(ended), started) for key, pool, size, ended, started in rows]
 
     def count_op_calls(self, keys: Iterable[str], device: str, timings: Sequence[Timing]) -> dict[int, int]:
         """By number of threads: how many of these op calls have rounds on this device in any of these timings."""
@@ -110,7 +108,7 @@ class ProfileReader:
         rows = self.ask(
             "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE c.device = ? AND c.threads = ? "
             f"AND c.timing IN ({marks}) AND (p.ended <> '' OR NOT ?) "
-            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.id DESC LIMIT ?",
+            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.started DESC, p.id DESC LIMIT ?",
             device, threads, *timings, ended, most,
         )  # fmt: skip
         return [int(row[0]) for row in rows]
@@ -131,7 +129,7 @@ class ProfileReader:
             "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition "
             f"WHERE {which} AND c.device = ? AND c.threads = ? "
             "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) "
-            "ORDER BY abs(c.working_set - ?), p.ended = '', p.id DESC LIMIT ?",
+            "ORDER BY abs(c.working_set - ?), p.ended = '', p.started DESC, p.id DESC LIMIT ?",
             *(() if host_key is None else (host_key,)), *_parts(condition)[1:], most,
         )  # fmt: skip
         return [int(row[0]) for row in rows]
@@ -151,8 +149,20 @@ class ProfileReader:
             )
         )  # fmt: skip
 
-    def pool(self, number: int) -> Pool:
-        """Read one pool with all its rounds."""
+    def pool(self, number: int, *, all_rounds: bool = False) -> Pool:
+        """Read one pool.
+
+        Args:
+            number: the pool's number.
+            all_rounds: whether to return disturbed rounds too.
+
+        Returns:
+            The pool with its clean rounds; with fewer than ``MIN_CLEAN`` of them, those that were disturbed least. A
+            round about which the kernel said nothing counts as clean.
+
+        Raises:
+            ProfileError: the file is damaged.
+        """
         header = self.ask(
             "SELECT c.timing, c.device, c.threads, c.working_set, p.ended, h.key, h.kinds, p.context FROM pool p "
             "JOIN condition c ON c.id = p.condition LEFT JOIN host h ON h.id = p.host WHERE p.id = ?", number
@@ -161,8 +171,15 @@ class ProfileReader:
             "SELECT o.key, calls_per_sample, reason FROM member JOIN op_call o ON o.id = member.op_call "
             "WHERE pool = ? ORDER BY position", number
         )  # fmt: skip
-        rows = self.ask("SELECT seconds, anchor_s, host FROM round WHERE pool = ? ORDER BY number", number)
+        rows = self.ask(
+            "SELECT seconds, anchor_s, host, block, wall_s, wait_s, switches, cpu_s, steal_s FROM round "
+            "WHERE pool = ? ORDER BY number", number
+        )  # fmt: skip
+        readings = Readings(*np.array([row[4:] for row in rows], dtype=float).reshape(-1, 5).T)
+        marks = disturbed(readings)
+        counting = np.ones(len(rows), dtype=bool) if all_rounds else kept(readings)
         kinds = tuple(json.loads(header[6])) if header[6] else ()
+        blocks = np.array([row[3] for row in rows], dtype=int)
         return Pool(
             number=number,
             condition=Condition(*header[:4]),
@@ -170,13 +187,26 @@ class ProfileReader:
             calls_per_sample=tuple(member[1] for member in members),
             reasons=tuple(member[2] for member in members),
             ended=header[4],
-            seconds=_matrix(self.path, [row[0] for row in rows], len(members)),
-            control_s=np.array([row[1] for row in rows]),
+            seconds=_matrix(self.path, [row[0] for row in rows], len(members))[counting],
+            control_s=np.array([row[1] for row in rows], dtype=float)[counting],
             host_key=header[5] or "",
-            host_s=_matrix(self.path, [row[2] for row in rows] if kinds else [], len(kinds)),
+            host_s=_matrix(self.path, [row[2] for row in rows], len(kinds))[counting] if kinds else np.empty((0, 0)),
             host_kinds=kinds,
             context=json.loads(header[7]),
+            blocks=blocks[counting],
+            rounds=len(rows),
+            disturbed=int(marks.sum()),
+            contended=bool(marks.any()) and int((~marks).sum()) < MIN_CLEAN,
+            controls=self._controls(number, int(blocks[-1]) + 1 if len(rows) else 0),
         )
+
+    def _controls(self, pool: int, blocks: int) -> dict[str, Samples]:
+        """By the control workload's name: its seconds by block; NaN where it was not sampled."""
+        controls: dict[str, Samples] = {}
+        for block, name, seconds in self.ask("SELECT block, name, seconds FROM control WHERE pool = ?", pool):
+            if block < blocks:
+                controls.setdefault(name, np.full(blocks, np.nan))[block] = seconds
+        return controls
 
     def traced(self, keys: Iterable[str]) -> dict[str, TracedCall]:
         """The op calls that were stored with outputs, by key. Of their storages, only whether they write is known."""
@@ -206,6 +236,15 @@ class ProfileReader:
 
 def _parts(condition: Condition) -> tuple[str, str, int, int]:
     return condition.timing, condition.device, condition.threads, condition.working_set
+
+
+def _ceiling_rate(rates: Sequence[float]) -> float:
+    """Derive a ceiling from its samples: the upper quartile, taken from the samples themselves.
+
+    Disturbances only slow a board down, so the high end is near the truth. The maximum would keep one wrong sample for
+    ever; here up to a quarter of the samples may be too high.
+    """
+    return float(np.quantile(rates, 0.75, method="lower"))
 
 
 def _matrix(path: Path, blobs: Sequence[bytes], columns: int) -> Samples:

@@ -6,12 +6,19 @@ import sqlite3
 from pathlib import Path
 
 from opclock.errors import ProfileError
+from opclock.profiles.migrations import MIGRATIONS
 
 APPLICATION_ID = 0x6F70636B  # "opck", in the file's header: marks an SQLite database as a profile
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CHECKED_WHOLE = 1 << 23  # bytes: checking all of a larger file would take too long
 
-_NEW_IN_2 = """
+TABLES = """
+CREATE TABLE board (id INTEGER PRIMARY KEY CHECK (id = 1), identity TEXT NOT NULL, facts TEXT NOT NULL);
+CREATE TABLE op_call (
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,
+  outputs TEXT, writes INTEGER      -- JSON: what it returns, and whether it writes memory; NULL where not kept
+);
+CREATE TABLE host (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kinds TEXT NOT NULL);
 CREATE TABLE condition (
   id INTEGER PRIMARY KEY,
   timing TEXT NOT NULL, device TEXT NOT NULL, threads INTEGER NOT NULL, working_set INTEGER NOT NULL,
@@ -22,83 +29,52 @@ CREATE TABLE configuration (
   op_call INTEGER NOT NULL REFERENCES op_call (id),
   PRIMARY KEY (family, parameters)
 ) WITHOUT ROWID;
-"""
-
-_POOL = """
 CREATE TABLE pool (
-  id INTEGER PRIMARY KEY,
-  signature TEXT NOT NULL,          -- equal for the same op calls in the same order: an interrupted pool goes on
+  id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again after the pool was removed
+  signature TEXT NOT NULL,          -- equal for the same op calls in the same order, timed alike: it may go on
   condition INTEGER NOT NULL REFERENCES condition (id),
   host INTEGER REFERENCES host (id),
-  started REAL NOT NULL,            -- seconds since 1970
+  started REAL NOT NULL,            -- seconds since 1970: the newest pool is the one that started last
   context TEXT NOT NULL,            -- JSON: clock, seed, board's state before and after
-  ended TEXT NOT NULL DEFAULT ''    -- settled or time_cap; '' while it runs or where it was interrupted
+  ended TEXT NOT NULL DEFAULT '',   -- settled or time_cap; '' while it runs or where it was interrupted
+  owner TEXT NOT NULL DEFAULT '',   -- the process that samples it, as ``owner.py`` names it; '' where unknown
+  heartbeat REAL NOT NULL DEFAULT 0 -- seconds since 1970 when the owner last wrote to the pool
 );
 CREATE TABLE member (
   pool INTEGER NOT NULL REFERENCES pool (id), position INTEGER NOT NULL,
   op_call INTEGER NOT NULL REFERENCES op_call (id),
   condition INTEGER NOT NULL REFERENCES condition (id),  -- the pool's: so that the index finds the newest pool at once
   calls_per_sample INTEGER NOT NULL, reason TEXT NOT NULL DEFAULT '',
+  started REAL NOT NULL DEFAULT 0,  -- the pool's, for the same index
   PRIMARY KEY (pool, position)
 ) WITHOUT ROWID;
-"""
-
-_INDEXES = """
-CREATE INDEX configuration_of_op_call ON configuration (op_call);
-CREATE INDEX member_of_op_call ON member (op_call, condition, pool);
-CREATE INDEX pool_of_condition ON pool (condition);
-CREATE INDEX pool_of_signature ON pool (signature);
-CREATE INDEX pool_of_host ON pool (host, id);
-CREATE INDEX pool_with_host ON pool (id) WHERE host IS NOT NULL;
-"""
-
-TABLES = f"""
-CREATE TABLE board (id INTEGER PRIMARY KEY CHECK (id = 1), identity TEXT NOT NULL, facts TEXT NOT NULL);
-CREATE TABLE op_call (
-  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,
-  outputs TEXT, writes INTEGER      -- JSON: what it returns, and whether it writes memory; NULL where not kept
-);
-CREATE TABLE host (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kinds TEXT NOT NULL);
-{_NEW_IN_2}{_POOL}
 CREATE TABLE round (
   pool INTEGER NOT NULL REFERENCES pool (id), number INTEGER NOT NULL,
   seconds BLOB NOT NULL,            -- little-endian float64, one for each member, of one call
   anchor_s REAL NOT NULL,           -- of the control workload
   host BLOB,                        -- little-endian float64, one for each kind of host
+  block INTEGER NOT NULL DEFAULT 0, -- rounds of one block were taken in a row
+  wall_s REAL, wait_s REAL, switches INTEGER, cpu_s REAL, steal_s REAL,  -- ``Readings``; NULL: not known
   PRIMARY KEY (pool, number)
 ) WITHOUT ROWID;
+CREATE TABLE control (
+  pool INTEGER NOT NULL REFERENCES pool (id), block INTEGER NOT NULL, name TEXT NOT NULL, seconds REAL NOT NULL,
+  PRIMARY KEY (pool, block, name)
+) WITHOUT ROWID;
 CREATE TABLE ceiling (
-  name TEXT NOT NULL, bytes INTEGER NOT NULL, threads INTEGER NOT NULL, rate REAL NOT NULL,
-  PRIMARY KEY (name, bytes, threads)
+  name TEXT NOT NULL, bytes INTEGER NOT NULL, threads INTEGER NOT NULL,
+  taken REAL NOT NULL,              -- seconds since 1970; 0 where an older schema did not keep it
+  rate REAL NOT NULL,
+  PRIMARY KEY (name, bytes, threads, taken)
 ) WITHOUT ROWID;
-{_INDEXES}"""
-
-# By schema version: the statements that upgrade a profile from the previous version.
-MIGRATIONS = {
-    2: f"""
-ALTER TABLE op_call ADD COLUMN outputs TEXT;
-ALTER TABLE op_call ADD COLUMN writes INTEGER;
-{_NEW_IN_2}
-INSERT INTO condition (timing, device, threads, working_set)
-  SELECT DISTINCT timing, device, threads, working_set FROM pool;
-ALTER TABLE pool RENAME TO pool_1;
-ALTER TABLE member RENAME TO member_1;
-{_POOL}
-INSERT INTO pool SELECT pool_1.id, signature, condition.id, host, started, context, ended
-  FROM pool_1 JOIN condition USING (timing, device, threads, working_set);
-INSERT INTO member SELECT pool, position, op_call, pool.condition, calls_per_sample, reason
-  FROM member_1 JOIN pool ON pool.id = member_1.pool;
-ALTER TABLE round RENAME TO round_1;
-CREATE TABLE round (
-  pool INTEGER NOT NULL REFERENCES pool (id), number INTEGER NOT NULL,
-  seconds BLOB NOT NULL, anchor_s REAL NOT NULL, host BLOB, PRIMARY KEY (pool, number)
-) WITHOUT ROWID;
-INSERT INTO round SELECT * FROM round_1;
-DROP TABLE round_1;
-DROP TABLE member_1;
-DROP TABLE pool_1;
-{_INDEXES}""",
-}
+CREATE INDEX configuration_of_op_call ON configuration (op_call);
+CREATE INDEX member_of_op_call ON member (op_call, condition, started, pool);
+CREATE INDEX pool_of_condition ON pool (condition);
+CREATE INDEX pool_of_signature ON pool (signature);
+CREATE INDEX pool_of_host ON pool (host, started);
+CREATE INDEX pool_by_time ON pool (started);
+CREATE INDEX pool_with_host ON pool (started) WHERE host IS NOT NULL;
+"""
 
 
 def make_tables(connection: sqlite3.Connection) -> None:

@@ -48,7 +48,7 @@ def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = sile
     steps = ALL_CEILINGS * PASSES
     for number, (name, nbytes) in enumerate(steps):
         progress(f"ceilings, {counted(threads, 'thread')}", number / len(steps))
-        profile.set_ceiling(name, nbytes, threads, _rate(name, nbytes, threads, PASS_S))
+        profile.add_ceiling(name, nbytes, threads, _rate(name, nbytes, threads, PASS_S))
     progress(f"ceilings, {counted(threads, 'thread')}", 1.0)
 
 
@@ -74,7 +74,7 @@ def _measured_once(profile: Profile, name: str, nbytes: int, threads: int) -> fl
     rate = profile.ceiling(name, nbytes, threads)
     if rate is None:
         rate = _rate(name, nbytes, threads, ROOF_S)
-        profile.set_ceiling(name, nbytes, threads, rate)
+        profile.add_ceiling(name, nbytes, threads, rate)
     return rate
 
 

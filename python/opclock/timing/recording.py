@@ -48,20 +48,22 @@ class PoolRecord:
 
     def begin(self) -> None:
         """Start the pool in the profile, or continue an interrupted one with the same op calls."""
-        keys = [*self._pool.keys, self._host.key if self._host else ""]
+        calls = [self._pool.compiled.calls_per_sample(number) for number in range(len(self._pool.keys))]
+        # An interrupted pool goes on only with its own clock and calls per sample: they hold for all of its rounds.
+        keys = [*self._pool.keys, self._host.key if self._host else "", self._clock_before["name"], str(calls)]
         signature = hashlib.sha256("\n".join(keys).encode()).hexdigest()
-        self._number = self._profile.interrupted_pool(self._condition, signature)
+        self._number = self._profile.resume_pool(self._condition, signature)
         if self._number is None:
-            self._number = self._start(signature)
+            self._number = self._start(signature, calls)
         else:
             self._continue(self._number)
 
-    def _start(self, signature: str) -> int:
+    def _start(self, signature: str, calls_per_sample: list[int]) -> int:
         pool, host = self._pool, self._host
         return self._profile.start_pool(
             self._condition,
             pool.keys,
-            [pool.compiled.calls_per_sample(number) for number in range(len(pool.keys))],
+            calls_per_sample,
             signature=signature,
             calls=pool.calls,
             host=(host.key, host.kinds) if host else None,
@@ -75,7 +77,7 @@ class PoolRecord:
         )
 
     def _continue(self, number: int) -> None:
-        earlier = self._profile.pool(number)
+        earlier = self._profile.pool(number, all_rounds=True)
         self._control_s = list(earlier.control_s)
         self.rounds_s = list(earlier.rounds_s)
         for key, group in self._pool.groups.items():
