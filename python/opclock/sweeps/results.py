@@ -13,11 +13,11 @@ import pandas as pd
 
 from opclock.errors import EstimateError
 from opclock.estimation.ceilings import Ceilings
+from opclock.flags import UNTRUSTED
 from opclock.profiles.condition import Timing
 from opclock.profiles.pool import Measurement, Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.sweeps.configuration import Configuration
-from opclock.timing.flags import UNTRUSTED
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import TracedCall
 

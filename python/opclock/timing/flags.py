@@ -1,4 +1,4 @@
-"""Flags of unusual states of the board during timing. Needs no torch."""
+"""Which flags the readings of a measurement set. Needs no torch."""
 
 from __future__ import annotations
 
@@ -7,30 +7,28 @@ from typing import Any
 
 from opclock.board.state import BoardState
 from opclock.extension import load_core
+from opclock.flags import Flag
 
 DRIFT_LIMIT = 0.05  # between the medians of the samples' halves, a fraction: above it, the machine changed meanwhile
 MAX_IDLE_SHARE = 0.1  # fraction of rounds in which the device waited for the host; above it, its time is not reliable
 
-# A time with one of these flags is not reliable. The most serious comes first.
-UNTRUSTED = ("emulated", "throttled", "device_slowed", "device_idle", "clock_disagrees", "drifting")
 
-
-def throttle_flags(*states: BoardState) -> tuple[str, ...]:
+def throttle_flags(*states: BoardState) -> tuple[Flag, ...]:
     """("throttled",) where the board was throttled in one of these states; else ()."""
     return ("throttled",) if any(state.throttled for state in states) else ()
 
 
-def drift_flags(samples: Sequence[float]) -> tuple[str, ...]:
+def drift_flags(samples: Sequence[float]) -> tuple[Flag, ...]:
     """("drifting",) where the halves of these samples, seconds in the order taken, differ too much; else ()."""
     return ("drifting",) if abs(load_core().drift(list(samples))) > DRIFT_LIMIT else ()
 
 
-def clock_flags(*clocks: dict[str, Any]) -> tuple[str, ...]:
+def clock_flags(*clocks: dict[str, Any]) -> tuple[Flag, ...]:
     """("clock_disagrees",) where one of these checks of the clock (see ``clock_facts``) failed; else ()."""
     return () if all(clock["agrees"] for clock in clocks) else ("clock_disagrees",)
 
 
-def device_flags(reading: dict[str, Any], idle_rounds: int, rounds: int) -> tuple[str, ...]:
+def device_flags(reading: dict[str, Any], idle_rounds: int, rounds: int) -> tuple[Flag, ...]:
     """Compute the flags of a device beside the host.
 
     Args:
@@ -41,5 +39,5 @@ def device_flags(reading: dict[str, Any], idle_rounds: int, rounds: int) -> tupl
     Returns:
         The flags.
     """
-    slowed = ("device_slowed",) if reading.get("slowed") else ()
+    slowed: tuple[Flag, ...] = ("device_slowed",) if reading.get("slowed") else ()
     return (*slowed, "device_idle") if idle_rounds > MAX_IDLE_SHARE * rounds else slowed
