@@ -39,7 +39,7 @@ def test_flags_are_ordered_by_seriousness_each_once():
 
 
 @pytest.mark.parametrize(("low", "high", "flags"), [
-    (0.9, 1.1, ()),
+    (0.91, 1.09, ()),
     (0.89, 1.12, ("imprecise",)),
     (0.0, 0.1, ("imprecise",)),  # however narrow: a time of 0 s is not possible
     (math.nan, math.nan, ("imprecise",)),
