@@ -19,6 +19,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opclock.board import system as _system  # noqa: F401 - reads the cores before torch's OpenMP binds this thread
 from opclock.errors import (
     EstimateError,
     ExtensionError,

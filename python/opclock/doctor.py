@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from opclock.board.cores import alike, emulator, ranges, read_clusters, within
+from opclock.board.cores import alike, default_threads, emulator, ranges, read_clusters, within
+from opclock.board.quota import cpu_quota
 from opclock.board.state import read_state
-from opclock.board.system import allowed_cores
+from opclock.board.system import all_cores, allowed_cores, openmp_binding
 from opclock.errors import ExtensionError
 from opclock.extension import REBUILD, load_aten, load_core
 from opclock.formatting import BYTES, HERTZ, SECONDS, counted, quantity
@@ -72,6 +73,18 @@ def _cores() -> Check:
     return Check("cores", "ok", finding)
 
 
+def _quota() -> Check:
+    """Whether the container's CPU quota leaves every core its time. Without a quota this is no problem."""
+    quota, allowed = cpu_quota(), len(allowed_cores())
+    if quota is None:
+        return Check("quota", "ok", f"none: {counted(allowed, 'core')} may be used all the time")
+    finding = f"this container gets the time of {quota:.3g} cores on {counted(allowed, 'core')}"
+    if quota >= allowed:
+        return Check("quota", "ok", finding)
+    return Check("quota", "warning", f"{finding}: more threads are stopped in every period",
+                 f"use --threads {default_threads()} (the default here), or give the container more")  # fmt: skip
+
+
 def _governor() -> Check:
     state = read_state()
     if not state.governors:
@@ -110,15 +123,23 @@ def _memory() -> Check:
     )
 
 
-_IMPORT = "import torch; print(torch.__version__, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())"
+# The sum starts the team. The cores of all its threads together are those that kernels run on.
+_IMPORT = """
+import os, torch
+(torch.ones(1 << 20) + 1).sum()
+tasks = os.listdir("/proc/self/task") if hasattr(os, "sched_getaffinity") and os.path.exists("/proc/self/task") else ()
+cores = set().union(*(os.sched_getaffinity(int(task)) for task in tasks))
+print(torch.__version__, torch.get_num_threads(), len(cores), torch.backends.cpu.get_cpu_capability())
+"""
 
 
 def _torch() -> Check:
     """Import torch in a child process: an illegal instruction then ends the child, not this process."""
     try:
-        child = subprocess.run(
-            [sys.executable, "-c", _IMPORT], capture_output=True, encoding="utf-8", timeout=120, check=False
-        )
+        with all_cores():
+            child = subprocess.run(
+                [sys.executable, "-c", _IMPORT], capture_output=True, encoding="utf-8", timeout=120, check=False
+            )
     except subprocess.TimeoutExpired:
         return Check("torch", "trouble", "importing it takes over two minutes", "use a faster disk or another build")
     if child.returncode == -signal.SIGILL:
@@ -127,12 +148,23 @@ def _torch() -> Check:
     if child.returncode != 0:
         last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         return Check("torch", "trouble", last, f"pip install torch (the build for this board), then {REBUILD}")
-    version, threads, capability = child.stdout.split(maxsplit=2)
+    version, threads, team_cores, capability = child.stdout.split(maxsplit=3)
     allowed = len(allowed_cores())
     finding = f"torch {version}, {capability.strip()}, {counted(int(threads), 'thread')} on {counted(allowed, 'core')}"
     if int(threads) > allowed:
         return Check("torch", "warning", f"{finding}: threads will wait for one another", f"use --threads {allowed}")
+    if binding := openmp_binding():
+        return _bound(finding, binding, int(threads), int(team_cores))
     return Check("torch", "ok", finding)
+
+
+def _bound(finding: str, binding: dict[str, str], threads: int, cores: int) -> Check:
+    """What OpenMP's variables do to PyTorch's threads: one core each, which is as good, or several on one core."""
+    given = ", ".join(f"{name}={text}" for name, text in binding.items())
+    if 0 < cores < threads:
+        return Check("torch", "warning", f"{finding}; {given} binds them to {counted(cores, 'core')}, where they wait "
+                     "for one another", f"unset {' '.join(binding)}")  # fmt: skip
+    return Check("torch", "ok", f"{finding}; {given} binds each thread to its core")
 
 
 def _match() -> Check:
@@ -173,7 +205,17 @@ def _device() -> Check:
     return Check("device", "ok", finding)
 
 
-CHECKS: tuple[Callable[[], Check], ...] = (_core, _clock, _cores, _governor, _throttling, _load, _memory, _torch)
+CHECKS: tuple[Callable[[], Check], ...] = (
+    _core,
+    _clock,
+    _cores,
+    _quota,
+    _governor,
+    _throttling,
+    _load,
+    _memory,
+    _torch,
+)
 
 
 def diagnose() -> list[Check]:

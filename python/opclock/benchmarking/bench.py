@@ -14,9 +14,8 @@ from opclock.benchmarking.conversion import prepare_model, work_folder
 from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.result import PERCENTILES, BenchRow
 from opclock.benchmarking.session import run_session
-from opclock.board.cores import check_threads
+from opclock.board.cores import check_threads, default_threads
 from opclock.board.identity import read_board
-from opclock.board.system import allowed_cores
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
 from opclock.runtimes.registry import find_all
@@ -92,7 +91,7 @@ def bench(
         ModelError: there is no such model, or eager PyTorch cannot run it.
         OptionError: there is no such runtime, or more threads than cores.
     """
-    settings = settings or Settings(len(allowed_cores()))
+    settings = settings or Settings(default_threads())
     check_threads(settings.threads)
     chosen = find_all(runtimes)
     with work_folder(folder, model) as place:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from opclock.board.quota import cpu_quota
 from opclock.board.system import allowed_cores
 from opclock.errors import OptionError
 from opclock.files import text_of
@@ -105,6 +106,24 @@ def check_threads(threads: int) -> None:
             f"--threads {threads}: this process may use 1 to {allowed} cores; more threads than cores wait for one "
             "another in every kernel"
         )
+
+
+def default_threads(root: Path = Path("/")) -> int:
+    """One thread for each core that this process may use, and no more than its container's quota can keep running."""
+    quota = cpu_quota(root)
+    cores = len(allowed_cores())
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def beyond_quota(threads: int, root: Path = Path("/")) -> str:
+    """Say in a sentence that the container's quota is too small for these threads; "" where it is not."""
+    quota = cpu_quota(root)
+    if quota is None or threads <= quota:
+        return ""
+    return (
+        f"{threads} threads have the processor time of {quota:.3g} cores (the container's CPU quota): the kernel stops "
+        f"them in every period; use --threads {default_threads(root)}, or give the container more"
+    )
 
 
 def online_cores(root: Path = Path("/")) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from opclock.board.cores import check_threads, parse_ranges, ranges
+from opclock.board.cores import beyond_quota, check_threads, default_threads, parse_ranges, ranges
 from opclock.board.system import allowed_cores, pin_to
-from opclock.cli.reporting import Reporter
+from opclock.cli.reporting import Reporter, write
 from opclock.errors import OptionError
 from opclock.extension import load_core
 from opclock.runtimes.runtime import PRECISIONS
@@ -110,10 +111,12 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
 
 
 def checked_threads(threads: int | None) -> int:
-    """Return the thread count; None: one for each core. Raises OptionError if out of range."""
+    """Return the thread count; None: one for each core, within the container's quota. Raises OptionError."""
     if threads is None:
-        return len(allowed_cores())
+        return default_threads()
     check_threads(threads)
+    if complaint := beyond_quota(threads):
+        write(sys.stderr, f"note: {complaint}")
     return threads
 
 

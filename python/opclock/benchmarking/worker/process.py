@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import psutil
 
+from opclock.board.system import all_cores
 from opclock.errors import OpclockError
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
@@ -44,7 +45,7 @@ class WorkerProcess:
         self._settings = settings
         job.folder.mkdir(parents=True, exist_ok=True)
         self._log = log_of(job)
-        with self._log.open("ab") as log:
+        with self._log.open("ab") as log, all_cores():
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "opclock.benchmarking.worker.server"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
