@@ -27,7 +27,7 @@ def kept_rounds(path: Path) -> int:
     if not path.exists():
         return 0
     with Profile.open(path) as profile:
-        return sum(len(profile.pool(pool).control_s) for pool in profile.pools(["in_model"], "cpu", 1))
+        return sum(profile.pool(pool).rounds for pool in profile.pools(["in_model"], "cpu", 1))
 
 
 def main() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from opclock.errors import ProfileError
 from opclock.estimation.estimate import estimate
 from opclock.profiles.comparison import compare, judge
 from opclock.profiles.condition import Condition
+from opclock.profiles.disturbance import Readings
 from opclock.profiles.maintenance import info, merge, prune
 from opclock.profiles.pool import Measurement
 from opclock.profiles.profile import Profile
@@ -184,6 +188,140 @@ def test_pruning_keeps_what_estimates_use(profile_path):
         assert [keys for keys, *_ in contents(profile)] == [("a",), ("b", "c"), ("c",)]
         assert prune(profile) == 0
         assert info(profile).op_calls == 3
+
+
+def test_a_merge_of_an_older_profile_does_not_win(tmp_path):
+    one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
+    with Profile.create_or_open(two, BOARD) as profile:
+        add(profile, ["a"], [1.0])  # the older measurement
+    with Profile.create_or_open(one, BOARD) as profile:
+        add(profile, ["b"], [2.0])
+        newer = add(profile, ["a"], [3.0])
+        assert merge(profile, two) == 1
+        older = next(
+            number for number in profile.pools(["interleaved"], "cpu", 2) if profile.pool(number).seconds[0] == 1
+        )
+        assert older > newer
+        assert [one.pool for one in profile.pool_matches("interleaved", "cpu", 2, ["a"])] == [older, newer]
+        assert profile.pools(["interleaved"], "cpu", 2)[-1] == older
+        assert prune(profile) == 1
+        assert [keys for keys, *_ in contents(profile)] == [("a",), ("b",)]
+        assert profile.pool(newer).seconds[0] == 3.0
+
+
+def test_the_host_of_a_merged_older_profile_does_not_win(tmp_path):
+    one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
+    for path, host_s in ((two, 1e-3), (one, 2e-3)):
+        filled(path, chain("relu"), {"relu": 1e-3}, host_s=host_s)
+    with Profile.edit(one) as profile:
+        newest = profile.pools(["in_model"], "cpu", 2)[0]
+        wanted = estimate(chain("relu"), profile, threads=2).total_s
+        assert merge(profile, two) == 1
+        assert profile.pools_with_host(profile.pool(newest).condition, None, 1) == [newest]
+        assert estimate(chain("relu"), profile, threads=2).total_s == wanted
+        assert prune(profile) == 1
+        assert estimate(chain("relu"), profile, threads=2).total_s == wanted
+
+
+def test_a_merge_brings_blocks_readings_and_controls(tmp_path):
+    one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
+    with Profile.create_or_open(one, BOARD) as profile:
+        add(profile, ["b"], [2.0])
+    with Profile.create_or_open(two, BOARD) as profile:
+        pool = add(profile, ["a"], [1.0], ended="")
+        readings = Readings.unknown(8)
+        readings.switches[:2] = 1
+        profile.add_rounds(pool, np.ones((8, 1)), np.ones(8), None, readings)
+        profile.add_controls(pool, {"product": 0.5})
+        profile.end_pool(pool, "settled", ["narrow"], {})
+        wanted = profile.pool(pool)
+    with Profile.edit(one) as profile:
+        merge(profile, two)
+        (came,) = [one.pool for one in profile.pool_matches("interleaved", "cpu", 2, ["a"])]
+        pool = profile.pool(came)
+    assert (pool.rounds, pool.disturbed, pool.contended) == (wanted.rounds, 2, False) == (21, 2, False)
+    np.testing.assert_array_equal(pool.blocks, wanted.blocks)
+    np.testing.assert_array_equal(pool.controls["product"], [np.nan, 0.5])
+
+
+def test_a_merged_pool_is_nobodys_and_goes_on(tmp_path):
+    one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
+    with Profile.create_or_open(one, BOARD), Profile.create_or_open(two, BOARD) as profile:
+        add(profile, ["a"], [1.0], ended="")
+    with Profile.edit(one) as profile:
+        merge(profile, two)
+        pool = profile.resume_pool(CONDITION, "a")
+        profile.add_rounds(pool, np.ones((1, 1)), np.ones(1), None)
+        assert profile.pool(pool).rounds == 14
+
+
+OTHER = """
+import sys
+import numpy as np
+from helpers import BOARD
+from opclock.profiles.condition import Condition
+from opclock.profiles.disturbance import Readings
+from opclock.profiles.profile import Profile
+
+with Profile.create_or_open(sys.argv[1], BOARD) as profile:
+    pool = profile.start_pool(Condition("interleaved", "cpu", 2, 20), ["a"], [1], signature="a")
+    print(pool, flush=True)
+    for _ in sys.stdin:
+        profile.add_rounds(pool, np.ones((1, 1)), np.ones(1), None)
+        print("stored", flush=True)
+    profile.end_pool(pool, "settled", ["narrow"], {})
+"""
+
+
+@pytest.fixture
+def other(profile_path):
+    """Another process that has started a pool and waits: a line makes it store a round, the end makes it end."""
+    process = subprocess.Popen([sys.executable, "-c", OTHER, str(profile_path)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])  # fmt: skip
+    process.pool = int(process.stdout.readline())
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_prune_leaves_a_pool_that_another_process_has_just_started(profile_path, other):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        assert prune(profile) == 0
+        mine = add(profile, ["b"], [1.0])
+        assert mine != other.pool
+    other.communicate("\n")
+    assert other.returncode == 0
+    with Profile.open(profile_path) as profile:
+        assert profile.pool(other.pool).keys == ("a",)
+        assert profile.pool(other.pool).ended == "settled"
+
+
+def test_two_measurements_at_once_do_not_share_a_pool(profile_path, other):
+    other.stdin.write("\n")
+    other.stdin.flush()
+    assert other.stdout.readline() == "stored\n"
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        assert profile.resume_pool(CONDITION, "a") is None
+        other.kill()
+        other.wait()
+        assert profile.resume_pool(CONDITION, "a") == other.pool
+
+
+def test_the_number_of_a_removed_pool_is_never_used_again(profile_path):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        removed = add(profile, ["a"], [1.0], rounds=0, ended="")
+        assert prune(profile) == 1
+        assert add(profile, ["b"], [1.0]) > removed
+        with pytest.raises(ProfileError, match="no longer this process's"):
+            profile.add_rounds(removed, np.ones((1, 1)), np.ones(1), None)
+        with pytest.raises(ProfileError, match="no longer this process's"):
+            profile.end_pool(removed, "settled", ["narrow"], {})
+
+
+def test_rounds_of_no_pool_are_refused_by_the_database(profile_path):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        with pytest.raises(ProfileError, match="FOREIGN KEY"), profile.changing() as connection:
+            connection.execute("INSERT INTO round (pool, number, seconds, anchor_s) VALUES (9, 0, x'', 0)")
 
 
 def measurement(samples):

@@ -47,7 +47,7 @@ def test_all_are_measured_once(core, profile):
     assert core.calls == []
 
 
-def test_the_higher_rate_stays(core, profile):
+def test_a_slow_hour_lowers_no_ceiling_and_a_faster_board_raises_it(core, profile):
     measure_ceilings(profile, 1)
     core.rate = 5e8
     remeasure_ceilings(profile, 1)
@@ -57,9 +57,16 @@ def test_the_higher_rate_stays(core, profile):
     assert Ceilings.read(profile, 1).peak("float32") == 2e9
 
 
+def test_an_outlier_stays_in_no_ceiling(core, profile, monkeypatch):
+    rates = iter([4e10])
+    monkeypatch.setattr(core, "multiply_adds_per_s", lambda *_: next(rates, 1e9))
+    measure_ceilings(profile, 1)
+    assert Ceilings.read(profile, 1).multiply_adds == dict.fromkeys(DTYPES, 1e9)
+
+
 def test_roofs_are_two_of_the_ceilings(core, profile):
     assert measure_roofs(profile, 3 << 20, 1) == (1e9, 1e9)
-    assert core.calls == [("float32", 0, 1), ("copy", 1 << 22, 1)]
+    assert core.calls == [*[("float32", 0, 1)] * PASSES, *[("copy", 1 << 22, 1)] * PASSES]
     core.rate = 7e9
     assert measure_roofs(profile, 3 << 20, 1) == (1e9, 1e9)  # from the profile
-    assert len(core.calls) == 2
+    assert len(core.calls) == 2 * PASSES

@@ -29,7 +29,7 @@ def rounds_in(path):
         return 0
     try:
         with Profile.open(path) as profile:
-            return sum(len(profile.pool(pool).control_s) for pool in profile.pools(["in_model"], "cpu", 1))
+            return sum(profile.pool(pool).rounds for pool in profile.pools(["in_model"], "cpu", 1))
     except ProfileError:
         return 0
 
@@ -54,7 +54,7 @@ def test_sigkill_at_random_moments(tmp_path, profile_path):
         process.send_signal(signal.SIGKILL)
         assert process.wait() in (-signal.SIGKILL, 0)
         with Profile.open(profile_path) as profile:
-            rounds = sum(len(profile.pool(pool).control_s) for pool in profile.pools(["in_model"], "cpu", 1))
+            rounds = sum(profile.pool(pool).rounds for pool in profile.pools(["in_model"], "cpu", 1))
         assert rounds >= kept
         kept = rounds
     assert kept > 0
@@ -63,7 +63,7 @@ def test_sigkill_at_random_moments(tmp_path, profile_path):
     with Profile.open(profile_path) as profile:
         pools = [profile.pool(pool) for pool in profile.pools(["in_model"], "cpu", 1)]
     assert all(pool.ended for pool in pools)
-    assert sum(len(pool.control_s) for pool in pools) >= kept
+    assert sum(pool.rounds for pool in pools) >= kept
 
 
 def test_ctrl_c_keeps_the_rounds_and_says_so(tmp_path, profile_path):

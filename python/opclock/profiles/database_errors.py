@@ -20,6 +20,11 @@ def as_profile_errors(path: Path) -> Iterator[None]:
             raise
         raise ProfileError(f"the profile {path} is closed; use it inside its with block, or open it again") from error
     except sqlite3.OperationalError as error:
+        if "no such" in str(error):
+            raise ProfileError(
+                f"{path} was copied while it was written, or is damaged ({error}); copy it together with "
+                f"{path.name}-wal, or when nobody writes"
+            ) from error
         raise ProfileError(f"cannot use the profile {path}: {error}; is the folder writable and the disk not full?"
                            ) from error  # fmt: skip
     except sqlite3.DatabaseError as error:

@@ -6,6 +6,8 @@ import json
 import os
 import sqlite3
 import tempfile
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +21,9 @@ from opclock.profiles.writer import ProfileWriter
 
 CACHE_BYTES = 1 << 26  # of a writer, which changes pages all over the index of op calls
 LOG_PAGES = 16_000  # of 4 KiB before the log is written into the file: the same pages change many times
-BUSY_S = 60.0  # how long a second writer waits; storing one round takes milliseconds
+BUSY_S = 60.0  # how long a second writer waits; storing one block takes milliseconds
+WITH_LOG = 2  # in the file's header, byte 18: what was written last may be in the log beside the file
+HEADER_LOOKS, HEADER_LOOK_S = 6, 0.05  # a writer that opens or closes the file is between header and log for less
 
 
 class Profile(ProfileWriter):
@@ -28,7 +32,8 @@ class Profile(ProfileWriter):
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writable: bool, copied: bool = False) -> None:
         super().__init__(path, connection)
         self.copied = copied  # whether this is a converted copy, in memory, of a file with an older schema
-        self._writable = writable
+        # The file stays whole without its log, even where nobody calls close.
+        self._fold_log = weakref.finalize(self, _fold_log, connection, os.getpid()) if writable else None
 
     @staticmethod
     def create_or_open(path: str | Path, board: Board) -> Profile:
@@ -51,7 +56,7 @@ class Profile(ProfileWriter):
             raise ProfileError(f"cannot write the profile {path}: there is no folder {path.parent}; make it first")
         fresh = not path.exists() or path.stat().st_size == 0
         if not fresh:
-            Profile.open(path).close()  # checked read-only first: a file that is not a profile stays unchanged
+            _open_to_read(path)[0].close()  # checked first: a file that is not a profile stays unchanged
         with as_profile_errors(path):
             connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
             # A write-ahead log keeps the file intact when a writer is killed, and lets two processes write.
@@ -93,38 +98,20 @@ class Profile(ProfileWriter):
         Raises ProfileError where the file is missing or damaged, is not a profile, or is from a newer opclock.
         """
         path = Path(path)
-        _refuse_folder(path)
-        if not path.is_file():
-            raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
-        with as_profile_errors(path):
-            # A file in a read-only folder has no log beside it, and nobody can change it.
-            log = path.with_name(path.name + "-wal")
-            frozen = not log.exists() and not os.access(path.parent, os.W_OK)
-            mode = "mode=ro&immutable=1" if frozen else "mode=ro"
-            connection = sqlite3.connect(
-                f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, isolation_level=None
+        connection, version = _open_to_read(path)
+        if version == 0:
+            connection.close()
+            raise ProfileError(
+                f"{path} holds nothing yet: its writer has just begun or was stopped; try again, or write into it with "
+                f"'opclock measure MODEL --profile {path}'"
             )
-            try:
-                version = schema.check(path, connection)
-                if version == 0 and path.stat().st_size == 0 and not log.exists():
-                    raise ProfileError(
-                        f"{path} is empty; write a profile with 'opclock measure MODEL --profile {path}'"
-                    )
-                copied = 0 < version < schema.SCHEMA_VERSION
-                if copied:
-                    connection = _newer_copy(connection)
-            except BaseException:
-                connection.close()
-                raise
-        return Profile(path, connection, writable=False, copied=copied)
+        copied = version < schema.SCHEMA_VERSION
+        return Profile(path, _newer_copy(connection) if copied else connection, writable=False, copied=copied)
 
     def close(self) -> None:
         """Close the profile. The log is written into the file first, unless another process is writing."""
-        if self._writable:
-            self._writable = False
-            with suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA busy_timeout = 0")
-                self._connection.execute("PRAGMA journal_mode = DELETE")
+        if self._fold_log is not None:
+            self._fold_log()
         self._connection.close()
 
     def __enter__(self) -> Profile:
@@ -151,6 +138,66 @@ class Profile(ProfileWriter):
                 yield
             finally:
                 self._connection.execute("DETACH DATABASE other")
+
+
+def _open_to_read(path: Path) -> tuple[sqlite3.Connection, int]:
+    """Open a file read-only and check it. Returns its schema version too: 0 where it has no tables yet."""
+    _refuse_folder(path)
+    if not path.is_file():
+        raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
+    log = _log(path)
+    if path.stat().st_size == 0 and not log.exists():
+        raise ProfileError(f"{path} is empty; write a profile with 'opclock measure MODEL --profile {path}'")
+    _refuse_half_a_copy(path)
+    # A file in a read-only folder has no log beside it, and nobody can change it.
+    frozen = not log.exists() and not os.access(path.parent, os.W_OK)
+    mode = "mode=ro&immutable=1" if frozen else "mode=ro"
+    with as_profile_errors(path):
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, isolation_level=None
+        )
+        try:
+            return connection, schema.check(path, connection)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _log(path: Path) -> Path:
+    """Where SQLite keeps what was written and is not in the file yet."""
+    path = path.resolve()
+    return path.with_name(path.name + "-wal")
+
+
+def _refuse_half_a_copy(path: Path) -> None:
+    """Raise ProfileError where the file's header says that it has a log, and there is none: it was copied alone."""
+    for _ in range(HEADER_LOOKS):
+        if not _misses_log(path):
+            return
+        time.sleep(HEADER_LOOK_S)
+    raise ProfileError(
+        f"{path} was copied while a process was writing it, and its log {path.name}-wal is missing: copy both files "
+        f"together, or copy it again when nobody writes; what is in this file alone is read after 'sqlite3 {path} "
+        '"PRAGMA journal_mode = DELETE"\''
+    )
+
+
+def _misses_log(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            header = file.read(19)
+    except OSError:  # SQLite will say why
+        return False
+    return header.startswith(b"SQLite format 3\0") and header[18:] == bytes([WITH_LOG]) and not _log(path).exists()
+
+
+def _fold_log(connection: sqlite3.Connection, owner: int) -> None:
+    """Write the log into the file, and remove it, unless another process is writing."""
+    if os.getpid() != owner:  # a fork: SQLite's connections belong to one process
+        return
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _refuse_folder(path: Path) -> None:

@@ -10,9 +10,9 @@ from opclock.formatting import counted
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 
-PASS_S = 0.015  # seconds for measuring one ceiling once; the best of PASSES counts
-PASSES = 2  # over all ceilings: a disturbance in the first pass is usually over in the second
-ROOF_S = 0.15  # seconds for measuring one of the two roofs once
+PASS_S = 0.01  # seconds for one sample of a ceiling
+PASSES = 3  # over all ceilings: the samples of one are seconds apart, and one that is far off does not count
+ROOF_S = 0.05  # seconds for one of PASSES samples of one of the two roofs
 
 # The name of each ceiling in a profile, and the bytes of its working set (0: none).
 ALL_CEILINGS = (
@@ -44,7 +44,7 @@ def measure_ceilings(profile: Profile, threads: int, progress: Progress = silent
 
 
 def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> None:
-    """Measure all ceilings again. Higher rates in the profile stay. Args, Raises: see ``measure_ceilings``."""
+    """Measure all ceilings again. The samples add to those of earlier runs. Args, Raises: see ``measure_ceilings``."""
     steps = ALL_CEILINGS * PASSES
     for number, (name, nbytes) in enumerate(steps):
         progress(f"ceilings, {counted(threads, 'thread')}", number / len(steps))
@@ -73,8 +73,10 @@ def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[flo
 def _measured_once(profile: Profile, name: str, nbytes: int, threads: int) -> float:
     rate = profile.ceiling(name, nbytes, threads)
     if rate is None:
-        rate = _rate(name, nbytes, threads, ROOF_S)
-        profile.add_ceiling(name, nbytes, threads, rate)
+        for _ in range(PASSES):
+            profile.add_ceiling(name, nbytes, threads, _rate(name, nbytes, threads, ROOF_S))
+        rate = profile.ceiling(name, nbytes, threads)
+    assert rate is not None
     return rate
 
 
