@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting
+from opclock.flags import Flag
 from opclock.profiles.condition import Condition, Timing
+from opclock.profiles.disturbance import Readings
 from opclock.profiles.profile import Profile
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Storage, Trace, TracedCall
@@ -114,8 +117,14 @@ def filled(
     threads: int = 2,
     timing: Timing = "in_model",
     board: Board = BOARD,
+    flags: tuple[Flag, ...] = (),
+    waited: float = 0.0,
 ) -> None:
-    """A profile in which every named operator took this long in every round, and the host this long per call."""
+    """A profile in which every named operator took this long in every round, and the host this long per call.
+
+    In every round the process waited for cores for the fraction ``waited`` of a second.
+    """
+    readings = replace(Readings.unknown(1), wall_s=np.ones(1), wait_s=np.full(1, waited))
     random = np.random.default_rng(0)
     condition = Condition.of(timing, trace.device, threads, trace.working_set)
     keys = [call.call.key for call in trace.calls if call.call.name in seconds]
@@ -126,8 +135,8 @@ def filled(
         for _ in range(rounds):
             factor = 1.0 + noise * random.standard_normal()
             host_values = None if host_s is None else np.full((1, len(trace.calls) + 1), host_s)
-            profile.add_rounds(pool, values[None] * factor, np.array([1e-5]), host_values)
-        profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
+            profile.add_rounds(pool, values[None] * factor, np.array([1e-5]), host_values, readings)
+        profile.end_pool(pool, "settled", ["narrow"] * len(keys), {"flags": list(flags)})
 
 
 def board_profile(path, calls, seconds):

@@ -99,6 +99,11 @@ def untrusted(names: Iterable[str]) -> tuple[Flag, ...]:
     return tuple(flag for flag in ordered(names) if BY_FLAG[flag].untrusted)
 
 
+def validity(names: Iterable[str]) -> Flag | Literal["valid"]:
+    """The most serious of these flags that make a number unreliable; "valid" where there is none."""
+    return next(iter(untrusted(names)), "valid")
+
+
 def precision_flags(middle: float, low: float, high: float) -> tuple[Flag, ...]:
     """("imprecise",) where an interval is too wide for its number; else ().
 

@@ -11,6 +11,7 @@ import numpy as np
 from opclock.estimation.host_costs import HostTable, host_key, host_kinds
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.timeline import Timeline, compose, critical_path, replayed_s
+from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
@@ -35,7 +36,7 @@ class DeviceTimeline:
     device_s: Samples = field(repr=False)  # by op call: the device's own time
     enqueue_s: Samples = field(repr=False)  # by op call: the host's time to enqueue it
     unknown: frozenset[str] = frozenset()  # keys of op calls that were not measured
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @property
     def busy_s(self) -> float:
@@ -129,6 +130,8 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
     low_s, high_s = _interval(inputs, device.rounds_s.sum(axis=1))
     replays_s = replayed_s((recorded if recorded.pools else device).rounds_s)
     kernel_s, host_s = inputs.critical_path(total_s)
+    pools = {pool.number: pool for times in (device, enqueue) for pool in times.pools.values()}
+    pool_flags = ordered(flag for pool in pools.values() for flag in pool.flags)
     distant = any(pool.condition.working_set != condition.working_set for pool in device.pools.values())
     return DeviceTimeline(
         total_s=total_s,
@@ -144,7 +147,7 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
         device_s=inputs.device_s,
         enqueue_s=np.median(inputs.enqueue_s, axis=0),
         unknown=frozenset(trace.unique) - (set(device.pools) & set(enqueue.pools)),
-        flags=("other_working_set",) if distant else (),
+        flags=(*pool_flags, "other_working_set") if distant else pool_flags,
     )
 
 

@@ -13,6 +13,7 @@ from opclock.estimation.host_costs import HostTable, host_key, host_kinds
 from opclock.estimation.kernel_times import KernelTimes, Share
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
+from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Samples
@@ -79,9 +80,8 @@ def estimate(
             raise EstimateError(no_measurement(placed, profile, *setting))
         host_work = _Host.read(placed, profile, condition, kernels) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
-    return replace(
-        composed, flags=(*_setting_flags(trace, setting, wanted_device, wanted_dtype, profile), *composed.flags)
-    )
+    settings_flags = _setting_flags(trace, setting, wanted_device, wanted_dtype, profile)
+    return replace(composed, flags=ordered([*settings_flags, *composed.flags, *_own_flags(composed)]))
 
 
 def _plain_name(value: object | None) -> str | None:
@@ -91,14 +91,20 @@ def _plain_name(value: object | None) -> str | None:
 
 def _setting_flags(
     trace: Trace, setting: Setting, device: str | None, dtype: str | None, profile: ProfileReader
-) -> tuple[str, ...]:
+) -> tuple[Flag, ...]:
     """Flags of the setting: an emulated board, and a device or dtype that was not asked for."""
-    flags = {
+    flags: dict[Flag, bool] = {
         "emulated": bool(profile.board().get("emulator")),
         "other_device": device is None and setting.device != trace.device,
         "other_dtype": dtype is None and setting.dtype != trace.dtype,
     }
     return tuple(name for name, holds in flags.items() if holds)
+
+
+def _own_flags(estimate: Estimate) -> tuple[Flag, ...]:
+    """Flags of the sum itself: an interval that is too wide, and op calls without a time."""
+    imprecise = precision_flags(estimate.total_s, estimate.ci_low_s, estimate.ci_high_s)
+    return imprecise if estimate.complete else (*imprecise, "incomplete")
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ class _Host:
     calls_s: Samples  # before each op call and after the last
     rounds_s: Samples  # its sum by round of the pool; one number where it comes from the table by kind
     pool: int | None  # the pool it was sampled in; None where it comes from the table
+    flags: tuple[Flag, ...]  # of that pool, or "host_by_table"
 
     @property
     def modelled_s(self) -> float:
@@ -120,9 +127,9 @@ class _Host:
         table = HostTable(profile, condition)
         sampled = table.sampled(host_key(trace), kernels.pools.values())
         if sampled is not None:
-            return _Host(np.median(sampled.host_s, axis=0), sampled.host_s.sum(axis=1), sampled.number)
+            return _Host(np.median(sampled.host_s, axis=0), sampled.host_s.sum(axis=1), sampled.number, sampled.flags)
         calls_s = np.array([table.kind_s(kind) for kind in host_kinds(trace)])
-        return _Host(calls_s, calls_s.sum(keepdims=True), None)
+        return _Host(calls_s, calls_s.sum(keepdims=True), None, ("host_by_table",))
 
 
 def _shares(kernels: KernelTimes, host: _Host | None) -> list[Share]:
@@ -162,7 +169,7 @@ def _of_sums(
         host_tail_s=float(host_s[-1]) * scale,
         coverage=_coverage(parts, total_s, 0.0 if host is None else host.modelled_s * scale),
         unknown=tuple(str(call) for key, call in trace.unique.items() if key not in kernels.seconds),
-        flags=kernels.flags(condition),
+        flags=(*kernels.flags(condition), *(() if host is None else host.flags)),
     )
 
 

@@ -13,6 +13,7 @@ from opclock.errors import EstimateError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.predictor import Prediction, Predictor
 from opclock.estimation.result import Source
+from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
@@ -101,8 +102,9 @@ class KernelTimes:
         factor = math.exp(TWO_SIDED_95 * deviation)
         return Share(total_s, total_s / factor, total_s * factor)
 
-    def flags(self, condition: Condition) -> tuple[str, ...]:
-        """Flags of pools with another condition: "other_working_set", "from_sweep"."""
+    def flags(self, condition: Condition) -> tuple[Flag, ...]:
+        """The flags of the pools, and of pools with another condition: "other_working_set", "from_sweep"."""
         distant = any(pool.condition.working_set != condition.working_set for pool in self.pools.values())
         swept = any(pool.condition.timing != condition.timing for pool in self.pools.values())
-        return tuple(name for name, holds in (("other_working_set", distant), ("from_sweep", swept)) if holds)
+        own = [name for name, holds in (("other_working_set", distant), ("from_sweep", swept)) if holds]
+        return ordered([*own, *(flag for pool in self.pools.values() for flag in pool.flags)])

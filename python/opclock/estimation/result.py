@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from opclock.errors import OptionError
 from opclock.estimation.device_timeline import DeviceTimeline
 from opclock.estimation.setting import Setting
+from opclock.flags import Flag
 from opclock.tracing.operator_classes import MAC_CLASSES
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Estimate:
     host_tail_s: float  # the host's work after the last op call
     coverage: Coverage
     unknown: tuple[str, ...]
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     lanes: DeviceTimeline | None = None  # with a device beside the host; the parts are what each op call adds
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition
 from opclock.profiles.statistics import Samples, median_interval
 
@@ -61,6 +62,19 @@ class Pool:
     disturbed: int  # of all that were taken
     contended: bool  # rounds were disturbed, and fewer than MIN_CLEAN were not: the arrays hold disturbed ones too
     controls: dict[str, Samples]  # by the control workload's name: its seconds by block; NaN where not sampled
+
+    @cached_property
+    def flags(self) -> tuple[Flag, ...]:
+        """What was unusual about its rounds, the most serious first."""
+        return ordered([*self.context.get("flags", ()), *(("contended",) if self.contended else ())])
+
+    def flags_of(self, measurement: Measurement) -> tuple[Flag, ...]:
+        """The flags of one of its op calls alone: those of the pool, "imprecise" and "unresolved"."""
+        shortest_s = self.context.get("clock_before", {}).get("shortest_sample_s", 0.0)
+        # Half: a kernel may be faster now than in the warm-up, which fixed how many calls make a sample.
+        unresolved = measurement.median_s * measurement.calls_per_sample < shortest_s / 2
+        own = precision_flags(measurement.median_s, *measurement.interval_s)
+        return ordered([*self.flags, *own, *(("unresolved",) if unresolved else ())])
 
     @property
     def rounds_s(self) -> Samples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opclock.flags import untrusted
 from opclock.formatting import SECONDS, percent, quantity
 from opclock.report.table import Table, numbers, percents, texts
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 def summary(estimate: Estimate) -> str:
     """The setting, the latency with its interval, and the coverage in one line."""
     low, high = quantity(estimate.ci_low_s, SECONDS), quantity(estimate.ci_high_s, SECONDS)
-    source = "emulated" if "emulated" in estimate.flags else "measured"
+    doubts = untrusted(estimate.flags)
+    source = f"not reliable ({', '.join(doubts)}): timed" if doubts else "measured"
     coverage = estimate.coverage
     return (
         f"{estimate.model}, {estimate.setting}: {quantity(estimate.total_s, SECONDS)} [{low}, {high}]; "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MAX_SHOWN = 100  # rows in the table; if there are more, one row for each family
 # The columns of sweep_table that are not parameters.
 MEASURES = ("family", "median_s", "low_s", "high_s", "mad_s", "samples", "macs", "bytes", "gmacs_per_s", "gb_per_s",
-            "ceiling_share", "timing", "working_set", "calls_per_sample", "pool", "validity")  # fmt: skip
+            "ceiling_share", "timing", "working_set", "calls_per_sample", "pool", "validity", "flags")  # fmt: skip
 
 
 def table(frame: pd.DataFrame) -> Table:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from opclock.errors import EstimateError
 from opclock.estimation.ceilings import Ceilings
-from opclock.flags import UNTRUSTED
+from opclock.flags import Flag, validity
 from opclock.profiles.condition import Timing
 from opclock.profiles.pool import Measurement, Pool
 from opclock.profiles.reader import ProfileReader
@@ -51,6 +51,11 @@ class SweepRow:
             for name, value in self.parameters.items()
         }
 
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What was unusual about its measurement."""
+        return self.pool.flags_of(self.measurement)
+
     def numbers(self) -> dict[str, Any]:
         """The values of the row in ``sweep_table``, without the parameters."""
         low_s, high_s = self.measurement.interval_s
@@ -71,7 +76,8 @@ class SweepRow:
             "working_set": self.pool.condition.working_set,
             "calls_per_sample": self.measurement.calls_per_sample,
             "pool": self.pool.number,
-            "validity": validity(self.pool, self.measurement),
+            "validity": validity(self.flags),
+            "flags": " ".join(self.flags),
         }
 
 
@@ -118,8 +124,8 @@ def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
     Columns: family, its parameters, threads, median_s, low_s and high_s (95 % interval of the median), mad_s, samples,
     macs, bytes (moved at least), gmacs_per_s, gb_per_s, ceiling_share (the shortest time by the board's ceilings over
     the median; NaN without ceilings), timing, working_set (number of binary digits of the pool's bytes),
-    calls_per_sample, pool and validity: valid, emulated, throttled, device_slowed, device_idle, drifting,
-    clock_disagrees, or unresolved (too short for the clock).
+    calls_per_sample, pool, validity ("valid", or the most serious flag that makes the row unreliable) and flags (all of
+    them, separated by blanks; see ``opclock.flags``).
     """
     return pd.DataFrame(
         [{"family": row.family, **row.columns, "threads": row.threads, **row.numbers()} for row in rows]
@@ -132,14 +138,3 @@ def ceilings_or_none(profile: ProfileReader, threads: int) -> Ceilings | None:
         return Ceilings.read(profile, threads)
     except EstimateError:
         return None
-
-
-def validity(pool: Pool, measurement: Measurement) -> str:
-    """Whether a row is reliable: "valid", the most serious flag of its pool, or "unresolved" by the clock."""
-    flags = pool.context.get("flags", [])
-    for flag in UNTRUSTED:
-        if flag in flags:
-            return flag
-    shortest_s = pool.context.get("clock_before", {}).get("shortest_sample_s", 0.0)
-    # Half: a kernel may be faster now than in the warm-up, which fixed how many calls make a sample.
-    return "unresolved" if measurement.median_s * measurement.calls_per_sample < shortest_s / 2 else "valid"
