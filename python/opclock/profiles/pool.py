@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition
-from opclock.profiles.statistics import Samples, median_interval
+from opclock.profiles.statistics import Samples, median_interval, rounds_interval
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,13 @@ class Pool:
     def flags(self) -> tuple[Flag, ...]:
         """What was unusual about its rounds, the most serious first."""
         return ordered([*self.context.get("flags", ()), *(("contended",) if self.contended else ())])
+
+    @property
+    def round_flags(self) -> tuple[Flag, ...]:
+        """The flags of its rounds as a whole: the pool's, and "imprecise"."""
+        return ordered(
+            [*self.flags, *precision_flags(float(np.median(self.rounds_s)), *rounds_interval(self.rounds_s))]
+        )
 
     def flags_of(self, measurement: Measurement) -> tuple[Flag, ...]:
         """The flags of one of its op calls alone: those of the pool, "imprecise" and "unresolved"."""

@@ -13,9 +13,10 @@ DRIFT_LIMIT = 0.05  # between the medians of the samples' halves, a fraction: ab
 MAX_IDLE_SHARE = 0.1  # fraction of rounds in which the device waited for the host; above it, its time is not reliable
 
 
-def throttle_flags(*states: BoardState) -> tuple[Flag, ...]:
-    """("throttled",) where the board was throttled in one of these states; else ()."""
-    return ("throttled",) if any(state.throttled for state in states) else ()
+def throttle_flags(before: BoardState, after: BoardState) -> tuple[Flag, ...]:
+    """("throttled",) where the board was throttled before or after the rounds, or in between; else ()."""
+    meanwhile = set(after.throttle) - set(before.throttle)  # the firmware remembers that it throttled
+    return ("throttled",) if before.throttled or after.throttled or meanwhile else ()
 
 
 def drift_flags(samples: Sequence[float]) -> tuple[Flag, ...]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from opclock.board.accelerator import has_lanes
 from opclock.board.cores import check_threads
 from opclock.errors import ModelError
+from opclock.estimation.pool_selection import choose_pools
+from opclock.flags import Flag, ordered
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.timing.device_graph import can_capture
@@ -19,7 +21,7 @@ from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
 from opclock.timing.memory_budget import check_fit, memory_budget_bytes, split
-from opclock.timing.missing import LANE_TIMINGS, condition_of, host_known, missing_calls
+from opclock.timing.missing import LANE_TIMINGS, condition_of, host_known, missing_calls, timings_of
 from opclock.timing.reference import runs_in_block
 from opclock.timing.sampler import Sampler
 from opclock.timing.threads import thread_team
@@ -42,7 +44,8 @@ class MeasureSummary:
         seconds: wall time spent on timing.
         ended: "settled" where all op calls were sampled enough, "time_cap" where the time limit came first, or
             "nothing_to_do".
-        flags: what was unusual about the board or the model.
+        flags: what was unusual about the measurements that the profile now has of the model.
+        remark: why the host's cost comes from a table by kind of call; "" where the model's Python was played.
     """
 
     timed: int
@@ -50,7 +53,8 @@ class MeasureSummary:
     rounds: int
     seconds: float
     ended: str
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,31 +99,38 @@ def measure(
     check_threads(threads)
     check_calls(trace)
     missing = missing_calls(trace, profile, threads)
-    nothing = MeasureSummary(0, len(trace.unique) - len(missing), 0, 0.0, "nothing_to_do", ())
+    known = len(trace.unique) - len(missing)
     if not missing and (forward is None or host_known(trace, profile, threads)):
-        return nothing
+        return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", _flags(trace, profile, threads))
     with thread_team(threads):
         start = time.perf_counter()
         host, remark = host_for(trace, forward)
         if not missing and remark:  # the host cannot be played, and the table is filled already
-            return nothing
-        rounds, ended, flags = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
-    remarks = [remark] if remark else []
-    return replace(nothing, timed=len(missing), rounds=rounds, seconds=time.perf_counter() - start, ended=ended,
-                   flags=tuple(dict.fromkeys([*remarks, *flags])))  # fmt: skip
+            flags = ordered(["host_by_table", *_flags(trace, profile, threads)])
+            return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", flags, remark)
+        rounds, ended = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
+    flags = ordered([*(["host_by_table"] if remark else []), *_flags(trace, profile, threads)])
+    return MeasureSummary(len(missing), known, rounds, time.perf_counter() - start, ended, flags, remark)
 
 
-def _time(work: _Work) -> tuple[int, str, list[str]]:
-    """Sample all op calls and end their pools. Returns the number of rounds, why it ended, and the flags."""
+def _flags(trace: Trace, profile: Profile, threads: int) -> tuple[Flag, ...]:
+    """The flags of the pools that the profile now has for a model."""
+    found: list[Flag] = []
+    for timing in timings_of(trace.device):
+        pools = choose_pools(trace, profile, condition_of(trace, threads, timing)).values()
+        found += [flag for pool in {pool.number: pool for pool in pools}.values() for flag in pool.round_flags]
+    return ordered(found)
+
+
+def _time(work: _Work) -> tuple[int, str]:
+    """Sample all op calls and end their pools. Returns the number of rounds and why it ended."""
     rounds, settled = 0, True
-    flags: list[str] = []
     samplers: Iterable[Sampler] = _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work)
     for sampler in samplers:
-        ended, pool_flags = sampler.end()
+        ended, _ = sampler.end()
         rounds += sampler.rounds
         settled = settled and ended == "settled"
-        flags += pool_flags
-    return rounds, "settled" if settled else "time_cap", flags
+    return rounds, "settled" if settled else "time_cap"
 
 
 def _sample_runs(work: _Work) -> Iterator[Sampler]:

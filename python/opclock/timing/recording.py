@@ -8,6 +8,7 @@ from typing import Any
 from opclock.board.accelerator import read_device
 from opclock.board.state import read_state, team_flags
 from opclock.extension import load_aten
+from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.timing.binding import BoundPool
@@ -89,14 +90,14 @@ class PoolRecord:
         self._control_s += rounds.control_s.tolist()
         self.rounds_s += rounds.total_s.tolist()
 
-    def end(self, ended: str) -> tuple[str, ...]:
+    def end(self, ended: str) -> tuple[Flag, ...]:
         """Store why sampling stopped ("settled" or "time_cap") and the board's state. Returns the flags."""
         pool = self._pool.compiled
         reasons = {key: pool.reason(group) for key, group in self._pool.groups.items()}
         after, clock_after = read_state(), clock_facts()
         device_after = read_device(self._condition.device)
         flags = (
-            *throttle_flags(after),
+            *throttle_flags(self._board_before, after),
             *clock_flags(self._clock_before, clock_after),
             *drift_flags(self._control_s),
             *team_flags(after.affinity, self._condition.threads),
@@ -109,4 +110,4 @@ class PoolRecord:
              "clock_faults": pool.clock_faults, "device_after": device_after,
              "device_resolution_s": pool.device_resolution_s},
         )  # fmt: skip
-        return flags
+        return self._profile.pool(self.number).flags

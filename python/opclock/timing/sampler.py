@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.profiles.statistics import Samples, rounds_interval
@@ -134,7 +135,7 @@ class Sampler:
         low, high = rounds_interval(np.array(self._record.rounds_s))
         return (high - low) / 2 <= NARROW * float(np.median(self._record.rounds_s))
 
-    def end(self) -> tuple[str, tuple[str, ...]]:
+    def end(self) -> tuple[str, tuple[Flag, ...]]:
         """End the pool in the profile.
 
         Returns:
