@@ -167,7 +167,7 @@ def test_doctor():
     assert done.returncode == 0, done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert set(checks) == {
-        "extension", "clock", "cores", "governor", "throttling", "load", "memory", "torch", "operators",
+        "extension", "clock", "cores", "quota", "governor", "throttling", "load", "memory", "torch", "operators",
         "device", "runtimes"
     }  # fmt: skip
     assert all(check["remedy"] for check in checks.values() if check["status"] != "ok")

@@ -15,7 +15,7 @@ from opclock.benchmarking.candidate import Candidate
 from opclock.benchmarking.options import Timeouts
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, run_at_once
 from opclock.errors import ModelError, first_line
-from opclock.files import prepare_folder, write_whole
+from opclock.files import prepare_folder, write_json
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
@@ -108,5 +108,5 @@ def _convert(candidate: Candidate) -> None:
         with WorkerProcess(job, settings) as worker:
             known = {**wanted, **worker.ask("convert", candidate.timeouts.convert_s)}
         job.artefacts.mkdir(parents=True, exist_ok=True)
-        write_whole(note, json.dumps(known).encode())
+        write_json(note, known, indent=None)
     candidate.row = replace(candidate.row, convert_s=known["seconds"])

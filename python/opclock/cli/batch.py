@@ -46,8 +46,7 @@ def batch(
 
     if not 0 < share <= 1:
         raise OptionError(f"--share {share}: give a fraction above 0 and up to 1, such as 0.95")
-    if plot is not None and plot.suffix not in (".png", ".svg"):
-        raise OptionError(f"--plot {plot}: end the name in .png or .svg")
+    options.check_output("--plot", plot, (".png", ".svg"))
     options.checked_runtimes(runtime)
     settings = Settings(options.checked_threads(threads), precision)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:

@@ -38,8 +38,7 @@ def ceilings(
     """
     from opclock.timing.ceiling_runs import measure_ceilings, remeasure_ceilings
 
-    if roofline is not None and (roofline.suffix not in PICTURES or not roofline.parent.is_dir()):
-        raise OptionError(f"--roofline {roofline}: name a .png or .svg file in a folder that exists")
+    options.check_output("--roofline", roofline, PICTURES)
     if model is not None and roofline is None:
         raise OptionError("--model is drawn on a roofline: give --roofline FILE.png as well")
     count = options.checked_threads(threads)

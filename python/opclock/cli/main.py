@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,12 +52,34 @@ VERBS = {
 }
 
 
+@contextmanager
+def _reader_may_end() -> Iterator[None]:
+    """End with code 0 where the reader of a pipe wants no more, such as head. Click would end with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        _drop_output()
+        raise click.exceptions.Exit(0) from None
+
+
 class Verbs(click.Group):
     """A group that imports the module of a command only when that command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, in the order of VERBS."""
         return [name for verbs in VERBS.values() for name in verbs]
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:  # noqa: ANN401 - as in click
+        """Parse the arguments, and print help where they ask for it."""
+        with _reader_may_end():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever a command returns
+        """Run the command, and see to it that standard output has taken everything."""
+        with _reader_may_end():
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+            return code
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command of this name, or None if there is none."""
@@ -89,27 +116,44 @@ def commands() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code: 0 done, 1 done and the answer is no, 2 bad input, 130 interrupted."""
     warnings.filterwarnings("ignore", module=r"torch\..*|torchvision\..*")
+    _prepare_streams()
     try:
         code = commands.main(arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = BAD_INPUT
-    except BrokenPipeError:
-        code = 0
     except (Exception, KeyboardInterrupt) as error:
         message, code = _explained(error)
         if message is None:
             raise
+        if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+            _drop_output()
         click.echo(f"opclock: {' '.join(message.split())}", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _prepare_streams() -> None:
+    """Make standard streams take any character, and be there where the caller has closed them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Discard what standard output still holds and cannot take, so that Python's last flush does not complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _explained(error: BaseException) -> tuple[str | None, int]:
     """Return the line that a user sees for this error, and the exit code. The line is None for a bug in opclock."""
-    if isinstance(error, click.ClickException):
-        return error.format_message(), BAD_INPUT
-    if isinstance(error, OpclockError):
-        return str(error), BAD_INPUT
+    if isinstance(error, click.ClickException | OpclockError):
+        return error.format_message() if isinstance(error, click.ClickException) else str(error), BAD_INPUT
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         message = "interrupted; whatever was finished is stored: the same command, with the same files, goes on"
         return message, INTERRUPTED
@@ -118,6 +162,8 @@ def _explained(error: BaseException) -> tuple[str | None, int]:
         remedy = INSTALLED_BY.get(name)
         missing = f"this needs {name}, which is not installed: {remedy}"
         return missing if remedy else f"cannot import {name} ({error}); 'opclock doctor' names the remedy", BAD_INPUT
+    if isinstance(error, OSError):
+        return f"cannot use {error.filename or 'standard output'}: {error.strerror or error}", BAD_INPUT
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from opclock.errors import OptionError
-from opclock.files import write_whole
+from opclock.files import check_writable, json_text, write_json
 from opclock.formatting import duration
 from opclock.progress import Progress, step_name
 
@@ -32,12 +31,10 @@ class Reporter:
     """
 
     def __init__(self, json_to: str | None = None) -> None:
-        """Check before any work that the JSON can be written. Raises OptionError if its folder does not exist."""
+        """Check before any work that the JSON can be written. Raises OptionError if it cannot."""
         self.json_to = json_to
-        if json_to not in (None, "-"):
-            path = Path(str(json_to))
-            if not path.parent.is_dir() or path.is_dir():
-                raise OptionError(f"--json {json_to}: name a file in a folder that exists")
+        if json_to is not None and json_to != "-":
+            check_writable(Path(json_to))
 
     @property
     def stream(self) -> TextIO:
@@ -48,11 +45,10 @@ class Reporter:
         """Write the JSON, if it was asked for. A file is written completely or not at all."""
         if self.json_to is None:
             return
-        text = json.dumps(data, indent=2) + "\n"
         if self.json_to == "-":
-            sys.stdout.write(text)
+            write(sys.stdout, json_text(data, indent=2))
         else:
-            write_whole(Path(self.json_to), text.encode())
+            write_json(Path(self.json_to), data)
 
     def table(self, table: Table) -> None:
         """Print the table and its title. The terminal limits the width; through a pipe there is no limit."""
@@ -101,7 +97,12 @@ def write(stream: TextIO, text: str) -> None:
     except UnicodeEncodeError:
         plain = text.replace("µ", "u").replace("°", "").replace("±", "+-")
         text = plain.encode(encoding, "backslashreplace").decode(encoding)
-    print(text, file=stream, flush=True)
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OptionError(f"cannot write to standard output: {error.strerror}") from error
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def sweep(
     load_core()
     from opclock.sweeps.presets import preset as planned_preset
 
-    _check_export(export_to)
+    options.check_output("--export", export_to, SUFFIXES)
     device = options.checked_device(device)
     _run(planned_preset(preset, device), threads_text, device, profile_path, export_to, seed, reporter,
          as_in_models=preset == "board")  # fmt: skip
@@ -107,7 +107,7 @@ def _command(family: Family) -> click.Command:
     ) -> None:  # fmt: skip
         from opclock.sweeps.binding import plan_all
 
-        _check_export(export_to)
+        options.check_output("--export", export_to, SUFFIXES)
         given = {name: _parsed(name, text, family.parameters[name]) for name, text in texts.items() if text is not None}
         points, skipped = grid(family.name, given)
         device = options.checked_device(device)
@@ -127,14 +127,6 @@ def _command(family: Family) -> click.Command:
 
 for _family in FAMILIES.values():
     sweep.add_command(_command(_family))
-
-
-def _check_export(export_to: Path | None) -> None:
-    """Raise OptionError if the export cannot be written."""
-    if export_to is not None and export_to.suffix not in SUFFIXES:
-        raise OptionError(f"--export {export_to}: the name must end in {', '.join(SUFFIXES)}")
-    if export_to is not None and not export_to.parent.is_dir():
-        raise OptionError(f"--export {export_to}: name a file in a folder that exists")
 
 
 def _run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opclock.errors import ProfileError
+from opclock.files import json_text
 from opclock.formatting import counted
 from opclock.profiles.owner import is_running
 from opclock.profiles.profile import Profile
@@ -149,7 +149,7 @@ def prune(profile: Profile) -> int:
     with profile.changing() as connection:
         connection.create_function("is_running", 2, is_running)
         numbers = [row[0] for row in connection.execute(_OUTDATED)]
-        text = json.dumps(numbers)
+        text = json_text(numbers)
         for table, column in (("round", "pool"), ("control", "pool"), ("member", "pool"), ("pool", "id")):
             connection.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (text,))
         connection.execute(

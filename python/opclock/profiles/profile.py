@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
+import stat
 import tempfile
 import time
 import weakref
@@ -15,6 +15,7 @@ from types import TracebackType
 
 from opclock.board.identity import Board
 from opclock.errors import ProfileError
+from opclock.files import json_text
 from opclock.profiles import schema
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.writer import ProfileWriter
@@ -51,8 +52,8 @@ class Profile(ProfileWriter):
                 opclock. Such a file is left as it is.
         """
         path = Path(path)
-        _refuse_folder(path)
-        if not path.parent.is_dir():
+        _refuse_others(path)
+        if not path.resolve().parent.is_dir():
             raise ProfileError(f"cannot write the profile {path}: there is no folder {path.parent}; make it first")
         fresh = not path.exists() or path.stat().st_size == 0
         if not fresh:
@@ -70,7 +71,7 @@ class Profile(ProfileWriter):
                 with profile.changing():
                     schema.make_tables(connection)
                     connection.execute(
-                        "INSERT OR IGNORE INTO board VALUES (1, ?, ?)", (board.identity, json.dumps(board.to_json()))
+                        "INSERT OR IGNORE INTO board VALUES (1, ?, ?)", (board.identity, json_text(board.to_json()))
                     )
                     identity = connection.execute("SELECT identity FROM board").fetchone()[0]
                     if identity != board.identity:
@@ -142,7 +143,7 @@ class Profile(ProfileWriter):
 
 def _open_to_read(path: Path) -> tuple[sqlite3.Connection, int]:
     """Open a file read-only and check it. Returns its schema version too: 0 where it has no tables yet."""
-    _refuse_folder(path)
+    _refuse_others(path)
     if not path.is_file():
         raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
     log = _log(path)
@@ -150,7 +151,7 @@ def _open_to_read(path: Path) -> tuple[sqlite3.Connection, int]:
         raise ProfileError(f"{path} is empty; write a profile with 'opclock measure MODEL --profile {path}'")
     _refuse_half_a_copy(path)
     # A file in a read-only folder has no log beside it, and nobody can change it.
-    frozen = not log.exists() and not os.access(path.parent, os.W_OK)
+    frozen = not log.exists() and not os.access(log.parent, os.W_OK)
     mode = "mode=ro&immutable=1" if frozen else "mode=ro"
     with as_profile_errors(path):
         connection = sqlite3.connect(
@@ -200,9 +201,18 @@ def _fold_log(connection: sqlite3.Connection, owner: int) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def _refuse_folder(path: Path) -> None:
+def _refuse_others(path: Path) -> None:
+    """Raise ProfileError for what is there and no regular file: a folder, a device, a pipe, links in a circle."""
     if path.is_dir():
         raise ProfileError(f"{path} is a folder; name a file in it, such as {path / 'board.sqlite'}")
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ProfileError(f"cannot use the profile {path}: {error.strerror}; give another file") from error
+    if not stat.S_ISREG(kind):
+        raise ProfileError(f"{path} is a device or a pipe, which can hold no profile; give a file")
 
 
 def _newer_copy(old: sqlite3.Connection) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from opclock.errors import ProfileError
+from opclock.files import json_text
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed, kept
@@ -84,7 +85,7 @@ class ProfileReader:
             "WHERE op_call = o.id AND condition = c.id GROUP BY started, pool ORDER BY started DESC, pool DESC "
             f"LIMIT {NEWEST}) JOIN pool p ON p.id = m.pool "
             "WHERE EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.started, p.id",
-            json.dumps(list(keys)), timing, device, threads,
+            json_text(list(keys)), timing, device, threads,
         )  # fmt: skip
         return [PoolMatch(key, pool, size, bool(ended), started) for key, pool, size, ended, started in rows]
 
@@ -96,7 +97,7 @@ class ProfileReader:
             "JOIN condition c ON c.device = ? AND c.timing IN (SELECT value FROM json_each(?)) "
             "WHERE EXISTS (SELECT 1 FROM member m WHERE m.op_call = o.id AND m.condition = c.id "
             "AND EXISTS (SELECT 1 FROM round WHERE round.pool = m.pool))) GROUP BY threads",
-            json.dumps(list(keys)), device, json.dumps(list(timings)),
+            json_text(list(keys)), device, json_text(list(timings)),
         )  # fmt: skip
         return {int(threads): int(count) for threads, count in rows}
 
@@ -213,7 +214,7 @@ class ProfileReader:
         rows = self.ask(
             "SELECT o.key, o.outputs, o.writes FROM json_each(?) wanted JOIN op_call o ON o.key = wanted.value "
             "WHERE o.outputs IS NOT NULL",
-            json.dumps(list(keys)),
+            json_text(list(keys)),
         )
         return {
             key: TracedCall(OpCall.from_json(json.loads(key)), decode(json.loads(outputs)), (), (0,) if writes else ())

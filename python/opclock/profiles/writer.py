@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from opclock.errors import ProfileError
+from opclock.files import json_text
 from opclock.profiles.condition import Condition
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.disturbance import Readings
@@ -67,19 +68,19 @@ class ProfileWriter(ProfileReader):
         Raises:
             ProfileError: the file cannot be written.
         """
-        traced = {one.call.key: (json.dumps(encode(one.outputs)), bool(one.writes)) for one in calls}
+        traced = {one.call.key: (json_text(encode(one.outputs)), bool(one.writes)) for one in calls}
         with self.changing() as connection:
             host_id = None
             if host is not None:
                 connection.execute("INSERT OR IGNORE INTO host (key, kinds) VALUES (?, ?)",
-                                   (host[0], json.dumps(list(host[1]))))  # fmt: skip
+                                   (host[0], json_text(list(host[1]))))  # fmt: skip
                 host_id = connection.execute("SELECT id FROM host WHERE key = ?", (host[0],)).fetchone()[0]
             condition_id = _condition_id(connection, condition)
             started = _next_start(connection)
             pool = connection.execute(
                 "INSERT INTO pool (signature, condition, host, started, context, owner, heartbeat) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (signature, condition_id, host_id, started, _json(context or {}), this_process(), time.time()),
+                (signature, condition_id, host_id, started, json_text(context or {}), this_process(), time.time()),
             ).lastrowid
             connection.executemany(
                 "INSERT INTO op_call (key, outputs, writes) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
@@ -206,13 +207,13 @@ class ProfileWriter(ProfileReader):
             self._beat(connection, pool)
             context = json.loads(connection.execute("SELECT context FROM pool WHERE id = ?", (pool,)).fetchone()[0])
             connection.execute(
-                "UPDATE pool SET ended = ?, context = ? WHERE id = ?", (ended, _json({**context, **after}), pool)
+                "UPDATE pool SET ended = ?, context = ? WHERE id = ?", (ended, json_text({**context, **after}), pool)
             )
             for reason in set(reasons):
                 positions = [position for position, other in enumerate(reasons) if other == reason]
                 connection.execute(
                     "UPDATE member SET reason = ? WHERE pool = ? AND position IN (SELECT value FROM json_each(?))",
-                    (reason, pool, json.dumps(positions)),
+                    (reason, pool, json_text(positions)),
                 )
 
     def add_ceiling(self, name: str, size: int, threads: int, rate: float) -> None:
@@ -252,16 +253,3 @@ def _condition_id(connection: sqlite3.Connection, condition: Condition) -> int:
 
 def _blob(values: Samples) -> bytes:
     return np.ascontiguousarray(values, dtype="<f8").tobytes()
-
-
-def _json(data: Any) -> str:  # noqa: ANN401
-    """JSON of any data; a number that is not finite becomes null, as JSON has none."""
-    return json.dumps(_finite(data), allow_nan=False)
-
-
-def _finite(data: Any) -> Any:  # noqa: ANN401
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from opclock.files import write_whole
+from opclock.files import write_json, write_whole
 from opclock.report.figures import save_figure
 from opclock.report.plots import FIGURES
 from opclock.report.templates import render
@@ -17,7 +16,7 @@ def write_report(study: HiddenCosts, folder: Path) -> None:
     """Write tables (CSV, JSON, Markdown), figures (PNG, SVG) and index.html. Raises OptionError if it cannot."""
     readable = table(study.table)
     write_whole(folder / "hidden-costs.csv", study.table.to_csv(index=False).encode())
-    write_whole(folder / "hidden-costs.json", (json.dumps(study.to_json(), indent=2) + "\n").encode())
+    write_json(folder / "hidden-costs.json", study.to_json())
     write_whole(folder / "hidden-costs.md", (readable.to_markdown() + "\n").encode())
     write_whole(folder / "by-class.csv", study.classes.to_csv(index_label="model").encode())
     images = {name.replace("_", " "): save_figure(draw(study), folder, name) for name, draw in FIGURES.items()}

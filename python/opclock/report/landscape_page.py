@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from opclock.files import write_whole
+from opclock.files import write_json, write_whole
 from opclock.report import landscape_tables as tables
 from opclock.report.figures import save_figure
 from opclock.report.landscape import SHARE, Relative, batch_table, latency_table, relative_speedups, words
@@ -38,7 +37,7 @@ def _write_tables(boards: Sequence[Landscape], speedups: Sequence[Relative], fol
         write_whole(folder / name, frame.to_csv(index=False).encode())
     data = {"boards": [board.label for board in boards], "words": {board.label: words(board) for board in boards},
             "relative": [vars(speedup) for speedup in speedups]}  # fmt: skip
-    write_whole(folder / "findings.json", (json.dumps(data, indent=2) + "\n").encode())
+    write_json(folder / "findings.json", data)
     text = "\n\n".join(tables.latencies(board).to_markdown() for board in boards)
     write_whole(folder / "latency.md", (text + "\n").encode())
 

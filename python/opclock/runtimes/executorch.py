@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from opclock.files import write_whole
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import (
     Array,
@@ -66,7 +67,7 @@ class ExecuTorch:
         exported = torch.export.export(job.module(), job.example())
         program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
         job.artefacts.mkdir(parents=True, exist_ok=True)
-        (job.artefacts / "model.pte").write_bytes(program.buffer)
+        write_whole(job.artefacts / "model.pte", program.buffer)
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
         """The exported forward method."""

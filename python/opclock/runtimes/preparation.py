@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opclock.errors import ModelError
-from opclock.files import write_whole
+from opclock.files import write_json, write_whole
 from opclock.runtimes.job import SEED, SIGNAL, Job, build, flattened
 
 if TYPE_CHECKING:
@@ -48,12 +47,12 @@ def prepare(job: Job, batches: Sequence[int]) -> None:
         if job.weights is None and job.model.partition(":")[0] in RANDOM_WEIGHTS:
             _settle_norms(module, [resized(tensor, NORM_IMAGES) for tensor in inputs])
         torch.save(loaded.module.state_dict(), job.folder / "weights.pt")
-        write_whole(job.folder / "inputs.json", json.dumps(names).encode())
+        write_json(job.folder / "inputs.json", names)
         write_whole(job.folder / "digest", _digest(loaded.module, inputs).encode())
         first = module(*inputs)
         other = module(*(resized(tensor, len(tensor), seed=1) for tensor in inputs))
         signal_rms = [_rms(one - another) for one, another in zip(first, other, strict=True)]
-        write_whole(job.folder / SIGNAL, json.dumps(signal_rms).encode())
+        write_json(job.folder / SIGNAL, signal_rms)
         for batch in batches:
             _write_batch(job.at(batch), module, inputs)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from opclock.files import write_whole
 from opclock.runtimes import onnx
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import (
@@ -136,7 +137,7 @@ class TensorRt:
         engine = builder.build_serialized_network(network, config)
         if engine is None:
             raise RuntimeError("TensorRT built no engine; its log above says why")
-        (job.artefacts / "model.engine").write_bytes(bytes(engine))
+        write_whole(job.artefacts / "model.engine", bytes(engine))
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
         """The engine and a context."""

@@ -13,7 +13,7 @@ import numpy as np
 from opclock.benchmarking.batch_scaling import BatchCurve
 from opclock.benchmarking.result import BenchRow
 from opclock.errors import ReportError, first_line
-from opclock.files import write_whole
+from opclock.files import write_json
 from opclock.profiles.statistics import Samples
 from opclock.runtimes.runtime import Settings
 from opclock.tracing.operator_classes import MAC_CLASSES
@@ -144,7 +144,7 @@ class Landscape:
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all. Raises OptionError where it cannot be written."""
-        write_whole(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
+        write_json(path, self.to_json(), indent=1)
 
     @staticmethod
     def load(path: Path) -> Landscape:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from opclock.errors import SweepError
+from opclock.files import json_text
 from opclock.sweeps.families import Family, IllegalError, Parameter, find_family
 from opclock.tracing.op_call import HOST, OpCall, placed
 
@@ -35,7 +35,7 @@ class Configuration:
     @property
     def parameters_text(self) -> str:
         """The parameters as JSON, as a profile stores them."""
-        return json.dumps(dict(self.parameters), separators=(",", ":"))
+        return json_text(dict(self.parameters), compact=True)
 
 
 def configuration(family: Family, given: Mapping[str, Parameter]) -> Configuration:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
 from opclock.errors import OptionError
+from opclock.files import json_text
 from opclock.sweeps.results import SweepRow, sweep_table
 
 SUFFIXES = (".csv", ".parquet", ".json")
@@ -34,7 +34,7 @@ def exported(rows: Sequence[SweepRow], board: dict[str, Any], suffix: str) -> by
     if suffix == ".parquet":
         return _parquet(sweep_table(rows))
     if suffix == ".json":
-        return (json.dumps(google_benchmark(rows, board), indent=2) + "\n").encode()
+        return (json_text(google_benchmark(rows, board), indent=2) + "\n").encode()
     raise OptionError(f"'{suffix}' is not a format for sweeps; choose one of: {', '.join(SUFFIXES)}")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
+
+from opclock.files import json_text
 
 ITEM_BYTES = {
     "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "complex64": 8, "complex128": 16,
@@ -93,7 +94,7 @@ def encode(value: Value) -> Any:  # noqa: ANN401
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": repr(value)}
     if isinstance(value, complex):
-        return {"complex": [value.real, value.imag]}
+        return {"complex": [encode(value.real), encode(value.imag)]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"an argument of type {type(value).__name__} cannot be recorded: {value!r}")
@@ -117,7 +118,7 @@ def decode(data: Any) -> Value:  # noqa: ANN401
         if kind == "float":
             return float(content)
         if kind == "complex":
-            return complex(*content)
+            return complex(*map(decode, content))
     raise ValueError(f"not an argument that opclock wrote: {data!r}")
 
 
@@ -162,7 +163,7 @@ class OpCall:
     @cached_property
     def key(self) -> str:
         """A text that is equal for equal calls and differs for different ones."""
-        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return json_text(self.to_json(), sort_keys=True, compact=True)
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from opclock.errors import TraceError
+from opclock.files import write_json
 from opclock.tracing.op_call import OpCall, TensorSpec, Value, decode, encode, tensors
 
 SCHEMA = "opclock.trace/1"
@@ -158,6 +159,10 @@ class Trace:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TraceError(f"a damaged trace ({type(error).__name__}: {error}); trace the model again") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write a trace file, whole or not at all. Raises OptionError where it cannot be written."""
+        write_json(Path(path), self.to_json())
 
     @staticmethod
     def load(path: str | Path) -> Trace:

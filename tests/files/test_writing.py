@@ -1,0 +1,295 @@
+"""What is written where: nothing is destroyed, and nothing is half-written. Each use is a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from helpers import opclock_process, refused
+
+from opclock.errors import OptionError, ProfileError
+from opclock.files import check_writable, json_text, prepare_folder, write_whole
+from opclock.profiles.profile import Profile
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs devices, pipes and permissions")
+root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root")
+not_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+OLD = b"what was there"
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A file with content."""
+    path = tmp_path / "old.json"
+    path.write_bytes(OLD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trace_file(tmp_path_factory):
+    """A trace that the command line can read without torch."""
+    from helpers import chain
+
+    path = tmp_path_factory.mktemp("traces") / "chain.json"
+    chain("relu", "conv2d", "relu").save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    """A profile of the calls of ``trace_file``."""
+    import numpy as np
+    from helpers import board_profile, chain
+
+    path = tmp_path_factory.mktemp("profiles") / "chain.sqlite"
+    calls = list({call.call.key: call for call in chain("relu", "conv2d", "relu").calls}.values())
+    board_profile(path, calls, np.full(len(calls), 1e-4))
+    return path
+
+
+def estimated(trace_file, profile, *options):
+    """The arguments of an estimate that takes a second."""
+    return ("estimate", trace_file, "--profile", profile, *options)
+
+
+def is_result(text):
+    return json.loads(text)["schema"] == "opclock.estimate/1"
+
+
+def leftovers(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(".opclock")]
+
+
+@root
+def test_a_device_stays_a_device(tmp_path, trace_file, profile):
+    device = tmp_path / "null"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    done = opclock_process(*estimated(trace_file, profile, "--json", device))
+    assert done.returncode == 0, done.stderr
+    assert stat.S_ISCHR(device.stat().st_mode)
+
+
+@root
+def test_a_full_device_is_one_line_and_stays_a_device(tmp_path, trace_file, profile):
+    device = tmp_path / "full"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+    refused(opclock_process(*estimated(trace_file, profile, "--json", device)), "No space left", str(device))
+    assert stat.S_ISCHR(device.stat().st_mode)
+
+
+@posix
+def test_a_pipe_gets_the_result_and_stays_a_pipe(tmp_path, trace_file, profile):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    done = opclock_process(*estimated(trace_file, profile, "--json", pipe))
+    reader.join(60)
+    assert done.returncode == 0, done.stderr
+    assert is_result(read[0])
+    assert pipe.is_fifo()
+
+
+@posix
+@pytest.mark.parametrize("target", ["old.json", "new.json"])
+def test_a_link_stays_and_its_target_changes(tmp_path, trace_file, profile, old, target):
+    link = tmp_path / "link.json"
+    link.symlink_to(target)  # relative, dangling where the target is new
+    done = opclock_process(*estimated(trace_file, profile, "--json", link))
+    assert done.returncode == 0, done.stderr
+    assert link.is_symlink()
+    assert is_result((tmp_path / target).read_text())
+
+
+@posix
+def test_links_in_a_circle_are_refused(tmp_path):
+    for name, target in (("a", "b"), ("b", "a")):
+        (tmp_path / name).symlink_to(target)
+    for act in (check_writable, lambda path: write_whole(path, b"x")):
+        with pytest.raises(OptionError, match="cannot write"):
+            act(tmp_path / "a")
+
+
+@posix
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_by_name_takes_json_and_then_the_table(tmp_path, trace_file, profile, name):
+    arguments = list(map(str, estimated(trace_file, profile, "--json", name)))
+    through = subprocess.run([sys.executable, "-m", "opclock", *arguments], capture_output=True, text=True, check=True)
+    assert is_result(through.stdout[: through.stdout.index("\n}\n") + 2])
+    assert "operator class" in through.stdout
+    with (tmp_path / "out.txt").open("w") as out:
+        out.write("before\n")
+        out.flush()
+        subprocess.run([sys.executable, "-m", "opclock", *arguments], stdout=out, check=True)
+    assert (tmp_path / "out.txt").read_text() == "before\n" + through.stdout
+
+
+@posix
+def test_a_process_substitution_gets_the_result(tmp_path, trace_file, profile):
+    command = f"{sys.executable} -m opclock estimate {trace_file} --profile {profile} --json >(cat > {tmp_path}/copy)"
+    subprocess.run(["bash", "-c", f"{command}; sleep 0.5; wait"], check=True, capture_output=True)
+    assert is_result((tmp_path / "copy").read_text())
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, old, monkeypatch):
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OptionError, match="No space left on device"):
+        write_whole(old, b"new" * 1000)
+    assert old.read_bytes() == OLD
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+
+
+@root
+def test_a_really_full_disk_leaves_the_old_file(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        write_whole(disk / "file", OLD)
+        with pytest.raises(OptionError, match="No space left"):
+            write_whole(disk / "file", bytes(1 << 20))
+        assert (disk / "file").read_bytes() == OLD
+        assert not leftovers(disk)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@not_root
+def test_a_read_only_folder_is_refused_before_the_work(tmp_path, old):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OptionError, match="cannot write"):
+            check_writable(old)
+        with pytest.raises(OptionError, match="cannot write"):
+            write_whole(old, b"new")
+        with pytest.raises(OptionError, match="cannot write into"):
+            prepare_folder(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+    assert old.read_bytes() == OLD
+
+
+@root
+def test_a_read_only_disk_is_refused_before_the_work(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", disk], check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        done = opclock_process("sweep", "gemm", "--m", "1", "--n", "1", "--k", "1", "--json", disk / "file")
+        refused(done, "cannot write", "Read-only file system")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o755])
+def test_permissions_are_kept(old, mode):
+    old.chmod(mode)
+    write_whole(old, b"new")
+    assert stat.S_IMODE(old.stat().st_mode) == mode
+    assert old.read_bytes() == b"new"
+
+
+@root
+def test_the_owner_is_kept(old):
+    os.chown(old, 12345, 54321)
+    write_whole(old, b"new")
+    assert (old.stat().st_uid, old.stat().st_gid) == (12345, 54321)
+
+
+@posix
+def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
+    write_whole(tmp_path / "ours", b"new")
+    (tmp_path / "any").write_bytes(b"new")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+def test_checking_touches_nothing(tmp_path, old):
+    check_writable(old)
+    check_writable(tmp_path / "new")
+    assert old.read_bytes() == OLD
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    for bad in (tmp_path, tmp_path / "no folder" / "file", old / "file"):
+        with pytest.raises(OptionError, match="cannot write"):
+            check_writable(bad)
+
+
+def test_json_does_not_replace_a_profile(profile, trace_file):
+    before = profile.read_bytes()
+    refused(opclock_process(*estimated(trace_file, profile, "--json", profile)), "is a profile")
+    assert profile.read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [(), ("--json", "-")])
+def test_a_reader_that_wants_no_more_is_no_failure(trace_file, profile, options):
+    arguments = list(map(str, estimated(trace_file, profile, *options)))
+    with subprocess.Popen([sys.executable, "-m", "opclock", *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:  # fmt: skip
+        process.stdout.close()  # before the first line
+        complaint = process.stderr.read().decode()
+        assert process.wait(120) == 0, complaint
+    assert "Error" not in complaint
+
+
+@posix
+@pytest.mark.parametrize("options", [(), ("--json", "-"), ("--help",)])
+def test_a_full_disk_on_standard_output_is_one_line(trace_file, profile, options):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "opclock", *map(str, estimated(trace_file, profile, *options))],
+                              check=False, stdout=full, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    refused(done, "No space left on device")
+    assert len(done.stderr.strip().splitlines()) == 1 or options == ("--json", "-"), done.stderr
+
+
+@pytest.mark.parametrize("environment", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+                                         {"PYTHONIOENCODING": "ascii"}])  # fmt: skip
+def test_a_terminal_without_unicode(trace_file, profile, environment):
+    for arguments in (estimated(trace_file, profile), ("--help",), ("sweep", "--help"), ("estimate", "no-µ-model")):
+        done = opclock_process(*arguments, env=environment)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode == (2 if "no-µ-model" in arguments else 0)
+
+
+@posix
+def test_closed_standard_streams(trace_file, profile):
+    command = f"{sys.executable} -m opclock estimate {trace_file} --profile {profile}"
+    for closing in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(["bash", "-c", f"{command} {closing}"], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@posix
+def test_a_profile_is_a_file_and_links_to_it_stay(tmp_path, profile):
+    from helpers import BOARD
+
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    for path in (Path("/dev/null"), tmp_path / "pipe", tmp_path, tmp_path / "circle"):
+        for act in (Profile.open, lambda path: Profile.create_or_open(path, BOARD)):
+            with pytest.raises(ProfileError, match=r"device or a pipe|folder|symbolic links"):
+                act(path)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    link = tmp_path / "link.sqlite"
+    link.symlink_to("new.sqlite")
+    for _ in range(2):  # dangling, then not
+        Profile.create_or_open(link, BOARD).close()
+    assert link.is_symlink()
+    assert Profile.open(tmp_path / "new.sqlite").board() == Profile.open(link).board()
+
+
+def test_json_never_holds_nan():
+    data = {"a": float("nan"), "b": [float("inf"), 1.5, (-float("inf"),)], "c": "NaN"}
+    assert json.loads(json_text(data)) == {"a": None, "b": [None, 1.5, [None]], "c": "NaN"}
