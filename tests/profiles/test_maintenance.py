@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import BOARD, chain, filled
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opclock.errors import ProfileError
@@ -113,6 +113,7 @@ def contents(profile):
     )
 
 
+@settings(max_examples=25, deadline=None)  # each writes two profiles, and waits for the disk
 @given(
     first=st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True), max_size=3),
     second=st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True), max_size=3),

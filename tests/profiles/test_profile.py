@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import json
+import math
+import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +20,7 @@ from hypothesis import strategies as st
 
 from opclock.errors import ProfileError
 from opclock.profiles.condition import Condition
+from opclock.profiles.disturbance import Readings
 from opclock.profiles.profile import Profile
 
 numbers = st.floats(0, 1e3, allow_nan=False)
@@ -174,3 +182,130 @@ def test_a_closed_profile_says_so(profile_path):
         profile.conditions()
     with pytest.raises(ProfileError, match="is closed"):
         profile.add_ceiling("copy_bytes_per_s", 1024, 2, 1.0)
+
+
+def test_a_profile_copied_without_its_log_says_so(profile_path, tmp_path):
+    alone = tmp_path / "alone.sqlite"
+    both = tmp_path / "both.sqlite"
+    log = profile_path.with_name(profile_path.name + "-wal")
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        pool = profile.start_pool(CONDITION, ["a"], [1], signature="s")
+        profile.add_rounds(pool, np.ones((3, 1)), np.ones(3), None)
+        shutil.copy(profile_path, alone)
+        shutil.copy(profile_path, both)
+        shutil.copy(log, both.with_name(both.name + "-wal"))
+    before = alone.read_bytes()
+    for opening in (lambda: Profile.open(alone), lambda: Profile.create_or_open(alone, BOARD)):
+        with pytest.raises(ProfileError, match=r"copied while .*alone\.sqlite-wal is missing: copy both") as error:
+            opening()
+        assert "\n" not in str(error.value)
+    assert alone.read_bytes() == before
+    with Profile.open(both) as profile:
+        assert profile.pool(pool).rounds == 3
+
+
+def test_a_profile_without_tables_says_so(profile_path):
+    connection = sqlite3.connect(profile_path)
+    connection.execute("PRAGMA user_version = 0")
+    connection.execute("VACUUM")  # the file has a header now
+    connection.close()
+    assert profile_path.stat().st_size
+    with pytest.raises(ProfileError, match="holds nothing yet"):
+        Profile.open(profile_path)
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        assert profile.conditions() == []
+
+
+def test_a_profile_that_nobody_closed_is_one_whole_file(profile_path):
+    script = (
+        "import sys; from helpers import BOARD; from opclock.profiles.profile import Profile\n"
+        "profile = Profile.create_or_open(sys.argv[1], BOARD)\n"
+        "profile.add_ceiling('loads_per_s', 1, 1, 5.0)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, profile_path], check=True, cwd=Path(__file__).parents[1])
+    assert [path.name for path in profile_path.parent.iterdir()] == [profile_path.name]
+    with Profile.open(profile_path) as profile:
+        assert profile.ceiling("loads_per_s", 1, 1) == 5.0
+
+
+def test_a_fork_leaves_the_profile_to_its_parent(profile_path):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        child = os.fork()
+        if child == 0:
+            profile.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        profile.add_ceiling("loads_per_s", 1, 1, 5.0)
+        assert profile_path.with_name(profile_path.name + "-wal").exists()
+    with Profile.open(profile_path) as profile:
+        assert profile.ceiling("loads_per_s", 1, 1) == 5.0
+
+
+def test_rounds_are_on_disk_when_add_rounds_returns(profile_path):
+    """SQLite synchronises the log at the end of every transaction, as a board may lose power at any time."""
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        assert profile.ask("PRAGMA synchronous") == [(2,)]  # FULL
+        assert profile.ask("PRAGMA journal_mode") == [("wal",)]
+        assert profile.ask("PRAGMA foreign_keys") == [(1,)]
+
+
+def test_json_in_a_profile_never_holds_nan(profile_path):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        context = {"clock": {"disagreement": math.nan}, "numbers": [1.0, -math.inf, "NaN"]}
+        pool = profile.start_pool(CONDITION, ["a"], [1], signature="s", context=context)
+        profile.end_pool(pool, "settled", ["narrow"], {"resolution_s": math.inf})
+        ((text,),) = profile.ask("SELECT context FROM pool")
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    read = json.loads(text, parse_constant=refuse)
+    assert read == {"clock": {"disagreement": None}, "numbers": [1.0, None, "NaN"], "resolution_s": None}
+
+
+def test_a_pool_returns_its_clean_rounds(profile_path):
+    readings = Readings.unknown(8)
+    readings.switches[:] = [0, 3, 0, 0, 0, 1, 0, 0]
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        pool = profile.start_pool(CONDITION, ["a"], [1], signature="s", host=("h", ["python"]))
+        profile.add_rounds(pool, np.arange(8.0)[:, None], np.arange(8.0), np.arange(8.0)[:, None], readings)
+        profile.add_controls(pool, {"product": 1.0})
+        profile.add_rounds(pool, np.full((1, 1), 8.0), np.full(1, 8.0), np.full((1, 1), 8.0))
+        clean, whole = profile.pool(pool), profile.pool(pool, all_rounds=True)
+    kept = [0.0, 2.0, 3.0, 4.0, 6.0, 7.0, 8.0]
+    for values in (clean.seconds[:, 0], clean.control_s, clean.host_s[:, 0]):
+        np.testing.assert_array_equal(values, kept)
+    assert list(clean.blocks) == [0] * 6 + [1]
+    assert (clean.rounds, clean.disturbed, clean.contended) == (9, 2, False)
+    assert (len(whole.seconds), whole.rounds, whole.disturbed, whole.contended) == (9, 9, 2, False)
+    np.testing.assert_array_equal(clean.controls["product"], [1.0, np.nan])
+
+
+def test_a_pool_with_too_few_clean_rounds_is_contended(profile_path):
+    readings = Readings.unknown(10)
+    readings.wall_s[:] = 1.0
+    readings.wait_s[:] = [0.9, 0.8, 0, 0.7, 0.6, 0, 0.5, 0.4, 0.3, 0.2]
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        pool = profile.start_pool(CONDITION, ["a"], [1], signature="s")
+        profile.add_rounds(pool, np.arange(10.0)[:, None], np.ones(10), None, readings)
+        read = profile.pool(pool)
+    assert (read.rounds, read.disturbed, read.contended) == (10, 8, True)
+    assert list(read.seconds[:, 0]) == [2, 5, 7, 8, 9]
+
+
+def test_an_empty_block_is_no_block(profile_path):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        pool = profile.start_pool(CONDITION, ["a"], [1], signature="s")
+        for rounds in (2, 0, 1):
+            profile.add_rounds(pool, np.ones((rounds, 1)), np.ones(rounds), None)
+        assert list(profile.pool(pool).blocks) == [0, 0, 1]
+
+
+def test_a_clock_that_goes_back_makes_no_pool_older(profile_path, monkeypatch):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        first = profile.start_pool(CONDITION, ["a"], [1], signature="s")
+        monkeypatch.setattr(time, "time", lambda: 0.0)  # a board without a battery for its clock
+        second = profile.start_pool(CONDITION, ["a"], [1], signature="t")
+        for pool in (first, second):
+            profile.add_rounds(pool, np.ones((1, 1)), np.ones(1), None)
+        assert profile.pools(["in_model"], "cpu", 2) == [second, first]

@@ -1,0 +1,65 @@
+PRAGMA application_id = 1869636459;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE board (id INTEGER PRIMARY KEY CHECK (id = 1), identity TEXT NOT NULL, facts TEXT NOT NULL);
+INSERT INTO "board" VALUES(1,'test board, x86_64, 2 cores, torch 2.13.0','{"machine": "x86_64", "model": "test board", "cpu_parts": ["cpu"], "cores": 2, "caches": [], "memory_bytes": 1000000000, "kernel": "6.1", "os": "Debian", "torch": "2.13.0", "opclock": "0.1.0", "commit": "abc", "identity": "test board, x86_64, 2 cores, torch 2.13.0"}');
+CREATE TABLE ceiling (
+  name TEXT NOT NULL, bytes INTEGER NOT NULL, threads INTEGER NOT NULL, rate REAL NOT NULL,
+  PRIMARY KEY (name, bytes, threads)
+) WITHOUT ROWID;
+INSERT INTO "ceiling" VALUES('copy_bytes_per_s',4096,2,10000000000.0);
+CREATE TABLE host (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kinds TEXT NOT NULL);
+INSERT INTO "host" VALUES(1,'h','["python"]');
+CREATE TABLE member (
+  pool INTEGER NOT NULL REFERENCES pool (id), position INTEGER NOT NULL,
+  op_call INTEGER NOT NULL REFERENCES op_call (id),
+  calls_per_sample INTEGER NOT NULL, reason TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (pool, position)
+) WITHOUT ROWID;
+INSERT INTO "member" VALUES(1,0,2,1,'narrow');
+INSERT INTO "member" VALUES(1,1,1,2,'stagnant');
+INSERT INTO "member" VALUES(2,0,2,1,'narrow');
+INSERT INTO "member" VALUES(2,1,1,2,'stagnant');
+INSERT INTO "member" VALUES(3,0,2,1,'');
+INSERT INTO "member" VALUES(3,1,1,2,'');
+CREATE TABLE op_call (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+INSERT INTO "op_call" VALUES(1,'{"name":"aten::tanh"}');
+INSERT INTO "op_call" VALUES(2,'{"name":"aten::relu"}');
+CREATE TABLE pool (
+  id INTEGER PRIMARY KEY,
+  signature TEXT NOT NULL,          -- equal for the same op calls in the same order: an interrupted pool goes on
+  timing TEXT NOT NULL, device TEXT NOT NULL, threads INTEGER NOT NULL, working_set INTEGER NOT NULL,
+  host INTEGER REFERENCES host (id),
+  started REAL NOT NULL,            -- seconds since 1970
+  context TEXT NOT NULL,            -- JSON: clock, seed, board's state before and after
+  ended TEXT NOT NULL DEFAULT ''    -- settled or time_cap; '' while it runs or where it was interrupted
+);
+INSERT INTO "pool" VALUES(1,'s','in_model','cpu',2,20,1,1700000060.0,'{"seed": 0, "after": {}}','settled');
+INSERT INTO "pool" VALUES(2,'s','in_model','cpu',2,20,1,1700000120.0,'{"seed": 0, "after": {}}','settled');
+INSERT INTO "pool" VALUES(3,'s','in_model','cpu',2,20,1,1700000180.0,'{"seed": 0}','');
+CREATE TABLE round (
+  pool INTEGER NOT NULL REFERENCES pool (id), number INTEGER NOT NULL,
+  seconds BLOB NOT NULL,            -- little-endian float64, one for each member, of one call
+  anchor_s REAL NOT NULL,
+  host BLOB,                        -- little-endian float64, one for each kind of host
+  PRIMARY KEY (pool, number)
+) WITHOUT ROWID;
+INSERT INTO "round" VALUES(1,0,X'FCA9F1D24D62603FFCA9F1D24D62703F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(1,1,X'658D7A884677603FB01BB62DCA6C703F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(1,2,X'CE70033E3F8C603F658D7A884677703F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(1,3,X'37548CF337A1603F19FF3EE3C281703F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(1,4,X'A03715A930B6603FCE70033E3F8C703F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(1,5,X'091B9E5E29CB603F82E2C798BB96703F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(2,0,X'FCA9F1D24D62503FFCA9F1D24D62603F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(2,1,X'CE70033E3F8C503F658D7A884677603F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(2,2,X'A03715A930B6503FCE70033E3F8C603F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(2,3,X'72FE261422E0503F37548CF337A1603F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(2,4,X'44C5387F130A513FA03715A930B6603F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(2,5,X'158C4AEA0434513F091B9E5E29CB603F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(3,0,X'FCA9F1D24D62703FFCA9F1D24D62803F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(3,1,X'B01BB62DCA6C703FD6E253008C67803F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(3,2,X'658D7A884677703FB01BB62DCA6C803F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(3,3,X'19FF3EE3C281703F8B54185B0872803F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(3,4,X'CE70033E3F8C703F658D7A884677803F',1.0e-05,X'8DEDB5A0F7C6B03E');
+INSERT INTO "round" VALUES(3,5,X'82E2C798BB96703F3FC6DCB5847C803F',1.0e-05,X'8DEDB5A0F7C6B03E');
+COMMIT;
