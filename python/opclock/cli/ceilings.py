@@ -25,7 +25,7 @@ PICTURES = (".png", ".svg")
 @click.option("--roofline", type=click.Path(path_type=Path), help="Draw a roofline to this .png or .svg file.")
 @click.option("--model", help="Add this model's op calls to the roofline, with times from the profile.")
 @options.input_option
-@click.option("--again", is_flag=True, help="Measure again and keep the higher rates.")
+@click.option("--again", is_flag=True, help="Measure again; the new samples count beside the earlier ones.")
 @options.reporter_option
 @options.needs_core
 def ceilings(
