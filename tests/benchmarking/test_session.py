@@ -126,8 +126,13 @@ def test_bench_from_the_command_line(tmp_path):
     [
         (("zoo:mobilenet", "--runtime", "tvm"), ["no runtime 'tvm'"]),
         (("zoo:mobilenet", "--percentiles", "0,50"), ["--percentiles '0,50'"]),
-        (("zoo:nothing",), ["zoo:nothing does not run in eager PyTorch", "the zoo has no model"]),
+        (("zoo:nothing",), ["error: the zoo has no model 'nothing'"]),
+        (("zoo:mobilenet", "--input", "1xbad"), ["--input '1xbad' is not a shape"]),
+        (("zoo:mobilenet", "--weights", "/no/weights.pt"), ["cannot read the weights /no/weights.pt: No such file"]),
     ],
 )
 def test_refusals(arguments, words):
-    refused(opclock("bench", *arguments), *words)
+    done = opclock("bench", *arguments)
+    refused(done, *words)
+    assert "prepare:" not in done.stderr
+    assert "Error:" not in done.stderr

@@ -57,8 +57,8 @@ class Candidate:
                 self.fail(str(fault))
 
     def fail(self, reason: str) -> None:
-        """Store the reason, end the process, and drop the samples."""
-        self.row = replace(self.row, status="failed", reason=reason)
+        """Store the reason on one line, end the process, and drop the samples."""
+        self.row = replace(self.row, status="failed", reason=" ".join(reason.split()))
         self.samples.clear()
         self.close()
 

@@ -44,12 +44,14 @@ def work_folder(folder: Path | None, model: str) -> Iterator[Path]:
 def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts: Timeouts) -> None:
     """Write the files that all runtimes share: weights, inputs, and eager PyTorch's answers at each batch.
 
-    Raises ModelError where eager PyTorch cannot build or run the model.
+    Raises ModelError where eager PyTorch cannot build or run the model, and OptionError for options that do not fit.
     """
     try:
         with WorkerProcess(job, settings) as worker:
             worker.ask("prepare", timeouts.prepare_s, batches=list(batches))
     except RuntimeFailedError as fault:
+        if fault.refusal is not None:
+            raise fault.refusal from None
         raise ModelError(f"{job.model} does not run in eager PyTorch: {fault}") from fault
 
 

@@ -9,18 +9,20 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import psutil
 
+from opclock import errors
 from opclock.board.system import all_cores
-from opclock.errors import OpclockError
+from opclock.errors import ModelError, OpclockError
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
 
@@ -30,11 +32,57 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 MIN_FREE_BYTES = 400_000_000
 
 Item = TypeVar("Item")
-_running: set[WorkerProcess] = set()
 
 
 class RuntimeFailedError(OpclockError):
-    """A runtime raised, crashed, hung or gave wrong answers. Only its own row fails."""
+    """A runtime raised, crashed, hung or gave wrong answers. Only its own row fails.
+
+    Attributes:
+        refusal: the error that opclock itself raised in the child, such as an OptionError; None for any other failure.
+    """
+
+    def __init__(self, reason: str, refusal: OpclockError | None = None) -> None:
+        super().__init__(" ".join(reason.split()))
+        self.refusal = refusal
+
+
+class _Running:
+    """The children of this process. None is missed when all must end, however shortly before it started."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workers: set[WorkerProcess] = set()
+        self._ending = False
+
+    @contextlib.contextmanager
+    def starting(self, worker: WorkerProcess) -> Iterator[None]:
+        """Start the worker's process inside the block. Raises RuntimeFailedError while all must end."""
+        with self._lock:
+            if self._ending:
+                raise RuntimeFailedError("interrupted before its process started")
+            yield
+            self._workers.add(worker)
+
+    def forget(self, worker: WorkerProcess) -> None:
+        """The worker is closed."""
+        with self._lock:
+            self._workers.discard(worker)
+
+    @contextlib.contextmanager
+    def end_all(self) -> Iterator[None]:
+        """Kill all children. Inside the block none starts."""
+        with self._lock:
+            self._ending = True
+            workers = list(self._workers)
+        for worker in workers:
+            worker.kill()
+        try:
+            yield
+        finally:
+            self._ending = False
+
+
+_running = _Running()
 
 
 class WorkerProcess:
@@ -45,15 +93,9 @@ class WorkerProcess:
         self._settings = settings
         job.folder.mkdir(parents=True, exist_ok=True)
         self._log = log_of(job)
-        with self._log.open("ab") as log, all_cores():
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "opclock.benchmarking.worker.server"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(settings.threads))},
-                start_new_session=True,  # a separate process group, which can be killed as one
-            )  # fmt: skip
         self._unread = b""
-        _running.add(self)
+        with self._log.open("ab") as log, all_cores(), _running.starting(self):
+            self._child, self._lifeline = _started(log, settings.threads)
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -65,9 +107,10 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the child at once."""
-        _running.discard(self)
+        _running.forget(self)
         self.kill()
         self._child.wait()
+        self._lifeline.close()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):  # it ended before it read a request
@@ -75,8 +118,12 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Let the child die, and whatever a runtime has started from it; `close` is still to come."""
+        started = _descendants(self._child.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
+        for process in started:  # some leave the process group, and outlive it
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def ask(self, name: str, timeout_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send a request and wait for its answer.
@@ -100,6 +147,9 @@ class WorkerProcess:
             answer: dict[str, Any] = json.loads(self._line(name, timeout_s))
         except BrokenPipeError:
             raise RuntimeFailedError(f"{name}: {self._end()}") from None
+        if "refusal" in answer:
+            kind: type[OpclockError] = getattr(errors, answer["refusal"], ModelError)
+            raise RuntimeFailedError(f"{name}: {answer['error']}", kind(answer["error"]))
         if "error" in answer:
             raise RuntimeFailedError(f"{name}: {answer['error']}")
         return answer
@@ -129,6 +179,33 @@ class WorkerProcess:
         return f"killed by {signal_name}{hint}; its output is in {self._log}"
 
 
+def _started(log: IO[bytes], threads: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start the child. With our end of the pipe that ends the child when it is closed, at the latest with us."""
+    theirs, end = os.pipe()
+    ours = os.fdopen(end, "wb")
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "opclock.benchmarking.worker.server", str(theirs)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, pass_fds=(theirs,),
+            env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))},
+            start_new_session=True,  # a separate process group, which can be killed as one
+        )  # fmt: skip
+    except BaseException:
+        ours.close()  # ends a child that has started already
+        raise
+    finally:
+        os.close(theirs)
+    return child, ours
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+    return found
+
+
 def log_of(job: Job) -> Path:
     """The file with the output of a job's processes."""
     return job.folder / f"{job.runtime or 'prepare'}-{job.batch}.log"
@@ -144,14 +221,11 @@ def check_memory() -> None:
 def run_at_once(step: Callable[[Item], object], items: Iterable[Item], count: int) -> None:
     """Call a step with each item, ``count`` at the same time. An interruption kills all children."""
     with ThreadPoolExecutor(count) as pool:
-        futures = [pool.submit(step, item) for item in items]
         try:
+            futures = [pool.submit(step, item) for item in items]
             for future in futures:
                 future.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            # Repeated: a child may be just about to start. Whoever waits for one gets RuntimeFailedError at once.
-            while wait(futures, timeout=0.1).not_done:
-                for worker in list(_running):
-                    worker.kill()
+            with _running.end_all():
+                pool.shutdown(cancel_futures=True)  # whoever waits for a child gets RuntimeFailedError at once
             raise

@@ -17,21 +17,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from opclock.errors import first_line
+from opclock.benchmarking.worker.answers import differs
+from opclock.benchmarking.worker.lifeline import end_with_parent
+from opclock.errors import OpclockError, first_line
 from opclock.extension import load_core, process_clock
 from opclock.files import text_of
 from opclock.runtimes.job import Job
 from opclock.runtimes.preparation import prepare
 from opclock.runtimes.registry import find
-from opclock.runtimes.runtime import Array, Session, Settings
+from opclock.runtimes.runtime import Session, Settings
 
 if TYPE_CHECKING:
     from opclock.benchmarking.worker.kernels import Kernels
-
-# Largest error as a fraction of the signal: ten times the rounding error of a deep network.
-TOLERANCES = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}
 
 
 class Worker:
@@ -61,7 +58,7 @@ class Worker:
         loaded = time.perf_counter()
         self._session.run()
         first = time.perf_counter()
-        wrong = differs(self._session.answers(), job.expected(), job.signal_rms(), TOLERANCES[settings.precision])
+        wrong = differs(self._session.answers(), job.expected(), job.signal_rms(), settings.precision)
         return {"load_s": loaded - start, "first_run_s": first - loaded, "wrong": wrong}
 
     def block(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -124,36 +121,6 @@ def _settings(request: dict[str, Any]) -> Settings:
     return Settings(**request["settings"])
 
 
-def differs(answers: Any, expected: list[Array], signal_rms: list[float], tolerance: float) -> str:  # noqa: ANN401
-    """Compare a runtime's answers with eager PyTorch's.
-
-    The error is the root mean square of the difference over the signal: the root mean square by which the output
-    differs between random inputs. A constant answer therefore has an error of about 1.
-
-    Args:
-        answers: one array for each output.
-        expected: the same from eager PyTorch.
-        signal_rms: the signal of each output, from eager PyTorch; 0 where the output is constant.
-        tolerance: the largest error that passes, a fraction.
-
-    Returns:
-        What is wrong, or "".
-    """
-    if len(answers) != len(expected):
-        return f"{len(answers)} outputs, eager has {len(expected)}"
-    for number, (answer, eager, rms) in enumerate(zip(answers, expected, signal_rms, strict=True)):
-        if answer.shape != eager.shape:
-            return f"output {number} has shape {answer.shape}, eager's has {eager.shape}"
-        if not np.isfinite(answer).all():
-            return f"output {number} holds infinities or NaN"
-        difference = float(np.sqrt(np.mean(np.square(np.subtract(answer, eager, dtype=np.float64)))))
-        scale = rms or float(np.sqrt(np.mean(np.square(eager, dtype=np.float64)))) or 1.0
-        if difference > tolerance * scale:
-            error = difference / scale
-            return f"output {number} differs from eager's by {error:.2g} of its signal (allowed: {tolerance})"
-    return ""
-
-
 def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "prepare": worker.prepare, "convert": worker.convert, "load": worker.load, "block": worker.block,
@@ -162,12 +129,15 @@ def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     try:
         return handlers[request["do"]](request)
+    except OpclockError as error:  # the user's mistake, in words of its own
+        return {"error": str(error), "refusal": type(error).__name__}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {first_line(error)}"}
 
 
 def main() -> None:
     """Serve requests until there are no more, or the parent ends."""
+    end_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
