@@ -113,6 +113,10 @@ def contents(profile):
     )
 
 
+def pools_of(profile):
+    return [profile.pool(number).seconds for number in profile.pools(["interleaved"], "cpu", 2)]
+
+
 @settings(max_examples=25, deadline=None)  # each writes two profiles, and waits for the disk
 @given(
     first=st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True), max_size=3),
@@ -148,6 +152,25 @@ def test_a_host_is_merged_with_its_pool(tmp_path):
     with Profile.edit(one) as profile:
         assert merge(profile, two) == 1
         assert estimate(traced, profile, threads=2).coverage.measured == 1
+
+
+def test_a_pool_that_went_on_since_the_last_merge_is_merged_again(tmp_path):
+    one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
+    with Profile.create_or_open(one, BOARD), Profile.create_or_open(two, BOARD) as source:
+        pool = add(source, ["a"], [1.0], ended="", rounds=2)
+    with Profile.edit(one) as profile:
+        assert merge(profile, two) == 1
+        assert merge(profile, two) == 0
+        with Profile.edit(two) as source:
+            source.add_rounds(pool, np.full((3, 1), 1.0), np.ones(3), None)
+        assert merge(profile, two) == 1
+        assert [one.shape for one in pools_of(profile)] == [(5, 1)]
+        with Profile.edit(two) as source:
+            source.end_pool(pool, "settled", ["narrow"], {})
+        assert merge(profile, two) == 1
+        assert [ended for _, _, ended, *_ in contents(profile)] == ["settled"]
+        assert merge(profile, two) == 0
+        assert profile.ask("PRAGMA foreign_key_check") == []
 
 
 def test_two_boards_are_never_mixed(tmp_path):

@@ -15,7 +15,8 @@ from opclock.profiles.owner import is_running
 from opclock.profiles.profile import Profile
 from opclock.profiles.reader import ProfileReader
 
-# Rows of these tables are numbered in each profile, so a merge must renumber them.
+# Rows of these tables are numbered in each profile, so a merge must renumber them. A pool is the same in both where
+# signature and start are equal; one that went on in the other profile replaces what it was here.
 _MERGE = """
 INSERT OR IGNORE INTO condition (timing, device, threads, working_set)
   SELECT timing, device, threads, working_set FROM other.condition;
@@ -24,6 +25,15 @@ INSERT INTO op_call (key, outputs, writes) SELECT key, outputs, writes FROM othe
   ON CONFLICT (key) DO UPDATE SET outputs = excluded.outputs, writes = excluded.writes WHERE outputs IS NULL;
 INSERT OR IGNORE INTO configuration SELECT theirs.family, theirs.parameters, mine.id FROM other.configuration theirs
   JOIN other.op_call there ON there.id = theirs.op_call JOIN op_call mine ON mine.key = there.key;
+CREATE TEMP TABLE outgrown AS SELECT mine.id FROM main.pool mine JOIN other.pool theirs
+  ON mine.signature = theirs.signature AND mine.started = theirs.started
+  WHERE mine.ended = '' AND NOT is_running(mine.owner, mine.heartbeat)
+  AND (SELECT count(*) FROM other.round WHERE pool = theirs.id) - (SELECT count(*) FROM main.round WHERE pool = mine.id)
+    >= (theirs.ended = '');
+DELETE FROM main.round WHERE pool IN outgrown;
+DELETE FROM main.control WHERE pool IN outgrown;
+DELETE FROM main.member WHERE pool IN outgrown;
+DELETE FROM main.pool WHERE id IN outgrown;
 CREATE TEMP TABLE moved AS SELECT theirs.id AS there,
   coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = 'pool'), 0)
     + row_number() OVER (ORDER BY theirs.started, theirs.id) AS here
@@ -113,7 +123,7 @@ def merge(target: Profile, source: Path) -> int:
         source: the other profile's file.
 
     Returns:
-        The number of copied pools.
+        The number of copied pools, among them those that went on since an earlier merge.
 
     Raises:
         ProfileError: the profiles are of different boards, or one cannot be read or written.
@@ -126,11 +136,12 @@ def merge(target: Profile, source: Path) -> int:
                 "compared ('opclock compare'), never merged"
             )
         with target.beside(other), target.changing() as connection:
-            before = connection.execute("SELECT count(*) FROM pool").fetchone()[0]
+            connection.create_function("is_running", 2, is_running)
             for statement in _MERGE.split(";\n"):
                 connection.execute(statement)
-            came = int(connection.execute("SELECT count(*) FROM pool").fetchone()[0]) - int(before)
+            came = int(connection.execute("SELECT count(*) FROM moved").fetchone()[0])
             connection.execute("DROP TABLE moved")
+            connection.execute("DROP TABLE outgrown")
     return came
 
 
