@@ -56,7 +56,7 @@ def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int) -
     references = ReferenceSession(subjects, threads)
     measure_ceilings(profile, threads)
     start = time.perf_counter()
-    planned = preset("board")
+    planned, _ = preset("board")
     plan_s = time.perf_counter() - start
     done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=references.between)
     sweep_s = done.seconds - references.seconds

@@ -28,3 +28,36 @@ def test_a_model_beyond_the_budget_is_refused(monkeypatch):
     monkeypatch.setattr(memory_budget, "free_bytes", lambda _device: 60_000)
     with pytest.raises(OpCallError, match=r"two needs more than .* smaller input or batch"):
         check_fit(traced)
+
+
+def test_outputs_count_as_long_as_the_model_keeps_them():
+    class Branches(nn.Module):
+        def forward(self, x):
+            return sum(one * 2 for one in [x + number for number in range(8)])
+
+    traced = trace(Branches(), (torch.randn(1000),))
+    alive = 8 * 4000  # the eight sums live until each is used
+    assert len(split(traced, alive // 2)) > 1
+    assert len(split(traced, 3 * alive)) == 1
+
+
+def test_copies_of_overwritten_arguments_count():
+    class InPlace(nn.Module):
+        def forward(self, x):
+            return x.relu_()
+
+    traced = trace(InPlace(), (torch.randn(1000),))
+    assert len(split(traced, 8000)) == 1
+    with pytest.raises(OpCallError, match="needs 8"):
+        split(traced, 7999)
+
+
+def test_two_equal_arguments_of_one_call_have_two_buffers():
+    class Adds(nn.Module):
+        def forward(self, x, y):
+            return x + y
+
+    traced = trace(Adds(), (torch.randn(1000), torch.randn(1000)))
+    assert len(split(traced, 12000)) == 1
+    with pytest.raises(OpCallError, match="needs 12"):
+        split(traced, 11999)

@@ -77,7 +77,10 @@ def sweep(
 
     options.check_output("--export", export_to, SUFFIXES)
     device = options.checked_device(device)
-    _run(planned_preset(preset, device), threads_text, device, profile_path, export_to, seed, reporter,
+    planned, missing = planned_preset(preset, device)
+    for reason, count in missing.items():
+        reporter.say(f"skipped {count}: {reason}")
+    _run(planned, threads_text, device, profile_path, export_to, seed, reporter,
          as_in_models=preset == "board")  # fmt: skip
 
 

@@ -12,10 +12,12 @@ import torch
 
 from opclock.errors import first_line
 from opclock.extension import load_aten
+from opclock.formatting import BYTES, quantity
 from opclock.sweeps.configuration import Configuration
 from opclock.sweeps.families import IllegalError
 from opclock.timing.inputs import find_operator, named_constant
-from opclock.tracing.op_call import NamedConstant, OpCall, TensorSpec, Value
+from opclock.timing.memory_budget import memory_budget_bytes
+from opclock.tracing.op_call import HOST, NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
 
 # Without data, PyTorch decomposes these in Python, recurrent ones step by step. Running them on data is faster.
@@ -76,6 +78,7 @@ def plan(configuration: Configuration) -> Planned:
     """Run the op call, mostly on tensors without data. Raises IllegalError with PyTorch's reason for refusing it."""
     load_aten()  # registers operators
     call = configuration.call
+    _check_size(call, sum(spec.nbytes for spec in call.tensors()))
     device = "cpu" if call.name in SLOW_WITHOUT_DATA else "meta"
     try:
         operator = find_operator(call)
@@ -84,7 +87,8 @@ def plan(configuration: Configuration) -> Planned:
         kwargs = {name: _on_device(value, device, tensors) for name, value in call.kwargs}
         with torch.inference_mode():
             outputs = operator(*args, **kwargs)
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError) as error:
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError, OverflowError,
+            MemoryError) as error:  # fmt: skip
         raise IllegalError(f"{call.name}: {first_line(error)}") from error
     inputs = [tensor.untyped_storage()._cdata for tensor in tensors]
     returned = outputs if isinstance(outputs, tuple | list) else (outputs,)
@@ -93,6 +97,7 @@ def plan(configuration: Configuration) -> Planned:
         for item in returned
         if isinstance(item, torch.Tensor) and item.untyped_storage()._cdata not in inputs
     )
+    _check_size(call, sum(spec.nbytes for spec in call.tensors()) + fresh)
     changed = {
         i
         for i, argument in enumerate(operator._schema.arguments)
@@ -110,6 +115,15 @@ def plan(configuration: Configuration) -> Planned:
     )
     trimmed = OpCall(call.operator, call.overload, _trimmed(operator, call.args), call.kwargs)
     return Planned(configuration, trimmed, shown, written, fresh)
+
+
+def _check_size(call: OpCall, nbytes: int) -> None:
+    """Raise IllegalError for tensors that do not fit into memory together, before any is made."""
+    device = next((spec.device for spec in call.tensors() if spec.device not in ("cpu", HOST)), "cpu")
+    budget = memory_budget_bytes(device)
+    if nbytes > budget:
+        raise IllegalError(f"{call.name} takes {quantity(nbytes, BYTES)}, {quantity(budget, BYTES)} may be used: give "
+                           "smaller sizes")  # fmt: skip
 
 
 def _on_device(value: Value, device: str, tensors: list[torch.Tensor]) -> Any:  # noqa: ANN401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from opclock.errors import SweepError
 from opclock.files import json_text
 from opclock.sweeps.families import Family, IllegalError, Parameter, find_family
 from opclock.tracing.op_call import HOST, OpCall, placed
+
+MAX_COMBINATIONS = 100_000  # of a grid: to time so many takes hours
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ def grid(name: str, parameters: Mapping[str, Any]) -> tuple[list[Configuration],
     if missing:
         raise SweepError(f"{name} needs {', '.join(missing)}: give one value or several")
     choices = [values(value) for value in parameters.values()]
+    if (count := math.prod(len(some) for some in choices)) > MAX_COMBINATIONS:
+        raise SweepError(f"{count:.1e} combinations of {name}'s parameters, {MAX_COMBINATIONS} are allowed: give fewer "
+                         "values")  # fmt: skip
     legal: dict[str, Configuration] = {}
     skipped: Counter[str] = Counter()
     for combination in itertools.product(*choices):
@@ -90,7 +96,7 @@ def values(value: Any) -> list[Parameter]:  # noqa: ANN401
 
 
 def parse(text: str, default: Any) -> list[Parameter]:  # noqa: ANN401
-    """Parse values from the command line: "16,32", "8:64:8" (includes the end), "1x7" (a size), "true".
+    """Parse values from the command line: "16,32", "8:64:8" (includes the end), "0.5", "1x7" (a size), "true".
 
     Args:
         text: the values.
@@ -107,20 +113,23 @@ def parse(text: str, default: Any) -> list[Parameter]:  # noqa: ANN401
         if ":" in part:
             parsed += _range(part)
         else:
-            parsed.append(_value(part.strip(), isinstance(default, bool)))
+            parsed.append(_value(part.strip(), default))
     return parsed
 
 
 def _range(text: str) -> list[Parameter]:
     try:
         start, stop, step = (int(number) for number in (text + ":1").split(":")[:3])
-        return list(range(start, stop + 1, step))
+        numbers = range(start, stop + 1, step)
     except ValueError:
         raise SweepError(f"'{text}' is not a range: write start:stop or start:stop:step, the stop included") from None
+    if len(numbers) > MAX_COMBINATIONS:
+        raise SweepError(f"'{text}' has {len(numbers):.1e} values, {MAX_COMBINATIONS} are allowed: give a larger step")
+    return list(numbers)
 
 
-def _value(text: str, truth: bool) -> Parameter:
-    if truth:
+def _value(text: str, default: Any) -> Parameter:  # noqa: ANN401
+    if isinstance(default, bool):
         if text.lower() not in ("true", "false", "yes", "no", "1", "0"):
             raise SweepError(f"'{text}': true or false is needed")
         return text.lower() in ("true", "yes", "1")
@@ -129,4 +138,12 @@ def _value(text: str, truth: bool) -> Parameter:
     sides = text.split("x")
     if len(sides) > 1 and all(side.isdigit() for side in sides):
         return tuple(int(side) for side in sides)
-    return text
+    if isinstance(default, str):
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(number):
+        raise SweepError(f"'{text}': a finite number is needed")
+    return number

@@ -49,7 +49,8 @@ class Family:
         hints = get_type_hints(self.make)
         for name, value in values.items():
             wanted = tuple(get_origin(kind) or kind for kind in (get_args(hints[name]) or (hints[name],)))
-            if not isinstance(value, wanted):
+            accepted = (*wanted, int) if float in wanted else wanted
+            if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in wanted):
                 kinds = " or ".join(KIND_NAMES.get(kind, kind.__name__) for kind in wanted)
                 raise IllegalError(f"--{name.replace('_', '-')} {value}: give {kinds}")
 

@@ -7,6 +7,7 @@ each. Sizes are drawn with uniformly distributed logarithms, from a hundred elem
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ MAX_MACS = 4e8  # of one kernel: a small board takes a fifth of a second for it
 MAX_WEIGHT_BYTES = 1 << 26  # of a kernel's weights: a pool of them fits into a small board's memory
 MAX_BYTES = 1 << 23  # of a kernel's largest tensor: above it, new memory for outputs takes longer than the kernel
 SEED = 20260102  # for drawing points: every board gets the same ones
+MAX_REFUSED = 1000  # draws in a row that give no new point; so many end a family that this PyTorch cannot plan
 STEPS = {64: 0.3, 32: 0.2, 16: 0.2, 8: 0.15, 4: 0.08, 1: 0.07}  # power of two that divides the channels: how often
 SIDES = (1, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
 TOKENS = (16, 49, 50, 64, 128, 196, 197, 256)
@@ -43,10 +45,10 @@ QUICK: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def quick() -> list[Planned]:
-    """A few points of every family in the studies."""
+def quick() -> tuple[list[Planned], Counter[str]]:
+    """A few points of every family in the studies, and by reason how many PyTorch refuses."""
     points = [one for name, grids in QUICK.items() for parameters in grids for one in grid(name, parameters)[0]]
-    return plan_all(points)[0]
+    return plan_all(points)
 
 
 def _even(low: int, high: int, random_: random.Random) -> int:
@@ -242,20 +244,26 @@ BOARD: dict[str, tuple[int, Draw]] = {
 }  # fmt: skip
 
 
-def board() -> list[Planned]:
-    """The kernels that predictors learn from, the same on every board."""
+def board() -> tuple[list[Planned], Counter[str]]:
+    """The kernels that predictors learn from, the same on every board, and by reason how many cannot be planned."""
     points: dict[str, Planned] = {}
+    missing: Counter[str] = Counter()
     for name, (count, draw) in BOARD.items():
         random_ = random.Random(f"{SEED} {name}")
-        wanted = len(points) + count
-        while len(points) < wanted:
+        wanted, refused, reason = len(points) + count, 0, "all draws are known or too large"
+        while len(points) < wanted and refused < MAX_REFUSED:
+            refused += 1
             try:
                 kernel = plan(configuration(FAMILIES[name], draw(random_)))
-            except IllegalError:
+            except IllegalError as error:
+                reason = str(error)
                 continue
-            if _small(kernel):
-                points.setdefault(kernel.call.key, kernel)
-    return list(points.values())
+            if _small(kernel) and kernel.call.key not in points:
+                points[kernel.call.key] = kernel
+                refused = 0
+        if len(points) < wanted:
+            missing[f"{name}: {reason}"] += wanted - len(points)
+    return list(points.values()), missing
 
 
 def _small(kernel: Planned) -> bool:
@@ -266,10 +274,10 @@ def _small(kernel: Planned) -> bool:
     return weights <= MAX_WEIGHT_BYTES and largest <= MAX_BYTES and macs(kernel.traced) <= MAX_MACS
 
 
-PRESETS: dict[str, Callable[[], list[Planned]]] = {"quick": quick, "board": board}
+PRESETS: dict[str, Callable[[], tuple[list[Planned], Counter[str]]]] = {"quick": quick, "board": board}
 
 
-def preset(name: str, device: str = "cpu") -> list[Planned]:
+def preset(name: str, device: str = "cpu") -> tuple[list[Planned], Counter[str]]:
     """Plan the kernels of a preset.
 
     Args:
@@ -277,14 +285,20 @@ def preset(name: str, device: str = "cpu") -> list[Planned]:
         device: such as "cpu" or "cuda:0".
 
     Returns:
-        The kernels.
+        The kernels, and by reason how many of the preset cannot be planned here.
 
     Raises:
-        SweepError: there is no such preset, or it is only for the CPU.
+        SweepError: there is no such preset, it is only for the CPU, or nothing of it can be planned.
     """
     if name not in PRESETS:
         raise SweepError(f"there is no preset '{name}'; there are: {', '.join(PRESETS)}")
     if device != "cpu" and name == "board":
         raise SweepError("--preset board is for predictions, which exist for the CPU only: use --preset quick, or "
                          "'opclock measure' with the model itself")  # fmt: skip
-    return plan_all([one.configuration for one in PRESETS[name]()], device)[0] if device != "cpu" else PRESETS[name]()
+    planned, missing = PRESETS[name]()
+    if device != "cpu":
+        planned, refused = plan_all([one.configuration for one in planned], device)
+        missing += refused
+    if not planned:
+        raise SweepError(f"no kernel of the preset '{name}' can be planned: {next(iter(missing))}")
+    return planned, missing

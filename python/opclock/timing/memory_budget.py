@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from opclock.board.accelerator import free_bytes
 from opclock.errors import OpCallError
+from opclock.formatting import BYTES, quantity
 from opclock.tracing.op_call import TensorSpec
 from opclock.tracing.trace import Trace, TracedCall
 
@@ -30,8 +33,8 @@ def split(trace: Trace, limit_bytes: int) -> list[range]:
 
     Args:
         trace: the model.
-        limit_bytes: bytes that the arguments of one part may take. Equal activations share a buffer, and each weight
-            has one.
+        limit_bytes: bytes that one part may take: its arguments, where equal activations share a buffer and each
+            weight has one; copies of those that are overwritten; and outputs as long as the model keeps them.
 
     Returns:
         Ranges of positions, in order, that together cover the trace.
@@ -40,32 +43,56 @@ def split(trace: Trace, limit_bytes: int) -> list[range]:
         OpCallError: a single op call does not fit.
     """
     runs: list[range] = []
-    first, used_bytes = 0, 0
-    bound: set[tuple[int, TensorSpec]] = set()
-    for position, traced in enumerate(trace.calls):
-        needed = _buffers(trace, traced)
-        alone_bytes = _total_bytes(needed)
-        if alone_bytes > limit_bytes:
-            raise OpCallError(f"{traced.call} needs {alone_bytes / 1e6:.0f} MB, {limit_bytes / 1e6:.0f} MB may be "
-                              "used: use a smaller input or batch")  # fmt: skip
-        added_bytes = _total_bytes(needed - bound)
-        if used_bytes + added_bytes > limit_bytes:
+    part = _Part()
+    first = 0
+    for position in range(len(trace.calls)):
+        alone = _Part()
+        alone.add(trace, position)
+        if alone.nbytes > limit_bytes:
+            raise OpCallError(f"{trace.calls[position].call} needs {quantity(alone.nbytes, BYTES)}, "
+                              f"{quantity(limit_bytes, BYTES)} may be used: use a smaller input or batch")  # fmt: skip
+        part.add(trace, position)
+        if part.nbytes > limit_bytes:
             runs.append(range(first, position))
-            first, used_bytes, added_bytes = position, 0, alone_bytes
-            bound = set()
-        used_bytes += added_bytes
-        bound |= needed
+            first, part = position, alone
     runs.append(range(first, len(trace.calls)))
     return runs
 
 
-def _buffers(trace: Trace, traced: TracedCall) -> set[tuple[int, TensorSpec]]:
-    """The buffers of an op call, identified by storage and spec for weights, and by -1 and spec for activations."""
-    return {
-        (storage if trace.storages[storage].kind == "weight" else -1, spec)
-        for storage, spec in zip(traced.reads, traced.call.tensors(), strict=True)
-    }
+class _Part:
+    """The memory of op calls in a row: buffers of arguments and copies to restore them from, and outputs."""
+
+    def __init__(self) -> None:
+        self._buffers: set[tuple[str, int, TensorSpec]] = set()
+        self._buffer_bytes = 0
+        self._outputs: dict[int, int] = {}  # bytes by storage, as long as the model keeps them
+        self._peak_bytes = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the buffers, which stay, and of the outputs where they are most."""
+        return self._buffer_bytes + self._peak_bytes
+
+    def add(self, trace: Trace, position: int) -> None:
+        """Count the next op call."""
+        new = _buffers(trace, trace.calls[position]) - self._buffers
+        self._buffers |= new
+        self._buffer_bytes += sum(spec.nbytes for _, _, spec in new)
+        kept = {one: nbytes for one, nbytes in self._outputs.items() if trace.storages[one].freed_before > position}
+        self._outputs = kept | {one: trace.storages[one].nbytes for one in trace.allocations[position]}
+        self._peak_bytes = max(self._peak_bytes, sum(self._outputs.values()))
 
 
-def _total_bytes(buffers: set[tuple[int, TensorSpec]]) -> int:
-    return sum(spec.nbytes for _, spec in buffers)
+def _buffers(trace: Trace, traced: TracedCall) -> set[tuple[str, int, TensorSpec]]:
+    """The buffers of an op call, named as ``Arguments`` shares them: weights by storage, activations by spec."""
+    buffers: set[tuple[str, int, TensorSpec]] = set()
+    in_call: Counter[TensorSpec] = Counter()
+    for storage, spec in zip(traced.reads, traced.call.tensors(), strict=True):
+        if spec.same_as is not None:
+            continue
+        weight = trace.storages[storage].kind == "weight"
+        buffers.add(("weight", storage, spec) if weight else ("activation", in_call[spec], spec))
+        in_call[spec] += 1
+        if storage in traced.writes:
+            buffers.add(("pristine", 0, spec))
+    return buffers
