@@ -310,6 +310,7 @@ def other(profile_path):
 
 def test_prune_leaves_a_pool_that_another_process_has_just_started(profile_path, other):
     with Profile.create_or_open(profile_path, BOARD) as profile:
+        assert (info(profile).interrupted, info(profile).running) == (0, 1)
         assert prune(profile) == 0
         mine = add(profile, ["b"], [1.0])
         assert mine != other.pool

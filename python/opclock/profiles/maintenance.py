@@ -80,6 +80,7 @@ class ProfileInfo:
     measurements: int  # op calls in pools
     pools: dict[str, int]  # by timing, threads and device
     interrupted: int  # pools
+    running: int  # pools that another process is sampling now
     configurations: dict[str, int]  # by family
     hosts: int
     ceilings: int
@@ -101,13 +102,16 @@ def info(profile: ProfileReader) -> ProfileInfo:
         "SELECT timing, threads, device, count(*) FROM pool JOIN condition c ON c.id = pool.condition GROUP BY 1, 2, 3"
     ):
         pools[f"{timing}, {counted(threads, 'thread')}, {device}"] += number
+    unfinished = profile.ask("SELECT owner, heartbeat FROM pool WHERE ended = ''")
+    running = [is_running(owner, heartbeat) for owner, heartbeat in unfinished]
     families = profile.ask("SELECT family, count(*) FROM configuration GROUP BY 1 ORDER BY 1")
     return ProfileInfo(
         board=profile.board(),
         op_calls=count("SELECT count(*) FROM op_call"),
         measurements=count("SELECT count(*) FROM member"),
         pools=dict(pools),
-        interrupted=count("SELECT count(*) FROM pool WHERE ended = ''"),
+        interrupted=running.count(False),
+        running=running.count(True),
         configurations={str(family): int(number) for family, number in families},
         hosts=count("SELECT count(*) FROM host"),
         ceilings=count("SELECT count(*) FROM (SELECT DISTINCT name, bytes, threads FROM ceiling)"),

@@ -18,6 +18,7 @@ def table(info: ProfileInfo) -> Table:
         ("op calls", f"{info.op_calls} distinct, {counted(info.measurements, 'measurement')}"),
         *(("pools", f"{count} {name}") for name, count in info.pools.items()),
         ("interrupted", counted(info.interrupted, "pool")),
+        *([("running", counted(info.running, "pool"))] if info.running else []),
         *(("sweep", f"{count} of {name}") for name, count in info.configurations.items()),
         ("hosts", str(info.hosts)),
         ("ceilings", str(info.ceilings)),
