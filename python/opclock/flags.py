@@ -99,6 +99,16 @@ def untrusted(names: Iterable[str]) -> tuple[Flag, ...]:
     return tuple(flag for flag in ordered(names) if BY_FLAG[flag].untrusted)
 
 
+def explained(names: Iterable[str]) -> list[str]:
+    """One line for each of these flags: its name, what it means and what to do."""
+    return [str(BY_FLAG[flag]) for flag in ordered(names)]
+
+
+def joined(names: Iterable[str]) -> set[str]:
+    """The flags in a column of a table, in which names are separated by blanks."""
+    return {flag for cell in names for flag in cell.split()}
+
+
 def validity(names: Iterable[str]) -> Flag | Literal["valid"]:
     """The most serious of these flags that make a number unreliable; "valid" where there is none."""
     return next(iter(untrusted(names)), "valid")

@@ -120,6 +120,8 @@ def test_an_op_call_that_several_models_share_is_taken_with_the_model_s_own(tmp_
 def test_json_is_golden(tmp_path):
     done = estimated(chain("conv2d", "relu"), {"conv2d": 2e-3, "relu": 1e-3}, tmp_path / "p.sqlite", host_s=0.0)
     data = done.to_json()
-    assert list(data) == ["total_s", "ci_low_s", "ci_high_s", "mac_s", "non_mac_s", "host_s", "by_class", "coverage"]
+    assert list(data) == [
+        "total_s", "ci_low_s", "ci_high_s", "mac_s", "non_mac_s", "host_s", "by_class", "coverage", "flags"
+    ]  # fmt: skip
     assert data["coverage"] == {"measured": 1.0, "modelled": 0.0, "unknown": 0.0}
     assert data["mac_s"] == pytest.approx(2e-3)

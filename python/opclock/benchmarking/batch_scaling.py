@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from opclock.flags import Flag
+
 MIN_GROWTH = 0.02  # of the best throughput so far: smaller growth is within the noise
 MAX_FLAT = 2  # batches in a row without growth end the doubling: one alone may just suit the kernels badly
 Source = Literal["measured", "estimated"]
@@ -22,6 +24,7 @@ class BatchPoint:
     low_s: float
     high_s: float
     peak_bytes: int = 0  # of the process that ran it; 0 for an estimate
+    flags: tuple[Flag, ...] = ()
 
     @property
     def throughput_per_s(self) -> float:
@@ -63,6 +66,7 @@ class BatchCurve:
                 "throughput_low_per_s": point.throughput_interval_per_s[0],
                 "throughput_high_per_s": point.throughput_interval_per_s[1],
                 "share_of_best": point.throughput_per_s / self.best_per_s, "peak_bytes": point.peak_bytes,
+                "flags": " ".join(point.flags),
             }
             for point in self.points
         ])  # fmt: skip

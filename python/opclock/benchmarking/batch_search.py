@@ -14,6 +14,7 @@ from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.session import run_session
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, check_memory
 from opclock.errors import ModelError
+from opclock.flags import ordered
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
@@ -191,7 +192,8 @@ class _BatchKernels:
 
     def point(self) -> BatchPoint:
         """The estimate from all rounds. Raises RuntimeFailedError."""
-        return BatchPoint(self.batch, **self._worker.ask("estimate", self._timeout_s))
+        answer = self._worker.ask("estimate", self._timeout_s)
+        return BatchPoint(self.batch, **{**answer, "flags": ordered(answer["flags"])})
 
 
 def _sample(batches: Sequence[_BatchKernels], max_s: float, progress: Progress = silent) -> None:

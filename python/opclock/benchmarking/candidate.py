@@ -12,6 +12,7 @@ import numpy as np
 from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.result import BenchRow
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, check_memory
+from opclock.flags import Flag, ordered, precision_flags
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import OperatorTime, Runtime, Settings
 from opclock.timing.flags import drift_flags
@@ -94,14 +95,15 @@ class Candidate:
         self.samples += self._run(self.runs_per_block, max(self.samples or [self.row.first_run_s]))
         self.spent_s += time.perf_counter() - start
 
-    def finish(self, flags: tuple[str, ...]) -> None:
-        """Put samples, peak memory and flags (the given ones, and "drifting") into the row.
+    def finish(self, flags: tuple[Flag, ...]) -> None:
+        """Put samples, peak memory and flags (the given ones, "drifting" and "imprecise") into the row.
 
         Raises RuntimeFailedError.
         """
         peak_bytes = self._ask("memory", GRACE_S)["peak_bytes"]
-        self.row = replace(self.row, samples=np.array(self.samples), peak_bytes=peak_bytes,
-                           flags=(*flags, *drift_flags(self.samples)))  # fmt: skip
+        row = replace(self.row, samples=np.array(self.samples), peak_bytes=peak_bytes)
+        imprecise = precision_flags(row.median_s, *row.interval_s)
+        self.row = replace(row, flags=ordered([*flags, *drift_flags(self.samples), *imprecise]))
 
     def read_operators(self) -> None:
         """Put the operator times that the runtime reports into the row.

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from opclock.benchmarking.batch_scaling import BatchPoint
+from opclock.flags import Flag, ordered
 from opclock.profiles.statistics import BATCHES, Samples, median_interval, rounds_interval
 from opclock.runtimes.runtime import OperatorTime
 
@@ -32,7 +33,7 @@ class BenchRow:
     samples: Samples = field(default_factory=lambda: np.empty(0))
     peak_bytes: int = 0  # of the process that runs it, its libraries included
     operators: tuple[OperatorTime, ...] = ()
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @cached_property
     def median_s(self) -> float:
@@ -55,7 +56,7 @@ class BenchRow:
     @property
     def point(self) -> BatchPoint:
         """The row as a point of a batch curve."""
-        return BatchPoint(self.batch, self.median_s, *self.interval_s, self.peak_bytes)
+        return BatchPoint(self.batch, self.median_s, *self.interval_s, self.peak_bytes, self.flags)
 
     def statistics(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, float]:
         """Statistics of the samples by name, in seconds; NaN where there are no samples."""
@@ -88,5 +89,5 @@ class BenchRow:
         return BenchRow(
             data["runtime"], data["batch"], data["status"], data["reason"], data["versions"], **times,
             samples=np.array(data["samples_s"]), peak_bytes=data["peak_bytes"],
-            operators=tuple(OperatorTime(**operator) for operator in data["operators"]), flags=tuple(data["flags"]),
+            operators=tuple(OperatorTime(**operator) for operator in data["operators"]), flags=ordered(data["flags"]),
         )  # fmt: skip

@@ -16,6 +16,7 @@ import psutil
 from opclock.board.cores import CPUS, alike, emulator, online_cores, ranges, read_clusters, within
 from opclock.board.system import allowed_cores
 from opclock.files import text_of
+from opclock.flags import Flag
 
 # The bits of `vcgencmd get_throttled` on a Raspberry Pi (from the documentation of the firmware).
 THROTTLE_BITS = {
@@ -148,7 +149,7 @@ def _devices(root: Path) -> dict[str, int]:
     return {name: int(text) for name, text in sorted(frequencies.items()) if text.isdigit()}
 
 
-def team_flags(cores: Sequence[int], threads: int) -> tuple[str, ...]:
+def team_flags(cores: Sequence[int], threads: int) -> tuple[Flag, ...]:
     """Flag cores that make the times of a team of threads unreliable.
 
     Args:
@@ -160,7 +161,7 @@ def team_flags(cores: Sequence[int], threads: int) -> tuple[str, ...]:
         several kinds, and all threads wait for the slowest. "spans_clusters": the cores are equal, but share neither
         clock nor cache.
     """
-    flags = ["emulated"] if emulator(platform.machine()) else []
+    flags: list[Flag] = ["emulated"] if emulator(platform.machine()) else []
     used = within(read_clusters(), cores)
     if threads > 1 and len(used) > 1:
         flags.append("spans_clusters" if alike(used) else "unlike_cores")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import write_whole
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 @options.cpus_option
 @options.profile_option(None)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png or .svg file.")
+@strict_option
 @options.reporter_option
 @options.needs_core
 def batch(
     model: str, runtime: str, share: float, max_batch: int, input_text: str | None, precision: Precision,
-    threads: int | None, profile_path: Path | None, plot: Path | None, reporter: Reporter,
+    threads: int | None, profile_path: Path | None, plot: Path | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Measure MODEL's throughput at growing batch sizes. For eager PyTorch, also estimate it from kernels alone.
 
@@ -53,6 +55,9 @@ def batch(
         measured = curves(model, runtime=runtime, input_text=input_text, settings=settings, max_batch=max_batch,
                           profile=profile, progress=progress)  # fmt: skip
     _report(model, measured, share, settings, plot, reporter)
+    flags = [flag for curve in measured for point in curve.points for flag in point.flags]
+    show_flags(reporter, flags)
+    check_strict(reporter, flags, strict=strict)
 
 
 def _report(

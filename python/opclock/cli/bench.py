@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.formatting import counted
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
 @options.threads_option
 @options.cpus_option
 @options.keep_option
+@strict_option
 @options.reporter_option
 @options.needs_core
 def bench(
     model: str, runtimes: str, batch: int, input_text: str | None, weights: Path | None, precision: Precision,
     warmup: int, iterations: int, duration_s: float, percentiles: str, threads: int | None, keep: Path | None,
-    reporter: Reporter,
+    strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time MODEL in several runtimes in turn, each in its own process.
 
@@ -62,6 +64,9 @@ def bench(
     reporter.table(table(frame, title, wanted))
     for line in failures(frame):
         reporter.say(line)
+    flags = [flag for row in result.rows for flag in row.flags]
+    show_flags(reporter, flags)
+    check_strict(reporter, flags, strict=strict)
 
 
 def parse_percentiles(text: str) -> tuple[float, ...]:

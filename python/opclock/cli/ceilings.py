@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import show_flags
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 
@@ -60,6 +61,7 @@ def _report(measured: Ceilings, roofline: Path | None, reporter: Reporter) -> No
     reporter.table(multiply_add_table(measured, load_core().vector_instructions))
     reporter.say("")
     reporter.table(memory_table(measured))
+    show_flags(reporter, measured.flags)
     if roofline is not None:
         reporter.say(f"drawn: {roofline}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.reporting import Reporter, waiting
 from opclock.errors import EstimateError, OptionError
 from opclock.formatting import counted
@@ -30,10 +31,11 @@ AS_HELD = "[default: as measured in the profile]"
 @click.option("--measured-only", is_flag=True, help="Use measurements only; fail if an op call has none.")
 @click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True,
               help="Levels of the module path in the table.")  # fmt: skip
+@strict_option
 @options.reporter_option
 def estimate(
     model: str, input_text: str | None, dtype: str | None, device: str | None, threads: int | None,
-    profile_path: Path, real: bool, measured_only: bool, depth: int, reporter: Reporter,
+    profile_path: Path, real: bool, measured_only: bool, depth: int, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate how long MODEL takes from a profile, and where the time goes.
 
@@ -57,6 +59,7 @@ def estimate(
             f"incomplete: {counted(len(estimated.unknown), 'op call')} of {estimated.model} have no number, first "
             f"{estimated.unknown[0]}; run 'opclock measure' with this profile and --threads {estimated.setting.threads}"
         )
+    check_strict(reporter, estimated.flags, strict=strict)
 
 
 def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
@@ -64,16 +67,14 @@ def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
 
     by_class, by_module = estimated.by_class(), estimated.by_module(depth)
     reporter.json({"schema": "opclock.estimate/1", "model": estimated.model, **estimated.setting._asdict(),
-                   **estimated.to_json(), "by_module": by_module, "unknown": list(estimated.unknown),
-                   "flags": list(estimated.flags)})  # fmt: skip
+                   **estimated.to_json(), "by_module": by_module, "unknown": list(estimated.unknown)})  # fmt: skip
     reporter.say(summary(estimated))
     reporter.table(share_table("operator class", by_class, estimated.total_s))
     reporter.say("")
     reporter.table(share_table("module", by_module, estimated.total_s))
     if estimated.lanes is not None:
         reporter.say(device_sentence(estimated.lanes))
-    for flag in estimated.flags:
-        reporter.say(f"note: {flag}")
+    show_flags(reporter, estimated.flags)
 
 
 def _numbered(device: str | None) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.reporting import Reporter, progress_display, waiting
 
 
@@ -20,11 +21,12 @@ from opclock.cli.reporting import Reporter, progress_display, waiting
 @options.profile_option("opclock.sqlite")
 @options.real_option
 @options.seed_option
+@strict_option
 @options.reporter_option
 @options.needs_core
 def measure(
     model: str, input_text: str | None, dtype: str, device: str, threads: int | None, profile_path: Path, real: bool,
-    seed: int, reporter: Reporter,
+    seed: int, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time MODEL's host code, and those of its op calls that the profile lacks, on this board.
 
@@ -57,5 +59,7 @@ def measure(
         f"{counted(summary.rounds, 'round')} in {quantity(summary.seconds, SECONDS)} ({summary.ended}); "
         f"kept in {profile_path}"
     )
-    for flag in summary.flags:
-        reporter.say(f"note: {flag}")
+    if summary.remark:
+        reporter.say(summary.remark)
+    show_flags(reporter, summary.flags)
+    check_strict(reporter, summary.flags, strict=strict)

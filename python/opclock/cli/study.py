@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
+from opclock.flags import joined
 from opclock.formatting import counted
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def study() -> None:
 @options.precision_option
 @options.threads_option
 @options.cpus_option
+@strict_option
 def landscape(
     files: tuple[Path, ...],
     report: Path,
@@ -48,6 +51,7 @@ def landscape(
     label: str,
     precision: Precision,
     threads: int | None,
+    strict: bool,
 ) -> None:
     """Measure the latency and throughput of this board in each runtime, or compare boards.
 
@@ -66,7 +70,9 @@ def landscape(
         prepare_folder(report)
     else:
         boards = [_measure_landscape(report, models, runtimes, batches, label, precision, threads)]
-    _report_landscape(boards, report, Reporter(), combine=combine)
+    reporter = Reporter()
+    _report_landscape(boards, report, reporter, combine=combine)
+    check_strict(reporter, [flag for board in boards for flag in board.flags], strict=strict)
 
 
 @options.needs_core
@@ -98,6 +104,7 @@ def _report_landscape(boards: list[Landscape], folder: Path, reporter: Reporter,
             reporter.say(f"- {sentence}")
         for line in failure_lines(board):
             reporter.say(line)
+    show_flags(reporter, [flag for board in boards for flag in board.flags])
     reporter.say(
         f"The whole report: {folder / 'index.html'}" + ("" if combine else f"; for --combine: {folder / FILE}")
     )
@@ -118,11 +125,13 @@ def _sizes(text: str) -> tuple[int, ...]:
 @options.profile_option(None)
 @options.data_option
 @options.seed_option
+@strict_option
 @options.reporter_option
 @options.needs_core
 def hidden_costs(
-    report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, reporter: Reporter
-) -> None:
+    report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, strict: bool,
+    reporter: Reporter,
+) -> None:  # fmt: skip
     """Test on ten CIFAR-100 models whether MACs explain the time on this board, and show where the rest goes."""
     from opclock.studies.hidden_costs import run
 
@@ -131,6 +140,7 @@ def hidden_costs(
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
         findings = run(profile, threads=count, images=data, seed=seed, progress=progress)
     _report_hidden_costs(findings, report, count, reporter)
+    check_strict(reporter, joined(findings.table["flags"]), strict=strict)
 
 
 def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, reporter: Reporter) -> None:
@@ -142,4 +152,5 @@ def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, repo
     reporter.table(table(findings.table, f"{findings.validation.board['identity']}, {counted(threads, 'thread')}"))
     for sentence in findings.words():
         reporter.say(f"- {sentence}")
+    show_flags(reporter, joined(findings.table["flags"]))
     reporter.say(f"The whole report: {folder / 'index.html'}")

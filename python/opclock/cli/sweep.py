@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError, SweepError
@@ -35,6 +36,7 @@ _shared = (
     click.option("--export", "export_to", type=click.Path(path_type=Path),
                  help="Write a .csv, .parquet or (in google-benchmark's format) .json file."),
     options.seed_option,
+    strict_option,
     options.reporter_option,
 )  # fmt: skip
 
@@ -58,7 +60,7 @@ class Families(WholeHelp):
 @click.pass_context
 def sweep(
     context: click.Context, preset: str | None, threads_text: str | None, device: str, profile_path: Path,
-    export_to: Path | None, seed: int, reporter: Reporter,
+    export_to: Path | None, seed: int, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time a FAMILY of kernels over a grid of parameters, or a preset, and store the times in a profile.
 
@@ -81,7 +83,7 @@ def sweep(
     for reason, count in missing.items():
         reporter.say(f"skipped {count}: {reason}")
     _run(planned, threads_text, device, profile_path, export_to, seed, reporter,
-         as_in_models=preset == "board")  # fmt: skip
+         strict=strict, as_in_models=preset == "board")  # fmt: skip
 
 
 def _shown(default: Any) -> str:  # noqa: ANN401
@@ -106,7 +108,7 @@ def _command(family: Family) -> click.Command:
     @options.needs_core
     def run(
         threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int,
-        reporter: Reporter, **texts: str | None,
+        strict: bool, reporter: Reporter, **texts: str | None,
     ) -> None:  # fmt: skip
         from opclock.sweeps.binding import plan_all
 
@@ -119,7 +121,8 @@ def _command(family: Family) -> click.Command:
             reporter.say(f"skipped {count}: {reason}")
         if not planned:
             raise SweepError(f"PyTorch accepts no combination of {family.name}'s parameters: {next(iter(refused))}")
-        _run(planned, threads_text, device, profile_path, export_to, seed, reporter, as_in_models=False)
+        _run(planned, threads_text, device, profile_path, export_to, seed, reporter, strict=strict,
+             as_in_models=False)  # fmt: skip
 
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required
@@ -134,7 +137,7 @@ for _family in FAMILIES.values():
 
 def _run(
     planned: Sequence[Planned], threads_text: str | None, device: str, profile_path: Path, export_to: Path | None,
-    seed: int, reporter: Reporter, *, as_in_models: bool,
+    seed: int, reporter: Reporter, *, strict: bool, as_in_models: bool,
 ) -> None:  # fmt: skip
     from opclock.formatting import SECONDS, counted, percent, quantity
     from opclock.sweeps.results import sweep_rows
@@ -159,6 +162,9 @@ def _run(
         timed = [one.configuration for one in planned]
         rows = list(sweep_rows(profile, threads=counts, configurations=timed, device=device))
         _report(rows, profile.board(), export_to, reporter)
+    flags = [flag for row in rows for flag in row.flags]
+    show_flags(reporter, flags)
+    check_strict(reporter, flags, strict=strict)
 
 
 def _announce(
@@ -185,8 +191,11 @@ def _report(rows: Sequence[SweepRow], board: dict[str, Any], export_to: Path | N
     if export_to is not None:
         write_whole(export_to, exported(rows, board, export_to.suffix))
     frame = sweep_table(rows)
-    records = [{name: value for name, value in record.items() if not (isinstance(value, float) and math.isnan(value))}
-               for record in frame.to_dict("records")]  # fmt: skip
+    records = [
+        {name: value for name, value in record.items() if not (isinstance(value, float) and math.isnan(value))}
+        | {"flags": record["flags"].split()}
+        for record in frame.to_dict("records")
+    ]
     reporter.json({"schema": "opclock.sweep/1", "board": board, "rows": records})
     reporter.table(table(frame))
 

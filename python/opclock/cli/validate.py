@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
@@ -37,12 +38,13 @@ TOO_FAR = 1  # exit code if an error exceeds --max-error
 @click.option("--max-error", type=float, help="Exit with 1 if any model's error exceeds this fraction.")
 @click.option("--report", "folder", type=click.Path(path_type=Path),
               help="Folder for the table (CSV, Markdown) and the JSON.")  # fmt: skip
+@strict_option
 @options.reporter_option
 @options.needs_core
 def validate(
     models: tuple[str, ...], input_text: str | None, dtype: str, device: str, threads: int | None,
     profile_path: Path | None, weights: Path | None, data: Path | None, real: bool, seed: int, explain: bool,
-    max_error: float | None, folder: Path | None, reporter: Reporter,
+    max_error: float | None, folder: Path | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate each MODEL, run it in the same rounds, and compare the two.
 
@@ -70,6 +72,7 @@ def validate(
     if max_error is not None and worst > max_error:
         reporter.say(f"the worst error, {percent(worst)}, is beyond --max-error {percent(max_error)}")
         sys.exit(TOO_FAR)
+    check_strict(reporter, [flag for row in validation.rows for flag in row.flags], strict=strict)
 
 
 def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, explain: bool) -> None:
@@ -86,6 +89,7 @@ def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, 
     if explain:
         for row in validation.rows:
             _explain(row, reporter)
+    show_flags(reporter, [flag for row in validation.rows for flag in row.flags])
 
 
 def _explain(row: Row, reporter: Reporter) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from opclock.errors import EstimateError
+from opclock.flags import Flag
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing.macs import footprint_bytes, moved_bytes, needed_macs
 from opclock.tracing.trace import TracedCall
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "int8")
+NARROW = ("bfloat16", "float16", "int8")  # than float32
 PATTERNS = ("read", "write", "copy", "triad", "update")
 SIZES = tuple(1 << exponent for exponent in range(12, 29))  # bytes: from a part of the L1 cache to DRAM on every board
 COUNTED_IN = {"float64": "float64", "int64": "float64", "bfloat16": "bfloat16", "float16": "float16", "int8": "int8",
@@ -51,6 +53,17 @@ class Ceilings:
             set(SIZES) <= set(self.bytes_per_s.get(pattern, ())) for pattern in PATTERNS
         )
 
+    @property
+    def slow_dtypes(self) -> list[str]:
+        """Narrower dtypes with fewer multiply-adds than float32."""
+        return [name for name, rate in self.multiply_adds.items()
+                if name in NARROW and rate < self.multiply_adds["float32"]]  # fmt: skip
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What is unusual about these ceilings."""
+        return ("slower_than_float32",) if self.slow_dtypes else ()
+
     def bandwidth(self, nbytes: float, patterns: Sequence[str] = PATTERNS) -> float:
         """Bytes per second of the fastest pattern, in the nearest memory that holds this many bytes."""
         below = max((size for size in SIZES if size <= nbytes), default=SIZES[0])
@@ -72,6 +85,7 @@ class Ceilings:
             "multiply_adds_per_s": self.multiply_adds,
             "bytes_per_s": self.bytes_per_s,
             "loads_per_s": self.loads_per_s,
+            "flags": list(self.flags),
         }
 
 

@@ -136,5 +136,6 @@ class Estimate:
             "host_s": self.host_s,
             "by_class": self.by_class(),
             "coverage": asdict(self.coverage),
+            "flags": list(self.flags),
             **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }

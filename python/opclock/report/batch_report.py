@@ -29,6 +29,7 @@ def table(frame: pd.DataFrame, title: str) -> Table:
         ready("to", [digits(value) for value in frame["throughput_high_per_s"]], 2),
         percents("of best", list(frame["share_of_best"])),
         numbers("peak memory", [value or None for value in frame["peak_bytes"]], BYTES, 1),
+        texts("flags", list(frame["flags"]), 1),
     ], title)  # fmt: skip
 
 

@@ -18,6 +18,7 @@ def multiply_add_table(ceilings: Ceilings, instructions: Callable[[str], str]) -
     return Table([
         texts("dtype", dtypes),
         numbers("rate", list(ceilings.multiply_adds.values()), MACS_PER_SECOND),
+        texts("flags", ["slower_than_float32" if name in ceilings.slow_dtypes else "" for name in dtypes]),
         texts("instructions", [instructions(dtype) for dtype in dtypes], 1),
     ], counted(ceilings.threads, "thread"))  # fmt: skip
 

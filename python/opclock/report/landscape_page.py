@@ -8,10 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from opclock.files import write_json, write_whole
+from opclock.flags import explained
 from opclock.report import landscape_tables as tables
 from opclock.report.figures import save_figure
 from opclock.report.landscape import SHARE, Relative, batch_table, latency_table, relative_speedups, words
 from opclock.report.landscape_plots import FIGURES, board_speedups
+from opclock.report.table import flagged_markdown
 from opclock.report.templates import render
 from opclock.studies.landscape_results import Landscape
 
@@ -38,8 +40,8 @@ def _write_tables(boards: Sequence[Landscape], speedups: Sequence[Relative], fol
     data = {"boards": [board.label for board in boards], "words": {board.label: words(board) for board in boards},
             "relative": [vars(speedup) for speedup in speedups]}  # fmt: skip
     write_json(folder / "findings.json", data)
-    text = "\n\n".join(tables.latencies(board).to_markdown() for board in boards)
-    write_whole(folder / "latency.md", (text + "\n").encode())
+    text = "\n".join(flagged_markdown(tables.latencies(board), board.flags) for board in boards)
+    write_whole(folder / "latency.md", text.encode())
 
 
 def _section(board: Landscape) -> dict[str, object]:
@@ -47,5 +49,5 @@ def _section(board: Landscape) -> dict[str, object]:
         "label": board.label, "words": words(board), "latencies": tables.latencies(board),
         "runtimes": tables.runtimes(board), "non_mac": tables.non_mac(board),
         "smallest_batches": tables.smallest_batches(board), "post": tables.post_processing(board),
-        "failures": tables.without_number(board),
+        "failures": tables.without_number(board), "flags": explained(board.flags),
     }  # fmt: skip

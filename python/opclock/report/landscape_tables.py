@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from opclock.flags import untrusted
 from opclock.formatting import SECONDS, percent, quantity, speedup
 from opclock.report.landscape import Relative, batch_table, failures, latency_table, post_table, runtime_table
 from opclock.report.table import Table, numbers, percents, ready, texts
@@ -20,7 +21,7 @@ def latencies(land: Landscape) -> Table:
         if row["status"] != "ok":
             return str(row["status"])
         factor = "" if row["runtime"] == "eager" else f" ({speedup(row['speedup'])})"
-        return quantity(row["median_s"], SECONDS) + factor
+        return " ".join([quantity(row["median_s"], SECONDS) + factor, *untrusted(str(row["flags"]).split())])
 
     return _by_runtime(latency_table(land), land, ("task", "model"), cell, land.label)
 

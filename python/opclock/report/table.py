@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
+from opclock.flags import explained
 from opclock.formatting import Unit, column_texts, percent
 
 GAP = "  "
@@ -161,3 +162,9 @@ def _row(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str])
         ]
         lines.append(GAP.join(padded).rstrip())
     return lines
+
+
+def flagged_markdown(table: Table, flags: Iterable[str]) -> str:
+    """The table in Markdown and below it one line for each flag."""
+    lines = [f"- {line}" for line in explained(flags)]
+    return "\n".join([table.to_markdown(), *(["", *lines] if lines else []), ""])

@@ -14,6 +14,7 @@ from opclock.benchmarking.batch_scaling import BatchCurve
 from opclock.benchmarking.result import BenchRow
 from opclock.errors import ReportError, first_line
 from opclock.files import write_json
+from opclock.flags import Flag, ordered
 from opclock.profiles.statistics import Samples
 from opclock.runtimes.runtime import Settings
 from opclock.tracing.operator_classes import MAC_CLASSES
@@ -121,6 +122,11 @@ class Landscape:
     def runtimes(self) -> list[str]:
         """All that have a row, in order."""
         return list(dict.fromkeys(row.runtime for entry in self.entries for row in entry.rows))
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """The flags of all rows."""
+        return ordered(flag for entry in self.entries for row in (*entry.rows, *entry.batches) for flag in row.flags)
 
     def with_entry(self, entry: Entry, seconds: float) -> Landscape:
         """With one more model, or the same anew, that took so many wall seconds."""

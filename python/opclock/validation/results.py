@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
 from opclock.estimation.result import Estimate
+from opclock.flags import Flag
 from opclock.tracing.macs import model_macs, model_macs_thop
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
@@ -33,7 +34,7 @@ class Row:
     estimate: Estimate
     baselines_s: dict[str, float | None]
     measure_s: float  # wall time spent timing kernels
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
     explanation: Explanation | None = None
     graph: Reference | None = None  # replays of the model as a CUDA graph, on devices that have them
 

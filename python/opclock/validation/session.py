@@ -10,6 +10,7 @@ from functools import partial
 
 from opclock.board.accelerator import has_lanes
 from opclock.errors import ModelError
+from opclock.flags import Flag
 from opclock.models.loading import Model
 from opclock.profiles.condition import Timing
 from opclock.profiles.profile import Profile
@@ -86,7 +87,7 @@ class InterleavedSession:
         self.reference = ReferenceRun(forward, request.model.name, trace.device)
         self.graph: GraphRun | None = None
         self.observers: Observers | None = None
-        self.flags: list[str] = []
+        self.flags: list[Flag] = []
         self._kernels: Sampler | None = None  # None where the profile has every measurement already
         self._latency_s = 0.0  # seconds of a kernel round
         self._binding_s = 0.0
@@ -109,7 +110,8 @@ class InterleavedSession:
         request, trace = self._request, self._request.trace
         start = time.perf_counter()
         host, remark = host_for(trace, forward)
-        self.flags += ["host_by_table"] if remark else []
+        if remark:
+            self.flags.append("host_by_table")
         if has_lanes(trace.device):
             self._kernels, *self._others = lane_samplers(
                 trace, request.profile, host, request.threads, request.seed, arguments

@@ -9,6 +9,7 @@ from opclock.board.accelerator import has_lanes
 from opclock.errors import DataNeededError
 from opclock.estimation import baselines
 from opclock.estimation.estimate import estimate
+from opclock.flags import ordered, precision_flags
 from opclock.models.loading import Model
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent, step
@@ -75,6 +76,7 @@ def _roofline_s(request: Request) -> float | None:
 def _row(request: Request, session: InterleavedSession, measure_s: float, roofline_s: float | None) -> Row:
     estimated = estimate(request.trace, request.profile, threads=request.threads)
     reference = session.reference.reference()
+    imprecise = precision_flags(reference.median_s, *reference.interval_s)
     return Row(
         trace=request.trace,
         threads=request.threads,
@@ -87,7 +89,7 @@ def _row(request: Request, session: InterleavedSession, measure_s: float, roofli
             "mac_regression": None,
         },
         measure_s=measure_s,
-        flags=tuple(dict.fromkeys([*session.flags, *estimated.flags])),
+        flags=ordered([*session.flags, *estimated.flags, *imprecise]),
         explanation=session.observers.explain(estimated, reference.median_s) if session.observers else None,
         graph=session.graph.reference() if session.graph else None,
     )

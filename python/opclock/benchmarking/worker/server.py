@@ -100,10 +100,11 @@ class Worker:
         return asdict(self._kernels.block(request["rounds"]))
 
     def estimate(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """Return the estimate from the rounds: the latency and its 95 % interval, in seconds."""
+        """Return the estimate from the rounds: the latency and its 95 % interval, in seconds, and the flags."""
         assert self._kernels is not None, "kernels comes first"
         estimate = self._kernels.end()
-        return {"latency_s": estimate.total_s, "low_s": estimate.ci_low_s, "high_s": estimate.ci_high_s}
+        return {"latency_s": estimate.total_s, "low_s": estimate.ci_low_s, "high_s": estimate.ci_high_s,
+                "flags": estimate.flags}  # fmt: skip
 
     def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
         """Return the peak memory of this process so far, in bytes."""
