@@ -42,6 +42,44 @@ def test_what_was_converted_is_found_again(tmp_path):
 
 
 @pytest.mark.usefixtures("faulty_runtimes")
+def test_what_another_torch_or_exporter_converted_is_converted_again(tmp_path):
+    arguments = {"runtimes": ["honest"], "settings": ONE, "sampling": QUICK, "folder": tmp_path}
+    bench(SMALL, **arguments)
+    (note,) = tmp_path.rglob("honest/converted.json")
+    fresh = json.loads(note.read_text())
+    assert {"opclock", "torch", "faulty"} == set(fresh["versions"])
+    note.write_text(json.dumps({**fresh, "versions": {**fresh["versions"], "torch": "0.0"}, "seconds": 99.0}))
+    assert bench(SMALL, **arguments).rows[1].convert_s < 99.0
+    assert json.loads(note.read_text())["versions"] == fresh["versions"]
+
+
+NESTED = """
+import torch
+from torch import nn
+
+class Text(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.emb, self.head = nn.Embedding(100, 32), nn.Linear(32, 2)
+    def forward(self, batch, scale=1.0):
+        x = self.emb(batch["ids"]) * scale * batch["mask"][..., None]
+        return {"logits": self.head(x.mean(1)), "parts": list(x.chunk(2, 1)), "best": x.mean(1).argmax(1)}
+
+def text():
+    return Text(), {"batch": {"ids": torch.randint(0, 100, (1, 16)), "mask": torch.ones(1, 16)}, "scale": 2.0}
+"""
+
+
+@pytest.mark.runtimes("openvino", "onnxruntime")
+def test_numbers_and_nested_inputs_go_into_every_runtime(tmp_path):
+    (tmp_path / "text.py").write_text(NESTED)
+    result = bench(f"{tmp_path / 'text.py'}:text", runtimes=["onnxruntime", "openvino"], settings=ONE, sampling=QUICK,
+                   batch=3)  # fmt: skip
+    assert [(row.status, row.reason) for row in result.rows] == [("ok", "")] * 3
+    assert result.note == ""
+
+
+@pytest.mark.usefixtures("faulty_runtimes")
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [
@@ -126,7 +164,7 @@ def test_bench_from_the_command_line(tmp_path):
     [
         (("zoo:mobilenet", "--runtime", "tvm"), ["no runtime 'tvm'"]),
         (("zoo:mobilenet", "--percentiles", "0,50"), ["--percentiles '0,50'"]),
-        (("zoo:nothing",), ["error: the zoo has no model 'nothing'"]),
+        (("zoo:nothing",), ["the zoo has no model 'nothing'"]),
         (("zoo:mobilenet", "--input", "1xbad"), ["--input '1xbad' is not a shape"]),
         (("zoo:mobilenet", "--weights", "/no/weights.pt"), ["cannot read the weights /no/weights.pt: No such file"]),
     ],

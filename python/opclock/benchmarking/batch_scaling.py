@@ -46,6 +46,7 @@ class BatchCurve:
     source: Source
     points: tuple[BatchPoint, ...]
     stopped: str = ""  # why there is no larger batch
+    note: str = ""  # about the dimension that is the batch
 
     @property
     def best_per_s(self) -> float:

@@ -30,18 +30,18 @@ SEARCH = SamplingOptions(warmup=2, iterations=30, duration_s=0.6)
 
 
 def curves(
-    model: str, *, runtime: str = "eager", input_text: str | None = None, settings: Settings, max_batch: int = 256,
-    profile: Profile, progress: Progress = silent,
+    model: str, *, runtime: str = "eager", input_text: str | None = None, batch_dim: int | None = None,
+    settings: Settings, max_batch: int = 256, profile: Profile, progress: Progress = silent,
 ) -> list[BatchCurve]:  # fmt: skip
     """Measure a model's batch curve. In eager PyTorch, whose kernels opclock can time, also estimate it.
 
     Args, Raises: see ``measured_curve`` and ``estimated_curve``.
     """
-    both = [measured_curve(model, runtime=runtime, input_text=input_text, settings=settings, max_batch=max_batch,
-                           progress=progress)]  # fmt: skip
+    both = [measured_curve(model, runtime=runtime, input_text=input_text, batch_dim=batch_dim, settings=settings,
+                           max_batch=max_batch, progress=progress)]  # fmt: skip
     if runtime == "eager":
-        both.append(estimated_curve(model, profile, input_text=input_text, settings=settings, max_batch=max_batch,
-                                    progress=progress))  # fmt: skip
+        both.append(estimated_curve(model, profile, input_text=input_text, batch_dim=batch_dim, settings=settings,
+                                    max_batch=max_batch, progress=progress))  # fmt: skip
     return both
 
 
@@ -50,6 +50,7 @@ def measured_curve(
     *,
     runtime: str = "eager",
     input_text: str | None = None,
+    batch_dim: int | None = None,
     settings: Settings,
     max_batch: int = 256,
     sampling: SamplingOptions = SamplingOptions(duration_s=1.5),
@@ -62,6 +63,7 @@ def measured_curve(
         model: a name, see ``load_model``.
         runtime: the runtime's name.
         input_text: shapes of random inputs, instead of the model's own.
+        batch_dim: the dimension of the inputs that is the batch; found by running the model if None.
         settings: threads and precision.
         max_batch: the largest batch.
         sampling: how long to sample each batch.
@@ -77,7 +79,8 @@ def measured_curve(
     """
     chosen = find(runtime)
     with work_folder(None, model) as folder:
-        job = Job(folder, model, input_text)
+        job = Job(folder, model, input_text, batch_dim=batch_dim)
+        note = _note_about_batch(job, settings, timeouts)
         failures: list[str] = []
 
         def throughput_of(batch: int) -> float | None:
@@ -96,7 +99,20 @@ def measured_curve(
         candidates = [Candidate.of(chosen, job.at(batch), settings, timeouts) for batch in batches]
         run_session(candidates, sampling, progress=progress)
     points = tuple(candidate.row.point for candidate in candidates if candidate.alive)
-    return BatchCurve(model, runtime, "measured", points, stopped)
+    return BatchCurve(model, runtime, "measured", points, stopped, note)
+
+
+def _note_about_batch(job: Job, settings: Settings, timeouts: Timeouts) -> str:
+    """What to know about the dimension that is the batch. Raises ModelError where there is none."""
+    try:
+        with WorkerProcess(job, settings) as worker:
+            answer = worker.ask("learn_batch", timeouts.prepare_s)
+    except RuntimeFailedError as fault:
+        raise fault.refusal or ModelError(f"{job.model} does not run in eager PyTorch: {fault}") from None
+    if not answer["known"]:
+        raise ModelError(f"{job.model}: no dimension of its inputs is a batch: name one with --batch-dim")
+    note: str = answer["note"]
+    return note
 
 
 def _prepared(job: Job, settings: Settings, timeouts: Timeouts) -> bool:
@@ -109,18 +125,20 @@ def _prepared(job: Job, settings: Settings, timeouts: Timeouts) -> bool:
 
 
 def estimated_curve(
-    model: str, profile: Profile, *, input_text: str | None = None, settings: Settings, max_batch: int = 256,
-    max_s: float = ESTIMATE_S, timeouts: Timeouts = Timeouts(), progress: Progress = silent,
+    model: str, profile: Profile, *, input_text: str | None = None, batch_dim: int | None = None, settings: Settings,
+    max_batch: int = 256, max_s: float = ESTIMATE_S, timeouts: Timeouts = Timeouts(), progress: Progress = silent,
 ) -> BatchCurve:  # fmt: skip
     """Double the batch until the estimated throughput no longer grows, then time all batches' kernels in turn.
 
-    The model is traced at each batch, and never run. As in the measurement, each batch has its own process: with a
-    common heap, memory that is new in the model could be reused here, and the other way round.
+    The model is run only to find which dimension is the batch, and traced at each. As in the measurement, each batch
+    has its own process: with a common heap, memory that is new in the model could be reused here, and
+    the other way round.
 
     Args:
         model: a name, see ``load_model``.
         profile: stores the kernels' times.
         input_text: shapes of random inputs, instead of the model's own.
+        batch_dim: the dimension of the inputs that is the batch; found by running the model if None.
         settings: PyTorch's threads, and the dtype of parameters and inputs.
         max_batch: the largest batch.
         max_s: largest number of seconds of rounds at each batch.
@@ -136,7 +154,8 @@ def estimated_curve(
     kernels: dict[int, _BatchKernels] = {}
     failures: list[str] = []
     with work_folder(None, model) as folder, ExitStack() as stack:
-        job = Job(folder, model, input_text, runtime="kernels")
+        job = Job(folder, model, input_text, batch_dim=batch_dim, runtime="kernels")
+        note = _note_about_batch(job, settings, timeouts)
 
         def throughput_of(batch: int) -> float | None:
             progress(f"{model}, kernels: batch {batch}", 0.0)
@@ -157,7 +176,7 @@ def estimated_curve(
             points = tuple(kernels[batch].point() for batch in batches)
         except RuntimeFailedError as fault:
             raise ModelError(f"the kernels of {model} cannot be timed: {fault}") from fault
-    return BatchCurve(model, "eager", "estimated", points, stopped)
+    return BatchCurve(model, "eager", "estimated", points, stopped, note)
 
 
 class _BatchKernels:

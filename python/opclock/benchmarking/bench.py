@@ -32,6 +32,7 @@ class Bench:
     settings: Settings
     board: dict[str, Any]
     rows: tuple[BenchRow, ...]
+    note: str = ""  # about the batch
 
     def speedup(self, row: BenchRow) -> float:
         """The speedup of a row over eager PyTorch; NaN where one of them has no samples."""
@@ -52,7 +53,7 @@ class Bench:
     def to_json(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, Any]:
         """JSON-ready data of schema "opclock.bench/1"."""
         return {"schema": SCHEMA, "model": self.model, "settings": vars(self.settings), "board": self.board,
-                "rows": [row.to_json(percentiles) for row in self.rows]}  # fmt: skip
+                "note": self.note, "rows": [row.to_json(percentiles) for row in self.rows]}  # fmt: skip
 
 
 def bench(
@@ -60,6 +61,7 @@ def bench(
     *,
     runtimes: Sequence[str],
     batch: int = 1,
+    batch_dim: int | None = None,
     input_text: str | None = None,
     weights: Path | None = None,
     settings: Settings | None = None,
@@ -76,6 +78,8 @@ def bench(
         model: a name, see ``load_model``. A module does not do, because each runtime has its own process.
         runtimes: names; eager is always included.
         batch: number of items in one inference.
+        batch_dim: the dimension of the inputs that is the batch, counted from 0. None: it is found by running the model
+            with two and with three different items.
         input_text: shapes of random inputs, instead of the model's own.
         weights: a file with a state dict to load.
         settings: threads and precision of all runtimes; all cores and float32 if None.
@@ -89,15 +93,15 @@ def bench(
 
     Raises:
         ModelError: there is no such model, or eager PyTorch cannot run it.
-        OptionError: there is no such runtime, or more threads than cores.
+        OptionError: there is no such runtime, more threads than cores, or no input with this dimension.
     """
     settings = settings or Settings(default_threads())
     check_threads(settings.threads)
     chosen = find_all(runtimes)
     with work_folder(folder, model) as place:
-        job = Job(place, model, input_text, str(weights) if weights else None, batch)
+        job = Job(place, model, input_text, str(weights) if weights else None, batch, batch_dim)
         progress(f"{model}: eager PyTorch's answers", 0.0)
-        prepare_model(job, [batch], settings, timeouts)
+        note = prepare_model(job, [batch], settings, timeouts)
         candidates = [Candidate.of(runtime, job, settings, timeouts) for runtime in chosen]
         run_session(candidates, sampling, progress=progress)
-    return Bench(model, settings, read_board().to_json(), tuple(candidate.row for candidate in candidates))
+    return Bench(model, settings, read_board().to_json(), tuple(candidate.row for candidate in candidates), note)

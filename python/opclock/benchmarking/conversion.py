@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from opclock.benchmarking.candidate import Candidate
 from opclock.benchmarking.options import Timeouts
@@ -17,6 +18,7 @@ from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProces
 from opclock.errors import ModelError, first_line
 from opclock.files import prepare_folder, write_json
 from opclock.progress import Progress, silent
+from opclock.runtimes.identity import converters
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
 
@@ -41,18 +43,21 @@ def work_folder(folder: Path | None, model: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts: Timeouts) -> None:
+def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts: Timeouts) -> str:
     """Write the files that all runtimes share: weights, inputs, and eager PyTorch's answers at each batch.
+
+    Returns what the user should know about the batch, or "".
 
     Raises ModelError where eager PyTorch cannot build or run the model, and OptionError for options that do not fit.
     """
     try:
         with WorkerProcess(job, settings) as worker:
-            worker.ask("prepare", timeouts.prepare_s, batches=list(batches))
+            note: str = worker.ask("prepare", timeouts.prepare_s, batches=list(batches))["note"]
     except RuntimeFailedError as fault:
         if fault.refusal is not None:
             raise fault.refusal from None
         raise ModelError(f"{job.model} does not run in eager PyTorch: {fault}") from fault
+    return note
 
 
 def convert_all(candidates: Sequence[Candidate], *, at_once: int = 1, progress: Progress = silent) -> None:
@@ -103,12 +108,22 @@ def _convert(candidate: Candidate) -> None:
     """Convert unless an earlier run has converted the same model with the same versions. Raises RuntimeFailedError."""
     job, settings = candidate.job, candidate.settings
     note = job.artefacts / CONVERTED
-    wanted = {"versions": candidate.row.versions, "precision": settings.precision, "digest": job.digest()}
-    known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    wanted = {"versions": {**converters(), **candidate.row.versions}, "precision": settings.precision,
+              "digest": job.digest()}  # fmt: skip
+    known = _earlier(note)
     if {name: known.get(name) for name in wanted} != wanted:
         shutil.rmtree(job.artefacts, ignore_errors=True)
         with WorkerProcess(job, settings) as worker:
             known = {**wanted, **worker.ask("convert", candidate.timeouts.convert_s)}
         job.artefacts.mkdir(parents=True, exist_ok=True)
-        write_json(note, known, indent=None)
+        write_json(note, known)
     candidate.row = replace(candidate.row, convert_s=known["seconds"])
+
+
+def _earlier(note: Path) -> dict[str, Any]:
+    """What an earlier run noted about its artefacts; empty where there are none, or the note is damaged."""
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) and "seconds" in known else {}

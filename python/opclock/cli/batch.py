@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--runtime", default="eager", show_default=True, help="The runtime to measure.")
 @click.option("--share", type=float, default=0.95, show_default=True, help="Fraction of the best throughput to reach.")
 @click.option("--max-batch", type=click.IntRange(min=1), default=256, show_default=True, help="Largest batch to try.")
+@options.batch_dim_option
 @options.input_option
 @options.precision_option
 @options.threads_option
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 @options.reporter_option
 @options.needs_core
 def batch(
-    model: str, runtime: str, share: float, max_batch: int, input_text: str | None, precision: Precision,
-    threads: int | None, profile_path: Path | None, plot: Path | None, strict: bool, reporter: Reporter,
+    model: str, runtime: str, share: float, max_batch: int, batch_dim: int | None, input_text: str | None,
+    precision: Precision, threads: int | None, profile_path: Path | None, plot: Path | None, strict: bool,
+    reporter: Reporter,
 ) -> None:  # fmt: skip
     """Measure MODEL's throughput at growing batch sizes. For eager PyTorch, also estimate it from kernels alone.
 
@@ -52,8 +54,8 @@ def batch(
     options.checked_runtimes(runtime)
     settings = Settings(options.checked_threads(threads), precision)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
-        measured = curves(model, runtime=runtime, input_text=input_text, settings=settings, max_batch=max_batch,
-                          profile=profile, progress=progress)  # fmt: skip
+        measured = curves(model, runtime=runtime, input_text=input_text, batch_dim=batch_dim, settings=settings,
+                          max_batch=max_batch, profile=profile, progress=progress)  # fmt: skip
     _report(model, measured, share, settings, plot, reporter)
     flags = [flag for curve in measured for point in curve.points for flag in point.flags]
     show_flags(reporter, flags)
@@ -73,5 +75,7 @@ def _report(
     if plot is not None:
         write_whole(plot, draw(curves, share, plot.suffix[1:]))
     reporter.table(table(together(curves), f"{model}, {counted(settings.threads, 'thread')}"))
+    for note in sorted({curve.note for curve in curves if curve.note}):
+        reporter.say(note)
     for curve in curves:
         reporter.say(sentence(curve, share))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @options.model_argument
 @options.runtimes_option
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Items in one inference.")
+@options.batch_dim_option
 @options.input_option
 @options.weights_option
 @options.precision_option
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 @options.reporter_option
 @options.needs_core
 def bench(
-    model: str, runtimes: str, batch: int, input_text: str | None, weights: Path | None, precision: Precision,
-    warmup: int, iterations: int, duration_s: float, percentiles: str, threads: int | None, keep: Path | None,
-    strict: bool, reporter: Reporter,
+    model: str, runtimes: str, batch: int, batch_dim: int | None, input_text: str | None, weights: Path | None,
+    precision: Precision, warmup: int, iterations: int, duration_s: float, percentiles: str, threads: int | None,
+    keep: Path | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time MODEL in several runtimes in turn, each in its own process.
 
@@ -56,12 +57,14 @@ def bench(
     settings = Settings(options.checked_threads(threads), precision)
     sampling = SamplingOptions(warmup, iterations, duration_s)
     with progress_display() as progress:
-        result = run(model, runtimes=names, batch=batch, input_text=input_text, weights=weights, settings=settings,
-                     sampling=sampling, folder=keep, progress=progress)  # fmt: skip
+        result = run(model, runtimes=names, batch=batch, batch_dim=batch_dim, input_text=input_text, weights=weights,
+                     settings=settings, sampling=sampling, folder=keep, progress=progress)  # fmt: skip
     reporter.json(result.to_json(wanted))
     frame = result.to_frame(wanted)
     title = f"{model}, batch {batch}, {precision}, {counted(settings.threads, 'thread')}: {result.board['identity']}"
     reporter.table(table(frame, title, wanted))
+    if result.note:
+        reporter.say(result.note)
     for line in failures(frame):
         reporter.say(line)
     flags = [flag for row in result.rows for flag in row.flags]

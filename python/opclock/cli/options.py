@@ -29,6 +29,11 @@ model_argument = click.argument("model", metavar="MODEL")
 input_option = click.option(
     "--input", "input_text", metavar="SHAPE", help="Shapes of random inputs, such as 1x3x32x32, separated by commas."
 )
+batch_dim_option = click.option(
+    "--batch-dim",
+    type=click.IntRange(min=0),
+    help="Dimension of the inputs that is the batch, counted from 0.  [default: found by running the model]",
+)
 dtype_option = click.option(
     "--dtype",
     default="float32",

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from opclock.runtimes.batching import SEED, Batching
+from opclock.runtimes.nesting import flattened
+
 if TYPE_CHECKING:
     import torch
 
     from opclock.models.loading import Model
 
 Array = npt.NDArray[Any]
-SEED = 0
 SIGNAL = "signal.json"  # see Job.signal_rms
+BATCHING = "batch.json"  # see Job.batching
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Job:
     input_text: str | None = None
     weights: str | None = None
     batch: int = 1
+    batch_dim: int | None = None  # of the inputs, if the user names it; else it is found by running the model
     runtime: str = ""
     shared: bool = False  # whether the runtime's artefacts serve every batch
 
@@ -56,11 +60,11 @@ class Job:
         return replace(self, batch=batch)
 
     def inputs(self) -> list[Array]:
-        """The inputs, batch first, in the order of the model's arguments."""
+        """The input tensors as arrays, in the order of the model's arguments, nested ones in their places."""
         return _read(self.batch_folder / "inputs.npz")
 
     def expected(self) -> list[Array]:
-        """Eager PyTorch's answers to the inputs, in float32."""
+        """Eager PyTorch's answers to the inputs, in float32; integers and booleans as they are."""
         return _read(self.batch_folder / "answers.npz")
 
     def signal_rms(self) -> list[float]:
@@ -68,27 +72,27 @@ class Job:
         signal_rms: list[float] = json.loads((self.folder / SIGNAL).read_text(encoding="utf-8"))
         return signal_rms
 
+    def batching(self) -> Batching:
+        """Where the batch is in the inputs."""
+        return Batching.from_json((self.folder / BATCHING).read_text(encoding="utf-8"))
+
     def digest(self) -> str:
-        """A digest of weights and input shapes. Artefacts with another digest are out of date."""
+        """A digest of the model: weights, code, inputs. Artefacts with another digest are out of date."""
         return (self.folder / "digest").read_text(encoding="utf-8")
 
     def module(self) -> torch.nn.Module:
         """The model with the job's weights, with positional inputs and a flat tuple of outputs."""
         import torch
 
-        module = build(self).module
-        module.load_state_dict(torch.load(self.folder / "weights.pt", map_location="cpu", weights_only=True))
-        return flattened(module, self._input_names())
+        model = build(self)
+        model.module.load_state_dict(torch.load(self.folder / "weights.pt", map_location="cpu", weights_only=True))
+        return flattened(model.module, model.inputs)
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """The inputs as tensors."""
         import torch
 
         return tuple(torch.from_numpy(array) for array in self.inputs())
-
-    def _input_names(self) -> list[str] | None:
-        names: list[str] | None = json.loads((self.folder / "inputs.json").read_text(encoding="utf-8"))
-        return names
 
 
 def build(job: Job) -> Model:
@@ -100,31 +104,6 @@ def build(job: Job) -> Model:
     torch.manual_seed(SEED)
     weights = Path(job.weights) if job.weights else None
     return load_model(job.model, input_text=job.input_text, weights=weights)
-
-
-def flattened(module: torch.nn.Module, names: list[str] | None) -> torch.nn.Module:
-    """Wrap a module for converters: it takes tensors by position and returns a tuple of tensors.
-
-    Args:
-        module: the module.
-        names: its keyword arguments in the order of the tensors; None where it takes them by position.
-
-    Returns:
-        The wrapper.
-    """
-    import torch
-    from torch.utils import _pytree as pytree
-
-    class Flat(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = module
-
-        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            output = self.model(*tensors) if names is None else self.model(**dict(zip(names, tensors, strict=True)))
-            return tuple(leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, torch.Tensor))
-
-    return Flat().eval()
 
 
 def _read(path: Path) -> list[Array]:

@@ -67,8 +67,8 @@ class LiteRt:
         return lacking(("ai_edge_litert", "litert_torch"), "litert")
 
     def versions(self) -> dict[str, str]:
-        """Of the interpreter."""
-        return versions_of("ai-edge-litert")
+        """Of the interpreter and the converter."""
+        return versions_of("ai-edge-litert", "litert-torch")
 
     def convert(self, job: Job, settings: Settings) -> None:
         """Through torch.export, for this batch."""

@@ -75,14 +75,16 @@ class Ncnn:
         return lacking(("ncnn", "pnnx"), "ncnn")
 
     def versions(self) -> dict[str, str]:
-        """Of the runtime."""
-        return versions_of("ncnn")
+        """Of the runtime and its converter."""
+        return versions_of("ncnn", "pnnx")
 
     def convert(self, job: Job, settings: Settings) -> None:
         """Export TorchScript for one image, and convert it with pnnx, which derives the file names."""
         import pnnx
         import torch
 
+        if set(job.batching().dims) != {0}:
+            raise ValueError("ncnn runs one item at a time, which needs a batch in dimension 0 of every input")
         job.artefacts.mkdir(parents=True, exist_ok=True)
         image = tuple(tensor[:1] for tensor in job.example())
         torch.jit.trace(job.module(), image, check_trace=False).save(str(job.artefacts / "model.pt"))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opclock.runtimes.job import Job
 
-BATCH = "batch"  # the name of the free first dimension
+if TYPE_CHECKING:
+    import torch
+
+BATCH = "batch"  # the name of the dimension that is left open
 PACKAGES = ("onnx", "onnxscript")
 
 
@@ -20,15 +25,19 @@ def export(job: Job) -> None:
     import torch
 
     job.artefacts.mkdir(parents=True, exist_ok=True)
-    example = job.at(max(2, job.batch))  # with batch 1, the exporter would take the batch for a constant
-    tensors = example.example() if example.batch_folder.is_dir() else _doubled(job)
+    dims = job.batching().dims
     batch = torch.export.Dim(BATCH)
-    program = torch.onnx.export(
-        job.module(), tensors, dynamo=True, verbose=False, dynamic_shapes=(tuple({0: batch} for _ in tensors),)
-    )
+    shapes = tuple({} if dim is None else {dim: batch} for dim in dims)
+    program = torch.onnx.export(job.module(), _several(job, dims), dynamo=True, verbose=False, dynamic_shapes=(shapes,))
     assert program is not None
     program.save(str(model_file(job)))
 
 
-def _doubled(job: Job) -> tuple[object, ...]:
-    return tuple(tensor.repeat(2, *[1] * (tensor.ndim - 1)) for tensor in job.example())
+def _several(job: Job, dims: Sequence[int | None]) -> tuple[torch.Tensor, ...]:
+    """The example with at least two items: of one item, the exporter would take the batch for a constant."""
+    import torch
+
+    return tuple(
+        torch.cat((tensor, tensor), dim) if dim is not None and tensor.shape[dim] == 1 else tensor
+        for tensor, dim in zip(job.example(), dims, strict=True)
+    )

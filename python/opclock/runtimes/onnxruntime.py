@@ -94,8 +94,8 @@ class OnnxRuntime:
         return lacking(("onnxruntime", *onnx.PACKAGES), "onnxruntime")
 
     def versions(self) -> dict[str, str]:
-        """Of the runtime."""
-        return versions_of("onnxruntime")
+        """Of the runtime and the exporter."""
+        return versions_of("onnxruntime", *onnx.PACKAGES)
 
     def convert(self, job: Job, settings: Settings) -> None:
         """Export with a variable batch."""

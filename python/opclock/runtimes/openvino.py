@@ -73,7 +73,13 @@ class OpenVino:
         example = job.example()
         module = job.module()
         model = openvino.convert_model(module, example_input=example[0] if len(example) == 1 else example)
-        model.reshape({number: [-1, *tensor.shape[1:]] for number, tensor in enumerate(example)})
+        dims = job.batching().dims
+        model.reshape(
+            {
+                number: [-1 if axis == dims[number] else size for axis, size in enumerate(tensor.shape)]
+                for number, tensor in enumerate(example)
+            }
+        )
         job.artefacts.mkdir(parents=True, exist_ok=True)
         openvino.save_model(model, model_file(job), compress_to_fp16=False)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opclock.errors import ModelError
-from opclock.files import write_json, write_whole
-from opclock.runtimes.job import SEED, SIGNAL, Job, build, flattened
+from opclock.errors import ModelError, first_line
+from opclock.files import write_whole
+from opclock.runtimes.batching import Batching, find_batch
+from opclock.runtimes.identity import digest_of
+from opclock.runtimes.job import BATCHING, SIGNAL, Job, build
+from opclock.runtimes.nesting import array_of, flattened, tensors_in
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +24,7 @@ MIN_SPREAD = 0.1  # smallest variance, of the channels' mean: norms that amplify
 RANDOM_WEIGHTS = ("zoo", "torchvision")  # their models have random weights unless weights are given
 
 
-def prepare(job: Job, batches: Sequence[int]) -> None:
+def prepare(job: Job, batches: Sequence[int]) -> Batching:
     """Write weights, inputs of each batch, and eager PyTorch's answers to them, into the job's folder.
 
     With random weights, batch norms first get their statistics from a few images. With the initial statistics, the
@@ -29,74 +32,87 @@ def prepare(job: Job, batches: Sequence[int]) -> None:
 
     Args:
         job: the model, at any batch.
-        batches: sizes of the first dimension of all inputs.
+        batches: sizes of the batch.
+
+    Returns:
+        Where the batch is.
 
     Raises:
-        ModelError: the model cannot be loaded, or takes inputs other than tensors with a batch.
+        ModelError: the model cannot be loaded, returns no tensors, or cannot run at one of the batches.
+        OptionError: no input has the job's batch dimension.
     """
     import torch
 
     loaded = build(job)
-    names = list(loaded.inputs) if isinstance(loaded.inputs, dict) else None
-    inputs = list(loaded.inputs.values()) if isinstance(loaded.inputs, dict) else list(loaded.inputs)
-    if not all(isinstance(tensor, torch.Tensor) and tensor.ndim for tensor in inputs):
-        raise ModelError(f"{job.model} takes inputs other than tensors: give a factory whose inputs are all tensors")
-    module = flattened(loaded.module, names)
+    inputs = tensors_in(loaded.inputs)
+    module = flattened(loaded.module, loaded.inputs)
     job.folder.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
+        batching = find_batch(module, inputs, job.batch_dim)
+        write_whole(job.folder / BATCHING, batching.to_json().encode())
         if job.weights is None and job.model.partition(":")[0] in RANDOM_WEIGHTS:
-            _settle_norms(module, [resized(tensor, NORM_IMAGES) for tensor in inputs])
+            _settle_norms(module, batching.other(inputs, NORM_IMAGES))
         torch.save(loaded.module.state_dict(), job.folder / "weights.pt")
-        write_json(job.folder / "inputs.json", names)
-        write_whole(job.folder / "digest", _digest(loaded.module, inputs).encode())
-        first = module(*inputs)
-        other = module(*(resized(tensor, len(tensor), seed=1) for tensor in inputs))
-        signal_rms = [_rms(one - another) for one, another in zip(first, other, strict=True)]
-        write_json(job.folder / SIGNAL, signal_rms)
+        write_whole(job.folder / "digest", digest_of(loaded.module, loaded.inputs, batching).encode())
+        write_whole(job.folder / SIGNAL, json.dumps(_signal(job, module, inputs, batching)).encode())
         for batch in batches:
-            _write_batch(job.at(batch), module, inputs)
+            _write_batch(job.at(batch), module, batching.resized(inputs, batch, model=job.model), batching)
+    return batching
 
 
-def _write_batch(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> None:
+def learn_batch(job: Job) -> Batching:
+    """Find the batch of the job's model, and write only that. Raises as ``prepare``."""
+    import torch
+
+    loaded = build(job)
+    with torch.inference_mode():
+        batching = find_batch(flattened(loaded.module, loaded.inputs), tensors_in(loaded.inputs), job.batch_dim)
+    write_whole(job.folder / BATCHING, batching.to_json().encode())
+    return batching
+
+
+def _write_batch(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tensor], batching: Batching) -> None:
     job.batch_folder.mkdir(parents=True, exist_ok=True)
-    own_inputs = list(inputs) if job.batch == len(inputs[0]) else [resized(tensor, job.batch) for tensor in inputs]
-    answers = [answer.float().numpy() for answer in module(*own_inputs)]
-    np.savez(job.batch_folder / "inputs.npz", *[tensor.numpy() for tensor in own_inputs])
-    np.savez(job.batch_folder / "answers.npz", *answers)
+    try:
+        answers = module(*inputs)
+    except Exception as error:
+        hint = f" ({batching.note})" if batching.note else ""
+        raise ModelError(
+            f"{job.model} does not run at batch {job.batch} in eager PyTorch: {type(error).__name__}: "
+            f"{first_line(error)}{hint}"
+        ) from error
+    if not answers:
+        raise ModelError(f"{job.model} returns no tensors: there is nothing to compare between runtimes")
+    np.savez(job.batch_folder / "inputs.npz", *[array_of(tensor) for tensor in inputs])
+    np.savez(job.batch_folder / "answers.npz", *[array_of(answer) for answer in answers])
 
 
-def _digest(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> str:
-    import torch
+def _signal(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tensor], batching: Batching) -> list[float]:
+    """By output, the root mean square by which it differs from one random input to another; 0 where that is unknown."""
+    try:
+        first = module(*inputs)
+    except Exception as error:
+        raise ModelError(
+            f"{job.model} does not run in eager PyTorch: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    try:
+        other = module(*batching.other(inputs, seed=1))
+    except Exception:  # such as indices that random changes make invalid
+        return [0.0] * len(first)
+    if len(other) != len(first):
+        return [0.0] * len(first)
+    return [_difference(array_of(one), array_of(another)) for one, another in zip(first, other, strict=True)]
 
-    digest = hashlib.sha256(repr([(tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs]).encode())
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
-
-def _rms(tensor: torch.Tensor) -> float:
-    return math.sqrt(float(tensor.float().square().mean()))
-
-
-def resized(tensor: torch.Tensor, batch: int, *, seed: int = 0) -> torch.Tensor:
-    """Make an input like this one at another batch.
-
-    Args:
-        tensor: the input, batch first.
-        batch: the first dimension of the result.
-        seed: for random numbers.
-
-    Returns:
-        Random numbers. Integers, which may be indices, are the first item repeated and rolled by the seed.
-    """
-    import torch
-
-    shape = (batch, *tensor.shape[1:])
-    if not tensor.is_floating_point():
-        repeated = tensor[:1].expand(shape).contiguous()
-        return repeated.roll(seed, -1)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(SEED + 1 + seed + batch))
+def _difference(one: np.ndarray, other: np.ndarray) -> float:
+    """The root mean square of the finite differences; 0 for integers and for shapes that differ."""
+    if one.dtype.kind in "biu" or one.shape != other.shape:
+        return 0.0
+    finite = np.isfinite(one) & np.isfinite(other)
+    if not finite.any():
+        return 0.0
+    difference = np.abs(one[finite].astype(np.result_type(one, np.float64)) - other[finite])
+    return math.sqrt(float(np.mean(np.square(difference))))
 
 
 def _settle_norms(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> None:

@@ -20,6 +20,7 @@ from opclock.runtimes.runtime import (
     Settings,
     float_arrays,
     lacking,
+    versions_of,
 )
 
 
@@ -108,10 +109,10 @@ class TensorRt:
         )
 
     def versions(self) -> dict[str, str]:
-        """Of the runtime."""
+        """Of the runtime and the exporter."""
         import tensorrt
 
-        return {"tensorrt": tensorrt.__version__}
+        return {"tensorrt": tensorrt.__version__, **versions_of(*onnx.PACKAGES)}
 
     def convert(self, job: Job, settings: Settings) -> None:
         """Export to ONNX, then build an engine for this batch."""

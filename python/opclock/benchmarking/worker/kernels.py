@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils._pytree import tree_map_only
 
 from opclock.board.identity import read_board
 from opclock.estimation.estimate import estimate
@@ -15,7 +14,7 @@ from opclock.estimation.result import Estimate
 from opclock.models.loading import Model, load_model
 from opclock.profiles.profile import Profile
 from opclock.runtimes.job import Job
-from opclock.runtimes.preparation import resized
+from opclock.runtimes.nesting import filled, tensors_in
 from opclock.runtimes.runtime import Settings
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
@@ -40,7 +39,7 @@ class Kernels:
 
     def __init__(self, job: Job, settings: Settings, profile: Path) -> None:
         torch.set_num_threads(settings.threads)
-        model = _at_batch(load_model(job.model, input_text=job.input_text, dtype=settings.precision), job.batch)
+        model = _at_batch(load_model(job.model, input_text=job.input_text, dtype=settings.precision), job)
         self._threads = settings.threads
         self._forward = forward_of(model.module, model.inputs)
         self._trace = trace(model.module, model.inputs, name=f"{model.name}, batch {job.batch}")
@@ -76,10 +75,7 @@ class Kernels:
         return estimate(self._trace, self._profile, threads=self._threads)
 
 
-def _at_batch(model: Model, batch: int) -> Model:
-    """The model with inputs of the same kind at another batch."""
-
-    def grown(tensor: torch.Tensor) -> torch.Tensor:
-        return resized(tensor, batch) if tensor.ndim else tensor
-
-    return Model(model.name, model.module, tree_map_only(torch.Tensor, grown, model.inputs))
+def _at_batch(model: Model, job: Job) -> Model:
+    """The model with inputs of the same kind at the job's batch."""
+    batched = iter(job.batching().resized(tensors_in(model.inputs), job.batch, model=job.model))
+    return Model(model.name, model.module, filled(model.inputs, batched))

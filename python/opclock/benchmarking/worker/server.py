@@ -23,7 +23,7 @@ from opclock.errors import OpclockError, first_line
 from opclock.extension import load_core, process_clock
 from opclock.files import text_of
 from opclock.runtimes.job import Job
-from opclock.runtimes.preparation import prepare
+from opclock.runtimes.preparation import learn_batch, prepare
 from opclock.runtimes.registry import find
 from opclock.runtimes.runtime import Session, Settings
 
@@ -40,8 +40,12 @@ class Worker:
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write the files that all runtimes of a model share."""
-        prepare(_job(request), request["batches"])
-        return {}
+        return {"note": prepare(_job(request), request["batches"]).note}
+
+    def learn_batch(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Find the dimension that is the batch."""
+        batching = learn_batch(_job(request))
+        return {"note": batching.note, "known": batching.known}
 
     def convert(self, request: dict[str, Any]) -> dict[str, Any]:
         """Convert the model. The seconds include importing the converter, which cannot be timed separately."""
@@ -124,7 +128,8 @@ def _settings(request: dict[str, Any]) -> Settings:
 
 def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-        "prepare": worker.prepare, "convert": worker.convert, "load": worker.load, "block": worker.block,
+        "prepare": worker.prepare, "learn_batch": worker.learn_batch,
+        "convert": worker.convert, "load": worker.load, "block": worker.block,
         "operators": worker.operators, "postprocess": worker.postprocess, "memory": worker.memory,
         "kernels": worker.kernels, "kernel_block": worker.kernel_block, "estimate": worker.estimate,
     }  # fmt: skip
