@@ -184,6 +184,8 @@ void bind_rounds(py::class_<BoundPool>& pool) {
       .def("end_round", &end_round, py::arg("seconds").noconvert(),
            "Make the visits that are left and keep the round: fills in seconds of one call, by number, and returns the "
            "control workload's.")
+      .def("discard_last", idle(+[](Pool& own) { own.rounds().discard_last(); }),
+           "Take the last kept round back from the stopping rule: something disturbed it.")
       .def("back_to_back", &back_to_back, py::arg("seconds").noconvert(),
            "One round in which every call directly follows itself: fills in as end_round does.")
       .def(

@@ -89,7 +89,15 @@ const Round& Rounds::end() {
   complete();
   for (std::size_t i = 0; i < tasks_.size(); ++i) samples_[groups_[i]].push_back(round_.seconds[i]);
   ++kept_rounds_;
+  can_discard_ = true;
   return round_;
+}
+
+void Rounds::discard_last() {
+  if (!can_discard_) throw std::invalid_argument("there is no round to discard: none was kept since the last one");
+  for (const std::size_t group : groups_) samples_[group].pop_back();
+  --kept_rounds_;
+  can_discard_ = false;
 }
 
 const Round& Rounds::next() {
@@ -150,6 +158,7 @@ Round Rounds::back_to_back() {
 void Rounds::add_earlier(std::size_t group, const std::vector<double>& seconds) {
   auto& samples = samples_[checked_index(group, samples_.size(), "group")];
   samples.insert(samples.end(), seconds.begin(), seconds.end());
+  can_discard_ = false;
 }
 
 bool Rounds::settled() {

@@ -51,6 +51,8 @@ class Rounds {
   void begin();
   bool visit();
   const Round& end();
+  // Takes the samples of the last kept round back from the stopping rule, once: something disturbed that round.
+  void discard_last();
   std::size_t visits_left() const { return round_.order.size() - next_visit_; }
 
   // A round in which every task directly follows an untimed run of itself, unprepared: how most kernel
@@ -96,6 +98,7 @@ class Rounds {
   Chain control_{kControlSteps};
   std::size_t control_calls_ = 1;
   std::size_t kept_rounds_ = 0;
+  bool can_discard_ = false;
   std::size_t next_judgement_ = 0;
   std::size_t clock_faults_ = 0;
 };

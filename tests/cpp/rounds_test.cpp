@@ -161,6 +161,32 @@ TEST_CASE("groups settle narrow on a steady machine") {
   CHECK(rounds.reason(0) == StopReason::narrow);
 }
 
+TEST_CASE("discarded round does not count") {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.warm_up(0.01);
+  for (int round = 0; round < 50; ++round) {
+    rounds.next();
+    rounds.discard_last();
+  }
+  CHECK(!rounds.settled());
+  for (int round = 0; round < 50; ++round) rounds.next();
+  CHECK(rounds.settled());
+}
+
+TEST_CASE("a round is discarded once, and only a kept one") {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.warm_up(0.01);
+  CHECK_THROWS_AS(rounds.discard_last(), std::invalid_argument);
+  rounds.next();
+  rounds.add_earlier(0, {30e-6});
+  CHECK_THROWS_AS(rounds.discard_last(), std::invalid_argument);
+  rounds.next();
+  rounds.discard_last();
+  CHECK_THROWS_AS(rounds.discard_last(), std::invalid_argument);
+}
+
 TEST_CASE("samples of an interrupted run count") {
   Fixture fixture;
   auto rounds = fixture.rounds();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,7 +13,9 @@ from opclock.profiles.statistics import Samples
 Marks = npt.NDArray[np.bool_]
 
 MIN_CLEAN = 5  # rounds: fewer clean ones say too little about an op call
-MAX_WAIT = 0.01  # of a round's wall time: a clean round waited for cores no longer than this
+MAX_WAIT = 0.01  # of a round's wall time: a clean round's threads waited for cores no longer, in sum
+MAX_STEAL = 0.05  # of a block's wall time; one tick of 10 ms is as much as a fifth of a short block
+MIN_CPU = 0.8  # of a round's wall time: a clean round's process ran at least this long, as PyTorch's threads spin
 
 
 @dataclass(frozen=True)
@@ -23,21 +26,44 @@ class Readings:
     wait_s: Samples  # seconds that threads of the process were ready and waited for a core, summed over them
     switches: Samples  # how often the kernel took a core from a thread of the process
     cpu_s: Samples  # CPU seconds of the process
-    steal_s: Samples  # seconds that the host of a virtual machine took
+    steal_s: Samples  # seconds that the host of a virtual machine took: the round's part of its block's
 
     @staticmethod
     def unknown(rounds: int) -> Readings:
         """Readings of rounds about which nothing is known."""
         return Readings(*(np.full(rounds, np.nan) for _ in fields(Readings)))
 
+    def first(self, count: int) -> Readings:
+        """The readings of the first ``count`` rounds."""
+        return Readings(*(getattr(self, field.name)[:count] for field in fields(Readings)))
+
+    def row(self, number: int) -> Readings:
+        """The readings of one round."""
+        return Readings(*(getattr(self, field.name)[number : number + 1] for field in fields(Readings)))
+
+    def set(self, number: int, before: Sequence[float], after: Sequence[float]) -> None:
+        """Fill in the readings of one round from the counters before and after it, in the order of the fields."""
+        for field, earlier, later in zip(fields(Readings), before, after, strict=True):
+            getattr(self, field.name)[number] = later - earlier
+
+    def share_steal(self, block_s: float, steal_s: float) -> None:
+        """Divide the time stolen during a block of this many wall seconds among its rounds by their wall time."""
+        self.steal_s[:] = self.wall_s * (steal_s / block_s if block_s > 0 else np.nan)
+
 
 def disturbed(readings: Readings) -> Marks:
-    """By round: whether it waited for cores for over 1 % of its time or, where that is not known, lost a core."""
+    """By round: whether other programs took enough of the cores to change the round's time.
+
+    A round is disturbed if its threads waited for cores for more than 1 % of its wall time in sum. Where the kernel
+    does not count this, it is disturbed if a thread lost its core, or if the process ran for less than 80 % of the
+    round's wall time. It is disturbed, too, if the host of a virtual machine took more than 5 % of its block.
+    """
     with np.errstate(invalid="ignore"):
         waited = readings.wait_s > MAX_WAIT * readings.wall_s
-        switched = readings.switches > 0
+        lost = (readings.switches > 0) | (readings.cpu_s < MIN_CPU * readings.wall_s)
+        stolen = readings.steal_s > MAX_STEAL * readings.wall_s
     known = np.isfinite(readings.wait_s) & np.isfinite(readings.wall_s)
-    return np.where(known, waited, switched)
+    return np.where(known, waited, lost) | stolen
 
 
 def kept(readings: Readings) -> Marks:

@@ -14,6 +14,7 @@ from opclock.formatting import counted
 from opclock.profiles.owner import is_running
 from opclock.profiles.profile import Profile
 from opclock.profiles.reader import ProfileReader
+from opclock.profiles.schema import FINISHED
 
 # Rows of these tables are numbered in each profile, so a merge must renumber them. A pool is the same in both where
 # signature and start are equal; one that went on in the other profile replaces what it was here.
@@ -59,15 +60,16 @@ INSERT OR IGNORE INTO ceiling (name, bytes, threads, taken, rate)
 
 # Pools that no estimate uses: all their op calls and their host were measured again, completely, in the same
 # condition; or they have no rounds. A pool that another process samples now is none of them.
-_OUTDATED = """
+_OUTDATED = f"""
 SELECT p.id FROM pool p WHERE NOT (p.ended = '' AND is_running(p.owner, p.heartbeat))
   AND (NOT EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) OR (
   NOT EXISTS (SELECT 1 FROM member m WHERE m.pool = p.id AND NOT EXISTS (
     SELECT 1 FROM member newer JOIN pool q ON q.id = newer.pool
-    WHERE newer.op_call = m.op_call AND newer.condition = m.condition AND newer.started > m.started AND q.ended <> ''))
+    WHERE newer.op_call = m.op_call AND newer.condition = m.condition AND newer.started > m.started
+      AND q.ended IN {FINISHED}))
   AND (p.host IS NULL OR EXISTS (
     SELECT 1 FROM pool q
-    WHERE q.host = p.host AND q.condition = p.condition AND q.started > p.started AND q.ended <> ''))))
+    WHERE q.host = p.host AND q.condition = p.condition AND q.started > p.started AND q.ended IN {FINISHED}))))
 """
 
 

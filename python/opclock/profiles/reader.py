@@ -18,6 +18,7 @@ from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed, kept
 from opclock.profiles.pool import Pool
+from opclock.profiles.schema import FINISHED
 from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import OpCall, decode
 from opclock.tracing.trace import TracedCall
@@ -79,7 +80,7 @@ class ProfileReader:
     def pool_matches(self, timing: Timing, device: str, threads: int, keys: Iterable[str]) -> list[PoolMatch]:
         """The newest pools with rounds of these op calls, for each op call and working set; the newest comes last."""
         rows = self.ask(
-            "SELECT DISTINCT o.key, m.pool, c.working_set, p.ended <> '', p.started FROM json_each(?) wanted "
+            f"SELECT DISTINCT o.key, m.pool, c.working_set, p.ended IN {FINISHED}, p.started FROM json_each(?) wanted "
             f"JOIN op_call o ON o.key = wanted.value JOIN condition c ON {_OF} "
             "JOIN member m ON m.op_call = o.id AND m.condition = c.id AND m.pool IN (SELECT pool FROM member "
             "WHERE op_call = o.id AND condition = c.id GROUP BY started, pool ORDER BY started DESC, pool DESC "
@@ -108,7 +109,7 @@ class ProfileReader:
         marks = ",".join("?" * len(timings))
         rows = self.ask(
             "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE c.device = ? AND c.threads = ? "
-            f"AND c.timing IN ({marks}) AND (p.ended <> '' OR NOT ?) "
+            f"AND c.timing IN ({marks}) AND (p.ended IN {FINISHED} OR NOT ?) "
             "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.started DESC, p.id DESC LIMIT ?",
             device, threads, *timings, ended, most,
         )  # fmt: skip
@@ -130,7 +131,7 @@ class ProfileReader:
             "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition "
             f"WHERE {which} AND c.device = ? AND c.threads = ? "
             "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) "
-            "ORDER BY abs(c.working_set - ?), p.ended = '', p.started DESC, p.id DESC LIMIT ?",
+            f"ORDER BY abs(c.working_set - ?), p.ended NOT IN {FINISHED}, p.started DESC, p.id DESC LIMIT ?",
             *(() if host_key is None else (host_key,)), *_parts(condition)[1:], most,
         )  # fmt: skip
         return [int(row[0]) for row in rows]
@@ -145,7 +146,7 @@ class ProfileReader:
         return bool(
             self.ask(
                 "SELECT 1 FROM pool p JOIN host h ON h.id = p.host JOIN condition c ON c.id = p.condition "
-                f"WHERE h.key = ? AND p.ended <> '' AND {_OF} AND c.working_set = ? LIMIT 1",
+                f"WHERE h.key = ? AND p.ended IN {FINISHED} AND {_OF} AND c.working_set = ? LIMIT 1",
                 host_key, *_parts(condition),
             )
         )  # fmt: skip

@@ -10,6 +10,7 @@ from opclock.profiles.migrations import MIGRATIONS
 
 APPLICATION_ID = 0x6F70636B  # "opck", in the file's header: marks an SQLite database as a profile
 SCHEMA_VERSION = 3
+FINISHED = "('settled', 'time_cap')"  # why pools ended whose op calls need not be measured again
 CHECKED_WHOLE = 1 << 23  # bytes: checking all of a larger file would take too long
 
 TABLES = """
@@ -36,7 +37,7 @@ CREATE TABLE pool (
   host INTEGER REFERENCES host (id),
   started REAL NOT NULL,            -- seconds since 1970: the newest pool is the one that started last
   context TEXT NOT NULL,            -- JSON: clock, seed, board's state before and after
-  ended TEXT NOT NULL DEFAULT '',   -- settled or time_cap; '' while it runs or where it was interrupted
+  ended TEXT NOT NULL DEFAULT '',   -- settled, time_cap or contended; '' while it runs or where it was interrupted
   owner TEXT NOT NULL DEFAULT '',   -- the process that samples it, as ``owner.py`` names it; '' where unknown
   heartbeat REAL NOT NULL DEFAULT 0 -- seconds since 1970 when the owner last wrote to the pool
 );

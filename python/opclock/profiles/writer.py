@@ -196,7 +196,7 @@ class ProfileWriter(ProfileReader):
 
         Args:
             pool: the pool's number.
-            ended: why sampling of the pool stopped: "settled" or "time_cap".
+            ended: why sampling of the pool stopped: "settled", "time_cap" or "contended" (it is to be measured again).
             reasons: why sampling of each op call stopped, by position.
             after: JSON-ready data to add to the pool's context.
 

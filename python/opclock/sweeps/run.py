@@ -41,6 +41,7 @@ POOL_BYTES = 1 << 27  # that a pool touches at most: as many as a large model
 # Working sets of pools for predictors: they decide which caches hold the weights, as in a model.
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 MIN_ROUNDS, MAX_ROUNDS, BLOCK_ROUNDS = 12, 24, 6
+MAX_DISTURBED_ROUNDS = 3 * MAX_ROUNDS  # where other programs disturb some of them
 # For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
 
@@ -200,7 +201,10 @@ def _time_pool(
 
 
 def _sampled_enough(sampler: Sampler) -> bool:
-    return sampler.rounds >= MIN_ROUNDS and (sampler.rounds >= MAX_ROUNDS or sampler.settled)
+    """Whether enough rounds are clean, or so many were taken that more are not worth their time."""
+    if sampler.clean_rounds >= MIN_ROUNDS:
+        return sampler.clean_rounds >= MAX_ROUNDS or sampler.settled or sampler.rounds >= MAX_DISTURBED_ROUNDS
+    return sampler.rounds >= MAX_DISTURBED_ROUNDS
 
 
 def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSummary) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,8 @@ from opclock.board.cores import check_threads
 from opclock.errors import ModelError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.flags import Flag, ordered
+from opclock.formatting import counted
+from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.timing.device_graph import can_capture
@@ -31,6 +34,7 @@ MIN_S = 2.0  # of rounds: shorter runs differ from each other by more than their
 MAX_S = 3.5  # of rounds for a small model
 MAX_LATENCIES = 40  # for a large model: rounds take at most this many times its latency
 MIN_ROUNDS = 5
+EXTENSION = 3.0  # times that long at most, where other programs disturb the rounds
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def measure(
             switched off: the model is never run. Without it, the host's cost comes from a table by kind of call.
         threads: PyTorch's threads; the current setting if None.
         seed: for the order of rounds, where it is random.
-        max_s: largest number of wall seconds of rounds; by default 3.5 s or 40 times the model's latency.
+        max_s: largest number of wall seconds of rounds; by default 3.5 s or 40 times the model's latency, and three
+            times that where other programs disturb the rounds.
         progress: receives a text and the fraction of the time that is spent.
 
     Returns:
@@ -139,48 +144,73 @@ def _sample_runs(work: _Work) -> Iterator[Sampler]:
     for positions in split(trace, memory_budget_bytes(trace.device)):
         sampler = Sampler(trace, positions, Arguments(trace), work.profile, condition, work.host, seed=work.seed)
         sampler.warm_up()
-        _sample(sampler, work.max_s, work.progress)
+        _sample(sampler, work)
         yield sampler
 
 
-def _sample(sampler: Sampler, max_s: float | None, progress: Progress) -> None:
+class _Budget:
+    """The wall seconds for the rounds of some samplers. The usual time depends on the shortest round so far.
+
+    Without a limit of the user's, sampling goes on for up to three times the usual, until enough rounds are clean.
+    """
+
+    def __init__(self, work: _Work, samplers: Sequence[Sampler], latencies: int) -> None:
+        self._work, self._samplers, self._latencies = work, samplers, latencies
+        self._start = time.perf_counter()
+        self.shortest_s = math.inf  # of all rounds
+
+    def block(self, sampler: Sampler, rounds: int) -> None:
+        self.shortest_s = min(self.shortest_s, sampler.block(rounds))
+
+    @property
+    def usual_s(self) -> float:
+        if self._work.max_s is not None:
+            return self._work.max_s
+        return max(len(self._samplers) * MAX_S, self._latencies * self.shortest_s)
+
+    def is_enough(self) -> bool:
+        """Whether all op calls are sampled enough, or the time is up."""
+        spent_s, usual_s = time.perf_counter() - self._start, self.usual_s
+        if min(sampler.rounds for sampler in self._samplers) < MIN_ROUNDS or spent_s < min(MIN_S, usual_s):
+            return False
+        if spent_s >= (usual_s if self._work.max_s is not None else EXTENSION * usual_s):
+            return True
+        clean = all(sampler.clean_rounds >= MIN_CLEAN for sampler in self._samplers)
+        return clean and (spent_s >= usual_s or all(sampler.settled for sampler in self._samplers))
+
+    def report(self) -> None:
+        """Report the rounds so far and the fraction of the usual time."""
+        share = min(1.0, (time.perf_counter() - self._start) / self.usual_s)
+        self._work.progress(f"{self._work.trace.model}: {self.text}", share)
+
+    @property
+    def text(self) -> str:
+        first = self._samplers[0]
+        lanes = " of each lane" if len(self._samplers) > 1 else ""
+        if first.clean_rounds < first.rounds:
+            return f"{first.clean_rounds} clean of {counted(first.rounds, 'round')}{lanes}"
+        return f"{counted(first.rounds, 'round')}{lanes}"
+
+
+def _sample(sampler: Sampler, work: _Work) -> None:
     """Run blocks of rounds until all op calls are sampled enough, or the time is up."""
-    start = time.perf_counter()
-    latency_s = sampler.block(1)
-    cap_s = max(MAX_S, MAX_LATENCIES * latency_s) if max_s is None else max_s
-    runs = runs_in_block(latency_s)
-
-    def enough() -> bool:
-        spent_s = time.perf_counter() - start
-        sampled = sampler.rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
-        return sampled and (spent_s >= cap_s or sampler.settled)
-
-    def report() -> None:
-        spent_s = time.perf_counter() - start
-        progress(f"{sampler.trace.model}: round {sampler.rounds}", min(1.0, spent_s / cap_s))
-
-    interleave_together([sampler], lambda one: one.block(runs), enough=enough, progress=report)
-    progress(f"{sampler.trace.model}: {sampler.rounds} rounds", 1.0)
+    budget = _Budget(work, [sampler], MAX_LATENCIES)
+    budget.block(sampler, 1)
+    interleave_together(
+        [sampler], lambda one: budget.block(one, runs_in_block(budget.shortest_s)),
+        enough=budget.is_enough, progress=budget.report,
+    )  # fmt: skip
+    work.progress(f"{work.trace.model}: {budget.text}", 1.0)
 
 
 def _sample_lanes(work: _Work) -> list[Sampler]:
     """Run blocks of rounds in each timing on a device in turn, until all are sampled enough or the time is up."""
-    trace = work.trace
-    samplers = lane_samplers(trace, work.profile, work.host, work.threads, work.seed, Arguments(trace))
-    cap_s = len(samplers) * MAX_S if work.max_s is None else work.max_s
-    start = time.perf_counter()
-
-    def enough() -> bool:
-        spent_s = time.perf_counter() - start
-        sampled = samplers[-1].rounds >= MIN_ROUNDS and spent_s >= min(MIN_S, cap_s)
-        return sampled and (spent_s >= cap_s or all(sampler.settled for sampler in samplers))
-
-    def report() -> None:
-        share = min(1.0, (time.perf_counter() - start) / cap_s)
-        work.progress(f"{trace.model}: {samplers[0].rounds} rounds of each lane", share)
-
-    interleave_together(samplers, lambda sampler: sampler.block(MIN_ROUNDS), enough=enough, progress=report)
-    work.progress(f"{trace.model}: {samplers[0].rounds} rounds of each lane", 1.0)
+    samplers = lane_samplers(work.trace, work.profile, work.host, work.threads, work.seed, Arguments(work.trace))
+    budget = _Budget(work, samplers, 0)
+    interleave_together(
+        samplers, lambda sampler: budget.block(sampler, MIN_ROUNDS), enough=budget.is_enough, progress=budget.report
+    )
+    work.progress(f"{work.trace.model}: {budget.text}", 1.0)
     return samplers
 
 

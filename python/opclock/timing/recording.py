@@ -10,6 +10,7 @@ from opclock.board.state import read_state, team_flags
 from opclock.extension import load_aten
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
+from opclock.profiles.disturbance import MIN_CLEAN, disturbed
 from opclock.profiles.profile import Profile
 from opclock.timing.binding import BoundPool
 from opclock.timing.flags import clock_flags, device_flags, drift_flags, throttle_flags
@@ -39,13 +40,19 @@ class PoolRecord:
         self._board_before = read_state()
         self._clock_before = clock_facts()
         self._control_s: list[float] = []
-        self.rounds_s: list[float] = []  # one number for each finished round
+        self.rounds = 0  # finished rounds, disturbed ones too
+        self.clean_s: list[float] = []  # seconds of each clean round
 
     @property
     def number(self) -> int:
         """The pool's number in the profile."""
         assert self._number is not None, "warm_up comes first"
         return self._number
+
+    @property
+    def contended(self) -> bool:
+        """Whether other programs disturbed so many rounds that too few are clean."""
+        return len(self.clean_s) < min(MIN_CLEAN, self.rounds)
 
     def begin(self) -> None:
         """Start the pool in the profile, or continue an interrupted one with the same op calls."""
@@ -78,30 +85,36 @@ class PoolRecord:
         )
 
     def _continue(self, number: int) -> None:
-        earlier = self._profile.pool(number, all_rounds=True)
+        earlier = self._profile.pool(number)
+        self.rounds = earlier.rounds
+        if earlier.contended:  # what it returns are disturbed rounds
+            return
         self._control_s = list(earlier.control_s)
-        self.rounds_s = list(earlier.rounds_s)
+        self.clean_s = list(earlier.rounds_s)
         for key, group in self._pool.groups.items():
             self._pool.compiled.add_earlier(group, list(earlier.measurement(key).samples))
 
     def add(self, rounds: Rounds) -> None:
         """Store finished rounds. Raises ProfileError where the profile cannot be written."""
-        self._profile.add_rounds(self.number, rounds.seconds, rounds.control_s, rounds.host_s)
-        self._control_s += rounds.control_s.tolist()
-        self.rounds_s += rounds.total_s.tolist()
+        self._profile.add_rounds(self.number, rounds.seconds, rounds.control_s, rounds.host_s, rounds.readings)
+        clean = ~disturbed(rounds.readings)
+        self._control_s += rounds.control_s[clean].tolist()
+        self.clean_s += rounds.total_s[clean].tolist()
+        self.rounds += len(clean)
 
     def end(self, ended: str) -> tuple[Flag, ...]:
-        """Store why sampling stopped ("settled" or "time_cap") and the board's state. Returns the flags."""
+        """Store why sampling stopped ("settled", "time_cap" or "contended") and the board's state. Returns the flags."""
         pool = self._pool.compiled
         reasons = {key: pool.reason(group) for key, group in self._pool.groups.items()}
         after, clock_after = read_state(), clock_facts()
         device_after = read_device(self._condition.device)
         flags = (
+            *(("contended",) if self.contended else ()),
             *throttle_flags(self._board_before, after),
             *clock_flags(self._clock_before, clock_after),
             *drift_flags(self._control_s),
             *team_flags(after.affinity, self._condition.threads),
-            *device_flags(device_after, pool.idle_rounds, len(self.rounds_s)),
+            *device_flags(device_after, pool.idle_rounds, self.rounds),
         )
         self._profile.end_pool(
             self.number, ended,

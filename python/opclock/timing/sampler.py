@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from opclock.flags import Flag
+from opclock.board.contention import Contention
 from opclock.profiles.condition import Condition
+from opclock.profiles.disturbance import MIN_CLEAN, disturbed
 from opclock.profiles.profile import Profile
 from opclock.profiles.statistics import Samples, rounds_interval
 from opclock.timing.binding import BoundPool
@@ -58,12 +60,18 @@ class Sampler:
         self._pool = BoundPool(trace, positions, arguments, condition, seed)
         self._graph: GraphRounds | None = None
         self._record = PoolRecord(profile, condition, self._pool, host, seed)
+        self._contention = Contention()
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
 
     @property
     def rounds(self) -> int:
         """Finished rounds, including those of an earlier, interrupted run that is continued."""
-        return len(self._record.rounds_s)
+        return self._record.rounds
+
+    @property
+    def clean_rounds(self) -> int:
+        """Those of them that no other program disturbed. Only they count."""
+        return len(self._record.clean_s)
 
     def warm_up(self) -> None:
         """Run until rounds stop getting faster, then start or continue the pool in the profile.
@@ -84,23 +92,40 @@ class Sampler:
         self._record.begin()
 
     def block(self, rounds: int) -> float:
-        """Run one round that is not kept, then ``rounds`` rounds that are. Returns the median seconds of a kept one.
+        """Run one round that is not kept, then ``rounds`` rounds that are. Returns the seconds of the shortest of them.
 
-        The first round finds the caches as other work left them, such as storing the previous block. After an
-        interruption, the finished rounds are in the profile.
+        The first round finds the caches as other work left them, such as storing the previous block. Between rounds
+        the kernel is asked whether other programs disturbed them; a disturbed round is stored, but does not count.
+        After an interruption, the finished rounds are in the profile.
         """
         start = time.perf_counter()
         kept, done = self._empty(rounds), 0
         try:
             if self.condition.in_order and self._pool.lane == "host":
                 self._round(kept, 0)
+            self._contention.refresh()
+            first = before = self._contention.read()
             for number in range(rounds):
                 self._round(kept, number)
+                after = self._contention.read()
+                kept.readings.set(number, before, after)
                 done += 1
+                if self._counts_for_stopping and disturbed(kept.readings.row(number))[0]:
+                    self._pool.compiled.discard_last()
+                before = self._contention.read()
         finally:
             self.seconds += time.perf_counter() - start
-            self._record.add(kept.first(done))
-        return float(np.median(self._record.rounds_s[-rounds:]))
+            finished = kept.first(done)
+            if done:
+                self._contention.refresh()
+                last = self._contention.read()
+                finished.readings.share_steal(last.wall_s - first.wall_s, last.steal_s - first.steal_s)
+            self._record.add(finished)
+        return float(np.min(finished.total_s))
+
+    @property
+    def _counts_for_stopping(self) -> bool:
+        return self._graph is None and self.condition.timing != "back_to_back"
 
     def replay(self, rounds: int) -> Samples:
         """Run the op calls in order without Python between them, one round not kept: seconds, rounds x op calls."""
@@ -130,16 +155,17 @@ class Sampler:
     @property
     def settled(self) -> bool:
         """Whether every distinct op call and the whole round have been sampled enough."""
-        if self._graph is None and not self._pool.compiled.settled():
+        if self.clean_rounds < MIN_CLEAN or (self._graph is None and not self._pool.compiled.settled()):
             return False
-        low, high = rounds_interval(np.array(self._record.rounds_s))
-        return (high - low) / 2 <= NARROW * float(np.median(self._record.rounds_s))
+        low, high = rounds_interval(np.array(self._record.clean_s))
+        return (high - low) / 2 <= NARROW * float(np.median(self._record.clean_s))
 
     def end(self) -> tuple[str, tuple[Flag, ...]]:
         """End the pool in the profile.
 
         Returns:
-            Why sampling stopped ("settled" or "time_cap"), and the flags.
+            Why sampling stopped ("settled", "time_cap" or "contended"), and the flags.
         """
-        ended = "settled" if self.condition.timing == "back_to_back" or self.settled else "time_cap"
+        done = self.condition.timing == "back_to_back" or self.settled
+        ended = "contended" if self._record.contended else "settled" if done else "time_cap"
         return ended, self._record.end(ended)

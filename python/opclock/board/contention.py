@@ -1,0 +1,99 @@
+"""Asks the kernel how much other programs took from this process. Needs no torch; changes nothing.
+
+Every source is optional: a kernel may keep no scheduler statistics, and other systems have no /proc.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from opclock.board.system import allowed_cores
+from opclock.files import text_of
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+LONGEST = 256  # bytes of a thread's scheduler statistics, at most
+
+
+class Counters(NamedTuple):
+    """What the kernel has counted until now; NaN where it does not tell. Only differences mean something."""
+
+    wall_s: float
+    wait_s: float  # threads of this process were ready and waited for a core: seconds, summed over the threads
+    switches: float  # how often the kernel took a core from a thread of this process
+    cpu_s: float  # CPU time of this process
+    steal_s: float  # seconds that a virtual machine's host took from the allowed cores, in steps of 10 ms
+
+
+class Contention:
+    """Reads the counters of this process. One reading takes about 4 µs a thread.
+
+    Args:
+        root: where /proc is; a test passes another folder.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self._threads: dict[str, int] = {}  # file descriptors of scheduler statistics, by thread
+        self._waited_ns: dict[str, int] = {}  # by thread, those that ended included
+        self._steal_s = math.nan
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look for new threads, and read the stolen time, which changes too slowly to be read more often."""
+        tasks = self._root / "proc/self/task"
+        with suppress(OSError):
+            for task in tasks.iterdir():
+                if task.name not in self._threads:
+                    with suppress(OSError):  # the thread ended, or the kernel keeps no statistics
+                        self._threads[task.name] = os.open(task / "schedstat", os.O_RDONLY)
+        self._steal_s = stolen_s(self._root)
+
+    def read(self) -> Counters:
+        """The counters now."""
+        for name, descriptor in list(self._threads.items()):
+            try:
+                self._waited_ns[name] = int(os.pread(descriptor, LONGEST, 0).split()[1])
+            except (OSError, IndexError, ValueError):  # the thread ended
+                os.close(self._threads.pop(name))
+        wait_s = sum(self._waited_ns.values()) / 1e9 if self._waited_ns else math.nan
+        return Counters(time.perf_counter(), wait_s, involuntary_switches(), time.process_time(), self._steal_s)
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._threads:
+            os.close(self._threads.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def involuntary_switches() -> float:
+    """How often the kernel took a core from a thread of this process; NaN where the system does not count it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw)
+
+
+def stolen_s(root: Path = Path("/")) -> float:
+    """Seconds since boot that a virtual machine's host took from the allowed cores; NaN where they are not counted."""
+    wanted = {f"cpu{core}" for core in allowed_cores()}
+    fields = [line.split() for line in text_of(root / "proc/stat").splitlines() if line.startswith("cpu")]
+    ticks = [int(parts[8]) for parts in fields if parts[0] in wanted and len(parts) > 8]
+    return sum(ticks) / TICKS_PER_S if ticks else math.nan
+
+
+def stalled_s(root: Path = Path("/")) -> float:
+    """Seconds since boot in which some process of the machine waited for a core; NaN where they are not counted."""
+    for line in text_of(root / "proc/pressure/cpu").splitlines():
+        kind, *facts = line.split()
+        total = dict(fact.split("=", 1) for fact in facts if "=" in fact).get("total", "")
+        if kind == "some" and total.isdigit():
+            return int(total) / 1e6
+    return math.nan
