@@ -19,6 +19,7 @@ import opclock as package
 from opclock.board.identity import read_board
 from opclock.errors import OptionError
 from opclock.estimation.ceilings import Ceilings
+from opclock.flags import UNTRUSTED
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.sweeps import FAMILIES
@@ -66,7 +67,7 @@ def rows_of(swept):
 def test_a_row_for_each_configuration(swept):
     table = sweep_table(rows_of(swept))
     assert len(table) == 18
-    assert set(table["validity"]) <= {"valid", "drifting", "unresolved"}
+    assert set(table["validity"]) <= {"valid", *UNTRUSTED}
     assert (table["low_s"] <= table["median_s"]).all()
     assert (table["median_s"] <= table["high_s"]).all()
     assert (table["samples"] >= 12).all()

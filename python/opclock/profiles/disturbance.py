@@ -33,6 +33,12 @@ class Readings:
         """Readings of rounds about which nothing is known."""
         return Readings(*(np.full(rounds, np.nan) for _ in fields(Readings)))
 
+    @staticmethod
+    def joined(parts: Sequence[Readings]) -> Readings:
+        """The readings of several series of rounds as one."""
+        names = [field.name for field in fields(Readings)]
+        return Readings(*(np.concatenate([np.empty(0), *(getattr(part, name) for part in parts)]) for name in names))
+
     def first(self, count: int) -> Readings:
         """The readings of the first ``count`` rounds."""
         return Readings(*(getattr(self, field.name)[:count] for field in fields(Readings)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
+from opclock.board.contention import Contention
 from opclock.errors import ModelError
 from opclock.timing.device_graph import CudaGraph, can_capture
 from opclock.timing.host_playback import Forward
 from opclock.timing.reference import Reference
+from opclock.timing.runs import Runs
 
 FIRST_RUNS = 3  # to find out how long a replay takes
 SAMPLE_S = 0.004  # seconds of replays for one sample: hundreds of times the cost of the events at its ends
@@ -22,7 +22,8 @@ class GraphRun:
 
     def __init__(self, forward: Forward, device: str, name: str = "the model") -> None:
         """Capture the model. Raises ModelError where it waits for the device, or where the device has no graphs."""
-        self._halves: tuple[list[float], list[float]] = ([], [])
+        contention = Contention()
+        self._halves = (Runs(contention), Runs(contention))
         if not can_capture(device):
             raise ModelError(f"{name} cannot be captured in a graph: only CUDA devices replay them")
         self._graph = CudaGraph(forward, device)
@@ -32,9 +33,9 @@ class GraphRun:
     def block(self, half: int) -> float:
         """Run one block for a half (0 or 1). Returns the wall seconds it took."""
         start = time.perf_counter()
-        self._halves[half].extend(self._graph.replay_s(self._replays) for _ in range(SAMPLES))
+        self._halves[half].block(lambda: self._graph.replay_s(self._replays), SAMPLES)
         return time.perf_counter() - start
 
     def reference(self) -> Reference:
         """The samples so far."""
-        return Reference(np.array(self._halves[0]), np.array(self._halves[1]))
+        return Reference.of(*self._halves)

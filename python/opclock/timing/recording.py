@@ -103,7 +103,7 @@ class PoolRecord:
         self.rounds += len(clean)
 
     def end(self, ended: str) -> tuple[Flag, ...]:
-        """Store why sampling stopped ("settled", "time_cap" or "contended") and the board's state. Returns the flags."""
+        """Store why sampling stopped (see ``Sampler.end``) and the board's state. Returns the flags."""
         pool = self._pool.compiled
         reasons = {key: pool.reason(group) for key, group in self._pool.groups.items()}
         after, clock_after = read_state(), clock_facts()

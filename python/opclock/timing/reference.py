@@ -8,12 +8,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from opclock.board.accelerator import wait_for
+from opclock.board.contention import Contention
 from opclock.errors import ModelError, OptionError, first_line
 from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.host_playback import Forward
+from opclock.timing.runs import Runs
 from opclock.timing.threads import thread_team
 from opclock.tracing.specs import Inputs, flat_tensors
 
@@ -28,12 +31,32 @@ class Reference:
     """Samples of whole inferences in two independent halves, whose blocks alternate.
 
     Attributes:
-        samples: seconds of each run of the first half.
+        samples: seconds of each run of the first half; runs that other programs disturbed are left out.
         repeat: the same for the second half.
+        blocks: for each run of the first half the number of its block. A block's runs were made in a row.
+        repeat_blocks: the same for the second half.
+        disturbed: the number of runs that were left out.
+        contended: whether so many were disturbed that the least disturbed ones are among the samples.
     """
 
     samples: Samples
     repeat: Samples
+    blocks: npt.NDArray[np.int_] | None = None
+    repeat_blocks: npt.NDArray[np.int_] | None = None
+    disturbed: int = 0
+    contended: bool = False
+
+    @staticmethod
+    def of(first: Runs, second: Runs) -> Reference:
+        """The reference from the runs of both halves."""
+        return Reference(
+            first.seconds,
+            second.seconds,
+            first.blocks,
+            second.blocks,
+            first.disturbed + second.disturbed,
+            first.contended or second.contended,
+        )
 
     @cached_property
     def median_s(self) -> float:
@@ -63,6 +86,7 @@ class Reference:
             "ci_high_s": high,
             "samples": len(self._all),
             "repeat_error": self.repeat_error,
+            "disturbed": self.disturbed,
         }
 
 
@@ -85,7 +109,8 @@ class ReferenceRun:
         """Run the model a few times. Raises ModelError where the model raises."""
         self._forward = forward
         self._device = device
-        self._halves: tuple[list[float], list[float]] = ([], [])
+        contention = Contention()
+        self._halves = (Runs(contention), Runs(contention))
         try:
             warm_up = [self._once() for _ in range(WARM_UP_RUNS)]
         except Exception as error:
@@ -104,12 +129,17 @@ class ReferenceRun:
         """Run one block for a half (0 or 1). Its first run is not kept. Returns the wall seconds it took."""
         start = time.perf_counter()
         self._once()
-        self._halves[half].extend(self._once() for _ in range(self.runs))
+        self._halves[half].block(self._once, self.runs)
         return time.perf_counter() - start
+
+    @property
+    def clean_runs(self) -> int:
+        """The number of runs, in the half with fewer of them, that no other program disturbed."""
+        return min(half.clean for half in self._halves)
 
     def reference(self) -> Reference:
         """The samples so far."""
-        return Reference(np.array(self._halves[0]), np.array(self._halves[1]))
+        return Reference.of(*self._halves)
 
 
 def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10, threads: int | None = None) -> Reference:

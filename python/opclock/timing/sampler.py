@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from opclock.flags import Flag
 from opclock.board.contention import Contention
+from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import MIN_CLEAN, disturbed
 from opclock.profiles.profile import Profile
@@ -127,12 +127,11 @@ class Sampler:
     def _counts_for_stopping(self) -> bool:
         return self._graph is None and self.condition.timing != "back_to_back"
 
-    def replay(self, rounds: int) -> Samples:
-        """Run the op calls in order without Python between them, one round not kept: seconds, rounds x op calls."""
-        seconds = np.empty((rounds, len(self._pool.keys)))
-        for number in (0, *range(rounds)):
-            self._pool.compiled.begin_round()
-            self._pool.compiled.end_round(seconds[number])
+    def replay(self) -> Samples:
+        """Run the op calls once in order without Python between them. Returns seconds by op call."""
+        seconds = np.empty(len(self._pool.keys))
+        self._pool.compiled.begin_round()
+        self._pool.compiled.end_round(seconds)
         return seconds
 
     def _empty(self, rounds: int) -> Rounds:

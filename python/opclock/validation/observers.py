@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from opclock.board.contention import Contention
 from opclock.estimation.result import Estimate
 from opclock.profiles.statistics import Samples
 from opclock.timing.host_playback import PlayedHost
+from opclock.timing.runs import Runs
 from opclock.timing.sampler import Sampler
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
@@ -17,19 +19,33 @@ class Observers:
 
     def __init__(self, trace: Trace, kernels: Sampler, host: PlayedHost) -> None:
         self._trace, self._kernels, self._host = trace, kernels, host
+        contention = Contention()
+        self._replaying, self._observing = Runs(contention), Runs(contention)
         self._replays: list[Samples] = []
         self._observed: list[Samples] = []
         self._observed_host: list[Samples] = []
 
     def block(self, rounds: int) -> None:
-        """Run this many inferences and replays, each after one that is not kept."""
+        """Run this many inferences and replays, each kind after one that is not kept."""
+        self._observe()
+        self._observing.block(lambda: self._keep_observed(*self._observe()), rounds)
+        self._kernels.replay()
+        self._replaying.block(lambda: self._keep_replay(self._kernels.replay()), rounds)
+
+    def _observe(self) -> tuple[Samples, Samples]:
         calls = len(self._trace.calls)
-        kernel_s, host_s = np.empty((rounds, calls)), np.empty((rounds, calls + 1))
-        for number in (0, *range(rounds)):
-            self._host.observe(kernel_s[number], host_s[number])
+        kernel_s, host_s = np.empty(calls), np.empty(calls + 1)
+        self._host.observe(kernel_s, host_s)
+        return kernel_s, host_s
+
+    def _keep_observed(self, kernel_s: Samples, host_s: Samples) -> float:
         self._observed.append(kernel_s)
         self._observed_host.append(host_s)
-        self._replays.append(self._kernels.replay(rounds))
+        return float(kernel_s.sum() + host_s.sum())
+
+    def _keep_replay(self, kernel_s: Samples) -> float:
+        self._replays.append(kernel_s)
+        return float(kernel_s.sum())
 
     def explain(self, estimate: Estimate, reference_s: float) -> Explanation:
         """Compare an estimate with all blocks so far.
@@ -45,7 +61,7 @@ class Observers:
             self._trace,
             estimate,
             reference_s,
-            replay=np.concatenate(self._replays),
-            observed=np.concatenate(self._observed),
-            observed_host=np.concatenate(self._observed_host),
+            replay=np.array(self._replays)[self._replaying.kept],
+            observed=np.array(self._observed)[self._observing.kept],
+            observed_host=np.array(self._observed_host)[self._observing.kept],
         )

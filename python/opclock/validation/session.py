@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from opclock.errors import ModelError
 from opclock.flags import Flag
 from opclock.models.loading import Model
 from opclock.profiles.condition import Timing
+from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress
 from opclock.timing.graph_reference import GraphRun
@@ -20,7 +22,7 @@ from opclock.timing.host_playback import Forward, Host, PlayedHost
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
-from opclock.timing.measure import lane_samplers
+from opclock.timing.measure import EXTENSION, lane_samplers
 from opclock.timing.memory_budget import check_fit
 from opclock.timing.missing import all_known, condition_of, missing_in
 from opclock.timing.reference import ReferenceRun, forward_of
@@ -44,7 +46,8 @@ class Request:
         threads: PyTorch's threads.
         seed: for every random order.
         explain: whether to take two more measurements of the op calls, to explain the error.
-        max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency.
+        max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency,
+            and three times that where other programs disturb the rounds.
     """
 
     model: Model
@@ -89,7 +92,7 @@ class InterleavedSession:
         self.observers: Observers | None = None
         self.flags: list[Flag] = []
         self._kernels: Sampler | None = None  # None where the profile has every measurement already
-        self._latency_s = 0.0  # seconds of a kernel round
+        self._latency_s = math.inf  # seconds of the shortest kernel round
         self._binding_s = 0.0
         arguments = Arguments(trace)
         self._others: list[Sampler] = []  # each runs one block in every pass
@@ -134,13 +137,17 @@ class InterleavedSession:
 
         def spent_share() -> float:
             max_s = self._request.max_s
-            cap_s = max(MAX_S, MAX_LATENCIES * self._latency_s) if max_s is None else max_s
-            return (self._kernel_s - begin_s) / cap_s
+            usual_s = max(MAX_S, MAX_LATENCIES * self._latency_s) if max_s is None else max_s
+            return (self._kernel_s - begin_s) / usual_s
 
         def enough() -> bool:
-            return blocks >= MIN_BLOCKS * len(steps) and (
-                self._kernels is None or spent_share() >= 1.0 or self._kernels.settled
-            )
+            turns = blocks / (MIN_BLOCKS * len(steps))
+            longest = 1.0 if self._request.max_s is not None else EXTENSION
+            if turns < 1.0 or (self._kernels is None and self._clean):
+                return turns >= 1.0
+            if (turns if self._kernels is None else spent_share()) >= longest:
+                return True
+            return self._clean and self._kernels is not None and (spent_share() >= 1.0 or self._kernels.settled)
 
         def report() -> None:
             progress(text, min(1.0, max(blocks / (MIN_BLOCKS * len(steps)) * 0.5, spent_share())))
@@ -161,7 +168,13 @@ class InterleavedSession:
         return steps
 
     def _kernel_block(self, kernels: Sampler, rounds: int) -> None:
-        self._latency_s = kernels.block(rounds)
+        self._latency_s = min(self._latency_s, kernels.block(rounds))
+
+    @property
+    def _clean(self) -> bool:
+        """Whether enough runs of the model and enough rounds of the kernels were not disturbed."""
+        rounds = MIN_CLEAN if self._kernels is None else self._kernels.clean_rounds
+        return min(self.reference.clean_runs, rounds) >= MIN_CLEAN
 
     @property
     def _kernel_s(self) -> float:
@@ -171,7 +184,8 @@ class InterleavedSession:
         """End the pools in the profile. Returns the wall seconds that were spent timing kernels."""
         for sampler in [*([] if self._kernels is None else [self._kernels]), *self._others]:
             _, flags = sampler.end()
-            self.flags += flags
+            if sampler.condition.timing != "back_to_back":  # a baseline's alone
+                self.flags += flags
         return self._kernel_s + self._binding_s
 
 

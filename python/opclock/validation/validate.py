@@ -77,6 +77,7 @@ def _row(request: Request, session: InterleavedSession, measure_s: float, roofli
     estimated = estimate(request.trace, request.profile, threads=request.threads)
     reference = session.reference.reference()
     imprecise = precision_flags(reference.median_s, *reference.interval_s)
+    contended = ("contended",) if reference.contended else ()
     return Row(
         trace=request.trace,
         threads=request.threads,
@@ -89,7 +90,7 @@ def _row(request: Request, session: InterleavedSession, measure_s: float, roofli
             "mac_regression": None,
         },
         measure_s=measure_s,
-        flags=ordered([*session.flags, *estimated.flags, *imprecise]),
+        flags=ordered([*contended, *session.flags, *estimated.flags, *imprecise]),
         explanation=session.observers.explain(estimated, reference.median_s) if session.observers else None,
         graph=session.graph.reference() if session.graph else None,
     )

@@ -1,0 +1,76 @@
+"""Runs of a whole inference, with what the kernel said about each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from opclock.board.contention import Contention
+from opclock.profiles.disturbance import MIN_CLEAN, Marks, Readings, disturbed, kept
+from opclock.profiles.statistics import Samples
+
+
+class Runs:
+    """Seconds of runs that are taken block by block. A disturbed run does not count.
+
+    Args:
+        contention: asks the kernel; several kinds of runs may share it.
+    """
+
+    def __init__(self, contention: Contention) -> None:
+        self._contention = contention
+        self._seconds: list[float] = []
+        self._blocks: list[int] = []
+        self._readings: list[Readings] = []  # by block
+
+    def block(self, run: Callable[[], float], count: int) -> None:
+        """Make this many runs in a row. Each returns its seconds."""
+        readings = Readings.unknown(count)
+        number = len(self._readings)
+        self._contention.refresh()
+        first = before = self._contention.read()
+        for position in range(count):
+            self._seconds.append(run())
+            self._blocks.append(number)
+            readings.set(position, before, self._contention.read())
+            before = self._contention.read()
+        self._contention.refresh()
+        last = self._contention.read()
+        readings.share_steal(last.wall_s - first.wall_s, last.steal_s - first.steal_s)
+        self._readings.append(readings)
+
+    @property
+    def clean(self) -> int:
+        """The number of runs that no other program disturbed."""
+        return int(np.count_nonzero(~disturbed(self._all)))
+
+    @property
+    def disturbed(self) -> int:
+        """The number of the other runs."""
+        return len(self._seconds) - self.clean
+
+    @property
+    def contended(self) -> bool:
+        """Whether other programs disturbed so many runs that too few are clean."""
+        return self.clean < min(MIN_CLEAN, len(self._seconds))
+
+    @property
+    def kept(self) -> Marks:
+        """By run: whether it counts. See ``opclock.profiles.disturbance.kept``."""
+        return kept(self._all)
+
+    @property
+    def seconds(self) -> Samples:
+        """Seconds of the runs that count."""
+        return np.array(self._seconds)[self.kept]
+
+    @property
+    def blocks(self) -> npt.NDArray[np.int_]:
+        """The number of the block of each run that counts, from 0."""
+        return np.array(self._blocks, dtype=int)[self.kept]
+
+    @property
+    def _all(self) -> Readings:
+        return Readings.joined(self._readings)
