@@ -200,6 +200,11 @@ def test_a_profile_copied_without_its_log_says_so(profile_path, tmp_path):
             opening()
         assert "\n" not in str(error.value)
     assert alone.read_bytes() == before
+    connection = sqlite3.connect(alone)
+    connection.execute("PRAGMA journal_mode = DELETE")  # as the message says
+    connection.close()
+    with pytest.raises(ProfileError, match="holds nothing yet"):  # all of it was in the log
+        Profile.open(alone)
     with Profile.open(both) as profile:
         assert profile.pool(pool).rounds == 3
 

@@ -229,3 +229,16 @@ def test_memcpy_moves_bytes():
          "else: raise SystemExit(1)\n"],
         check=True,
     )  # fmt: skip
+
+
+def test_a_sweep_that_has_just_begun_does_not_replace_a_finished_one(profile):
+    (planned,), _ = plan_all(grid("elementwise", {"channels": [16], "size": [7], "operator": ["relu"]})[0])
+    key, condition = planned.call.key, Condition("interleaved", "cpu", 1, 20)
+    for seconds, ended in ((1.0, True), (2.0, True), (9.0, False)):
+        pool = profile.start_pool(condition, [key], [1], signature="s", calls=[planned.traced])
+        profile.add_rounds(pool, np.full((8, 1), seconds), np.ones(8), None)
+        if ended:
+            profile.end_pool(pool, "settled", ["narrow"], {})
+    profile.name_configurations([("elementwise", planned.configuration.parameters_text, key)])
+    (row,) = sweep_rows(profile, threads=[1])
+    assert row.measurement.median_s == 2.0

@@ -99,7 +99,8 @@ def sweep_rows(
         device: where the kernels ran.
 
     Returns:
-        One row for each timed configuration and number of threads, from its newest pool.
+        One row for each timed configuration and number of threads, from its newest pool. Unfinished pools
+        count only where there is no other.
     """
     wanted = profile.configurations(family)
     if configurations is not None:
@@ -110,7 +111,8 @@ def sweep_rows(
     read = lru_cache(CACHED_POOLS)(profile.pool)
     for count in threads:
         ceilings = ceilings_or_none(profile, count) if device == "cpu" else None
-        newest = {one.key: one.pool for one in profile.pool_matches(TIMING, device, count, keys)}
+        matches = profile.pool_matches(TIMING, device, count, keys)
+        newest = {one.key: one.pool for one in sorted(matches, key=lambda one: (one.ended, one.started))}
         for name, parameters, key in wanted:
             if key in newest:
                 pool = read(newest[key])
