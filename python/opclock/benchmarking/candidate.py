@@ -13,6 +13,7 @@ from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.result import BenchRow
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, check_memory
 from opclock.flags import Flag, ordered, precision_flags
+from opclock.profiles.disturbance import Readings, disturbed, kept, together
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import OperatorTime, Runtime, Settings
 from opclock.timing.flags import drift_flags
@@ -34,7 +35,9 @@ class Candidate:
     timeouts: Timeouts
     row: BenchRow
     worker: WorkerProcess | None = None
-    samples: list[float] = field(default_factory=list)  # seconds of each kept run
+    samples: list[float] = field(default_factory=list)  # seconds of each run
+    blocks: list[int] = field(default_factory=list)  # by run: the number of its block
+    readings: list[Readings] = field(default_factory=list)  # by block
     spent_s: float = 0.0
     runs_per_block: int = 1
 
@@ -60,8 +63,13 @@ class Candidate:
     def fail(self, reason: str) -> None:
         """Store the reason on one line, end the process, and drop the samples."""
         self.row = replace(self.row, status="failed", reason=" ".join(reason.split()))
-        self.samples.clear()
+        self.clear()
         self.close()
+
+    def clear(self) -> None:
+        """Drop the samples."""
+        for kept_so_far in (self.samples, self.blocks, self.readings):
+            kept_so_far.clear()  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -85,25 +93,31 @@ class Candidate:
     def warm_up(self, sampling: SamplingOptions) -> None:
         """Run the model untimed, and fix the number of runs in a block. Raises RuntimeFailedError."""
         runs = max(1, sampling.warmup)
-        latency_s = min(self._run(runs, self.row.first_run_s))
+        latency_s = min(self._run(runs, self.row.first_run_s)[0])
         max_runs = max(1, sampling.iterations // MIN_BLOCKS)
         self.runs_per_block = max(1, min(max_runs, int(BLOCK_S / max(latency_s, 1e-9))))
 
     def block(self) -> None:
         """Sample one block. Raises RuntimeFailedError."""
         start = time.perf_counter()
-        self.samples += self._run(self.runs_per_block, max(self.samples or [self.row.first_run_s]))
+        samples, readings = self._run(self.runs_per_block, max(self.samples or [self.row.first_run_s]))
+        self.blocks += [len(self.readings)] * len(samples)
+        self.samples += samples
+        self.readings.append(readings)
         self.spent_s += time.perf_counter() - start
 
     def finish(self, flags: tuple[Flag, ...]) -> None:
-        """Put samples, peak memory and flags (the given ones, "drifting" and "imprecise") into the row.
+        """Put samples, peak memory and flags (the given ones, and those of its samples) into the row.
 
         Raises RuntimeFailedError.
         """
         peak_bytes = self._ask("memory", GRACE_S)["peak_bytes"]
-        row = replace(self.row, samples=np.array(self.samples), peak_bytes=peak_bytes)
+        readings = together(self.readings)
+        row = replace(self.row, samples=np.array(self.samples), blocks=np.array(self.blocks),
+                      disturbed=disturbed(readings), kept=kept(readings), peak_bytes=peak_bytes)  # fmt: skip
         imprecise = precision_flags(row.median_s, *row.interval_s)
-        self.row = replace(row, flags=ordered([*flags, *drift_flags(self.samples), *imprecise]))
+        drifting = drift_flags(row.kept_samples.tolist())
+        self.row = replace(row, flags=ordered([*flags, *row.contention_flags, *drifting, *imprecise]))
 
     def read_operators(self) -> None:
         """Put the operator times that the runtime reports into the row.
@@ -123,11 +137,16 @@ class Candidate:
             return
         self.row = replace(self.row, operators=tuple(OperatorTime(**operator) for operator in operators))
 
-    def _run(self, runs: int, slowest_s: float) -> list[float]:
+    @property
+    def clean_runs(self) -> int:
+        """How many runs no other program disturbed, as far as the kernel tells."""
+        return sum(int(np.count_nonzero(~disturbed(readings))) for readings in self.readings)
+
+    def _run(self, runs: int, slowest_s: float) -> tuple[list[float], Readings]:
         """Seconds of each of ``runs`` runs, after one that is not kept. A run should take at most ``slowest_s``."""
         timeout_s = GRACE_S + MAX_SLOWDOWN * (1 + runs) * slowest_s
-        samples: list[float] = self._ask("block", timeout_s, runs=runs)["samples"]
-        return samples
+        answer = self._ask("block", timeout_s, runs=runs)
+        return answer["samples"], Readings(**{name: np.array(values) for name, values in answer["readings"].items()})
 
     def _ask(self, request: str, timeout_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         assert self.worker is not None, "load comes first"

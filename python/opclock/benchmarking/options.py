@@ -11,7 +11,7 @@ class SamplingOptions:
 
     Attributes:
         warmup: number of runs before the first kept one.
-        iterations: largest number of kept runs.
+        iterations: number of clean runs that are enough.
         duration_s: largest number of wall seconds.
     """
 
@@ -19,9 +19,9 @@ class SamplingOptions:
     iterations: int = 200
     duration_s: float = 3.0
 
-    def enough(self, runs: int, spent_s: float) -> bool:
-        """Whether this many kept runs, or this many wall seconds with at least two runs, are enough."""
-        return runs >= self.iterations or (spent_s >= self.duration_s and runs >= 2)
+    def enough(self, clean_runs: int, runs: int, spent_s: float) -> bool:
+        """Whether this many clean runs are enough, or the time is up with at least two runs of any kind."""
+        return clean_runs >= self.iterations or (spent_s >= self.duration_s and runs >= 2)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
 from opclock.benchmarking.batch_scaling import BatchPoint
 from opclock.flags import Flag, ordered
-from opclock.profiles.statistics import BATCHES, Samples, median_interval, rounds_interval
+from opclock.profiles.disturbance import MIN_CLEAN, Marks
+from opclock.profiles.statistics import Samples, median_interval, rounds_interval
 from opclock.runtimes.runtime import OperatorTime
 
 PERCENTILES = (90.0, 95.0, 99.0)
@@ -30,23 +33,37 @@ class BenchRow:
     convert_s: float = float("nan")
     load_s: float = float("nan")
     first_run_s: float = float("nan")
-    samples: Samples = field(default_factory=lambda: np.empty(0))
+    samples: Samples = field(default_factory=lambda: np.empty(0))  # all of them, in the order they were taken
+    blocks: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, int))  # by sample: its block's number
+    disturbed: Marks = field(default_factory=lambda: np.empty(0, bool))  # by sample; empty: nothing is known
+    kept: Marks = field(default_factory=lambda: np.empty(0, bool))  # by sample: whether it counts; empty: all do
     peak_bytes: int = 0  # of the process that runs it, its libraries included
     operators: tuple[OperatorTime, ...] = ()
     flags: tuple[Flag, ...] = ()
 
     @cached_property
+    def kept_samples(self) -> Samples:
+        """The samples that count: clean ones or, with too few of them, those that waited least for cores."""
+        return self.samples[self.kept] if len(self.kept) else self.samples
+
+    @property
+    def contention_flags(self) -> tuple[Flag, ...]:
+        """("contended",) where other programs left too few samples undisturbed; else ()."""
+        clean = int(np.count_nonzero(~self.disturbed))
+        return ("contended",) if self.disturbed.any() and clean < MIN_CLEAN else ()
+
+    @cached_property
     def median_s(self) -> float:
-        """The median latency of the whole batch, in seconds."""
-        return float(np.median(self.samples)) if len(self.samples) else float("nan")
+        """The median latency of the whole batch, in seconds, of the samples that count."""
+        return float(np.median(self.kept_samples)) if len(self.samples) else float("nan")
 
     @cached_property
     def interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the median, in seconds."""
         if len(self.samples) == 0:
             return float("nan"), float("nan")
-        # There are too few blocks for batch means; the interval by order statistics is narrower and still correct.
-        return (rounds_interval if len(self.samples) >= BATCHES else median_interval)(self.samples)
+        blocks = self.blocks[self.kept] if len(self.kept) else self.blocks
+        return _interval(self.kept_samples, blocks)
 
     @property
     def throughput_per_s(self) -> float:
@@ -59,9 +76,9 @@ class BenchRow:
         return BatchPoint(self.batch, self.median_s, *self.interval_s, self.peak_bytes, self.flags)
 
     def statistics(self, percentiles: Sequence[float] = PERCENTILES) -> dict[str, float]:
-        """Statistics of the samples by name, in seconds; NaN where there are no samples."""
+        """Statistics of the samples that count by name, in seconds; NaN where there are none."""
         low, high = self.interval_s
-        samples = self.samples if len(self.samples) else np.array([np.nan])
+        samples = self.kept_samples if len(self.samples) else np.array([np.nan])
         return {
             "min_s": float(samples.min()), "median_s": self.median_s, "median_low_s": low, "median_high_s": high,
             "mean_s": float(samples.mean()),
@@ -78,6 +95,7 @@ class BenchRow:
             "versions": self.versions,
             **{name: None if np.isnan(value) else value for name, value in numbers.items()},
             "peak_bytes": self.peak_bytes, "samples_s": self.samples.tolist(),
+            "blocks": self.blocks.tolist(), "disturbed": self.disturbed.tolist(), "kept": self.kept.tolist(),
             "operators": [vars(operator) for operator in self.operators], "flags": list(self.flags),
         }  # fmt: skip
 
@@ -88,6 +106,7 @@ class BenchRow:
                  for name in ("convert_s", "load_s", "first_run_s")}  # fmt: skip
         return BenchRow(
             data["runtime"], data["batch"], data["status"], data["reason"], data["versions"], **times,
-            samples=np.array(data["samples_s"]), peak_bytes=data["peak_bytes"],
+            samples=np.array(data["samples_s"]), blocks=np.array(data.get("blocks", ()), int),
+            disturbed=np.array(data.get("disturbed", ()), bool), kept=np.array(data.get("kept", ()), bool), peak_bytes=data["peak_bytes"],
             operators=tuple(OperatorTime(**operator) for operator in data["operators"]), flags=ordered(data["flags"]),
         )  # fmt: skip

@@ -64,7 +64,7 @@ def _sample(
     interleave(
         candidates,
         lambda candidate: candidate.attempt(candidate.block),
-        enough=lambda each: not each.alive or sampling.enough(len(each.samples), each.spent_s),
+        enough=lambda each: not each.alive or sampling.enough(each.clean_runs, len(each.samples), each.spent_s),
         order=order,
         progress=report,
     )

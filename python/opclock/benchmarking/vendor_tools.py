@@ -140,7 +140,7 @@ def _check(
     try:
         for block in range(blocks):
             progress(f"{candidate.job.model}: {command.name}", block / blocks)
-            candidate.samples.clear()
+            candidate.clear()
             candidate.attempt(candidate.block)
             if not candidate.alive:
                 break

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from opclock.benchmarking.worker.answers import differs
 from opclock.benchmarking.worker.lifeline import end_with_parent
+from opclock.benchmarking.worker.sampling import sample
 from opclock.errors import OpclockError, first_line
 from opclock.extension import load_core, process_clock
 from opclock.files import text_of
@@ -66,10 +67,10 @@ class Worker:
         return {"load_s": loaded - start, "first_run_s": first - loaded, "wrong": wrong}
 
     def block(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Run the model once untimed, then time the requested number of runs."""
+        """Run the model once untimed, then time the requested number of runs; with the kernel's readings."""
         assert self._session is not None, "load comes first"
-        self._session.run()
-        return {"samples": load_core().time_calls(process_clock(), self._session.run, request["runs"])}
+        samples, readings = sample(self._session.run, request["runs"])
+        return {"samples": samples, "readings": {name: values.tolist() for name, values in vars(readings).items()}}
 
     def operators(self, _request: dict[str, Any]) -> dict[str, Any]:
         """Return the operator times that the runtime reports."""
