@@ -13,7 +13,7 @@ from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.result import BenchRow
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, check_memory
 from opclock.flags import Flag, ordered, precision_flags
-from opclock.profiles.disturbance import Readings, disturbed, kept, together
+from opclock.profiles.disturbance import Readings, disturbed, kept
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import OperatorTime, Runtime, Settings
 from opclock.timing.flags import drift_flags
@@ -112,7 +112,7 @@ class Candidate:
         Raises RuntimeFailedError.
         """
         peak_bytes = self._ask("memory", GRACE_S)["peak_bytes"]
-        readings = together(self.readings)
+        readings = Readings.joined(self.readings)
         row = replace(self.row, samples=np.array(self.samples), blocks=np.array(self.blocks),
                       disturbed=disturbed(readings), kept=kept(readings), peak_bytes=peak_bytes)  # fmt: skip
         imprecise = precision_flags(row.median_s, *row.interval_s)

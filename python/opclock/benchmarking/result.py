@@ -14,9 +14,10 @@ from scipy.special import stdtrit  # scipy.stats takes half a second to import
 from opclock.benchmarking.batch_scaling import BatchPoint
 from opclock.flags import Flag, ordered
 from opclock.profiles.disturbance import MIN_CLEAN, Marks
-from opclock.profiles.statistics import Samples, median_interval, rounds_interval
+from opclock.profiles.statistics import Samples, rounds_interval
 from opclock.runtimes.runtime import OperatorTime
 
+MIN_BLOCKS = 4  # for an interval from the medians of blocks
 PERCENTILES = (90.0, 95.0, 99.0)
 Status = Literal["ok", "missing", "failed"]
 
@@ -50,7 +51,7 @@ class BenchRow:
     def contention_flags(self) -> tuple[Flag, ...]:
         """("contended",) where other programs left too few samples undisturbed; else ()."""
         clean = int(np.count_nonzero(~self.disturbed))
-        return ("contended",) if self.disturbed.any() and clean < MIN_CLEAN else ()
+        return ("contended",) if clean < min(MIN_CLEAN, len(self.disturbed)) else ()
 
     @cached_property
     def median_s(self) -> float:
@@ -107,6 +108,22 @@ class BenchRow:
         return BenchRow(
             data["runtime"], data["batch"], data["status"], data["reason"], data["versions"], **times,
             samples=np.array(data["samples_s"]), blocks=np.array(data.get("blocks", ()), int),
-            disturbed=np.array(data.get("disturbed", ()), bool), kept=np.array(data.get("kept", ()), bool), peak_bytes=data["peak_bytes"],
+            disturbed=np.array(data.get("disturbed", ()), bool), kept=np.array(data.get("kept", ()), bool),
+            peak_bytes=data["peak_bytes"],
             operators=tuple(OperatorTime(**operator) for operator in data["operators"]), flags=ordered(data["flags"]),
         )  # fmt: skip
+
+
+def _interval(samples: Samples, blocks: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """The 95 % interval of the median of samples that are taken block by block.
+
+    Samples of one block share the state of the machine, so that only the medians of blocks count as independent. With
+    fewer than MIN_BLOCKS of them the interval is that of a series of rounds.
+    """
+    numbers = np.unique(blocks)
+    if len(numbers) < MIN_BLOCKS:
+        return rounds_interval(samples)
+    medians = [float(np.median(samples[blocks == number])) for number in numbers]
+    half = float(stdtrit(len(medians) - 1, 0.975) * np.std(medians, ddof=1) / np.sqrt(len(medians)))
+    middle = float(np.median(samples))
+    return max(0.0, middle - half), middle + half

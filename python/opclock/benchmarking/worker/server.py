@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from opclock.benchmarking.worker.answers import differs
 from opclock.benchmarking.worker.lifeline import end_with_parent
 from opclock.benchmarking.worker.sampling import sample
+from opclock.board.contention import Contention
 from opclock.errors import OpclockError, first_line
 from opclock.extension import load_core, process_clock
 from opclock.files import text_of
@@ -38,6 +39,7 @@ class Worker:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._kernels: Kernels | None = None
+        self._contention = Contention()
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write the files that all runtimes of a model share."""
@@ -69,7 +71,7 @@ class Worker:
     def block(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run the model once untimed, then time the requested number of runs; with the kernel's readings."""
         assert self._session is not None, "load comes first"
-        samples, readings = sample(self._session.run, request["runs"])
+        samples, readings = sample(self._session.run, request["runs"], self._contention)
         return {"samples": samples, "readings": {name: values.tolist() for name, values in vars(readings).items()}}
 
     def operators(self, _request: dict[str, Any]) -> dict[str, Any]:
