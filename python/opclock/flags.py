@@ -57,8 +57,8 @@ MEANINGS = (
             "Stop other processes, let the board cool, and measure again, into a new profile."),
     Meaning("unresolved", "The samples were too short for the clock.",
             "Measure a larger size of this kernel; 'opclock doctor' shows the clock."),
-    Meaning("imprecise", f"The 95 % interval reaches more than {MAX_HALF_WIDTH:.0%} to each side, or down to 0.",
-            "Stop other processes, and measure again, into a new profile."),
+    Meaning("imprecise", f"The 95 % interval is wider than {MAX_HALF_WIDTH * 100:.0f} % to each side, or reaches 0.",
+            "Stop other processes, or sample longer; then measure again, into a new profile."),
     Meaning("incomplete", "Some op calls have no time, and the total leaves them out.",
             "Run 'opclock measure' for this model and this number of threads."),
     Meaning("unlike_cores", "The threads could run on cores of several kinds, and waited for the slowest.",
@@ -84,13 +84,14 @@ MEANINGS = (
             untrusted=False),
 )  # fmt: skip
 
+RENAMED = {"device_starved": "device_idle"}  # in profiles of earlier versions
 BY_FLAG = {meaning.flag: meaning for meaning in MEANINGS}
 UNTRUSTED = tuple(meaning.flag for meaning in MEANINGS if meaning.untrusted)
 
 
 def ordered(names: Iterable[str]) -> tuple[Flag, ...]:
     """The flags among these names, each once, the most serious first. Names that are no flags are left out."""
-    given = set(names)
+    given = {RENAMED.get(name, name) for name in names}
     return tuple(meaning.flag for meaning in MEANINGS if meaning.flag in given)
 
 

@@ -181,8 +181,13 @@ def test_a_device_that_cannot_be_used_is_refused_with_the_next_step(text):
         checked_device(text)
 
 
+def test_a_second_cpu_is_refused():
+    with pytest.raises(OptionError, match="there is one CPU"):
+        checked_device("cpu:3")
+
+
 def test_a_cpu_is_no_device_beside_the_host():
-    assert checked_device("cpu") == "cpu"
+    assert checked_device("cpu") == checked_device("cpu:0") == "cpu"
     assert not accelerator.has_lanes("cpu")
     assert accelerator.has_lanes("cuda:0")
     assert read_device("cpu") == {}

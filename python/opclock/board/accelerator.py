@@ -65,6 +65,8 @@ def checked_device(text: str) -> str:
     try:
         device = torch.device(text)
         if device.type == "cpu":
+            if device.index:
+                raise OptionError(f"--device {text}: there is one CPU; write cpu, and choose its cores with --cpus")
             return "cpu"
         whole = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:

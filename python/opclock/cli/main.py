@@ -155,8 +155,8 @@ def _explained(error: BaseException) -> tuple[str | None, int]:
     if isinstance(error, click.ClickException | OpclockError):
         return error.format_message() if isinstance(error, click.ClickException) else str(error), BAD_INPUT
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        message = "interrupted; whatever was finished is stored: the same command, with the same files, goes on"
-        return message, INTERRUPTED
+        notes = getattr(error.__cause__ or error, "__notes__", ["nothing was stored"])
+        return f"interrupted; {notes[0]}", INTERRUPTED
     if isinstance(error, ImportError):
         name = error.name or "a module"
         remedy = INSTALLED_BY.get(name)

@@ -118,11 +118,18 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
     from opclock.board.identity import read_board
     from opclock.profiles.profile import Profile
 
+    stored = "SELECT (SELECT count(*) FROM round) + (SELECT count(*) FROM ceiling)"
     with (
         tempfile.TemporaryDirectory() as folder,
         Profile.create_or_open(path or Path(folder) / "profile.sqlite", read_board()) as profile,
     ):
-        yield profile
+        before = profile.ask(stored)
+        try:
+            yield profile
+        except KeyboardInterrupt as interruption:
+            if path is not None and profile.ask(stored) != before:
+                interruption.add_note(f"what was finished is kept in {path}: the same command goes on")
+            raise
 
 
 def checked_threads(threads: int | None) -> int:

@@ -81,14 +81,20 @@ def _measure_landscape(
 ) -> Landscape:
     from opclock.runtimes.runtime import Settings
     from opclock.studies.landscape import MODELS, run
+    from opclock.studies.landscape_results import FILE
 
     settings = Settings(options.checked_threads(threads), precision)
     names = options.checked_runtimes(runtimes)
     chosen = models.split(",") if models else MODELS
     prepare_folder(report)
-    with progress_display() as progress:
-        return run(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings, label=label,
-                     progress=progress)  # fmt: skip
+    try:
+        with progress_display() as progress:
+            return run(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings, label=label,
+                       progress=progress)  # fmt: skip
+    except KeyboardInterrupt as interruption:
+        if (report / FILE).is_file():
+            interruption.add_note(f"finished models are kept in {report / FILE}: the same command goes on")
+        raise
 
 
 def _report_landscape(boards: list[Landscape], folder: Path, reporter: Reporter, *, combine: bool) -> None:

@@ -100,8 +100,12 @@ def _converted(inputs: Inputs, dtype: torch.dtype, device: str) -> Inputs:
 
 def _load_weights(module: torch.nn.Module, path: Path) -> None:
     try:
-        module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise ModelError(f"cannot read the weights {path}: {error.strerror}") from error
+        raise ModelError(f"cannot read the weights {path}: {error.strerror or first_line(error)}") from error
+    except Exception as error:  # of many kinds: what stands in the file decides
+        raise ModelError(f"{path} is no file of weights: name one that torch.save wrote from a state dict") from error
+    try:
+        module.load_state_dict(state)
     except Exception as error:
         raise ModelError(f"the weights {path} do not fit: {first_line(error)}") from error
