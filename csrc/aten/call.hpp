@@ -23,10 +23,10 @@ class Call {
   virtual void run() = 0;
   virtual void release() = 0;
   virtual torch::jit::Stack outputs() const = 0;
-  // The tensor arguments by number, as they are met from the first argument to the last, lists unrolled; numbers that
-  // stand where a tensor may stand are none. Takes effect with take_arguments().
+  // A tensor argument by its number. They are numbered from the first argument to the last, each tensor of a list by
+  // itself. A plain number in a tensor's place is not counted. Undefined where there is no such argument.
   at::Tensor argument(std::size_t number);
-  // Ignored where it is not like the one that is there.
+  // Replaces it, from the next take_arguments() on. Does nothing where shape, strides, dtype or device differ.
   void set_argument(std::size_t number, const at::Tensor& tensor);
   virtual void take_arguments() = 0;
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/InferenceMode.h>
 
@@ -20,22 +21,32 @@ constexpr std::size_t kBlockRuns = 16;        // of it, to measure how long one 
 constexpr std::size_t kEmptyIntervals = 128;  // between events, to measure the resolution
 constexpr double kMillisecond_s = 1e-3;
 
+// Every call into the backend is made with the queue's own device as the current one: the process may use another.
 class EventQueue final : public Queue {
  public:
   explicit EventQueue(c10::Device device)
       : device_(device), stream_(c10::impl::VirtualGuardImpl(device.type()).getStream(device)) {}
 
   void record(std::size_t event) override {
+    const c10::DeviceGuard current(device_);
     while (events_.size() <= event) events_.emplace_back(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
     events_[event].record(stream_);
   }
-  bool reached(std::size_t event) const override { return events_.at(event).query(); }
+  bool reached(std::size_t event) const override {
+    const c10::DeviceGuard current(device_);
+    return events_.at(event).query();
+  }
   double between_s(std::size_t from, std::size_t to) const override {
+    const c10::DeviceGuard current(device_);
     return events_.at(from).elapsedTime(events_.at(to)) * kMillisecond_s;
   }
-  void wait() override { stream_.synchronize(); }
+  void wait() override {
+    const c10::DeviceGuard current(device_);
+    stream_.synchronize();
+  }
 
   void block(double seconds) override {
+    const c10::DeviceGuard current(device_);
     if (!left_.defined()) prepare_block();
     const auto runs = static_cast<std::size_t>(std::ceil(seconds / block_s_));
     for (std::size_t run = 0; run < runs; ++run) at::mm_out(product_, left_, right_);

@@ -31,20 +31,20 @@ class Playback {
   Playback(const Playback&) = delete;
   Playback& operator=(const Playback&) = delete;
 
-  // Begins one inference. Every call then makes one visit of the round that `co_run` (may be null) has begun: host and
-  // kernels displace each other from the caches, as they do in a real inference. Throws std::runtime_error where this
-  // or another playback has begun already.
+  // Begins one inference. Every call then makes one visit of the round that `co_run` (may be null) has begun, because
+  // in a real inference host and kernels displace each other from the caches. Throws std::runtime_error where this or
+  // another playback has begun on this thread.
   void begin(Clock& clock, Rounds* co_run);
   // Begins one real inference with the kernels on, to show where an estimate differs from it.
   void begin_observing(Clock& clock);
   // Ends it; returns the host's seconds before each call, and after the last.
   const std::vector<double>& end();
-  // Ends it before its end, without a result. Does nothing where nothing has begun.
+  // Ends it early, without a result. Does nothing where nothing has begun.
   void abandon();
   // Of an observed inference: seconds by call.
   const std::vector<double>& kernel_s() const { return kernel_s_; }
 
-  // For the kernels that replace the model's, at each call of the model: stops the host's time, makes the visit and
+  // Called in place of the model's kernel, at each call of the model: stops the host's time, makes the visit and
   // returns what was recorded.
   const PlayedCall& arrive(const c10::OperatorHandle& op);
   std::size_t size() const { return calls_.size(); }
@@ -67,8 +67,8 @@ class Playback {
   std::vector<double> kernel_s_;
 };
 
-// While it exists, calls on this thread end where their kernel would begin, and return nothing. What such a call still
-// runs is the dispatch, which it brings into the caches as the host does in a model.
+// While it exists, calls on this thread end where their kernel would begin, and return nothing. They still run the
+// dispatch, and so bring its code and data into the caches, as the host does in a model.
 class DryRun {
  public:
   DryRun();

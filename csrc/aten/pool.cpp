@@ -14,8 +14,8 @@ std::size_t Pool::add(std::string name, std::unique_ptr<Call> call, std::size_t 
                       std::vector<at::Tensor> written_before, std::vector<TimedCall::Restored> restored,
                       bool launches) {
   if (rounds_) throw std::invalid_argument("the pool is already warm: add every op call before warm_up()");
-  for (const auto& [argument, pristine] : restored) {
-    if (argument.sizes() != pristine.sizes() || argument.dtype() != pristine.dtype()) {
+  for (const auto& [argument, first] : restored) {
+    if (argument.sizes() != first.sizes() || argument.dtype() != first.dtype()) {
       throw std::invalid_argument(name + ": a restored argument and its first values differ in shape or dtype");
     }
   }
@@ -68,11 +68,18 @@ Rounds& Pool::rounds() {
   return *rounds_;
 }
 
+Round Pool::back_to_back() {
+  Rounds& warm = rounds();
+  settle();
+  return warm.back_to_back();
+}
+
 void Pool::issue() {
   for (auto& call : calls_) call->run();
 }
 
-// Leaves the device idle and its memory as it was at first: restoring goes through the queue that is timed.
+// Leaves the device idle, and its memory as it was at first. On a device this cannot be done during a round, because
+// restoring enters the queue that is timed.
 void Pool::settle() {
   if (!queue_) return;
   for (auto& call : calls_) {

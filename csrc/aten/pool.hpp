@@ -36,9 +36,10 @@ class Pool {
   // Once. See Rounds::warm_up.
   WarmUp warm_up(double max_s);
   void begin_round();
-  // Nothing outlives the round, as nothing of an inference does where its result is dropped.
+  // Frees all outputs, as an inference does whose result is dropped.
   const Round& end_round();
-  Round back_to_back() { return rounds().back_to_back(); }
+  // See Rounds::back_to_back.
+  Round back_to_back();
   // Throws std::invalid_argument before warm_up().
   Rounds& rounds();
   // Makes every call once, untimed, and does not wait for the device.

@@ -9,10 +9,24 @@
 namespace opclock {
 
 TimedCall::TimedCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored)
-    : call_(std::move(call)), written_before_(std::move(written_before)), restored_(std::move(restored)) {}
+    : call_(std::move(call)), written_before_(std::move(written_before)) {
+  for (auto& pair : restored) {
+    auto& kind = pair.first.is_alias_of(pair.argument) ? reshaped_ : overwritten_;
+    kind.push_back(std::move(pair));
+  }
+}
 
 void TimedCall::restore() {
-  for (auto& pair : restored_) pair.argument.copy_(pair.pristine);
+  for (auto& pair : overwritten_) pair.argument.copy_(pair.first);
+}
+
+// Nanoseconds, and no dispatch: it is part of the sample, since each of a sample's calls needs it.
+void TimedCall::restore_layouts() {
+  for (auto& [argument, first] : reshaped_) {
+    auto* changed = argument.unsafeGetTensorImpl();
+    changed->set_storage_keep_dtype(first.storage());
+    changed->set_sizes_and_strides(first.sizes(), first.strides(), first.storage_offset());
+  }
 }
 
 void TimedCall::prepare() {
@@ -38,6 +52,7 @@ void TimedCall::dry_run() {
 void TimedCall::run() {
   for (auto* other : releases_) other->call_->release();
   const bool fed = take_fed();
+  restore_layouts();
   call_->run();
   if (fed) take_own();
   if (!keeps_outputs_) call_->release();
@@ -73,6 +88,7 @@ void TimedCall::take_own() {
 }
 
 torch::jit::Stack TimedCall::answer() {
+  restore_layouts();
   call_->run();
   auto outputs = call_->outputs();
   call_->release();

@@ -17,31 +17,34 @@ enum class Lane { host, device, both };
 
 class TimedCall final : public Task {
  public:
+  // An argument that the call changes, as it was at first. Where `first` is a copy, the call overwrites data, which are
+  // restored before each sample. Where it shares the argument's memory, the call changes shape and strides in place, as
+  // t_() does: these are put back before each call, and no data are moved. The argument must then belong to this call
+  // alone.
   struct Restored {
     at::Tensor argument;
-    at::Tensor pristine;
+    at::Tensor first;
   };
   // `written_before`: arguments that another operator of the model has just written when this call comes; they are
-  // rewritten in place before each sample. `restored`: arguments that the call itself writes, with their first values:
-  // restoring them keeps the values from growing over many samples.
+  // rewritten in place before each sample. Without `restored`, values would grow over many samples.
   TimedCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored);
 
   void prepare() override;
   // Takes the whole way to the kernel without running it, as Python has just taken most of it in a model.
   void dry_run() override;
-  // Frees the outputs before it returns, as eager PyTorch frees an output that nobody keeps; or keeps them, see below.
+  // Frees the outputs before it returns, as eager PyTorch frees an output that nobody keeps. Keeps them where
+  // release_first() says so.
   void run() override;
   // From now on `other` keeps its outputs until this call begins, as a model keeps an output that is still to be read.
   // The C library then allocates and frees memory in the model's order.
   void release_first(TimedCall* other);
-  // From now on this argument is an output of the other call, while that is kept: it is then as recent in the caches
-  // as in the model, and no kernel is needed to make it so. Throws std::out_of_range where the call has no such tensor
-  // argument.
+  // From now on this argument is an output of the other call, while that output is kept. It is then as recent in the
+  // caches as in the model, without a kernel that rewrites it. Throws std::out_of_range where the call has no such
+  // tensor argument.
   void feed(std::size_t argument, TimedCall* other, std::size_t output);
   // Frees outputs that are still kept.
   void release() { call_->release(); }
-  // Gives the arguments that the call overwrites their first values back.
-  void restore();
+  void restore() override;
   // On a device every kernel goes through the queue that is timed: prepare() does nothing there, and restore() is
   // called between rounds. With both lanes a call begins on an idle device and ends when the device is idle again.
   void put_on(Queue* device, Lane lane);
@@ -53,10 +56,11 @@ class TimedCall final : public Task {
     std::size_t argument;
     TimedCall* other;
     std::size_t output;
-    at::Tensor own;  // what is in the argument's place otherwise: outputs must live no longer than in the model
+    at::Tensor own;  // the argument while no output is fed: a fed output must not live longer than in the model
   };
   bool take_fed();
   void take_own();
+  void restore_layouts();
 
   std::unique_ptr<Call> call_;
   std::vector<Feed> feeds_;
@@ -65,7 +69,8 @@ class TimedCall final : public Task {
   Queue* device_ = nullptr;
   Lane lane_ = Lane::host;
   std::vector<at::Tensor> written_before_;
-  std::vector<Restored> restored_;
+  std::vector<Restored> overwritten_;
+  std::vector<Restored> reshaped_;
 };
 
 }  // namespace opclock

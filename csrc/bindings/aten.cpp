@@ -56,7 +56,9 @@ Lane lane_of(const std::string& name) {
   throw std::invalid_argument("there is no lane '" + name + "': host, device or both");
 }
 
-// A pool runs without the GIL: meanwhile no other thread, nor Python that a playback calls, may touch it.
+// A pool runs without the GIL. Meanwhile neither another thread nor Python that a playback calls may touch it: that is
+// checked here. Whatever runs kernels, waits for a device, sleeps or judges all samples goes through run(), which
+// releases the GIL; what goes through idle() reads or sets a few numbers.
 class BoundPool : public Pool {
  public:
   using Pool::Pool;
@@ -101,6 +103,7 @@ auto run(BoundPool& pool, Function&& function) {
 
 std::unique_ptr<BoundPool> make_pool(std::uint64_t seed, bool shuffled, const std::string& device,
                                      const std::string& lane) {
+  const py::gil_scoped_release release;  // calibrating the clock takes tens of milliseconds, opening a device longer
   const Lane chosen = lane_of(lane);
   std::unique_ptr<Queue> queue;
   if (device != "cpu") queue = naming(device, [&] { return open_queue(device, process_clock()); });
@@ -118,7 +121,7 @@ std::size_t add(BoundPool& pool, const std::string& name, const std::string& ove
   });
   std::vector<TimedCall::Restored> pairs;
   pairs.reserve(restored.size());
-  for (const auto& [argument, pristine] : restored) pairs.push_back({argument, pristine});
+  for (const auto& [argument, first] : restored) pairs.push_back({argument, first});
   return pool.add(name, std::move(call), group, std::move(written_before), std::move(pairs), launches);
 }
 
@@ -154,8 +157,9 @@ void bind_calls(py::class_<BoundPool>& pool) {
            "On a device the pool times one lane: host (queueing the calls), device, or both (until it is idle).")
       .def("add", &add, py::arg("operator"), py::arg("overload"), py::arg("args"), py::arg("kwargs"), py::arg("group"),
            py::arg("written_before"), py::arg("restored"), py::arg("launches") = true,
-           "Bind one op call and return its number. launches: whether it gives a device work. Raises ValueError, which "
-           "names an operator or argument that does not fit.")
+           "Bind one op call and return its number. restored: arguments that it changes, each with a copy of its first "
+           "values, or with a tensor in the same memory where it changes shape or strides alone. launches: whether it "
+           "gives a device work. Raises ValueError, which names an operator or argument that does not fit.")
       .def("hold_outputs",
            idle(+[](Pool& own, std::size_t number, std::size_t until) { own.hold_outputs(number, until); }),
            py::arg("number"), py::arg("until"), "Keep the outputs of one call until another one begins.")
@@ -176,18 +180,17 @@ void bind_rounds(py::class_<BoundPool>& pool) {
             return run(own, [&] { return naming("warm-up", [&] { return own.warm_up(max_s); }); });
           },
           py::arg("max_s"), "Rounds that are not kept, until they stop getting faster or max_s seconds have passed.")
-      .def("begin_round", idle(+[](Pool& own) {
-             const c10::InferenceMode inference;  // the first call's inputs are rewritten here
-             own.begin_round();
-           }),
-           "Begin a round that playbacks make the visits of.")
+      .def(
+          "begin_round", [](BoundPool& own) { run(own, [&] { own.begin_round(); }); },
+          "Begin a round that playbacks make the visits of.")
       .def("end_round", &end_round, py::arg("seconds").noconvert(),
            "Make the visits that are left and keep the round: fills in seconds of one call, by number, and returns the "
            "control workload's.")
       .def("discard_last", idle(+[](Pool& own) { own.rounds().discard_last(); }),
            "Take the last kept round back from the stopping rule: something disturbed it.")
       .def("back_to_back", &back_to_back, py::arg("seconds").noconvert(),
-           "One round in which every call directly follows itself: fills in as end_round does.")
+           "One round in which every call follows a run of itself: fills in as end_round does. What the "
+           "call overwrites is restored between the two.")
       .def(
           "issue", [](BoundPool& own) { run(own, [&] { own.issue(); }); },
           "Make every call once in the order added, untimed, and do not wait for the device.")
@@ -195,8 +198,9 @@ void bind_rounds(py::class_<BoundPool>& pool) {
              own.rounds().add_earlier(group, seconds);
            }),
            py::arg("group"), py::arg("seconds"), "Samples of an interrupted run count towards the stopping rule.")
-      .def("settled", idle(+[](Pool& own) { return own.rounds().settled(); }),
-           "Whether every group has been sampled enough.")
+      .def(
+          "settled", [](BoundPool& own) { return run(own, [&] { return own.rounds().settled(); }); },
+          "Whether every group has been sampled enough.")
       .def("reason",
            idle(+[](Pool& own, std::size_t group) { return std::string(to_string(own.rounds().reason(group))); }),
            py::arg("group"), "Why the group settled: narrow or stagnant; none while it has not.");
@@ -281,6 +285,7 @@ PYBIND11_MODULE(_aten, module) {
   module.doc() = "opclock's operator calls, bound to PyTorch's dispatcher.";
   bind_clock(module);
   module.def("process_clock", &process_clock, py::return_value_policy::reference,
+             py::call_guard<py::gil_scoped_release>(),
              "The clock that pools and playbacks of this process are timed by.");
   py::class_<WarmUp>(module, "WarmUp", "The rounds that were not kept.")
       .def_readonly("rounds", &WarmUp::rounds)

@@ -11,7 +11,8 @@
 #include <emmintrin.h>
 #endif
 
-// Built for several instruction sets; the program's loader chooses, before the thread sanitizer can run.
+// Built for several instruction sets. The program's loader chooses one of them. It does so before the thread sanitizer
+// is ready, so that a build with it has only one.
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define OPCLOCK_CLONES [[gnu::target_clones("default", "avx2", "avx512f")]]
 #else
@@ -22,7 +23,7 @@ namespace opclock {
 namespace {
 
 constexpr std::size_t kMinBytesPerPass = 1U << 24U;  // small buffers are passed over again and again
-constexpr std::size_t kLanes = 64;                   // doubles: 16 of the widest registers there are are in flight
+constexpr std::size_t kLanes = 64;  // doubles that are summed at once: they fill 8 registers of 512 bits
 
 void touch(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
 
@@ -43,7 +44,7 @@ OPCLOCK_CLONES void write_all(double* to, std::size_t count) {
 OPCLOCK_CLONES void copy_all(double* to, const double* from, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     to[i] = from[i];
-    asm volatile("" : : :);  // else the loop becomes a memcpy, which is the other variant
+    asm volatile("" : : :);  // otherwise the compiler makes a memcpy of the loop, which is another variant
   }
   touch(to);
 }

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -13,8 +16,8 @@
 
 namespace opclock {
 
-// Seconds that `work(thread)` took on `threads` threads that start together. Rethrows what one of them throws, and
-// std::system_error where the system has no more threads.
+// Seconds that `work(thread)` took on `threads` threads that start together. Rethrows what one of them throws. Throws
+// std::runtime_error where the system starts fewer threads; those that it started have ended then.
 inline double team_s(Clock& clock, int threads, const std::function<void(int)>& work) {
   const auto count = static_cast<std::size_t>(threads);
   std::atomic<int> ready{0};
@@ -37,15 +40,18 @@ inline double team_s(Clock& clock, int threads, const std::function<void(int)>& 
     }
   };
   std::vector<std::thread> others;
+  others.reserve(count);
   const auto join = [&others] {
     for (auto& other : others) other.join();
   };
   try {
     for (int thread = 1; thread < threads; ++thread) others.emplace_back(member, thread);
-  } catch (...) {
+  } catch (const std::system_error& error) {
     cancelled.store(true);
     join();
-    throw;
+    throw std::runtime_error("the system started " + std::to_string(others.size() + 1) + " of " +
+                             std::to_string(threads) + " threads (" + error.code().message() +
+                             "): use fewer threads, or raise its limits (ulimit -u, ulimit -v)");
   }
   member(0);
   join();

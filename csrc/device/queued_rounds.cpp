@@ -9,11 +9,11 @@ namespace opclock {
 namespace {
 
 constexpr int kMaxTries = 4;            // of a round in which the device was idle
-constexpr double kBlockShare = 2.0;     // of the host's time for a pass: the host queues two passes meanwhile
-constexpr double kBlockGrowth = 1.5;    // of the next blocking kernel, where the last one was too short
-constexpr double kMinBlock_s = 1e-4;    // a shorter one is over after a single interruption of the host
+constexpr double kBlockShare = 2.0;     // length of a blocking kernel, in host times of a pass: two passes are queued
+constexpr double kBlockGrowth = 1.5;    // the factor by which it grows where it was too short
+constexpr double kMinBlock_s = 1e-4;    // a shorter one ends during a single interruption of the host
 constexpr double kResolutions = 100.0;  // in the shortest sample
-constexpr double kMinSample_s = 2e-5;   // ten events: the time of one varies by a tenth
+constexpr double kMinSample_s = 2e-5;   // about ten times the time of one event, which varies by a tenth
 
 }  // namespace
 
@@ -35,7 +35,7 @@ void QueuedRounds::run(std::size_t task) {
   for (std::size_t call = 0; call < calls_[task]; ++call) tasks_[task]->run();
 }
 
-// The host's time for each task, and whether the host returned before the device had reached the task.
+// Measures the host's time for each task, and whether the host waits in it until the device has reached the task.
 void QueuedRounds::measure_host() {
   double pass_s = 0.0;
   for (auto* task : tasks_) task->run();
@@ -58,6 +58,7 @@ void QueuedRounds::measure_host() {
 double QueuedRounds::back_to_back_s(std::size_t task, std::size_t calls) {
   double block_s = kMinBlock_s + kBlockShare * static_cast<double>(calls + 3) * host_s_[task];
   for (int attempt = 0; attempt < kMaxTries; ++attempt) {
+    tasks_[task]->restore();  // before the blocking kernel, so that no event times it
     queue_.block(block_s);
     tasks_[task]->run();
     queue_.record(0);
@@ -81,7 +82,7 @@ WarmUp QueuedRounds::warm_up(double max_s) {
   return Rounds::warm_up(max_s);
 }
 
-// Returns whether the host has not waited since the last blocking kernel: what follows is still behind it.
+// Returns whether the blocking kernel still delays what is queued next. It does not where the host has waited since.
 bool QueuedRounds::plain_pass() {
   spans_ = 0;
   bool open = false;
@@ -112,7 +113,7 @@ bool QueuedRounds::plain_pass() {
 // Returns whether the device was never idle. `blocked`: a blocking kernel from before still delays the device.
 bool QueuedRounds::event_pass(bool blocked) {
   std::size_t next = 0;
-  bool follows = false;  // whether the latest event directly follows work that was queued ahead
+  bool follows = false;  // whether the latest event directly follows work that was queued before the device was idle
   bool ahead = true;
   if (!blocked) queue_.block(block_s_);
   for (const std::size_t task : round_.order) {
@@ -142,8 +143,9 @@ double QueuedRounds::plain_pass_s() const {
   return seconds;
 }
 
-// The event pass has more events than the plain pass; their time is the difference of the passes. The cost of an event
-// is at most half of the shortest task: what is beyond that differs for another reason, and all tasks share it.
+// The event pass has more events than the plain pass, and takes longer by their time. An event cannot cost more than
+// half of the shortest task; where the passes differ by more, there is another reason, and read_events() scales all
+// tasks by it.
 double QueuedRounds::event_cost_s(double plain_s) const {
   double event_pass_s = 0.0;
   double shortest_s = std::numeric_limits<double>::infinity();

@@ -35,7 +35,8 @@ Rounds::Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> 
 
 double Rounds::sample(Task& task, std::size_t calls, bool prepared) {
   for (int attempt = 0; attempt < kFaultTries; ++attempt) {
-    if (prepared && attempt > 0) task.prepare();
+    if (attempt > 0 && prepared) task.prepare();
+    if (attempt > 0 && !prepared) task.restore();
     if (prepared) task.dry_run();
     const std::uint64_t start = clock_.start();
     for (std::size_t call = 0; call < calls; ++call) task.run();
@@ -131,7 +132,8 @@ WarmUp Rounds::warm_up(double max_s) {
     if (call_s * static_cast<double>(kMaxCalls) <= shortest) return kMaxCalls;
     return static_cast<std::size_t>(std::ceil(shortest / call_s));
   };
-  // In a model's order a second call in a row would find its caches warm: there the whole round is the sample.
+  // In a model's order a second call in a row would find its data in the caches. There each call is made once, and the
+  // whole round is the sample.
   for (std::size_t i = 0; i < tasks_.size() && order_ == Order::shuffled; ++i) {
     calls_[i] = calls_for(fastest[i], shortest_sample_s());
   }
@@ -149,6 +151,7 @@ Round Rounds::back_to_back() {
       round.control_s = sample_control();
     } else {
       tasks_[number]->run();
+      tasks_[number]->restore();
       round.seconds[number] = sample(*tasks_[number], calls_[number], false);
     }
   }

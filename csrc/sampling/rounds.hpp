@@ -32,16 +32,16 @@ struct WarmUp {
 
 class Rounds {
  public:
-  // Tasks are borrowed. `groups[i]` names the statistic that task i's samples count for: one model may call
-  // the same kernel from many places. Groups are numbered from 0, and there are at most as many as tasks. The seed
-  // makes every order repeatable.
+  // The tasks must outlive the rounds. Samples of tasks with the same number in `groups` are judged together, because a
+  // model may call the same kernel from many places. Groups are numbered from 0, and there are at most as many as
+  // tasks. The same seed gives the same orders.
   Rounds(Clock& clock, std::vector<Task*> tasks, std::vector<std::size_t> groups, Order order, std::uint64_t seed);
   virtual ~Rounds() = default;
   Rounds(const Rounds&) = delete;
   Rounds& operator=(const Rounds&) = delete;
 
-  // Rounds that are not kept, until they stop getting faster or `max_s` have passed; then fixes how many
-  // calls make one sample of each task (one, in a given order).
+  // Runs rounds that are not kept, until they stop getting faster or `max_s` seconds have passed. Then it decides how
+  // many calls make one sample of each task (one, in a given order).
   virtual WarmUp warm_up(double max_s);
 
   // One kept round. A sample for which the counter ran backwards is taken again, and counted as a fault.
@@ -55,8 +55,9 @@ class Rounds {
   void discard_last();
   std::size_t visits_left() const { return round_.order.size() - next_visit_; }
 
-  // A round in which every task directly follows an untimed run of itself, unprepared: how most kernel
-  // benchmarks time. Not kept for the stopping rule.
+  // A round in which every task follows an untimed run of itself: how most kernel benchmarks time. Between the two
+  // only restore() is called, so that the caches hold what the task used, but a task that works in place finds its
+  // first values. Not kept for the stopping rule.
   virtual Round back_to_back();
 
   // Samples of an earlier, interrupted run count towards the stopping rule.
@@ -85,6 +86,7 @@ class Rounds {
 
  private:
   void pass();
+  // `prepared`: prepare() was called before; it is called again before each further attempt, and dry_run() before all.
   double sample(Task& task, std::size_t calls, bool prepared);
   void prepare_next();
   void arrange(std::vector<std::size_t>& order);

@@ -8,9 +8,11 @@ namespace opclock {
 class Task {
  public:
   virtual ~Task() = default;
-  // Untimed, as soon as the task before it has run and before the host continues: writes what that task would have
-  // written.
+  // Untimed, as soon as the task before it has run and before the host continues: restores, and writes what that task
+  // would have written.
   virtual void prepare() {}
+  // Untimed: gives the memory that the task itself overwrites its first values back.
+  virtual void restore() {}
   // Untimed, directly before each sample: brings the dispatch code into the caches, as the host does in a model.
   virtual void dry_run() {}
   virtual void run() = 0;

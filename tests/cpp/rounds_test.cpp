@@ -19,6 +19,10 @@ class Timed final : public Task {
     ++prepared;
     machine_.now_s += 1e-3;  // must not be in any sample
   }
+  void restore() override {
+    ++restored;
+    machine_.now_s += 1e-3;  // nor this
+  }
   void dry_run() override {
     ++dry_runs;
     machine_.now_s += 1e-3;  // nor this
@@ -29,6 +33,7 @@ class Timed final : public Task {
   }
   int prepared = 0;
   int dry_runs = 0;
+  int restored = 0;
   int runs = 0;
 
  private:
@@ -141,12 +146,13 @@ TEST_CASE("rounds in steps") {
   CHECK(!rounds.visit());
 }
 
-TEST_CASE("back to back follows itself unprepared") {
+TEST_CASE("back to back follows itself unprepared but restored") {
   Fixture fixture;
   auto rounds = fixture.rounds();
   const Round round = rounds.back_to_back();
   CHECK(fixture.slow.runs == 2);
   CHECK(fixture.slow.prepared == 0);
+  CHECK(fixture.slow.restored == 1);
   CHECK(round.seconds[0] == within(30e-6, 5e-9));
 }
 

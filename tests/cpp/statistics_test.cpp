@@ -12,16 +12,6 @@ TEST_CASE("median of odd and even") {
   CHECK(median({5}) == 5);
 }
 
-TEST_CASE("quantiles interpolate") {
-  CHECK(quantile({10, 20, 30, 40}, 0.25) == within(17.5, 1e-12));
-  CHECK(quantile({10, 20, 30, 40}, 0.75) == within(32.5, 1e-12));
-  CHECK(quantile({10, 20, 30, 40}, 0.95) == within(38.5, 1e-12));
-  CHECK(quantile({10, 20, 30, 40}, 0.0) == 10);
-  CHECK(quantile({10, 20, 30, 40}, 1.0) == 40);
-}
-
-TEST_CASE("mad ignores one outlier") { CHECK(mad({10, 20, 30, 40, 1000}) == 10); }
-
 TEST_CASE("ranks from the binomial tail") {
   // n = 6: P(B <= 0) = 1/64 <= 0.025 < P(B <= 1) = 7/64. n = 10: P(B <= 1) = 11/1024 <= 0.025 < 56/1024.
   CHECK(median_ranks(6, 0.95).low == 0);
@@ -49,23 +39,12 @@ TEST_CASE("interval of many samples uses no overflowing binomials") {
   CHECK(interval.high == within(5001 + 98, 2));
 }
 
-TEST_CASE("autocorrelation") {
-  CHECK(lag1_autocorrelation({1, -1, 1, -1}) == within(-0.75, 1e-12));
-  CHECK(lag1_autocorrelation({1, 1, 1}) == 0);
-  CHECK(lag1_autocorrelation({1, 2}) == 0);
-}
-
 TEST_CASE("drift of halves") {
   CHECK(drift({10, 10, 11, 11}) == within(0.1, 1e-12));
   CHECK(drift({10}) == 0);
-  CHECK(drift_against({10, 10, 20, 20}, {1, 1, 2, 2}) == within(0, 1e-12));
-  CHECK(drift_against({10, 10, 10, 10}, {1, 1, 2, 2}) == within(-0.5, 1e-12));
 }
 
 TEST_CASE("bad input is refused") {
   CHECK_THROWS_AS(median({}), std::invalid_argument);
-  CHECK_THROWS_AS(quantile({1}, 1.5), std::invalid_argument);
   CHECK_THROWS_AS(median_ranks(0, 0.95), std::invalid_argument);
-  CHECK_THROWS_AS(drift_against({1, 2}, {1}), std::invalid_argument);
-  CHECK_THROWS_AS(drift_against({1}, {0}), std::invalid_argument);
 }

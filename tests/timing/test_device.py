@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -173,6 +174,15 @@ def test_pools_of_a_cpu_have_one_lane():
         load_aten().Pool(0, False, "cpu", "device")
     with pytest.raises(ValueError, match="no lane 'upper'"):
         load_aten().Pool(0, False, "simulated", "upper")
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "xpu:3"])
+def test_waiting_for_a_second_device_names_it(device, monkeypatch):
+    waited: list[object] = []
+    backend = SimpleNamespace(synchronize=waited.append)
+    monkeypatch.setattr(torch, "get_device_module", lambda _device: backend)
+    accelerator.wait_for(device)
+    assert waited == [torch.device(device)]
 
 
 @pytest.mark.parametrize("text", ["meta", "tpu", "cuda:99", "xla"])

@@ -48,3 +48,13 @@ def test_a_resumed_pool_has_the_clock_of_all_its_rounds(profile, interrupted, mo
     other = record(profile, 4)
     other.begin()
     assert other.number != interrupted
+
+
+def test_the_clock_that_is_stored_is_the_one_that_timed(monkeypatch):
+    """Each extension has a clock of its own. Pools are timed by _aten's."""
+    timed = SimpleNamespace(
+        name="timed", rate_hz=1.0, nominal_hz=1.0, resolution_s=1.0, read_cost_s=1.0, shortest_sample_s=1.0,
+        prove=lambda: SimpleNamespace(disagreement=0.5, agrees=False),
+    )  # fmt: skip
+    monkeypatch.setattr(recording, "load_aten", lambda: SimpleNamespace(process_clock=lambda: timed))
+    assert (recording.clock_facts()["name"], recording.clock_facts()["disagreement"]) == ("timed", 0.5)

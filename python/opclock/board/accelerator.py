@@ -85,7 +85,7 @@ def wait_for(device: str) -> None:
     """Wait until the device is idle. On the CPU, return at once."""
     backend = _backend(device)
     if backend is not None:
-        backend.synchronize()
+        backend.synchronize(torch.device(device))
 
 
 def free_bytes(device: str) -> int:

@@ -63,7 +63,7 @@ class BoundPool:
     ) -> None:  # fmt: skip
         traced = trace.calls[position]
         call, specs = traced.call, traced.call.tensors()
-        restored = [(bound.tensors[i], arguments.pristine(bound.tensors[i], specs[i])) for i in overwritten(traced)]
+        restored = [(bound.tensors[i], arguments.first(bound.tensors[i], specs[i], call)) for i in overwritten(traced)]
         with operator_errors(call.operator):
             number = self.compiled.add(
                 call.operator, call.overload, bound.args, bound.kwargs, self.groups[call.key], rewritten, restored,

@@ -36,6 +36,7 @@ class CudaGraph:
 
     def __init__(self, run: Callable[[], object], device: str) -> None:
         """Capture the kernels that ``run`` launches. Raises ModelError where that fails, such as when it waits."""
+        self._device = device
         self._graph = torch.cuda.CUDAGraph()
         try:
             # After a failed capture, its stream would stay the current one.
@@ -61,10 +62,11 @@ class CudaGraph:
 
     def replay_s(self, replays: int) -> float:
         """Device seconds of one replay: the mean of this many in a row, after one that is not timed."""
-        self._graph.replay()
-        self._events[0].record()
-        for _ in range(replays):
+        with torch.cuda.device(self._device):  # events without a stream go to the current device
             self._graph.replay()
-        self._events[1].record()
-        self._events[1].synchronize()
+            self._events[0].record()
+            for _ in range(replays):
+                self._graph.replay()
+            self._events[1].record()
+            self._events[1].synchronize()
         return float(self._events[0].elapsed_time(self._events[1])) / 1e3 / replays

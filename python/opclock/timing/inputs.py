@@ -29,6 +29,9 @@ INDEXED_SIZE: dict[str, Callable[[OpCall], int]] = {
 }
 
 
+Restored = tuple[torch.Tensor, torch.Tensor]  # an argument that the call changes, and what restores it
+
+
 @dataclass
 class Bound:
     """The real arguments of one op call."""
@@ -52,6 +55,14 @@ def find_operator(call: OpCall) -> Any:  # noqa: ANN401
     """PyTorch's operator of a call. Raises AttributeError where PyTorch lacks it."""
     namespace, _, name = call.operator.partition("::")
     return getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
+
+
+def changes_layout(call: OpCall) -> bool:
+    """Whether the operator changes shape or strides of its argument in place, and no data, as ``t_`` does."""
+    try:
+        return torch.Tag.inplace_view in find_operator(call).tags
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def index_bound(call: OpCall) -> int:
@@ -161,6 +172,7 @@ class Arguments:
         bound = Bound((), {})
         below = index_bound(traced.call)
         reads = iter(traced.reads)
+        reshapes = changes_layout(traced.call)
         in_call: dict[TensorSpec, int] = {}
 
         def build(value: Value) -> Any:  # noqa: ANN401
@@ -174,6 +186,8 @@ class Arguments:
                     bound.tensors.append(self._block(value, len(bound.tensors)))
                 else:
                     bound.tensors.append(self._tensor(value, number, ordinal, below))
+                if reshapes and number in traced.writes:  # other calls must find their own shape
+                    bound.tensors[-1] = bound.tensors[-1].as_strided(value.shape, value.stride)
                 return bound.tensors[-1]
             if isinstance(value, NamedConstant):
                 return named_constant(value)
@@ -186,8 +200,20 @@ class Arguments:
             bound.kwargs = {name: build(value) for name, value in traced.call.kwargs}
         return bound
 
-    def pristine(self, tensor: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
-        """A copy of the tensor's initial values, to restore it after a call. Tensors of equal spec share it."""
+    def first(self, tensor: torch.Tensor, spec: TensorSpec, call: OpCall) -> torch.Tensor:
+        """What restores the tensor after the call.
+
+        Args:
+            tensor: an argument that the call changes.
+            spec: of the tensor.
+            call: the op call.
+
+        Returns:
+            A copy of the first values, which tensors of equal spec share. For a call that changes shape or strides in
+            place: a view of the tensor's own memory with its first shape and strides.
+        """
+        if changes_layout(call):
+            return tensor.as_strided(spec.shape, spec.stride)
         key = ("pristine", spec)
         if key not in self._made:
             self._made[key] = tensor.clone()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from opclock.errors import OpCallError, first_line
-from opclock.timing.inputs import Bound, find_operator
+from opclock.timing.inputs import Bound, Restored, changes_layout, find_operator
 from opclock.tracing.op_call import OpCall
 from opclock.tracing.trace import TracedCall
 
@@ -30,19 +30,20 @@ def operator_errors(operator: str) -> Iterator[None]:
 
 
 def overwritten(traced: TracedCall) -> list[int]:
-    """Numbers of the tensor arguments that the op call writes. They are restored before each sample."""
+    """Numbers of the tensor arguments that the op call changes. They are restored before each sample."""
     return [i for i, number in enumerate(traced.reads) if number in traced.writes]
 
 
-def _restore(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+def _restore(pairs: Sequence[Restored], call: OpCall) -> None:
     with torch.inference_mode():
-        for tensor, pristine in pairs:
-            tensor.copy_(pristine)
+        for tensor, first in pairs:
+            if changes_layout(call):
+                tensor.set_(first)
+            else:
+                tensor.copy_(first)
 
 
-def check_answer(
-    pool: Any, number: int, call: OpCall, bound: Bound, restored: Sequence[tuple[torch.Tensor, torch.Tensor]],  # noqa: ANN401
-) -> float:  # fmt: skip
+def check_answer(pool: Any, number: int, call: OpCall, bound: Bound, restored: Sequence[Restored]) -> float:  # noqa: ANN401
     """Compare the answer of the timed path with PyTorch's.
 
     Args:
@@ -50,7 +51,7 @@ def check_answer(
         number: the op call's number in the pool.
         call: the op call.
         bound: its arguments.
-        restored: tensors that it overwrites, each with its initial values.
+        restored: tensors that it changes, each as it was at first (see ``Arguments.first``).
 
     Returns:
         The wall seconds that the two runs took.
@@ -59,15 +60,15 @@ def check_answer(
         OpCallError: the answers differ.
     """
     operator = find_operator(call)
-    _restore(restored)  # another call of the model may have written the buffer that they share
+    _restore(restored, call)  # another call of the model may have written the buffer that they share
     start = time.perf_counter()
     with operator_errors(call.operator):
         ours = pool.answer(number)
     spent_s = time.perf_counter() - start
     if torch.Tag.nondeterministic_seeded in operator.tags or "empty" in call.name:
         return spent_s
-    ours = [item.clone() if isinstance(item, torch.Tensor) else item for item in ours]
-    _restore(restored)
+    ours = [_copy(item) for item in ours]
+    _restore(restored, call)
     start = time.perf_counter()
     with torch.inference_mode():
         answer = operator(*bound.args, **bound.kwargs)
@@ -79,9 +80,33 @@ def check_answer(
     return spent_s
 
 
+def _copy(output: object) -> object:
+    """A copy that stays as it is when the op call runs again."""
+    if isinstance(output, torch.Tensor):
+        return output.clone()
+    return [_copy(item) for item in output] if isinstance(output, (list, tuple)) else output
+
+
 def _agree(left: object, right: object) -> bool:
-    """Whether two outputs are equal except for rounding. Outputs that are not tensors pass."""
-    if not isinstance(left, torch.Tensor) or not isinstance(right, torch.Tensor):
-        return True
-    tolerance = HALF_TOLERANCE if left.element_size() < 4 else TOLERANCE
+    """Whether two outputs are equal: floating-point numbers except for rounding, NaN only where both have it.
+
+    Lists of tensors are compared one by one. Integers, which may be indices, and booleans must be the same.
+    """
+    if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
+        return len(left) == len(right) and all(_agree(*pair) for pair in zip(left, right, strict=True))
+    if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
+        return _same_values(left, right)
+    numbers = isinstance(left, (int, float)) and isinstance(right, (int, float))
+    return left == right or (numbers and left != left and right != right)  # noqa: PLR0124 (NaN is not itself)
+
+
+def _same_values(left: torch.Tensor, right: torch.Tensor) -> bool:
+    if left.shape != right.shape or left.dtype != right.dtype:
+        return False
+    if left.is_quantized:
+        left, right = left.dequantize(), right.dequantize()
+    if not left.is_floating_point() and not left.is_complex():
+        return torch.equal(left, right)
+    bits = left.element_size() * (4 if left.is_complex() else 8)  # of the real part
+    tolerance = HALF_TOLERANCE if bits < 32 else TOLERANCE
     return torch.equal(left, right) or torch.allclose(left, right, rtol=tolerance, atol=tolerance, equal_nan=True)
