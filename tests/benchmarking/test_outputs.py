@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
+from opclock.benchmarking.bench import Bench
 from opclock.benchmarking.result import BenchRow
-from opclock.benchmarking.vendor_tools import COMMANDS, CrossCheck, read_median_s
+from opclock.benchmarking.vendor_tools import COMMANDS, CrossCheck, VendorCommand, read_median_s, run_command
 from opclock.errors import ModelError
 from opclock.runtimes.inductor import read_events
+from opclock.runtimes.job import Job
 from opclock.runtimes.onnxruntime import read_trace
 from opclock.runtimes.registry import names
-from opclock.runtimes.runtime import OperatorTime
+from opclock.runtimes.runtime import OperatorTime, Settings
 
 
 def node(name, kind, begin, took):
@@ -77,6 +80,22 @@ def test_vendors_output(name, seconds):
 
 def test_vendors_say_microseconds_where_there_are_few():
     assert read_median_s(COMMANDS[0], "[ INFO ]    Median:        69.20 us\n") == pytest.approx(69.2e-6)
+
+
+def test_a_vendors_command_that_fails_after_it_printed_a_latency_is_no_result(tmp_path, monkeypatch):
+    command = replace(COMMANDS[0], arguments=lambda *_: ())
+    script = tmp_path / command.name
+    script.write_text("#!/bin/sh\necho 'Median: 3.31 ms'\necho 'device lost' >&2\nexit 3\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(VendorCommand, "path", lambda self: str(script))
+    with pytest.raises(ModelError, match="benchmark_app ended with 3; its last line: device lost"):
+        run_command(command, Job(tmp_path, "m"), Settings(1), 1.0)
+
+
+def test_a_median_of_0_is_neither_a_speedup_nor_in_json():
+    row = BenchRow("r", 1, samples=np.zeros(3))
+    assert row.to_json()["throughput_per_s"] is None
+    assert math.isnan(Bench("m", Settings(1), {}, (row, row)).speedup(row))
 
 
 def test_deviation_is_of_the_medians_over_blocks():

@@ -29,7 +29,7 @@ class BatchPoint:
     @property
     def throughput_per_s(self) -> float:
         """Items per second."""
-        return self.batch / self.latency_s
+        return self.batch / self.latency_s if self.latency_s else float("inf")
 
     @property
     def throughput_interval_per_s(self) -> tuple[float, float]:

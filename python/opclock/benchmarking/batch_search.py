@@ -99,6 +99,10 @@ def measured_curve(
         candidates = [Candidate.of(chosen, job.at(batch), settings, timeouts) for batch in batches]
         run_session(candidates, sampling, progress=progress)
     points = tuple(candidate.row.point for candidate in candidates if candidate.alive)
+    failed = [candidate.row for candidate in candidates if not candidate.alive]
+    if not points:
+        raise ModelError(f"{model} does not run in {runtime}: {failed[0].reason}")
+    stopped = "; ".join([stopped, *(f"batch {row.batch} could not be timed: {row.reason}" for row in failed)])
     return BatchCurve(model, runtime, "measured", points, stopped, note)
 
 

@@ -35,8 +35,8 @@ class Bench:
     note: str = ""  # about the batch
 
     def speedup(self, row: BenchRow) -> float:
-        """The speedup of a row over eager PyTorch; NaN where one of them has no samples."""
-        return self.rows[0].median_s / row.median_s
+        """The speedup of a row over eager PyTorch; NaN where one of them has none, as with a wrong answer."""
+        return self.rows[0].median_s / row.median_s if row.median_s else float("nan")
 
     def to_frame(self, percentiles: Sequence[float] = PERCENTILES) -> pd.DataFrame:
         """A table with one row a runtime, in seconds and bytes."""
@@ -45,6 +45,7 @@ class Bench:
                 "runtime": row.runtime, "batch": row.batch, "status": row.status, **row.statistics(percentiles),
                 "speedup": self.speedup(row), "convert_s": row.convert_s, "load_s": row.load_s,
                 "first_run_s": row.first_run_s, "peak_bytes": row.peak_bytes, "runs": len(row.samples),
+                "disturbed": int(row.disturbed.sum()),
                 "flags": " ".join(row.flags), "reason": row.reason,
             }
             for row in self.rows

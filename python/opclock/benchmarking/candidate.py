@@ -69,7 +69,7 @@ class Candidate:
     def clear(self) -> None:
         """Drop the samples."""
         for kept_so_far in (self.samples, self.blocks, self.readings):
-            kept_so_far.clear()  # type: ignore[attr-defined]
+            kept_so_far.clear()
 
     def close(self) -> None:
         """End the process, if there is one."""

@@ -96,7 +96,7 @@ def _usable(candidate: Candidate) -> bool:
         candidate.fail(f"checking whether it is installed failed: {type(error).__name__}: {first_line(error)}")
         return False
     if missing:
-        candidate.row = replace(candidate.row, status="missing", reason=missing)
+        candidate.row = replace(candidate.row, status="missing", reason=" ".join(missing.split()))
         return False
     candidate.row = replace(candidate.row, versions=versions)
     if precision not in runtime.precisions:

@@ -69,7 +69,7 @@ class BenchRow:
     @property
     def throughput_per_s(self) -> float:
         """Items per second: the batch over the median."""
-        return self.batch / self.median_s
+        return self.batch / self.median_s if self.median_s else float("inf")
 
     @property
     def point(self) -> BatchPoint:
@@ -94,7 +94,7 @@ class BenchRow:
         return {
             "runtime": self.runtime, "batch": self.batch, "status": self.status, "reason": self.reason,
             "versions": self.versions,
-            **{name: None if np.isnan(value) else value for name, value in numbers.items()},
+            **{name: None if not np.isfinite(value) else value for name, value in numbers.items()},
             "peak_bytes": self.peak_bytes, "samples_s": self.samples.tolist(),
             "blocks": self.blocks.tolist(), "disturbed": self.disturbed.tolist(), "kept": self.kept.tolist(),
             "operators": [vars(operator) for operator in self.operators], "flags": list(self.flags),

@@ -134,10 +134,10 @@ def _check(
     command: VendorCommand, candidate: Candidate, blocks: int, seconds: float, progress: Progress
 ) -> CrossCheck:  # fmt: skip
     convert_all([candidate], progress=progress)
-    candidate.attempt(candidate.load)
-    candidate.attempt(candidate.warm_up, OWN_SAMPLING)
     ours_s, theirs_s = [], []
     try:
+        candidate.attempt(candidate.load)
+        candidate.attempt(candidate.warm_up, OWN_SAMPLING)
         for block in range(blocks):
             progress(f"{candidate.job.model}: {command.name}", block / blocks)
             candidate.clear()
@@ -163,6 +163,9 @@ def run_command(command: VendorCommand, job: Job, settings: Settings, seconds: f
                               timeout=COMMAND_TIMEOUT_S, check=False)  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ModelError(f"{command.name} took over {COMMAND_TIMEOUT_S:.0f} s") from None
+    if done.returncode != 0:
+        last = ((done.stderr.strip() or done.stdout.strip()).splitlines() or ["nothing"])[-1]
+        raise ModelError(f"{command.name} ended with {done.returncode}; its last line: {last}")
     return read_median_s(command, done.stdout + done.stderr)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from opclock.files import write_whole
 from opclock.runtimes import onnx
 from opclock.runtimes.job import Job
+from opclock.runtimes.nesting import array_of
 from opclock.runtimes.runtime import (
     Array,
     Batches,
@@ -22,6 +23,10 @@ from opclock.runtimes.runtime import (
     lacking,
     versions_of,
 )
+
+# TensorRT's names of dtypes, and PyTorch's.
+DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT8": "int8", "UINT8": "uint8",
+          "INT32": "int32", "INT64": "int64", "BOOL": "bool"}  # fmt: skip
 
 
 class TensorRtSession:
@@ -43,7 +48,11 @@ class TensorRtSession:
         for name, tensor in self._tensors.items():
             self._context.set_input_shape(name, tuple(tensor.shape))
         self._outputs = [
-            torch.empty(tuple(self._context.get_tensor_shape(name)), device="cuda")
+            torch.empty(
+                tuple(self._context.get_tensor_shape(name)),
+                device="cuda",
+                dtype=getattr(torch, DTYPES[engine.get_tensor_dtype(name).name]),
+            )
             for name in names
             if name not in inputs
         ]
@@ -60,7 +69,7 @@ class TensorRtSession:
 
     def answers(self) -> Sequence[Array]:
         """Of the last run."""
-        return float_arrays([tensor.float().cpu() for tensor in self._outputs])
+        return float_arrays([array_of(tensor) for tensor in self._outputs])
 
     def operators(self) -> Sequence[OperatorTime]:
         """Operator times of one run, by layer."""

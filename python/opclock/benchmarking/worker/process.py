@@ -31,6 +31,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 # process, perhaps one that is being timed.
 MIN_FREE_BYTES = 400_000_000
 
+END_S = 10.0  # a child whose output has ended ends itself within this
+
 Item = TypeVar("Item")
 
 
@@ -94,8 +96,11 @@ class WorkerProcess:
         job.folder.mkdir(parents=True, exist_ok=True)
         self._log = log_of(job)
         self._unread = b""
-        with self._log.open("ab") as log, all_cores(), _running.starting(self):
-            self._child, self._lifeline = _started(log, settings.threads)
+        try:
+            with self._log.open("ab") as log, all_cores(), _running.starting(self):
+                self._child, self._lifeline = _started(log, settings.threads)
+        except OSError as error:
+            raise RuntimeFailedError(f"its process cannot start: {error.strerror}") from error
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -171,10 +176,14 @@ class WorkerProcess:
 
     def _end(self) -> str:
         """How the child ended."""
-        code = self._child.wait()
+        try:
+            code = self._child.wait(END_S)
+        except subprocess.TimeoutExpired:  # it closed its output, but goes on
+            self.kill()
+            return f"the process stopped answering; its output is in {self._log}"
         if code >= 0:
             return f"the process ended with {code}; its output is in {self._log}"
-        signal_name = signal.Signals(-code).name
+        signal_name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         hint = "; out of memory?" if signal_name == "SIGKILL" else ""
         return f"killed by {signal_name}{hint}; its output is in {self._log}"
 
