@@ -199,6 +199,16 @@ def test_an_interrupted_merge_leaves_nothing_behind(tmp_path):
         assert contents(profile) == before
 
 
+def test_unfinished_pools_do_not_hide_a_finished_one(profile_path):
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        finished = add(profile, ["a"], [1.0])
+        for _ in range(2):
+            add(profile, ["a"], [9.0], ended="contended")
+            add(profile, ["a"], [9.0], ended="")
+        assert profile.measured(CONDITION, ["a"]) == {"a"}
+        assert [one.pool for one in profile.pool_matches("interleaved", "cpu", 2, ["a"]) if one.ended] == [finished]
+
+
 def test_pruning_keeps_what_estimates_use(profile_path):
     with Profile.create_or_open(profile_path, BOARD) as profile:
         add(profile, ["a", "b"], [1.0, 2.0])  # measured anew by the next two together

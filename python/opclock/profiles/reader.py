@@ -23,7 +23,7 @@ from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import OpCall, decode
 from opclock.tracing.trace import TracedCall
 
-NEWEST = 3  # pools of one condition to consider for one op call; the newest alone may be unfinished
+NEWEST = 3  # pools of one condition to consider for one op call: one of them may hold more of the model's
 _OF = "c.timing = ? AND c.device = ? AND c.threads = ?"
 
 
@@ -78,13 +78,17 @@ class ProfileReader:
         ]
 
     def pool_matches(self, timing: Timing, device: str, threads: int, keys: Iterable[str]) -> list[PoolMatch]:
-        """The newest pools with rounds of these op calls, for each op call and working set; the newest comes last."""
+        """Find the newest pools with rounds of these op calls, for each op call and working set.
+
+        The newest comes last. The newest that is finished is among them.
+        """
         rows = self.ask(
-            f"SELECT DISTINCT o.key, m.pool, c.working_set, p.ended IN {FINISHED}, p.started FROM json_each(?) wanted "
-            f"JOIN op_call o ON o.key = wanted.value JOIN condition c ON {_OF} "
-            "JOIN member m ON m.op_call = o.id AND m.condition = c.id AND m.pool IN (SELECT pool FROM member "
-            "WHERE op_call = o.id AND condition = c.id GROUP BY started, pool ORDER BY started DESC, pool DESC "
-            f"LIMIT {NEWEST}) JOIN pool p ON p.id = m.pool "
+            f"SELECT DISTINCT o.key, p.id, c.working_set, p.ended IN {FINISHED}, p.started FROM json_each(?) wanted "
+            f"CROSS JOIN op_call o ON o.key = wanted.value CROSS JOIN condition c ON {_OF} "
+            "CROSS JOIN pool p ON p.id IN (SELECT pool FROM member WHERE op_call = o.id AND condition = c.id "
+            f"GROUP BY started, pool ORDER BY started DESC, pool DESC LIMIT {NEWEST}) "
+            "OR p.id = (SELECT m.pool FROM member m JOIN pool q ON q.id = m.pool WHERE m.op_call = o.id "
+            f"AND m.condition = c.id AND q.ended IN {FINISHED} ORDER BY m.started DESC, m.pool DESC LIMIT 1) "
             "WHERE EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.started, p.id",
             json_text(list(keys)), timing, device, threads,
         )  # fmt: skip
