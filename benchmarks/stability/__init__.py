@@ -1,0 +1,1 @@
+"""How far numbers can be trusted: beside other programs, and from one run to the next."""
