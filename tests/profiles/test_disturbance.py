@@ -30,6 +30,10 @@ def test_a_process_that_hardly_ran_was_disturbed_where_waits_are_unknown():
     assert disturbed(readings(wall_s=[1, 1], cpu_s=[0.5, 1.9])).tolist() == [True, False]
 
 
+def test_a_coarse_cpu_clock_does_not_disturb_short_rounds():
+    assert not disturbed(readings(wall_s=[0.002] * 5, cpu_s=[0, 0, 0, 0, 0.01])).any()
+
+
 def test_stolen_time_disturbs_whatever_the_threads_waited():
     rounds = readings(wall_s=[1, 1], wait_s=[0, 0], steal_s=[0.04, 0.06])
     assert disturbed(rounds).tolist() == [False, True]

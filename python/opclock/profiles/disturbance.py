@@ -16,6 +16,7 @@ MIN_CLEAN = 5  # rounds: fewer clean ones say too little about an op call
 MAX_WAIT = 0.01  # of a round's wall time: a clean round's threads waited for cores no longer, in sum
 MAX_STEAL = 0.05  # of a block's wall time; one tick of 10 ms is as much as a fifth of a short block
 MIN_CPU = 0.8  # of a round's wall time: a clean round's process ran at least this long, as PyTorch's threads spin
+MIN_CPU_WALL_S = 0.1  # of a round whose CPU time says something: some kernels count it in steps of 10 ms
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,13 @@ def disturbed(readings: Readings) -> Marks:
     """By round: whether other programs took enough of the cores to change the round's time.
 
     A round is disturbed if its threads waited for cores for more than 1 % of its wall time in sum. Where the kernel
-    does not count this, it is disturbed if a thread lost its core, or if the process ran for less than 80 % of the
-    round's wall time. It is disturbed, too, if the host of a virtual machine took more than 5 % of its block.
+    does not count this, it is disturbed if a thread lost its core, or if it took at least 0.1 s and the process ran for
+    less than 80 % of that. It is disturbed, too, if the host of a virtual machine took more than 5 % of its block.
     """
     with np.errstate(invalid="ignore"):
         waited = readings.wait_s > MAX_WAIT * readings.wall_s
-        lost = (readings.switches > 0) | (readings.cpu_s < MIN_CPU * readings.wall_s)
+        idle = (readings.wall_s >= MIN_CPU_WALL_S) & (readings.cpu_s < MIN_CPU * readings.wall_s)
+        lost = (readings.switches > 0) | idle
         stolen = readings.steal_s > MAX_STEAL * readings.wall_s
     known = np.isfinite(readings.wait_s) & np.isfinite(readings.wall_s)
     return np.where(known, waited, lost) | stolen

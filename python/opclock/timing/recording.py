@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 from opclock.board.accelerator import read_device
+from opclock.board.contention import stalled_s
 from opclock.board.state import read_state, team_flags
 from opclock.extension import load_aten
 from opclock.flags import Flag
@@ -39,6 +41,7 @@ class PoolRecord:
         self._number: int | None = None
         self._board_before = read_state()
         self._clock_before = clock_facts()
+        self._stalled_before_s = stalled_s()
         self._control_s: list[float] = []
         self.rounds = 0  # finished rounds, disturbed ones too
         self.clean_s: list[float] = []  # seconds of each clean round
@@ -121,6 +124,14 @@ class PoolRecord:
             ["time_cap" if reasons[key] == "none" else reasons[key] for key in self._pool.keys],
             {"after": after.to_json(), "clock_after": clock_after, "flags": list(flags),
              "clock_faults": pool.clock_faults, "device_after": device_after,
-             "device_resolution_s": pool.device_resolution_s},
+             "device_resolution_s": pool.device_resolution_s, "stalled_s": self._stalled_s()},
         )  # fmt: skip
         return self._profile.pool(self.number).flags
+
+    def _stalled_s(self) -> float | None:
+        """Seconds since before the pool in which some process waited for a core; None where they are not counted.
+
+        Stored for whoever reads the profile. It marks no round: the whole machine is counted, not this process alone.
+        """
+        stalled = stalled_s() - self._stalled_before_s
+        return None if math.isnan(stalled) else stalled

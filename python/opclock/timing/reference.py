@@ -87,6 +87,7 @@ class Reference:
             "samples": len(self._all),
             "repeat_error": self.repeat_error,
             "disturbed": self.disturbed,
+            "contended": self.contended,
         }
 
 

@@ -87,7 +87,7 @@ class Sampler:
             if self.condition.timing == "recorded":
                 self._graph = GraphRounds(self._pool.compiled, len(self._pool.keys), self.condition.device)
         if self._host is not None:
-            self._round(self._empty(1), 0)  # warms up the host too; not kept
+            self._discarded_round(self._empty(1))  # warms up the host too
         self.seconds += time.perf_counter() - start
         self._record.begin()
 
@@ -102,7 +102,7 @@ class Sampler:
         kept, done = self._empty(rounds), 0
         try:
             if self.condition.in_order and self._pool.lane == "host":
-                self._round(kept, 0)
+                self._discarded_round(kept)
             self._contention.refresh()
             first = before = self._contention.read()
             for number in range(rounds):
@@ -132,10 +132,17 @@ class Sampler:
         seconds = np.empty(len(self._pool.keys))
         self._pool.compiled.begin_round()
         self._pool.compiled.end_round(seconds)
+        self._pool.compiled.discard_last()  # kernels without the host between them are another condition
         return seconds
 
     def _empty(self, rounds: int) -> Rounds:
         return Rounds.empty(rounds, len(self._pool.keys), None if self._host is None else len(self._host.kinds))
+
+    def _discarded_round(self, rounds: Rounds) -> None:
+        """Run one round that is not stored, so that it does not count for stopping. Its row is the first."""
+        self._round(rounds, 0)
+        if self._counts_for_stopping:
+            self._pool.compiled.discard_last()
 
     def _round(self, rounds: Rounds, number: int) -> None:
         """Run one round and fill in the row of this number."""

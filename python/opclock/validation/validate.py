@@ -36,7 +36,8 @@ def validate_model(
         real_trace: trace by a real run, for models whose shapes depend on data.
         explain: take two more measurements of the op calls, to explain the error. There is no explanation where the
             profile has every measurement already, or where the model's Python cannot be played.
-        max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency.
+        max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency, and three
+            times that where other programs disturb the rounds.
         progress: receives a text and the fraction that is done.
 
     Returns:
@@ -76,8 +77,9 @@ def _roofline_s(request: Request) -> float | None:
 def _row(request: Request, session: InterleavedSession, measure_s: float, roofline_s: float | None) -> Row:
     estimated = estimate(request.trace, request.profile, threads=request.threads)
     reference = session.reference.reference()
+    graph = session.graph.reference() if session.graph else None
     imprecise = precision_flags(reference.median_s, *reference.interval_s)
-    contended = ("contended",) if reference.contended else ()
+    contended = ("contended",) if reference.contended or (graph and graph.contended) else ()
     return Row(
         trace=request.trace,
         threads=request.threads,
@@ -92,7 +94,7 @@ def _row(request: Request, session: InterleavedSession, measure_s: float, roofli
         measure_s=measure_s,
         flags=ordered([*contended, *session.flags, *estimated.flags, *imprecise]),
         explanation=session.observers.explain(estimated, reference.median_s) if session.observers else None,
-        graph=session.graph.reference() if session.graph else None,
+        graph=graph,
     )
 
 
