@@ -38,7 +38,7 @@ def _restore(pairs: Sequence[Restored], call: OpCall) -> None:
     with torch.inference_mode():
         for tensor, first in pairs:
             if changes_layout(call):
-                tensor.set_(first)
+                tensor.set_(first)  # type: ignore[call-overload]  # torch declares it without this overload
             else:
                 tensor.copy_(first)
 
