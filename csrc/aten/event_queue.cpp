@@ -20,6 +20,7 @@ constexpr std::int64_t kBlockSide = 1024;     // of the blocking matrix product:
 constexpr std::size_t kBlockRuns = 16;        // of it, to measure how long one takes
 constexpr std::size_t kEmptyIntervals = 128;  // between events, to measure the resolution
 constexpr double kMillisecond_s = 1e-3;
+constexpr double kMinProduct_s = 1e-6;  // no device is faster; events that read 0 must not divide by it
 
 // Every call into the backend is made with the queue's own device as the current one: the process may use another.
 class EventQueue final : public Queue {
@@ -92,7 +93,7 @@ class EventQueue final : public Queue {
       record(1);
       wait();
     }
-    block_s_ = between_s(0, 1) / static_cast<double>(kBlockRuns);
+    block_s_ = std::max(kMinProduct_s, between_s(0, 1) / static_cast<double>(kBlockRuns));
   }
 
   c10::Device device_;

@@ -234,22 +234,26 @@ const std::vector<double>& finish(Playback& playback, const py::function& forwar
   return playback.end();
 }
 
-void store(const std::vector<double>& from, double* to) { std::copy(from.begin(), from.end(), to); }
+// Throws where a call raised and the model went on: there is no time of it, and the array would keep what it held.
+void store(const std::vector<double>& from, double* to, std::size_t length) {
+  if (from.size() != length) throw std::runtime_error("a call raised an error, and the model went on");
+  std::copy(from.begin(), from.end(), to);
+}
 
 void play(Playback& playback, const py::function& forward, HostSeconds host_s, BoundPool* co_run) {
   double* data = data_of(host_s, playback.size() + 1, "host_s");
   std::optional<BoundPool::Run> running;
   if (co_run != nullptr) running.emplace(*co_run);
   playback.begin(process_clock(), co_run == nullptr ? nullptr : &co_run->rounds());
-  store(finish(playback, forward), data);
+  store(finish(playback, forward), data, playback.size() + 1);
 }
 
 void observe(Playback& playback, const py::function& forward, KernelSeconds kernel_s, HostSeconds host_s) {
   double* kernels = data_of(kernel_s, playback.size(), "kernel_s");
   double* host = data_of(host_s, playback.size() + 1, "host_s");
   playback.begin_observing(process_clock());
-  store(finish(playback, forward), host);
-  store(playback.kernel_s(), kernels);
+  store(finish(playback, forward), host, playback.size() + 1);
+  store(playback.kernel_s(), kernels, playback.size());
 }
 
 PlayedCall played_call(const std::string& name, const std::string& overload, const py::tuple& outputs) {

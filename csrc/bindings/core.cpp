@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <stdexcept>
 #include <vector>
 
 #include "bindings/clock.hpp"
@@ -31,11 +32,13 @@ Samples time_chain(Clock& clock, std::uint64_t steps, std::size_t samples) {
   return seconds;
 }
 
-// Seconds of each call of a Python callable; one during which the counter ran backwards is made again.
+// Seconds of each call of a Python callable. One during which the counter ran backwards is made again, and so often at
+// most as there are calls.
 Samples time_calls(Clock& clock, const py::function& call, std::size_t calls) {
   Samples seconds;
   seconds.reserve(calls);
-  while (seconds.size() < calls) {
+  for (std::size_t made = 0; seconds.size() < calls; ++made) {
+    if (made > 2 * calls) throw std::runtime_error("the clock " + clock.name() + " keeps running backwards");
     const std::uint64_t start = clock.start();
     const py::object answer = call();
     const double elapsed_s = clock.elapsed_s(start, clock.stop());

@@ -43,7 +43,7 @@ void QueuedRounds::measure_host() {
     queue_.wait();
     const std::uint64_t start = clock_.start();
     tasks_[i]->run();
-    host_s_[i] = clock_.elapsed_s(start, clock_.stop());
+    host_s_[i] = std::max(0.0, clock_.elapsed_s(start, clock_.stop()));  // 0 where the counter ran backwards
     pass_s += host_s_[i];
     if (!launches_[i]) continue;
     queue_.wait();
@@ -205,6 +205,7 @@ Round QueuedRounds::back_to_back() {
   for (std::size_t task = 0; task < size(); ++task) {
     round_.seconds[task] = launches_[task] ? back_to_back_s(task, calls_[task]) : 0.0;
   }
+  begun_ = false;
   return round_;
 }
 

@@ -60,6 +60,7 @@ void Rounds::begin() {
   round_.seconds.resize(tasks_.size());
   arrange(round_.order);
   next_visit_ = 0;
+  begun_ = true;
   prepare_next();
 }
 
@@ -87,7 +88,9 @@ void Rounds::complete() {
 }
 
 const Round& Rounds::end() {
+  if (!begun_) throw std::invalid_argument("no round has begun: call begin_round() first");
   complete();
+  begun_ = false;
   for (std::size_t i = 0; i < tasks_.size(); ++i) samples_[groups_[i]].push_back(round_.seconds[i]);
   ++kept_rounds_;
   can_discard_ = true;
@@ -109,6 +112,7 @@ const Round& Rounds::next() {
 void Rounds::pass() {
   begin();
   complete();
+  begun_ = false;
 }
 
 WarmUp Rounds::warm_up(double max_s) {

@@ -47,7 +47,8 @@ class Rounds {
   // One kept round. A sample for which the counter ran backwards is taken again, and counted as a fault.
   const Round& next();
   // The same in steps, for a caller that does work of its own between the visits: begin(), visit() until it
-  // returns false, end(). A round that was begun and not ended is dropped by the next begin().
+  // returns false, end(). A round that was begun and not ended is dropped by the next begin(). end() throws
+  // std::invalid_argument where no round has begun: the samples of the last one would count twice.
   void begin();
   bool visit();
   const Round& end();
@@ -83,6 +84,7 @@ class Rounds {
   std::vector<std::size_t> calls_;  // by task: of one sample
   Round round_;
   std::size_t next_visit_ = 0;
+  bool begun_ = false;
 
  private:
   void pass();

@@ -97,6 +97,20 @@ def test_several_playbacks_make_one_round():
     assert left == [3, 0, 0]
 
 
+def test_observing_a_model_that_swallows_an_error_is_refused():
+    def forward():
+        try:
+            torch.mm(torch.ones(2, 3), torch.ones(2, 3))
+        except RuntimeError:
+            torch.ones(2).relu()
+
+    x = torch.ones(2)
+    playback = _aten.Playback([("aten::ones", "", (x,))] * 2 + [("aten::mm", "", (x,)), ("aten::ones", "", (x,)),
+                                                                ("aten::relu", "", (x,))])  # fmt: skip
+    with torch.inference_mode(), pytest.raises(RuntimeError, match="a call raised an error, and the model went on"):
+        playback.observe(forward, np.empty(5), np.empty(6))
+
+
 def test_observing_runs_the_model_for_real():
     model, x = Small(), torch.ones(2, 3)
     playback, forward = played(model, x, (x, x))

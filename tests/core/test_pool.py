@@ -90,6 +90,18 @@ def test_preparations_restore_and_rewrite():
     assert target.sub(1).abs().eq(5 * calls).all()  # restored before the sample, then added to by each of its calls
 
 
+def test_the_samples_of_a_round_count_once():
+    pool = warm_pool()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no round has begun"):
+            pool.end_round(np.empty(2))
+        pool.begin_round()
+        pool.end_round(np.empty(2))
+    pool.back_to_back(np.empty(2))
+    with pytest.raises(ValueError, match="no round has begun"):
+        pool.end_round(np.empty(2))
+
+
 def test_cold_and_full_pools_say_so():
     pool = _aten.Pool(0, True)
     with pytest.raises(ValueError, match="warm_up"):

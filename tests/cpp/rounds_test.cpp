@@ -249,3 +249,13 @@ TEST_CASE("nonsense is refused") {
   CHECK_THROWS_AS(Rounds(fixture.clock, {}, {}, Order::given, 0), std::invalid_argument);
   CHECK_THROWS_AS(Rounds(fixture.clock, {&fixture.slow}, {}, Order::given, 0), std::invalid_argument);
 }
+
+TEST_CASE("the samples of a round count once") {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  CHECK_THROWS_AS(rounds.end(), std::invalid_argument);
+  rounds.warm_up(0.0);
+  CHECK_THROWS_AS(rounds.end(), std::invalid_argument);
+  rounds.next();
+  CHECK_THROWS_AS(rounds.end(), std::invalid_argument);
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opclock.errors import EstimateError
+from opclock.errors import EstimateError, first_line
 from opclock.estimation.baselines import buffer_bytes
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.extension import load_core, process_clock
@@ -81,10 +81,16 @@ def _measured_once(profile: Profile, name: str, nbytes: int, threads: int) -> fl
 
 
 def _rate(name: str, nbytes: int, threads: int, seconds: float) -> float:
-    """Measure one ceiling for this many seconds; returns a rate per second."""
+    """Measure one ceiling for this many seconds; returns a rate per second.
+
+    Raises EstimateError where memory is short, or where the system does not start so many threads.
+    """
     core, clock = load_core(), process_clock()
-    if name.startswith("multiply_adds_"):
-        return float(core.multiply_adds_per_s(clock, name.removeprefix("multiply_adds_"), threads, seconds))
-    if name == "loads_per_s":
-        return float(core.loads_per_s(clock, nbytes, seconds))
-    return float(core.bytes_per_s(clock, name.removesuffix("_bytes_per_s"), nbytes, threads, seconds))
+    try:
+        if name.startswith("multiply_adds_"):
+            return float(core.multiply_adds_per_s(clock, name.removeprefix("multiply_adds_"), threads, seconds))
+        if name == "loads_per_s":
+            return float(core.loads_per_s(clock, nbytes, seconds))
+        return float(core.bytes_per_s(clock, name.removesuffix("_bytes_per_s"), nbytes, threads, seconds))
+    except (RuntimeError, MemoryError) as error:
+        raise EstimateError(f"cannot measure {name} on {counted(threads, 'thread')}: {first_line(error)}") from error
