@@ -65,8 +65,10 @@ def learn_batch(job: Job) -> Batching:
     import torch
 
     loaded = build(job)
+    module, inputs = flattened(loaded.module, loaded.inputs), tensors_in(loaded.inputs)
     with torch.inference_mode():
-        batching = find_batch(flattened(loaded.module, loaded.inputs), tensors_in(loaded.inputs), job.batch_dim)
+        _run(job, module, inputs)
+        batching = find_batch(module, inputs, job.batch_dim)
     write_whole(job.folder / BATCHING, batching.to_json().encode())
     return batching
 
@@ -89,12 +91,7 @@ def _write_batch(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tenso
 
 def _signal(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tensor], batching: Batching) -> list[float]:
     """By output, the root mean square by which it differs from one random input to another; 0 where that is unknown."""
-    try:
-        first = module(*inputs)
-    except Exception as error:
-        raise ModelError(
-            f"{job.model} does not run in eager PyTorch: {type(error).__name__}: {first_line(error)}"
-        ) from error
+    first = _run(job, module, inputs)
     try:
         other = module(*batching.other(inputs, seed=1))
     except Exception:  # such as indices that random changes make invalid
@@ -102,6 +99,17 @@ def _signal(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tensor], b
     if len(other) != len(first):
         return [0.0] * len(first)
     return [_difference(array_of(one), array_of(another)) for one, another in zip(first, other, strict=True)]
+
+
+def _run(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """The model's outputs on its own inputs. Raises ModelError where it does not run."""
+    try:
+        outputs: tuple[torch.Tensor, ...] = module(*inputs)
+    except Exception as error:
+        raise ModelError(
+            f"{job.model} does not run in eager PyTorch: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    return outputs
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:
