@@ -4,8 +4,8 @@
 
 A use is a command with bad arguments, files, environment variables or a model that raises. Each must end with exit code
 0, 1 or 2, without a traceback, code 2 with exactly one line that begins with "opclock: ", and every file that the
-command did not have to write must be as before. Most run in this process; some, spread over all of them, in one of
-their own. What fails is printed with its seed.
+command did not have to write must be as before. Most run in this process; the first ones with environment variables run
+in a process of their own. What fails is printed with its seed.
 """
 
 from __future__ import annotations
@@ -274,19 +274,18 @@ def faults(use: Use, code: int, errors: str, before: dict[str, str], after: dict
             yield f"{name} was left behind"
 
 
-def run(seed: int, good: Path, *, process: bool) -> tuple[Use, list[str]]:
-    """Run one use in a fresh copy of the folder. Returns it, and what was wrong."""
+def run(use: Use, good: Path, *, process: bool) -> list[str]:
+    """Run one use in a fresh copy of the folder. Returns what was wrong."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "files"
         shutil.copytree(good, folder, symlinks=True)
         before = digests(folder)
-        use = bad_use(seed, list(before))
         if process:
             code, _, errors = in_a_process(use, folder)
         else:
             with contextlib.chdir(folder):
                 code, _, errors = quiet(use.arguments)
-        return use, list(faults(use, code, errors, before, digests(folder)))
+        return list(faults(use, code, errors, before, digests(folder)))
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -303,14 +302,17 @@ def fuzz(arguments: list[str] | None = None) -> int:
     """Run all uses and print what was wrong. Returns the number of uses with a fault."""
     chosen = parse(arguments)
     seeds = range(chosen.first, chosen.first + chosen.count) if chosen.only is None else [chosen.only]
-    apart = max(1, chosen.count // chosen.processes) if chosen.processes else 0
+    left = 1 if chosen.only is not None else chosen.processes
     failed, verbs, start = 0, Counter[str](), time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         good = Path(place)
         make_files(good)
+        names = list(digests(good))
         for seed in seeds:
-            process = chosen.only is not None or (apart > 0 and seed % apart == 0)
-            use, wrong = run(seed, good, process=process)
+            use = bad_use(seed, names)
+            process = left > 0 and (bool(use.environment) or chosen.only is not None)
+            left -= process
+            wrong = run(use, good, process=process)
             verbs[use.arguments[0]] += 1
             if wrong:
                 failed += 1
