@@ -9,15 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
 from opclock.benchmarking.batch_scaling import BatchPoint
 from opclock.flags import Flag, ordered
 from opclock.profiles.disturbance import MIN_CLEAN, Marks
-from opclock.profiles.statistics import Samples, rounds_interval
+from opclock.profiles.statistics import Samples, median_interval
 from opclock.runtimes.runtime import OperatorTime
 
-MIN_BLOCKS = 4  # for an interval from the medians of blocks
 PERCENTILES = (90.0, 95.0, 99.0)
 Status = Literal["ok", "missing", "failed"]
 
@@ -64,7 +62,8 @@ class BenchRow:
         if len(self.samples) == 0:
             return float("nan"), float("nan")
         blocks = self.blocks[self.kept] if len(self.kept) else self.blocks
-        return _interval(self.kept_samples, blocks)
+        samples = self.kept_samples
+        return median_interval(samples, blocks=blocks if len(blocks) == len(samples) else None)
 
     @property
     def throughput_per_s(self) -> float:
@@ -112,18 +111,3 @@ class BenchRow:
             peak_bytes=data["peak_bytes"],
             operators=tuple(OperatorTime(**operator) for operator in data["operators"]), flags=ordered(data["flags"]),
         )  # fmt: skip
-
-
-def _interval(samples: Samples, blocks: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """The 95 % interval of the median of samples that are taken block by block.
-
-    Samples of one block share the state of the machine, so that only the medians of blocks count as independent. With
-    fewer than MIN_BLOCKS of them the interval is that of a series of rounds.
-    """
-    numbers = np.unique(blocks)
-    if len(numbers) < MIN_BLOCKS:
-        return rounds_interval(samples)
-    medians = [float(np.median(samples[blocks == number])) for number in numbers]
-    half = float(stdtrit(len(medians) - 1, 0.975) * np.std(medians, ddof=1) / np.sqrt(len(medians)))
-    middle = float(np.median(samples))
-    return max(0.0, middle - half), middle + half

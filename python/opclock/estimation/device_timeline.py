@@ -15,7 +15,7 @@ from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import Samples, rounds_interval, typical_round
+from opclock.profiles.statistics import Samples, median_interval, typical_round
 from opclock.tracing.trace import Trace
 
 
@@ -138,7 +138,7 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
         ci_low_s=low_s,
         ci_high_s=high_s,
         replay_s=float(np.median(replays_s)),
-        replay_ci_s=rounds_interval(replays_s),
+        replay_ci_s=median_interval(replays_s),
         lag_s=inputs.lag_s,
         idle_share=timeline.idle_share,
         launch_bound_share=timeline.launch_bound_share,
@@ -168,9 +168,9 @@ def _read_inputs(
 def _interval(inputs: _Inputs, device_rounds_s: Samples) -> tuple[float, float]:
     """The interval of the total, from the fastest and the slowest device times within their own interval."""
     busy_s = float(inputs.device_s.sum())
-    scales = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in rounds_interval(device_rounds_s))
+    scales = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in median_interval(device_rounds_s))
     low, high = (inputs.compose(scale).total_s for scale in scales)
-    return rounds_interval(low)[0], rounds_interval(high)[1]
+    return median_interval(low)[0], median_interval(high)[1]
 
 
 def _host(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> Samples:

@@ -16,7 +16,7 @@ from opclock.estimation.setting import Setting, choose_setting, no_measurement
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import Samples
+from opclock.profiles.statistics import Blocks, Samples
 from opclock.tracing.macs import macs
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.placement import place
@@ -115,11 +115,21 @@ class _Host:
     rounds_s: Samples  # its sum by round of the pool; one number where it comes from the table by kind
     pool: int | None  # the pool it was sampled in; None where it comes from the table
     flags: tuple[Flag, ...]  # of that pool, or "host_by_table"
+    factor: float = 1.0  # the cost from the table, times and over it, is the 95 % interval
+    blocks: Blocks | None = None  # by round
 
     @property
     def modelled_s(self) -> float:
         """The seconds that were not measured for this model."""
         return float(self.calls_s.sum()) if self.pool is None else 0.0
+
+    @property
+    def share(self) -> Share:
+        """The host as a part of the total, where no pool of the kernels has it."""
+        if self.pool is not None:
+            return Share.of(self.rounds_s, self.blocks)
+        total_s = float(self.calls_s.sum())
+        return Share(total_s, total_s / self.factor, total_s * self.factor)
 
     @staticmethod
     def read(trace: Trace, profile: ProfileReader, condition: Condition, kernels: KernelTimes) -> _Host:
@@ -127,9 +137,11 @@ class _Host:
         table = HostTable(profile, condition)
         sampled = table.sampled(host_key(trace), kernels.pools.values())
         if sampled is not None:
-            return _Host(np.median(sampled.host_s, axis=0), sampled.host_s.sum(axis=1), sampled.number, sampled.flags)
-        calls_s = np.array([table.kind_s(kind) for kind in host_kinds(trace)])
-        return _Host(calls_s, calls_s.sum(keepdims=True), None, ("host_by_table",))
+            calls_s, rounds_s = np.median(sampled.host_s, axis=0), sampled.host_s.sum(axis=1)
+            return _Host(calls_s, rounds_s, sampled.number, sampled.flags, blocks=sampled.blocks)
+        kinds = host_kinds(trace)
+        calls_s = np.array([table.kind_s(kind) for kind in kinds])
+        return _Host(calls_s, calls_s.sum(keepdims=True), None, ("host_by_table",), table.factor(kinds))
 
 
 def _shares(kernels: KernelTimes, host: _Host | None) -> list[Share]:
@@ -139,8 +151,9 @@ def _shares(kernels: KernelTimes, host: _Host | None) -> list[Share]:
     if host is not None and host.pool in sums:
         sums[host.pool] = sums[host.pool] + host.rounds_s
     elif host is not None:
-        shares.append(Share.of(host.rounds_s))
-    return [*(Share.of(rounds_s) for rounds_s in sums.values()), *shares]
+        shares.append(host.share)
+    blocks = {pool.number: pool.blocks for pool in kernels.pools.values()}
+    return [*(Share.of(rounds_s, blocks[number]) for number, rounds_s in sums.items()), *shares]
 
 
 def _of_sums(
@@ -200,5 +213,5 @@ def _of_timeline(trace: Trace, setting: Setting, timeline: DeviceTimeline) -> Es
 def _coverage(parts: Sequence[Part], total_s: float, modelled_host_s: float) -> Coverage:
     lost = sum(1 for part in parts if part.source == "unknown") / max(1, len(parts))
     modelled_s = modelled_host_s + sum(part.kernel_s or 0.0 for part in parts if part.source == "modelled")
-    modelled = modelled_s / total_s * (1 - lost) if total_s > 0 else 0.0
-    return Coverage(1 - modelled - lost, modelled, lost)
+    modelled = min(1.0, max(0.0, modelled_s / total_s)) * (1 - lost) if total_s > 0 else 0.0
+    return Coverage(max(0.0, 1 - modelled - lost), modelled, lost)

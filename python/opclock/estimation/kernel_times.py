@@ -17,7 +17,7 @@ from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import Samples, rounds_interval
+from opclock.profiles.statistics import Blocks, Samples, median_interval
 from opclock.tracing.trace import Trace
 
 TWO_SIDED_95 = 1.96  # standard deviations on each side that hold 95 % of a normal distribution
@@ -32,9 +32,9 @@ class Share:
     high_s: float
 
     @staticmethod
-    def of(rounds_s: Samples) -> Share:
+    def of(rounds_s: Samples, blocks: Blocks | None = None) -> Share:
         """Compute it from the sums of one pool's rounds."""
-        return Share(float(np.median(rounds_s)), *rounds_interval(rounds_s))
+        return Share(float(np.median(rounds_s)), *median_interval(rounds_s, blocks=blocks))
 
 
 @dataclass(frozen=True)

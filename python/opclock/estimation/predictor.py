@@ -27,6 +27,7 @@ TREES = 100  # more change a prediction by less than a percent
 TREES_LEFT_OUT = 20  # trees of the forests that only estimate the error
 MIN_IN_LEAF = 2  # op calls: one alone may have been disturbed
 FOLDS = 3
+UNKNOWN_DEVIATION = 1.0  # of log(predicted / measured) where no op call can be left out: a factor of 2.7
 MIN_ROWS = 12  # of a kind; with fewer, it is predicted with its class, or from all classes together
 MAX_ROWS = 8000  # the newest: training time must not grow with the profile
 ANY = ""  # for classes without samples: learnt from all classes that move memory and multiply nothing
@@ -101,6 +102,8 @@ class _ClassModel:
 
         keys = [sample.key for sample in samples]
         folds = min(FOLDS, len(set(keys)))
+        if folds < 2:  # one op call alone cannot be left out: its error is not known
+            return Spread(UNKNOWN_DEVIATION, UNKNOWN_DEVIATION, UNKNOWN_DEVIATION)
         errors = np.zeros(len(samples))
         for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
             forest = _forest(TREES_LEFT_OUT, inputs[known], targets[known])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition
-from opclock.profiles.statistics import Samples, median_interval, rounds_interval
+from opclock.profiles.statistics import Samples, median_interval
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Measurement:
     control_s: Samples  # seconds of the control workload in the same rounds, one for each sample
     calls_per_sample: int
     reason: str  # why sampling stopped: narrow, stagnant or time_cap; "" where it was interrupted
+    blocks: npt.NDArray[np.int_] | None = None  # by sample: the number of its block; None: not known
 
     @cached_property
     def median_s(self) -> float:
@@ -33,7 +34,7 @@ class Measurement:
     @cached_property
     def interval_s(self) -> tuple[float, float]:
         """95 % interval of the median, in seconds."""
-        return median_interval(self.samples)
+        return median_interval(self.samples, blocks=self.blocks)
 
     @property
     def mad_s(self) -> float:
@@ -72,7 +73,10 @@ class Pool:
     def round_flags(self) -> tuple[Flag, ...]:
         """The flags of its rounds as a whole: the pool's, and "imprecise"."""
         return ordered(
-            [*self.flags, *precision_flags(float(np.median(self.rounds_s)), *rounds_interval(self.rounds_s))]
+            [
+                *self.flags,
+                *precision_flags(float(np.median(self.rounds_s)), *median_interval(self.rounds_s, blocks=self.blocks)),
+            ]
         )
 
     def flags_of(self, measurement: Measurement) -> tuple[Flag, ...]:
@@ -107,4 +111,5 @@ class Pool:
             np.repeat(self.control_s, len(positions)),
             self.calls_per_sample[positions[0]],
             self.reasons[positions[0]],
+            np.repeat(self.blocks, len(positions)),
         )

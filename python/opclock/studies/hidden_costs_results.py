@@ -163,7 +163,7 @@ def _correlation(function: Any, macs: Any, times: Any, seed: int) -> Correlation
         return float(function(x, y).statistic) if np.ptp(x) > 0 and np.ptp(y) > 0 else 1.0
 
     resampled = bootstrap((macs, times), statistic, paired=True, vectorized=False, n_resamples=RESAMPLES,
-                      confidence_level=CONFIDENCE, method="percentile", rng=np.random.default_rng(seed))  # fmt: skip
+                      confidence_level=CONFIDENCE, method="percentile", random_state=seed)  # fmt: skip
     interval = resampled.confidence_interval
     return Correlation(statistic(macs, times), float(interval.low), float(interval.high))
 

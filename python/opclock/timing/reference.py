@@ -66,7 +66,12 @@ class Reference:
     @cached_property
     def interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the median, in seconds."""
-        return median_interval(self._all)
+        if self.blocks is None or self.repeat_blocks is None:
+            return median_interval(self._all)
+        # The blocks of both halves alternate: those of equal number are neighbours in time.
+        blocks = np.concatenate([self.blocks, self.repeat_blocks])
+        order = np.argsort(blocks, kind="stable")
+        return median_interval(self._all[order], blocks=blocks[order])
 
     @property
     def repeat_error(self) -> float:

@@ -12,7 +12,7 @@ from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import MIN_CLEAN, disturbed
 from opclock.profiles.profile import Profile
-from opclock.profiles.statistics import Samples, rounds_interval
+from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.binding import BoundPool
 from opclock.timing.graph_rounds import GraphRounds
 from opclock.timing.host_playback import Host
@@ -163,7 +163,7 @@ class Sampler:
         """Whether every distinct op call and the whole round have been sampled enough."""
         if self.clean_rounds < MIN_CLEAN or (self._graph is None and not self._pool.compiled.settled()):
             return False
-        low, high = rounds_interval(np.array(self._record.clean_s))
+        low, high = median_interval(np.array(self._record.clean_s))
         return (high - low) / 2 <= NARROW * float(np.median(self._record.clean_s))
 
     def end(self) -> tuple[str, tuple[Flag, ...]]:
