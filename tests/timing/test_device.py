@@ -124,7 +124,8 @@ def test_a_sweep_takes_the_device_s_own_time():
     assert table["ceiling_share"].isna().all()
 
 
-def test_copies_between_host_and_device_are_placed_on_both():
+def test_copies_between_host_and_device_are_placed_on_both(monkeypatch):
+    monkeypatch.setattr("opclock.sweeps.binding.memory_budget_bytes", lambda _device: 1 << 30)
     found, _ = grid("copy", {"rows": 8, "columns": 8, "kind": ["to_device", "from_device"], "pinned": [False, True]})
     planned, refused = plan_all(found, "cuda:0")
     assert not refused
