@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from opclock.board.accelerator import read_device
@@ -97,9 +98,14 @@ class PoolRecord:
         for key, group in self._pool.groups.items():
             self._pool.compiled.add_earlier(group, list(earlier.measurement(key).samples))
 
-    def add(self, rounds: Rounds) -> None:
-        """Store finished rounds. Raises ProfileError where the profile cannot be written."""
+    def add(self, rounds: Rounds, controls: Mapping[str, float]) -> None:
+        """Store finished rounds, and the control workloads that were sampled before them (seconds, by name).
+
+        Raises ProfileError where the profile cannot be written.
+        """
         self._profile.add_rounds(self.number, rounds.seconds, rounds.control_s, rounds.host_s, rounds.readings)
+        if controls and len(rounds.seconds):
+            self._profile.add_controls(self.number, controls)
         clean = ~disturbed(rounds.readings)
         self._control_s += rounds.control_s[clean].tolist()
         self.clean_s += rounds.total_s[clean].tolist()

@@ -14,6 +14,7 @@ from opclock.profiles.disturbance import MIN_CLEAN, disturbed
 from opclock.profiles.profile import Profile
 from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.binding import BoundPool
+from opclock.timing.controls import Controls
 from opclock.timing.graph_rounds import GraphRounds
 from opclock.timing.host_playback import Host
 from opclock.timing.inputs import Arguments
@@ -59,6 +60,7 @@ class Sampler:
         self._host = host
         self._pool = BoundPool(trace, positions, arguments, condition, seed)
         self._graph: GraphRounds | None = None
+        self._controls = Controls()
         self._record = PoolRecord(profile, condition, self._pool, host, seed)
         self._contention = Contention()
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
@@ -94,14 +96,16 @@ class Sampler:
     def block(self, rounds: int) -> float:
         """Run one round that is not kept, then ``rounds`` rounds that are. Returns the seconds of the shortest of them.
 
-        The first round finds the caches as other work left them, such as storing the previous block. Between rounds
-        the kernel is asked whether other programs disturbed them; a disturbed round is stored, but does not count.
-        After an interruption, the finished rounds are in the profile.
+        The first round finds the caches as other work left them, such as control workloads or storing the previous
+        block. Between rounds the kernel is asked whether other programs disturbed them; a disturbed round is stored,
+        but does not count. After an interruption, the finished rounds are in the profile.
         """
         start = time.perf_counter()
         kept, done = self._empty(rounds), 0
+        controls = self._controls.sample_if_due()
         try:
-            if self.condition.in_order and self._pool.lane == "host":
+            again = self.condition.in_order or (controls and self.condition.timing == "interleaved")
+            if self._pool.lane == "host" and again:
                 self._discarded_round(kept)
             self._contention.refresh()
             first = before = self._contention.read()
@@ -120,7 +124,7 @@ class Sampler:
                 self._contention.refresh()
                 last = self._contention.read()
                 finished.readings.share_steal(last.wall_s - first.wall_s, last.steal_s - first.steal_s)
-            self._record.add(finished)
+            self._record.add(finished, controls)
         return float(np.min(finished.total_s))
 
     @property

@@ -1,0 +1,88 @@
+"""Control workloads: small fixed kernels that show how fast the machine is just now.
+
+They are sampled between blocks of rounds, never inside one. Two profiles that were taken at different minutes have them
+in common, so ``opclock compare`` can tell the machine's difference from a kernel's.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch.nn import functional
+
+REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
+EVERY_S = 0.5  # at least so far apart: one sample takes 10 to 20 ms on two x86-64 cores, 2 to 4 % of the time
+
+Workload = Callable[[], object]
+
+
+@cache
+def workloads() -> dict[str, Workload]:
+    """The control workloads, by name. Their tensors are made once in a process.
+
+    They are those whose speed followed that of models on a shared machine (``docs/method.md``): arithmetic from the
+    caches, kernels that PyTorch writes itself, memory, and Python. A copy of 32 MB is not among them: it took as long
+    as all others together, and told least. A chain of dependent integers sees the clock's rate alone; each round has
+    one anyway.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def tensor(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    square, image, matrix, vector = tensor(192, 192), tensor(1, 32, 56, 56), tensor(2048, 2048), tensor(2048)
+    weight, depthwise, scale = tensor(32, 32, 3, 3), tensor(32, 1, 3, 3), tensor(32)
+    source, target = tensor(1 << 20), torch.empty(1 << 20)
+    return {
+        "product": lambda: torch.mm(square, square),
+        "convolution": lambda: functional.conv2d(image, weight, padding=1),
+        "depthwise": lambda: functional.conv2d(image, depthwise, padding=1, groups=32),
+        "batch_norm": lambda: functional.batch_norm(image, scale, scale, scale, scale),
+        "copy_4mb": lambda: target.copy_(source),
+        "matrix_vector": lambda: torch.mv(matrix, vector),
+        "python": lambda: sum(number & 7 for number in range(10_000)),
+    }
+
+
+@torch.inference_mode()
+def sample_controls() -> dict[str, float]:
+    """Run each control workload on the host, with PyTorch's current number of threads.
+
+    Returns:
+        By name: the median seconds of a run. One that lost a core in more than one run is left out.
+    """
+    return {name: seconds for name, run in workloads().items() if (seconds := _median_s(run)) is not None}
+
+
+def _median_s(run: Workload) -> float | None:
+    """The median of the repeats; None where the kernel took a core from this process in more than one of them."""
+    run()  # brings its data into the caches, and wakes the threads
+    clean = []
+    for _ in range(REPEATS):
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        start = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - start
+        if resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw == switches:
+            clean.append(seconds)
+    return sorted(clean)[len(clean) // 2] if len(clean) >= REPEATS - 1 else None
+
+
+class Controls:
+    """Says when control workloads are due for one pool, and samples them."""
+
+    def __init__(self) -> None:
+        """The first sample is due at once."""
+        self._next = 0.0
+
+    def sample_if_due(self) -> dict[str, float]:
+        """Sample the control workloads, unless the last sample is less than ``EVERY_S`` old: then return nothing."""
+        if time.perf_counter() < self._next:
+            return {}
+        seconds = sample_controls()
+        self._next = time.perf_counter() + EVERY_S
+        return seconds
