@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from opclock.errors import ProfileError
 from opclock.estimation.estimate import estimate
-from opclock.profiles.comparison import compare, judge
+from opclock.profiles.comparison import compare
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import Readings
 from opclock.profiles.maintenance import info, merge, prune
@@ -361,18 +361,6 @@ def test_rounds_of_no_pool_are_refused_by_the_database(profile_path):
 
 def measurement(samples):
     return Measurement("k", CONDITION, np.array(samples, dtype=float), np.ones(len(samples)), 1, "narrow")
-
-
-def test_verdicts_by_hand():
-    # Thirteen samples: the interval of the median is the third of each end.
-    still, shaky = np.linspace(0.99, 1.01, 13), np.linspace(0.5, 1.5, 13)
-    assert judge(measurement(still), measurement(still)).word == "same"
-    assert judge(measurement(still), measurement(still * 1.2)).word == "slower"
-    assert judge(measurement(still), measurement(still * 0.8)).word == "faster"
-    assert judge(measurement(shaky), measurement(shaky * 1.1)).word == "undecided"
-    verdict = judge(measurement(still), measurement(still * 2))
-    assert verdict.ratio == pytest.approx(2)
-    assert verdict.low < 2 < verdict.high
 
 
 def test_a_comparison_of_two_profiles(tmp_path):

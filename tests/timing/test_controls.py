@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import pytest
 
 pytest.importorskip("torch")
@@ -12,7 +10,7 @@ def of(monkeypatch, switches):
     """One workload that takes no time, and the kernel's count of switches as scripted."""
     counts = iter(switches)
     monkeypatch.setattr(controls, "workloads", lambda: {"one": lambda: None})
-    monkeypatch.setattr(controls.resource, "getrusage", lambda _: SimpleNamespace(ru_nivcsw=next(counts)))
+    monkeypatch.setattr(controls, "involuntary_switches", lambda: next(counts))
 
 
 def test_every_workload_runs():

@@ -17,8 +17,10 @@ from opclock.cli.reporting import Reporter
 def compare(first: Path, second: Path, reporter: Reporter) -> None:
     """Compare the op calls that two profiles share: two boards, two torch versions, or before and after a change.
 
-    The ratio is the time in SECOND divided by the time in FIRST, with a 95 % interval. The verdict is "same" if the
-    whole interval is within 5 % of 1, and "undecided" if the interval allows more than one verdict.
+    The ratio is the time in SECOND divided by the time in FIRST, with a 95 % interval. On one machine, the change of
+    the machine itself is taken off, as control workloads in both profiles show it. The verdict is "same" if the op
+    call is within 5 %, "faster" or "slower" if chance does not explain the difference, else "undecided". At most
+    one in a hundred of the changes is due to chance. The reason stands beside each verdict.
     """
     from opclock.profiles.comparison import compare as compared
     from opclock.profiles.profile import Profile

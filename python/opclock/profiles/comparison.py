@@ -2,59 +2,92 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from opclock.errors import ProfileError
+from opclock.flags import untrusted
 from opclock.profiles.condition import Timing
-from opclock.profiles.pool import Measurement
+from opclock.profiles.machine import ON_A_DEVICE, OTHER_BOARD, Machine, same_machine, together
+from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
+from opclock.profiles.statistics import BATCHES, MIN_IN_BATCH, Samples
+from opclock.profiles.verdicts import EQUAL, Shift, hodges_lehmann, judge, median_by_block
 
-EQUAL = 0.05  # ratios closer to 1 count as the same: two runs on one machine differ by as much
 TIMINGS: tuple[Timing, ...] = ("in_model", "interleaved")
+Setting = tuple[Timing, str, int]  # timing, device, threads
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How the time of one op call in the second profile compares with the first."""
+class Side:
+    """One op call in one profile."""
 
-    ratio: float  # second / first
-    low: float
-    high: float
+    pool: Pool
+    key: str
+
+    @cached_property
+    def median_s(self) -> float:
+        """The median of its clean rounds, in seconds."""
+        return self.pool.measurement(self.key).median_s
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Its clean rounds, rounds x positions."""
+        return self.pool.seconds[:, self.pool.positions[self.key]]
+
+    @cached_property
+    def blocks(self) -> Samples:
+        """By block: the logarithm of the median time in seconds."""
+        numbers = self.pool.blocks
+        if numbers.size and numbers[0] == numbers[-1]:  # an older schema: batches of rounds in a row stand for blocks
+            count = max(1, min(BATCHES, numbers.size // MIN_IN_BATCH))
+            batches = np.repeat(np.arange(count), [part.size for part in np.array_split(numbers, count)])
+            numbers = batches
+        return np.log(median_by_block(self.samples, numbers))
 
     @property
-    def word(self) -> str:
-        """same, faster or slower; undecided where the interval allows more than one."""
-        if self.low >= 1 / (1 + EQUAL) and self.high <= 1 + EQUAL:
-            return "same"
-        if self.high < 1:
-            return "faster"
-        return "slower" if self.low > 1 else "undecided"
+    def flags(self) -> tuple[str, ...]:
+        """Why it is not reliable. Drift is not among them: the spread between its blocks shows it."""
+        names = self.pool.flags_of(self.pool.measurement(self.key))
+        return tuple(name for name in untrusted(names) if name != "drifting")
 
 
-def judge(first: Measurement, second: Measurement) -> Verdict:
-    """Compare the medians of two measurements.
+@dataclass(frozen=True)
+class Pair:
+    """One op call in both profiles."""
 
-    Args:
-        first: the measurement to compare with.
-        second: the measurement to judge.
+    first: Side
+    second: Side
+    setting: Setting
+    machine: Machine
 
-    Returns:
-        The ratio of the medians and its interval, from their intervals as independent errors.
-    """
-    ratio = second.median_s / first.median_s
-    below = math.hypot(_distance(second, 0), _distance(first, 1))
-    above = math.hypot(_distance(second, 1), _distance(first, 0))
-    return Verdict(ratio, ratio * math.exp(-below), ratio * math.exp(above))
+    @property
+    def unresolved(self) -> bool:
+        """Whether the clock saw no time pass in some block, so that there is no ratio."""
+        return any(np.any(side.samples <= 0) for side in (self.first, self.second))
 
+    def shift(self) -> Shift:
+        """How the second differs from the first, without the machine's part."""
+        sides = self.first.blocks, self.second.blocks
+        freedom = sum(values.size for values in sides) - 2
+        squares = sum(float(np.sum((values - values.mean()) ** 2)) for values in sides)
+        return Shift(
+            hodges_lehmann(*sides) - self.machine.shift,
+            squares / freedom if freedom > 0 else float("nan"),
+            (sides[0].size, sides[1].size),
+            self.machine.error,
+            self.identical,
+        )
 
-def _distance(measurement: Measurement, side: int) -> float:
-    """The logarithm of the ratio between the interval's end on this side and the median."""
-    end = measurement.interval_s[side]
-    return abs(math.log(max(end, 1e-12) / measurement.median_s))
+    @property
+    def identical(self) -> bool:
+        """Whether both sides are the same samples."""
+        return np.array_equal(self.first.samples, self.second.samples)
 
 
 def compare(first: ProfileReader, second: ProfileReader) -> pd.DataFrame:
@@ -65,46 +98,106 @@ def compare(first: ProfileReader, second: ProfileReader) -> pd.DataFrame:
         second: the profile to judge.
 
     Returns:
-        One row an op call. Columns: family and parameters (for calls of a sweep), op_call, timing, threads, first_s,
-        second_s (seconds), ratio (second / first), low and high (95 % interval of the ratio), verdict.
+        One row an op call. Columns: family and parameters (for calls of a sweep), op_call, timing, device, threads,
+        first_s, second_s (medians in seconds), machine (how much slower the machine was in the second, by the control
+        workloads; NaN where they are missing or the boards differ), ratio (second / first by their blocks, divided by
+        machine), low and high (95 % interval of the ratio), verdict (same, faster, slower or undecided),
+        reason.
 
     Raises:
         ProfileError: the profiles have no op call in common.
     """
     names = {key: (family, parameters) for profile in (second, first)
              for family, parameters, key in profile.configurations()}  # fmt: skip
-    rows = []
-    for timing, device, threads in sorted(_settings(first) & _settings(second)):
-        theirs = dict(_measurements(second, timing, device, threads))
-        for key, mine in _measurements(first, timing, device, threads):
-            if key in theirs:
-                verdict = judge(mine, theirs[key])
-                family, parameters = names.get(key, ("", ""))
-                rows.append({
-                    "family": family, "parameters": parameters, "op_call": key, "timing": timing, "threads": threads,
-                    "first_s": mine.median_s, "second_s": theirs[key].median_s, "ratio": verdict.ratio,
-                    "low": verdict.low, "high": verdict.high, "verdict": verdict.word,
-                })  # fmt: skip
-    if not rows:
+    pairs = list(_pairs(first, second))
+    if not pairs:
         raise ProfileError(
             f"{first.path} and {second.path} have no op call in common that was timed alike; run the same sweep with "
             "the same --threads into both"
         )
-    return pd.DataFrame(rows)
+    judged = _judge([pair for pair in pairs if not pair.unresolved])
+    return pd.DataFrame([_row(pair, names.get(pair.first.key, ("", "")), judged.get(id(pair))) for pair in pairs])
 
 
-def _settings(profile: ProfileReader) -> set[tuple[Timing, str, int]]:
+@dataclass(frozen=True)
+class _Verdict:
+    ratio: float
+    low: float
+    high: float
+    word: str
+
+
+def _judge(pairs: list[Pair]) -> dict[int, _Verdict]:
+    """By the pair's id: its verdict."""
+    if not pairs:
+        return {}
+    shifts = [pair.shift() for pair in pairs]
+    machines = {id(pair.machine): pair.machine for pair in pairs}.values()
+    judged = judge(shifts, np.concatenate([machine.residuals for machine in machines]))
+    ratios = [shift.value for shift in shifts]
+    values = np.exp(np.column_stack([ratios, judged.low, judged.high]))
+    return {id(pair): _Verdict(*map(float, row), word)
+            for pair, row, word in zip(pairs, values, judged.words, strict=True)}  # fmt: skip
+
+
+def _row(pair: Pair, name: tuple[str, str], verdict: _Verdict | None) -> dict[str, Any]:
+    nan = float("nan")
+    verdict = verdict or _Verdict(nan, nan, nan, "undecided")
+    word, reason = _explained(pair, verdict)
+    timing, device, threads = pair.setting
+    return {
+        "family": name[0], "parameters": name[1], "op_call": pair.first.key, "timing": timing, "device": device,
+        "threads": threads, "first_s": pair.first.median_s, "second_s": pair.second.median_s,
+        "machine": float(np.exp(pair.machine.shift)) if pair.machine.known else nan,
+        "ratio": verdict.ratio, "low": verdict.low, "high": verdict.high,
+        "verdict": word, "reason": reason,
+    }  # fmt: skip
+
+
+def _explained(pair: Pair, verdict: _Verdict) -> tuple[str, str]:
+    """The verdict's word, and its reason in plain words."""
+    if np.isnan(verdict.ratio):
+        return "undecided", "the clock saw no time pass"
+    if pair.identical:
+        return "same", "both are the same measurement"
+    for which, side in (("first", pair.first), ("second", pair.second)):
+        if side.flags:
+            return "undecided", f"the {which} is not reliable: {', '.join(side.flags)}"
+    half = f"{(verdict.high - verdict.low) / 2:.1%}"
+    if verdict.word == "same":
+        return "same", f"within {EQUAL:.0%}{pair.machine.note}"
+    if verdict.word == "undecided":
+        return "undecided", f"known to ± {half} only{pair.machine.note}"
+    return verdict.word, f"more than chance explains (± {half}){pair.machine.note}"
+
+
+def _pairs(first: ProfileReader, second: ProfileReader) -> Iterator[Pair]:
+    alike = same_machine(first.board(), second.board())
+    for setting in sorted(_settings(first) & _settings(second)):
+        theirs = {side.key: side for side in _sides(second, setting)}
+        both = [(mine, theirs[mine.key]) for mine in _sides(first, setting) if mine.key in theirs]
+        pools = {(one.pool.number, other.pool.number): (one.pool, other.pool) for one, other in both}
+        parts = [_machine(pair, setting[1]) if alike else OTHER_BOARD for pair in pools.values()]
+        machines = dict(zip(pools, together(parts), strict=True))
+        for one, other in both:
+            yield Pair(one, other, setting, machines[one.pool.number, other.pool.number])
+
+
+def _machine(pools: tuple[Pool, Pool], device: str) -> Machine:
+    return Machine.between(*pools) if device == "cpu" else ON_A_DEVICE
+
+
+def _settings(profile: ProfileReader) -> set[Setting]:
     return {(one.timing, one.device, one.threads) for one in profile.conditions() if one.timing in TIMINGS}
 
 
-def _measurements(
-    profile: ProfileReader, timing: Timing, device: str, threads: int
-) -> Iterator[tuple[str, Measurement]]:
+def _sides(profile: ProfileReader, setting: Setting) -> Iterator[Side]:
     """The newest completed measurement of each op call."""
     seen: set[str] = set()
+    timing, device, threads = setting
     for number in profile.pools([timing], device, threads, ended=True):
         pool = profile.pool(number)
         for key in pool.positions:
             if key not in seen:
                 seen.add(key)
-                yield key, pool.measurement(key)
+                yield Side(pool, key)

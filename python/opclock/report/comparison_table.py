@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from opclock.formatting import SECONDS, counted
@@ -27,13 +28,19 @@ def table(frame: pd.DataFrame, title: str) -> Table:
     return Table([
         texts("op call", names),
         ready("threads", [str(count) for count in rows["threads"]], priority=2),
+        texts("device", list(rows["device"]), priority=3),
         numbers("first", list(rows["first_s"]), SECONDS),
         numbers("second", list(rows["second_s"]), SECONDS),
-        ready("ratio", [f"{value:.3f}" for value in rows["ratio"]]),
-        ready("95 % interval", [f"[{low:.3f}, {high:.3f}]" for low, high in zip(
+        ready("ratio", [_ratio(value) for value in rows["ratio"]]),
+        ready("95 % interval", [f"[{_ratio(low)}, {_ratio(high)}]" for low, high in zip(
             rows["low"], rows["high"], strict=True)], priority=1),
         texts("verdict", list(rows["verdict"])),
+        texts("reason", list(rows["reason"]), priority=2),
     ], title)  # fmt: skip
+
+
+def _ratio(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def counts(frame: pd.DataFrame) -> str:

@@ -6,13 +6,14 @@ in common, so ``opclock compare`` can tell the machine's difference from a kerne
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch.nn import functional
+
+from opclock.board.contention import involuntary_switches
 
 REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
 EVERY_S = 0.5  # at least so far apart: one sample takes 10 to 20 ms on two x86-64 cores, 2 to 4 % of the time
@@ -63,11 +64,11 @@ def _median_s(run: Workload) -> float | None:
     run()  # brings its data into the caches, and wakes the threads
     clean = []
     for _ in range(REPEATS):
-        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        switches = involuntary_switches()
         start = time.perf_counter()
         run()
         seconds = time.perf_counter() - start
-        if resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw == switches:
+        if not involuntary_switches() > switches:  # also where nobody counts them
             clean.append(seconds)
     return sorted(clean)[len(clean) // 2] if len(clean) >= REPEATS - 1 else None
 

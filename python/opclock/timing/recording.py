@@ -98,7 +98,7 @@ class PoolRecord:
         for key, group in self._pool.groups.items():
             self._pool.compiled.add_earlier(group, list(earlier.measurement(key).samples))
 
-    def add(self, rounds: Rounds, controls: Mapping[str, float]) -> None:
+    def add(self, rounds: Rounds, controls: Mapping[str, float] | None = None) -> None:
         """Store finished rounds, and the control workloads that were sampled before them (seconds, by name).
 
         Raises ProfileError where the profile cannot be written.

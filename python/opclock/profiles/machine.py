@@ -1,0 +1,97 @@
+"""How fast the machine was while two pools were sampled, by the control workloads between their blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from opclock.profiles.pool import Pool
+from opclock.profiles.statistics import Samples
+from opclock.profiles.verdicts import centre
+
+# Standard deviation of a model's time from one minute to another on one shared machine, in logarithms: without control
+# workloads a difference may be the machine's by as much.
+UNSEEN = 0.10
+MIN_WORKLOADS = 3  # fewer do not show a mean of kernels
+NORMAL_MAD = 1.4826  # the standard deviation of normal numbers with a median absolute deviation of 1
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine's part of the difference between two pools."""
+
+    shift: float = 0.0  # logarithm of how much slower it was in the second pool
+    error: float = 0.0  # standard error of that
+    residuals: Samples = field(default_factory=lambda: np.empty(0))  # each control workload's shift, less the machine's
+    note: str = ""  # for the reason beside a verdict
+
+    @property
+    def known(self) -> bool:
+        """Whether control workloads tell it."""
+        return self.residuals.size > 0
+
+    @staticmethod
+    def between(first: Pool, second: Pool) -> Machine:
+        """The difference between two pools of one machine, by the control workloads that both have."""
+        usual = _usual(first), _usual(second)
+        shifts = np.array([usual[1][name] - usual[0][name] for name in sorted(set(usual[0]) & set(usual[1]))])
+        if shifts.size < MIN_WORKLOADS:
+            return Machine(error=UNSEEN, note="; no control workloads, so the machine's part is not known")
+        shift = centre(shifts)
+        residuals = shifts - shift
+        error = NORMAL_MAD * float(np.median(np.abs(residuals))) / np.sqrt(shifts.size)
+        return Machine(shift, float(error), residuals, _note(shift))
+
+
+def together(machines: Sequence[Machine]) -> list[Machine]:
+    """Move the machine's parts of pairs of pools that were taken in the same minutes towards their mean.
+
+    A pool of half a second has one sample of the control workloads, which is mostly noise. So each pair's own part
+    counts only as far as the pairs differ by more than their errors (James and Stein 1961).
+
+    Args:
+        machines: one for each pair of pools.
+
+    Returns:
+        The same, in the same order. Those without control workloads stay as they are.
+    """
+    known = [machine for machine in machines if machine.known]
+    if not known:
+        return list(machines)
+    shifts, squares = np.array([one.shift for one in known]), np.array([one.error**2 for one in known])
+    mean = centre(shifts)
+    spread = max(0.0, float(np.median((shifts - mean) ** 2)) * NORMAL_MAD**2 - float(np.mean(squares)))
+    of_mean = (spread + float(np.mean(squares))) / len(known)
+    return [_moved(machine, mean, spread, of_mean) if machine.known else machine for machine in machines]
+
+
+def _moved(machine: Machine, mean: float, spread: float, of_mean: float) -> Machine:
+    total = spread + machine.error**2
+    own = spread / total if total > 0 else 0.0
+    shift = own * machine.shift + (1 - own) * mean
+    error = float(np.sqrt(own * machine.error**2 + (1 - own) ** 2 * of_mean))
+    return replace(machine, shift=shift, error=error, note=_note(shift))
+
+
+OTHER_BOARD = Machine(note="; the boards differ, and nothing is taken off")
+ON_A_DEVICE = Machine(note="; control workloads show the host alone, and nothing is taken off")
+
+
+def same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two descriptions of boards are of one machine, perhaps with another torch or other cores allowed."""
+    return all(first.get(name) == second.get(name) for name in ("machine", "model", "cpu_parts", "cores", "emulator"))
+
+
+def _usual(pool: Pool) -> dict[str, float]:
+    """By the control workload's name: the logarithm of its median seconds over the pool's blocks."""
+    medians = {name: np.nanmedian(seconds) for name, seconds in pool.controls.items() if np.isfinite(seconds).any()}
+    return {name: float(np.log(median)) for name, median in medians.items() if median > 0}
+
+
+def _note(shift: float) -> str:
+    if abs(shift) < 0.005:
+        return "; the machine was as fast in both"
+    return f"; the machine was {abs(np.expm1(shift)):.1%} {'slower' if shift > 0 else 'faster'}, which is taken off"
