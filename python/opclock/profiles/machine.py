@@ -82,7 +82,9 @@ ON_A_DEVICE = Machine(note="; control workloads show the host alone, and nothing
 
 def same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether two descriptions of boards are of one machine, perhaps with another torch or other cores allowed."""
-    return all(first.get(name) == second.get(name) for name in ("machine", "model", "cpu_parts", "cores", "emulator"))
+    # An older profile may lack a fact that is empty.
+    names = ("machine", "model", "cpu_parts", "cores", "allowed", "emulator")
+    return all((first.get(name) or None) == (second.get(name) or None) for name in names)
 
 
 def _usual(pool: Pool) -> dict[str, float]:

@@ -14,7 +14,8 @@ from opclock.profiles.statistics import Samples
 # difference tells little about the next run.
 EQUAL = 0.05
 FALSE_CHANGES, FALSE_SAME = 0.01, 0.05  # at most these shares of the verdicts of one kind may be wrong
-LEAST_SPREAD = 0.007  # from pool to pool: medians of processes of one model differed by as much at least
+# From pool to pool: medians of processes of one model differed by 0.7 % to 3 %. The table tells it where it is large.
+LEAST_SPREAD, USUAL_SPREAD, ENOUGH_ROWS = 0.007, 0.015, 20
 BLOCK_FREEDOM = 4  # how many degrees of freedom the table's typical block spread adds to that of one row
 QUARTER = 0.3186  # a quarter of normal numbers with a standard deviation of 1 are closer to 0
 TRIMMED, OF_TRIMMED = 2.5, 0.918  # the standard deviation of normal numbers without those beyond 2.5 is 0.958
@@ -116,8 +117,10 @@ def pool_spread(value: Samples, within: Samples, reach: float) -> float:
         reach: by so much at most may the unchanged rows be off 0 together, because the machine's part is not exact.
 
     Returns:
-        The standard deviation, in logarithms.
+        The standard deviation, in logarithms; a usual one with fewer than ``ENOUGH_ROWS`` shifts.
     """
+    if value.size < ENOUGH_ROWS:
+        return USUAL_SPREAD
     middle, least = 0.0, LEAST_SPREAD**2
     variance = max(least, (float(np.quantile(np.abs(value), 0.25)) / QUARTER) ** 2 - float(np.median(within)))
     for _ in range(PASSES):

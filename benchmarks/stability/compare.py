@@ -1,0 +1,81 @@
+"""Whether compare finds differences where there are none, and finds those that there are.
+
+    python -m benchmarks.stability.compare [--pairs 10] [--pause 120] [--threads 1]
+
+Sweeps the quick preset twice for each pair, with a pause between the two, and compares both. Then it makes half of the
+second sweep's kernels 10 % slower, and compares again. The exit code is 1 where over 1 % of the unchanged rows are
+called faster or slower, at most half of them the same, or under 90 % of the changed ones slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from opclock.profiles.comparison import compare
+from opclock.profiles.profile import Profile
+
+CHANGE = 1.10
+
+
+def main() -> None:
+    """Run the pairs, print the shares, and exit with 1 where they miss their targets."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--pause", type=float, default=120.0, help="seconds between the two sweeps of a pair")
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    unchanged, changed = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(chosen.pairs):
+            first, second = (Path(folder) / f"{number}{side}.sqlite" for side in "ab")
+            _sweep(first, chosen.threads)
+            time.sleep(chosen.pause)
+            _sweep(second, chosen.threads)
+            unchanged.append(_verdicts(first, second))
+            slower = _slow_down(second, np.random.default_rng(number))
+            table = _verdicts(first, second)
+            changed.append(table[table["op_call"].isin(slower)])
+            print(f"pair {number + 1}: {unchanged[-1]['verdict'].value_counts().to_dict()}", flush=True)
+    alike, moved = (pd.concat(tables)["verdict"].value_counts(normalize=True) for tables in (unchanged, changed))
+    false, same, found = alike.get("faster", 0) + alike.get("slower", 0), alike.get("same", 0), moved.get("slower", 0)
+    print(f"unchanged: {false:.1%} faster or slower, {same:.1%} same; 10 % slower: {found:.1%} found")
+    sys.exit(int(false > 0.01 or same <= 0.5 or found < 0.9))
+
+
+def _sweep(path: Path, threads: int) -> None:
+    command = [sys.executable, "-m", "opclock", "sweep", "--preset", "quick", "--threads", str(threads)]
+    subprocess.run([*command, "--profile", str(path)], check=True, capture_output=True)
+
+
+def _verdicts(first: Path, second: Path) -> pd.DataFrame:
+    with Profile.open(first) as one, Profile.open(second) as other:
+        return compare(one, other)
+
+
+def _slow_down(path: Path, random: np.random.Generator) -> set[str]:
+    """Make a random half of a profile's op calls slower. Returns their keys."""
+    with sqlite3.connect(path) as connection:
+        keys = {row[0]: row[1] for row in connection.execute("SELECT id, key FROM op_call")}
+        chosen = {number for number in keys if random.random() < 0.5}
+        members: dict[int, list[int]] = {}
+        for pool, number in connection.execute("SELECT pool, op_call FROM member ORDER BY pool, position"):
+            members.setdefault(pool, []).append(number)
+        for pool, number, blob in connection.execute("SELECT pool, number, seconds FROM round").fetchall():
+            factors = [CHANGE if member in chosen else 1.0 for member in members[pool]]
+            slower = (np.frombuffer(blob, "<f8") * factors).astype("<f8").tobytes()
+            connection.execute("UPDATE round SET seconds = ? WHERE pool = ? AND number = ?", (slower, pool, number))
+    connection.close()
+    return {keys[number] for number in chosen}
+
+
+if __name__ == "__main__":
+    main()
