@@ -16,9 +16,10 @@ from opclock.profiles.condition import Timing
 from opclock.profiles.machine import ON_A_DEVICE, OTHER_BOARD, Machine, same_machine, together
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import BATCHES, MIN_IN_BATCH, Samples
+from opclock.profiles.statistics import Samples
 from opclock.profiles.verdicts import EQUAL, Shift, hodges_lehmann, judge, median_by_block
 
+BATCHES, MIN_IN_BATCH = 24, 3  # of rounds without known blocks: at most so many, of at least so many rounds
 TIMINGS: tuple[Timing, ...] = ("in_model", "interleaved")
 Setting = tuple[Timing, str, int]  # timing, device, threads
 
@@ -136,7 +137,7 @@ def _judge(pairs: list[Pair]) -> dict[int, _Verdict]:
     judged = judge(shifts, np.concatenate([machine.residuals for machine in machines]))
     ratios = [shift.value for shift in shifts]
     values = np.exp(np.column_stack([ratios, judged.low, judged.high]))
-    return {id(pair): _Verdict(*map(float, row), word)
+    return {id(pair): _Verdict(float(row[0]), float(row[1]), float(row[2]), word)
             for pair, row, word in zip(pairs, values, judged.words, strict=True)}  # fmt: skip
 
 
