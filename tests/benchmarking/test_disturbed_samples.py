@@ -90,7 +90,7 @@ def test_a_block_that_differs_widens_the_interval():
     states = np.array([1.0, 1.1, 0.9, 1.05, 0.95, 1.0])
     few, many = (BenchRow("r", 1, samples=np.repeat(states, size), blocks=np.repeat(np.arange(6), size))
                  for size in (3, 30))  # fmt: skip
-    assert few.interval_s == pytest.approx(many.interval_s)
+    assert few.interval_s == pytest.approx(many.interval_s, rel=0.02)
     low, high = many.interval_s
     assert high - low > 0.1
 

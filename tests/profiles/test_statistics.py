@@ -94,3 +94,11 @@ def test_statistics_by_hand():
 def test_no_samples_no_interval():
     with pytest.raises(ValueError, match="no samples"):
         median_interval(np.array([]))
+
+
+def test_blocks_with_the_median_in_their_middle_have_an_interval():
+    """Half of each block is below the median, so that the blocks do not differ; its samples do."""
+    samples = np.tile([1.0, 5.0, 0.5, 9.0], 6)
+    low, high = median_interval(samples, blocks=np.repeat(np.arange(6), 4))
+    assert low < 2.0
+    assert high > 4.0

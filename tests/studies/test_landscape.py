@@ -112,11 +112,13 @@ def test_intervals_of_boards_are_those_of_the_medians():
         mine = Entry("m", "t", (BenchRow("eager", 1, samples=samples),), (), {}, np.empty(0))
         return Landscape(label, BOARD, Settings(1), (mine,))
 
-    (speedup,) = relative_speedups([noisy("one", 2.0), noisy("two", 1.0)])
-    half = np.log(1.25 / 0.8) / 2
+    boards = [noisy("one", 2.0), noisy("two", 1.0)]
+    (speedup,) = relative_speedups(boards)
+    low, high = boards[1].entries[0].rows[0].interval_s
+    half = np.sqrt(2) * np.log(high / low) / 2
     assert speedup.speedup == pytest.approx(2.0)
-    assert speedup.high == pytest.approx(2.0 * np.exp(np.sqrt(2) * half))
-    assert speedup.low == pytest.approx(2.0 / np.exp(np.sqrt(2) * half))
+    assert speedup.high == pytest.approx(2.0 * np.exp(half))
+    assert speedup.low == pytest.approx(2.0 / np.exp(half))
 
 
 def test_words_name_the_numbers():

@@ -67,7 +67,9 @@ def _half_share(below: Samples, starts: npt.NDArray[np.intp], confidence: float)
     degrees = max(min(MIN_DEGREES, most), min(most, degrees))
     amplitudes = _cosines(len(means), degrees) @ means
     error = float(np.sqrt(np.mean(amplitudes**2) / len(means)))
-    return float(stdtrit(degrees, (1 + confidence) / 2)) * error
+    independent = 0.5 / np.sqrt(below.size)  # the standard error where samples are not correlated: never less
+    sides = (1 + confidence) / 2
+    return max(float(stdtrit(degrees, sides)) * error, float(stdtrit(below.size - 1, sides)) * float(independent))
 
 
 def _batch_means(values: Samples, starts: npt.NDArray[np.intp], batches: int) -> Samples:
