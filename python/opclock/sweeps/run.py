@@ -40,7 +40,9 @@ from opclock.tracing.trace import Trace
 POOL_BYTES = 1 << 27  # that a pool touches at most: as many as a large model
 # Working sets of pools for predictors: they decide which caches hold the weights, as in a model.
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
-MIN_ROUNDS, MAX_ROUNDS, BLOCK_ROUNDS = 12, 24, 6
+# Pools whose blocks take turns: a slow second of the machine then falls on one or two blocks of each, not on all.
+TOGETHER = 8
+MIN_ROUNDS, MAX_ROUNDS, BLOCK_ROUNDS = 18, 30, 3
 MAX_DISTURBED_ROUNDS = 3 * MAX_ROUNDS  # where other programs disturb some of them
 # For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
@@ -148,10 +150,18 @@ def run_sweep(
         host = KindsHost() if as_in_models else None
         working_sets = WORKING_SETS if as_in_models else (POOL_BYTES,)
         begin, tried = time.perf_counter(), 0
-        for pool in grouped(missing, working_sets, random.Random(seed), memory_budget_bytes(device)):
-            progress(_progress_text(threads, tried, len(missing), time.perf_counter() - begin), tried / len(missing))
-            _time_pool(pool, profile, device, threads, host, seed, summary)
-            tried += len(pool)
+        budget = memory_budget_bytes(device)
+        for pools in _windows(grouped(missing, working_sets, random.Random(seed), budget), budget):
+            samplers = []
+            for pool in pools:
+                text = _progress_text(threads, tried, len(missing), time.perf_counter() - begin)
+                progress(text, tried / len(missing))
+                samplers += _bound(pool, profile, device, threads, host, seed, summary)
+                tried += len(pool)
+            interleave(samplers, lambda one: one.block(BLOCK_ROUNDS), enough=_sampled_enough)
+            for sampler in samplers:
+                sampler.end()
+                summary.kernel_s += sampler.seconds
         progress(f"sweep, {counted(threads, 'thread')}: {counted(len(missing), 'kernel')}", 1.0)
     summary.seconds = time.perf_counter() - start
     if not summary.timed and not summary.known:
@@ -180,24 +190,34 @@ def _names(planned: Iterable[Planned]) -> list[tuple[str, str, str]]:
     return [(one.configuration.family, one.configuration.parameters_text, one.call.key) for one in planned]
 
 
-def _time_pool(
+def _windows(pools: Iterable[list[Planned]], max_bytes: int) -> Iterator[list[list[Planned]]]:
+    """Divide pools into groups whose blocks take turns, and which fit into memory together."""
+    window: list[list[Planned]] = []
+    for pool in pools:
+        if window and (len(window) == TOGETHER or sum(map(touched_bytes, [*window, pool])) > max_bytes):
+            yield window
+            window = []
+        window.append(pool)
+    if window:
+        yield window
+
+
+def _bound(
     kernels: Sequence[Planned], profile: Profile, device: str, threads: int, host: Host | None, seed: int,
     summary: SweepSummary,
-) -> None:  # fmt: skip
-    """Time kernels together until they are sampled enough, and count them in the summary."""
+) -> list[Sampler]:  # fmt: skip
+    """A warmed-up sampler of those kernels of a pool that run on this machine, which the summary counts; or none."""
     trace = as_trace(kernels)
     arguments = Arguments(trace, one_block=True)
     positions = [position for position in range(len(kernels)) if _runs(trace, position, arguments, summary)]
     if not positions:
-        return
+        return []
     condition = Condition.of("interleaved", device, threads, touched_bytes(kernels))
     sampler = Sampler(trace, positions, arguments, profile, condition, host, seed=seed)
     sampler.warm_up()
     profile.name_configurations(_names([kernels[position] for position in positions]))
-    interleave([sampler], lambda one: one.block(BLOCK_ROUNDS), enough=_sampled_enough)
-    sampler.end()
     summary.timed += len(positions)
-    summary.kernel_s += sampler.seconds
+    return [sampler]
 
 
 def _sampled_enough(sampler: Sampler) -> bool:
@@ -232,5 +252,5 @@ def expected_s(planned: Iterable[Planned], ceilings: Ceilings) -> float:
     Returns:
         Seconds, approximately.
     """
-    rounds = MAX_ROUNDS + WARM_UP_ROUNDS
+    rounds = MAX_ROUNDS + MAX_ROUNDS // BLOCK_ROUNDS + WARM_UP_ROUNDS  # one round of each block is not kept
     return sum(rounds * (ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S) + BINDING_S for one in planned)

@@ -104,8 +104,7 @@ class Sampler:
         kept, done = self._empty(rounds), 0
         controls = self._controls.sample_if_due()
         try:
-            again = self.condition.in_order or (controls and self.condition.timing == "interleaved")
-            if self._pool.lane == "host" and again:
+            if self._pool.lane == "host" and self.condition.timing != "back_to_back":
                 self._discarded_round(kept)
             self._contention.refresh()
             first = before = self._contention.read()
