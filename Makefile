@@ -28,7 +28,7 @@ WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/profiles tests/t
 # The C++ tests' only header.
 DOCTEST := $(if $(wildcard /usr/include/doctest/doctest.h),,build/doctest)
 
-.PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick \
+.PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick stability \
   coverage sdist wheel-pure lint format tidy tsan asan docs clean
 
 study: $(VENV)/.installed
@@ -95,6 +95,11 @@ test-gpu:
 # Estimates against real inference: the development set (12 minutes), or four small models (under three).
 accuracy: $(VENV)/.accuracy
 	@$(BIN)/python -m benchmarks.accuracy
+
+# Estimates beside busy processes (12 minutes), and compare on one machine at different minutes (half an hour).
+stability: $(VENV)/.test
+	@$(BIN)/python -m benchmarks.stability.busy
+	@$(BIN)/python -m benchmarks.stability.compare
 
 accuracy-quick: $(VENV)/.test
 	@$(BIN)/python -m benchmarks.accuracy --quick

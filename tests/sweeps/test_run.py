@@ -171,14 +171,14 @@ def test_google_benchmark_json_has_what_its_compare_script_reads(swept):
     assert data["context"]["num_cpus"] >= 1
     runs = data["benchmarks"]
     by_name = {}
-    for run in runs:
-        by_name.setdefault(run["name"], []).append(run)
-        assert run["run_type"] == "iteration"
-        assert run["time_unit"] == "ns"
-        assert run["real_time"] > 0
+    for one in runs:
+        by_name.setdefault(one["name"], []).append(one)
+        assert one["run_type"] == "iteration"
+        assert one["time_unit"] == "ns"
+        assert one["real_time"] > 0
     assert len(by_name) == 18
     for repetitions in by_name.values():
-        assert [run["repetition_index"] for run in repetitions] == list(range(repetitions[0]["repetitions"]))
+        assert [one["repetition_index"] for one in repetitions] == list(range(repetitions[0]["repetitions"]))
         assert len(repetitions) >= 9  # what its U test needs
 
 
