@@ -17,7 +17,7 @@ from opclock.board.system import allowed_cores
 
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 def test_waits_of_all_threads_add_up(tmp_path):

@@ -247,7 +247,7 @@ def test_a_reader_that_wants_no_more_is_no_failure(trace_file, profile, options)
 @posix
 @pytest.mark.parametrize("options", [(), ("--json", "-"), ("--help",)])
 def test_a_full_disk_on_standard_output_is_one_line(trace_file, profile, options):
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run([sys.executable, "-m", "opclock", *map(str, estimated(trace_file, profile, *options))],
                               check=False, stdout=full, stderr=subprocess.PIPE, text=True)  # fmt: skip
     refused(done, "No space left on device")
