@@ -24,6 +24,7 @@ struct StoppingRule {
 double relative_half_width(const std::vector<double>& samples);
 
 // Pure: `samples` in the order taken. Never time_cap.
+// Its interval is for independent samples, only decides, and is never shown: Python computes what is.
 StopReason judge(const std::vector<double>& samples, const StoppingRule& rule);
 
 // Warm-up ends when a pass is no longer faster than the ones before it.

@@ -42,8 +42,8 @@ POOL_BYTES = 1 << 27  # that a pool touches at most: as many as a large model
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 # Pools whose blocks take turns: a slow second of the machine then falls on one or two blocks of each, not on all.
 TOGETHER = 8
-MIN_ROUNDS, MAX_ROUNDS, BLOCK_ROUNDS = 18, 30, 3
-MAX_DISTURBED_ROUNDS = 3 * MAX_ROUNDS  # where other programs disturb some of them
+ROUNDS, BLOCK_ROUNDS = 30, 3  # always as many: looking whether they are enough would lower the coverage
+MAX_ROUNDS = 3 * ROUNDS  # where other programs disturb some of them
 # For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
 
@@ -222,9 +222,7 @@ def _bound(
 
 def _sampled_enough(sampler: Sampler) -> bool:
     """Whether enough rounds are clean, or so many were taken that more are not worth their time."""
-    if sampler.clean_rounds >= MIN_ROUNDS:
-        return sampler.clean_rounds >= MAX_ROUNDS or sampler.settled or sampler.rounds >= MAX_DISTURBED_ROUNDS
-    return sampler.rounds >= MAX_DISTURBED_ROUNDS
+    return sampler.clean_rounds >= ROUNDS or sampler.rounds >= MAX_ROUNDS
 
 
 def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSummary) -> bool:
@@ -252,5 +250,5 @@ def expected_s(planned: Iterable[Planned], ceilings: Ceilings) -> float:
     Returns:
         Seconds, approximately.
     """
-    rounds = MAX_ROUNDS + MAX_ROUNDS // BLOCK_ROUNDS + WARM_UP_ROUNDS  # one round of each block is not kept
+    rounds = ROUNDS + ROUNDS // BLOCK_ROUNDS + WARM_UP_ROUNDS  # one round of each block is not kept
     return sum(rounds * (ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S) + BINDING_S for one in planned)

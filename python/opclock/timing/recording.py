@@ -46,6 +46,8 @@ class PoolRecord:
         self._control_s: list[float] = []
         self.rounds = 0  # finished rounds, disturbed ones too
         self.clean_s: list[float] = []  # seconds of each clean round
+        self.blocks: list[int] = []  # the number of its block
+        self._block = 0
 
     @property
     def number(self) -> int:
@@ -95,6 +97,8 @@ class PoolRecord:
             return
         self._control_s = list(earlier.control_s)
         self.clean_s = list(earlier.rounds_s)
+        self.blocks = earlier.blocks.tolist()
+        self._block = self.blocks[-1] + 1
         for key, group in self._pool.groups.items():
             self._pool.compiled.add_earlier(group, list(earlier.measurement(key).samples))
 
@@ -109,6 +113,8 @@ class PoolRecord:
         clean = ~disturbed(rounds.readings)
         self._control_s += rounds.control_s[clean].tolist()
         self.clean_s += rounds.total_s[clean].tolist()
+        self.blocks += [self._block] * int(clean.sum())
+        self._block += 1
         self.rounds += len(clean)
 
     def end(self, ended: str) -> tuple[Flag, ...]:

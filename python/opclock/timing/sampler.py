@@ -12,7 +12,7 @@ from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import MIN_CLEAN, disturbed
 from opclock.profiles.profile import Profile
-from opclock.profiles.statistics import Samples, median_interval
+from opclock.profiles.statistics import Samples
 from opclock.timing.binding import BoundPool
 from opclock.timing.controls import Controls
 from opclock.timing.graph_rounds import GraphRounds
@@ -20,11 +20,11 @@ from opclock.timing.host_playback import Host
 from opclock.timing.inputs import Arguments
 from opclock.timing.recording import PoolRecord
 from opclock.timing.rounds import Rounds
+from opclock.timing.stopping import Looks
 from opclock.timing.verification import operator_errors
 from opclock.tracing.trace import Trace
 
 WARM_UP_S = 1.0  # at most; it ends earlier where rounds no longer get faster
-NARROW = 0.01  # half the interval of a round's median, as a fraction; repeated measurements differ by more
 
 
 class Sampler:
@@ -63,6 +63,7 @@ class Sampler:
         self._controls = Controls()
         self._record = PoolRecord(profile, condition, self._pool, host, seed)
         self._contention = Contention()
+        self._looks = Looks()
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
 
     @property
@@ -166,8 +167,7 @@ class Sampler:
         """Whether every distinct op call and the whole round have been sampled enough."""
         if self.clean_rounds < MIN_CLEAN or (self._graph is None and not self._pool.compiled.settled()):
             return False
-        low, high = median_interval(np.array(self._record.clean_s))
-        return (high - low) / 2 <= NARROW * float(np.median(self._record.clean_s))
+        return self._looks.settled(np.array(self._record.clean_s), np.array(self._record.blocks))
 
     def end(self) -> tuple[str, tuple[Flag, ...]]:
         """End the pool in the profile.
