@@ -78,6 +78,13 @@ def test_what_the_calls_of_a_pool_share_is_separated_from_the_rest():
     assert 0.5 < predictor.spread("gemm").shared / shared.std(ddof=1) < 1
 
 
+def test_one_op_call_of_a_kind_cannot_be_left_out_and_still_trains():
+    """``GroupKFold(1)`` raised."""
+    one = Predictor(samples([GEMMS[0]] * 12, lambda call: 3 * call.min_s), CEILINGS)
+    assert one.predict([GEMMS[0]], 22)[0] is not None
+    assert one.spread("gemm").own > 0.3
+
+
 def test_the_same_samples_give_the_same_digits():
     law = samples(GEMMS, lambda one: 3 * one.min_s + 1e-6)
     first, second = (Predictor(law, CEILINGS).predict([linear(5, 50, 500)], 24)[0].seconds for _ in range(2))

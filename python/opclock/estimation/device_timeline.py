@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from opclock.estimation.host_costs import HostTable, host_key, host_kinds
+from opclock.estimation.kernel_times import KernelTimes, Share
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.timeline import Timeline, compose, critical_path, replayed_s
 from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import Samples, median_interval, typical_round
+from opclock.profiles.statistics import Blocks, Samples, median_interval, typical_round
 from opclock.tracing.trace import Trace
 
 
@@ -37,6 +38,7 @@ class DeviceTimeline:
     enqueue_s: Samples = field(repr=False)  # by op call: the host's time to enqueue it
     unknown: frozenset[str] = frozenset()  # keys of op calls that were not measured
     flags: tuple[Flag, ...] = ()
+    modelled_host_s: float = 0.0  # of the host's part: what comes from the table by kind of call
 
     @property
     def busy_s(self) -> float:
@@ -62,6 +64,13 @@ class _CallTimes:
 
     rounds_s: Samples  # rounds x calls; one row of medians where the calls come from several pools
     pools: dict[str, Pool]  # by the key of the op call
+    blocks: Blocks | None  # by round
+    interval_s: tuple[float, float]  # of the sum
+
+    @property
+    def paired(self) -> bool:
+        """Whether the rows are rounds of one pool."""
+        return self.blocks is not None
 
     @staticmethod
     def read(trace: Trace, profile: ProfileReader, condition: Condition, timing: Timing) -> _CallTimes:
@@ -70,9 +79,17 @@ class _CallTimes:
         pools = choose_pools(trace, profile, replace(condition, timing=timing))
         whole = next((pool for pool in pools.values() if list(pool.keys) == keys), None)
         if whole is not None and all(pool.number == whole.number for pool in pools.values()):
-            return _CallTimes(whole.seconds, pools)
+            interval_s = median_interval(whole.seconds.sum(axis=1), blocks=whole.blocks)
+            return _CallTimes(whole.seconds, pools, whole.blocks, interval_s)
         medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in pools.items()}
-        return _CallTimes(np.array([[medians.get(key, 0.0) for key in keys]]), pools)
+        row = np.array([[medians.get(key, 0.0) for key in keys]])
+        kernels = KernelTimes(trace, pools, {})
+        blocks = {pool.number: pool.blocks for pool in pools.values()}
+        shares = [Share.of(rounds_s, blocks[number]) for number, rounds_s in kernels.measured_sums().items()]
+        # The row adds medians up. Each pool's interval is put around its median, and their widths add up.
+        low_s = float(row.sum()) - sum(share.median_s - share.low_s for share in shares)
+        high_s = float(row.sum()) + sum(share.high_s - share.median_s for share in shares)
+        return _CallTimes(row, pools, None, (max(0.0, low_s), high_s))
 
 
 @dataclass(frozen=True)
@@ -84,13 +101,17 @@ class _Inputs:
     device_s: Samples  # by call
     waits: list[bool]  # by call: whether the host waits for the device
     lag_s: float
+    blocks: Blocks | None  # by round of the host
+    by_table: bool  # whether the host's own work comes from the table by kind of call
+    host_factors: tuple[float, float]  # the ends of the interval of the host's own work, over it, where not by round
+    enqueue_factors: tuple[float, float]  # the same for enqueueing
 
-    def compose(self, device_scale: float = 1.0) -> Timeline:
-        """The timeline of every round, with the device's times multiplied by this factor."""
-        rounds = len(self.host_s)
-        device_s = np.tile(self.device_s * device_scale, (rounds, 1))
-        return compose(self.host_s[:, :-1], self.enqueue_s, device_s, self.waits,
-                       tail_s=self.host_s[:, -1], lag_s=np.full(rounds, self.lag_s))  # fmt: skip
+    def compose(self, device: float = 1.0, host: float = 1.0, enqueue: float = 1.0) -> Timeline:
+        """The timeline of every round, with the times of each kind multiplied by these factors."""
+        rounds, host_s = len(self.host_s), self.host_s * host
+        device_s = np.tile(self.device_s * device, (rounds, 1))
+        return compose(host_s[:, :-1], self.enqueue_s * enqueue, device_s, self.waits,
+                       tail_s=host_s[:, -1], lag_s=np.full(rounds, self.lag_s))  # fmt: skip
 
     def critical_path(self, total_s: float) -> tuple[Samples, Samples]:
         """What kernel and host of each op call add to the typical round, scaled to add up to the total."""
@@ -127,18 +148,20 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
     inputs = _read_inputs(trace, profile, condition, device, enqueue)
     timeline = inputs.compose()
     total_s = float(np.median(timeline.total_s))
-    low_s, high_s = _interval(inputs, device.rounds_s.sum(axis=1))
-    replays_s = replayed_s((recorded if recorded.pools else device).rounds_s)
+    low_s, high_s = _interval(inputs, device.interval_s)
+    replayed = recorded if recorded.pools else device
+    replays_s = replayed_s(replayed.rounds_s)
     kernel_s, host_s = inputs.critical_path(total_s)
     pools = {pool.number: pool for times in (device, enqueue) for pool in times.pools.values()}
     pool_flags = ordered(flag for pool in pools.values() for flag in pool.flags)
     distant = any(pool.condition.working_set != condition.working_set for pool in device.pools.values())
+    notes: dict[Flag, bool] = {"other_working_set": distant, "host_by_table": inputs.by_table}
     return DeviceTimeline(
         total_s=total_s,
         ci_low_s=low_s,
         ci_high_s=high_s,
         replay_s=float(np.median(replays_s)),
-        replay_ci_s=median_interval(replays_s),
+        replay_ci_s=replayed.interval_s,
         lag_s=inputs.lag_s,
         idle_share=timeline.idle_share,
         launch_bound_share=timeline.launch_bound_share,
@@ -147,8 +170,15 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
         device_s=inputs.device_s,
         enqueue_s=np.median(inputs.enqueue_s, axis=0),
         unknown=frozenset(trace.unique) - (set(device.pools) & set(enqueue.pools)),
-        flags=(*pool_flags, "other_working_set") if distant else pool_flags,
+        flags=ordered([*pool_flags, *(name for name, holds in notes.items() if holds)]),
+        modelled_host_s=_own_work_s(inputs, host_s) if inputs.by_table else 0.0,
     )
+
+
+def _own_work_s(inputs: _Inputs, host_s: Samples) -> float:
+    """Of the host's part of the total: its own work, without enqueueing, where the path goes through the host."""
+    own_s = np.median(inputs.host_s, axis=0)
+    return float(np.minimum(own_s, host_s).sum())
 
 
 def _read_inputs(
@@ -159,27 +189,48 @@ def _read_inputs(
     device_s = typical_round(device.rounds_s)
     isolated = _CallTimes.read(trace, profile, condition, "isolated")
     lag_s = _lag(trace, waits, np.median(enqueue.rounds_s, axis=0), device_s, np.median(isolated.rounds_s, axis=0))
-    host_s, enqueue_s = _host(trace, profile, condition, enqueue.pools.values()), enqueue.rounds_s
-    if len(enqueue_s) != len(host_s):  # from different pools: their rounds cannot be paired
-        host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host_s, enqueue_s))
-    return _Inputs(host_s, enqueue_s, device_s, waits, lag_s)
+    host = _Host.read(trace, profile, condition, enqueue.pools.values())
+    if host.pool is not None and {pool.number for pool in enqueue.pools.values()} == {host.pool} and enqueue.paired:
+        return _Inputs(
+            host.rounds_s, enqueue.rounds_s, device_s, waits, lag_s, enqueue.blocks, False, (1.0, 1.0), (1.0, 1.0)
+        )
+    # From different pools: their rounds cannot be paired. Each has its own interval.
+    host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host.rounds_s, enqueue.rounds_s))
+    return _Inputs(host_s, enqueue_s, device_s, waits, lag_s, None, host.pool is None, host.factors,
+                   _factors(enqueue.interval_s, float(np.median(enqueue.rounds_s.sum(axis=1)))))  # fmt: skip
 
 
-def _interval(inputs: _Inputs, device_rounds_s: Samples) -> tuple[float, float]:
-    """The interval of the total, from the fastest and the slowest device times within their own interval."""
-    busy_s = float(inputs.device_s.sum())
-    scales = tuple(edge / busy_s if busy_s > 0 else 1.0 for edge in median_interval(device_rounds_s))
-    low, high = (inputs.compose(scale).total_s for scale in scales)
-    return median_interval(low)[0], median_interval(high)[1]
+def _factors(interval_s: tuple[float, float], middle_s: float) -> tuple[float, float]:
+    return (interval_s[0] / middle_s, interval_s[1] / middle_s) if middle_s > 0 else (1.0, 1.0)
 
 
-def _host(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> Samples:
-    """Seconds of host work before each op call and after the last: by round, or one row from the table by kind."""
-    table = HostTable(profile, condition)
-    sampled = table.sampled(host_key(trace), kernels)
-    if sampled is None:
-        return np.array([[table.kind_s(kind) for kind in host_kinds(trace)]])
-    return sampled.host_s
+def _interval(inputs: _Inputs, device_s: tuple[float, float]) -> tuple[float, float]:
+    """The interval of the total: all lanes at the fast end of their intervals, and all at the slow end."""
+    ends = zip(_factors(device_s, float(inputs.device_s.sum())), inputs.host_factors, inputs.enqueue_factors,
+               strict=True)  # fmt: skip
+    low_s, high_s = (inputs.compose(*factors).total_s for factors in ends)
+    return median_interval(low_s, blocks=inputs.blocks)[0], median_interval(high_s, blocks=inputs.blocks)[1]
+
+
+@dataclass(frozen=True)
+class _Host:
+    """The host's own work before each op call and after the last."""
+
+    rounds_s: Samples  # rounds x (calls + 1); one row where it comes from the table by kind
+    pool: int | None  # None: from the table
+    factors: tuple[float, float]  # the ends of its interval, over it
+
+    @staticmethod
+    def read(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> _Host:
+        table = HostTable(profile, condition)
+        sampled = table.sampled(host_key(trace), kernels)
+        if sampled is None:
+            kinds = host_kinds(trace)
+            factor = table.factor(kinds)
+            return _Host(np.array([[table.kind_s(kind) for kind in kinds]]), None, (1 / factor, factor))
+        sums_s = sampled.host_s.sum(axis=1)
+        interval_s = median_interval(sums_s, blocks=sampled.blocks)
+        return _Host(sampled.host_s, sampled.number, _factors(interval_s, float(np.median(sums_s))))
 
 
 def _lag(trace: Trace, waits: list[bool], enqueue_s: Samples, device_s: Samples, isolated_s: Samples) -> float:

@@ -203,7 +203,7 @@ def _of_timeline(trace: Trace, setting: Setting, timeline: DeviceTimeline) -> Es
         ci_high_s=timeline.ci_high_s,
         parts=parts,
         host_tail_s=float(timeline.host_s[-1]),
-        coverage=_coverage(parts, timeline.total_s, 0.0),
+        coverage=_coverage(parts, timeline.total_s, timeline.modelled_host_s),
         unknown=tuple(str(call) for key, call in trace.unique.items() if key in unknown),
         flags=timeline.flags,
         lanes=timeline,
@@ -211,7 +211,17 @@ def _of_timeline(trace: Trace, setting: Setting, timeline: DeviceTimeline) -> Es
 
 
 def _coverage(parts: Sequence[Part], total_s: float, modelled_host_s: float) -> Coverage:
-    lost = sum(1 for part in parts if part.source == "unknown") / max(1, len(parts))
+    """Where the time comes from. Op calls without a time take the mean kernel time of those that have one.
+
+    Without that, an estimate that leaves nearly everything out would be called measured.
+    """
+    known_s = [part.kernel_s for part in parts if part.kernel_s is not None]
+    lost = sum(part.source == "unknown" for part in parts)
     modelled_s = modelled_host_s + sum(part.kernel_s or 0.0 for part in parts if part.source == "modelled")
-    modelled = min(1.0, max(0.0, modelled_s / total_s)) * (1 - lost) if total_s > 0 else 0.0
-    return Coverage(max(0.0, 1 - modelled - lost), modelled, lost)
+    lost_s = lost * float(np.mean(known_s)) if known_s else 0.0
+    whole_s = total_s + lost_s
+    if whole_s <= 0 or len(known_s) == 0:
+        return Coverage(0.0, 0.0, 1.0, lost) if lost else Coverage(1.0, 0.0, 0.0)
+    unknown = lost_s / whole_s
+    modelled = min(1.0 - unknown, max(0.0, modelled_s / whole_s))
+    return Coverage(max(0.0, 1.0 - modelled - unknown), modelled, unknown, lost)

@@ -6,13 +6,13 @@ import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from opclock.errors import EstimateError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.predictor import Prediction, Predictor
-from opclock.estimation.result import Source
 from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
@@ -20,6 +20,7 @@ from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Blocks, Samples, median_interval
 from opclock.tracing.trace import Trace
 
+Source = Literal["measured", "modelled", "unknown"]
 TWO_SIDED_95 = 1.96  # standard deviations on each side that hold 95 % of a normal distribution
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from opclock.errors import OptionError
 from opclock.estimation.device_timeline import DeviceTimeline
+from opclock.estimation.kernel_times import Source
 from opclock.estimation.setting import Setting
 from opclock.flags import Flag
 from opclock.tracing.operator_classes import MAC_CLASSES
@@ -17,16 +18,19 @@ if TYPE_CHECKING:
 
 HOST = "host"
 AFTER_LAST = "(after the last op call)"  # the host's work there, among modules
-Source = Literal["measured", "modelled", "unknown"]
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Where the estimated time comes from: fractions that add up to 1."""
+    """Where the time comes from: fractions of the time that add up to 1.
+
+    Op calls without a time count with the mean kernel time of those that have one.
+    """
 
     measured: float
     modelled: float  # predictions from sweeps, and the host where it comes from the table by kind of call
-    unknown: float  # the fraction of op calls without a time
+    unknown: float  # op calls without a time
+    unknown_op_calls: int = 0  # how many these are
 
 
 @dataclass(frozen=True)
