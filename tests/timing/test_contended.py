@@ -11,6 +11,7 @@ import torch
 from small_model import Classifier
 
 from opclock.board.contention import Contention, Counters
+from opclock.errors import OptionError
 from opclock.estimation.estimate import estimate
 from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.timing.measure import measure
@@ -102,3 +103,9 @@ def test_runs_keep_the_numbers_of_their_blocks(monkeypatch):
     assert runs.seconds.tolist() == [1, 3, 4, 5, 6]
     assert runs.blocks.tolist() == [0, 0, 1, 1, 1]
     assert (runs.clean, runs.disturbed) == (5, 1)
+
+
+@pytest.mark.parametrize("max_s", [0, -1, float("nan"), float("inf"), "a"])
+def test_a_limit_that_is_no_time_is_refused(small, profile, max_s):
+    with pytest.raises(OptionError, match="give a number of seconds above 0"):
+        measure(trace(*small), profile, threads=1, max_s=max_s)

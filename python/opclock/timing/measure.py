@@ -11,7 +11,7 @@ import torch
 
 from opclock.board.accelerator import has_lanes
 from opclock.board.cores import check_threads
-from opclock.errors import ModelError
+from opclock.errors import ModelError, OptionError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.flags import Flag, ordered
 from opclock.formatting import counted
@@ -97,11 +97,12 @@ def measure(
     Raises:
         OpCallError: an op call cannot be rebuilt, bound or timed, or memory is too small.
         ProfileError: the profile cannot be written.
-        OptionError: fewer than one thread.
+        OptionError: fewer than one thread, or a time limit that is not above 0.
         TraceError: the model makes no op call.
     """
     threads = torch.get_num_threads() if threads is None else threads
     check_threads(threads)
+    _check_limit(max_s)
     check_calls(trace)
     missing = missing_calls(trace, profile, threads)
     known = len(trace.unique) - len(missing)
@@ -116,6 +117,14 @@ def measure(
         rounds, ended = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
     flags = ordered([*(["host_by_table"] if remark else []), *_flags(trace, profile, threads)])
     return MeasureSummary(len(missing), known, rounds, time.perf_counter() - start, ended, flags, remark)
+
+
+def _check_limit(max_s: float | None) -> None:
+    """Raise OptionError for a time limit that is not a number of seconds above 0."""
+    if max_s is None:
+        return
+    if isinstance(max_s, bool) or not isinstance(max_s, int | float) or not 0 < max_s < math.inf:
+        raise OptionError(f"max_s={max_s!r}: give a number of seconds above 0")
 
 
 def _flags(trace: Trace, profile: Profile, threads: int) -> tuple[Flag, ...]:
