@@ -137,7 +137,7 @@ def main() -> int:
     ratio = loads["median_error_uncaught"].iloc[1:].max() / loads["median_error_uncaught"].iloc[0]
     print(f"worst error that no flag catches {worst:.1%}; busy / quiet median error {ratio:.2f}")
     if loads["caught"].iloc[0] == options.models:
-        print("every number of the quiet machine is flagged: that tells nothing")
+        print("every number of the quiet machine is flagged, so there is nothing to compare with")
         return 1
     return int(worst > MAX_ERROR or ratio > MAX_RATIO)
 

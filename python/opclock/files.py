@@ -162,7 +162,7 @@ def _take_over(unfinished: Path, before: os.stat_result) -> None:
 
 
 def _umask() -> int:
-    """The permissions that new files lack. The system tells them only by setting others."""
+    """The permissions that new files lack. They can only be read by setting others."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -15,7 +15,7 @@ Flag = Literal[
 ]  # fmt: skip
 
 # The half width of a 95 % interval, as a fraction of the number; above it the number is imprecise. On a quiet machine
-# intervals are within 1 to 3 %, and repeated measurements differ by up to 10 %: a wider interval tells less than one
+# intervals are within 1 to 3 %, and repeated measurements differ by up to 10 %: a wider interval says less than one
 # repetition would.
 MAX_HALF_WIDTH = 0.10
 

@@ -27,9 +27,8 @@ def write(path, rng, *, machine=0.0, spread=0.02, block=0.02, noise=0.02, change
             own = state + rng.normal(0, spread, KERNELS) + changed * (np.arange(KERNELS) % 2)
             for _ in range(BLOCKS):
                 rounds = own + rng.normal(0, block, KERNELS) + rng.normal(0, noise, (ROUNDS, KERNELS))
-                profile.add_rounds(pool, 1e-4 * np.exp(rounds), np.full(ROUNDS, 1e-6), None)
-                if controls:
-                    profile.add_controls(pool, {name: 1e-3 * np.exp(state + rng.normal(0, 0.02)) for name in WORKLOADS})
+                sampled = {name: 1e-3 * np.exp(state + rng.normal(0, 0.02)) for name in WORKLOADS} if controls else None
+                profile.add_rounds(pool, 1e-4 * np.exp(rounds), np.full(ROUNDS, 1e-6), None, controls=sampled)
             profile.end_pool(pool, "settled", ["narrow"] * KERNELS, {})
     return path
 

@@ -265,8 +265,7 @@ def test_a_merge_brings_blocks_readings_and_controls(tmp_path):
         pool = add(profile, ["a"], [1.0], ended="")
         readings = Readings.unknown(8)
         readings.switches[:2] = 1
-        profile.add_rounds(pool, np.ones((8, 1)), np.ones(8), None, readings)
-        profile.add_controls(pool, {"product": 0.5})
+        profile.add_rounds(pool, np.ones((8, 1)), np.ones(8), None, readings, controls={"product": 0.5})
         profile.end_pool(pool, "settled", ["narrow"], {})
         wanted = profile.pool(pool)
     with Profile.edit(one) as profile:

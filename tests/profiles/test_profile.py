@@ -273,8 +273,8 @@ def test_a_pool_returns_its_clean_rounds(profile_path):
     readings.switches[:] = [0, 3, 0, 0, 0, 1, 0, 0]
     with Profile.create_or_open(profile_path, BOARD) as profile:
         pool = profile.start_pool(CONDITION, ["a"], [1], signature="s", host=("h", ["python"]))
-        profile.add_rounds(pool, np.arange(8.0)[:, None], np.arange(8.0), np.arange(8.0)[:, None], readings)
-        profile.add_controls(pool, {"product": 1.0})
+        profile.add_rounds(pool, np.arange(8.0)[:, None], np.arange(8.0), np.arange(8.0)[:, None], readings,
+                           controls={"product": 1.0})  # fmt: skip
         profile.add_rounds(pool, np.full((1, 1), 8.0), np.full(1, 8.0), np.full((1, 1), 8.0))
         clean, whole = profile.pool(pool), profile.pool(pool, all_rounds=True)
     kept = [0.0, 2.0, 3.0, 4.0, 6.0, 7.0, 8.0]

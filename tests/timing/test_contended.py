@@ -36,7 +36,6 @@ ALWAYS = itertools.repeat(1.0)
 
 
 def test_sampling_goes_on_until_enough_rounds_are_clean(small, profile, monkeypatch):
-    # A round lies between two readings, and a third one follows before the next round.
     script(monkeypatch, itertools.cycle([0, 0, 0, 0, 1.0, 0, 0, 0, 0, 0]))
     traced = trace(*small)
     done = measure(traced, profile, threads=1)
@@ -95,7 +94,7 @@ def test_a_reference_without_clean_runs_is_contended(small, monkeypatch):
 
 
 def test_runs_keep_the_numbers_of_their_blocks(monkeypatch):
-    script(monkeypatch, [0, 0, 1.0, 0, 0] + [0] * 20)  # the second of three runs
+    script(monkeypatch, [0, 1.0, 0, 0] + [0] * 20)  # the second of three runs
     seconds = iter(np.arange(1.0, 7.0))
     runs = Runs(Contention())
     for _ in range(2):

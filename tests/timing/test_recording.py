@@ -28,7 +28,7 @@ def interrupted(profile):
     """The number of an interrupted pool with one round, four calls a sample."""
     first = record(profile, 4)
     first.begin()
-    first.add(Rounds(np.ones((1, 1)), np.ones(1), None, Readings.unknown(1)))
+    first.add(Rounds(np.ones((1, 1)), np.ones(1), None), Readings.unknown(1))
     return first.number
 
 

@@ -139,7 +139,7 @@ class Candidate:
 
     @property
     def clean_runs(self) -> int:
-        """How many runs no other program disturbed, as far as the kernel tells."""
+        """How many runs no other program disturbed, by what the kernel counts."""
         return sum(int(np.count_nonzero(~disturbed(readings))) for readings in self.readings)
 
     def _run(self, runs: int, slowest_s: float) -> tuple[list[float], Readings]:

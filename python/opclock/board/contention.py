@@ -20,7 +20,7 @@ LONGEST = 256  # bytes of a thread's scheduler statistics, at most
 
 
 class Counters(NamedTuple):
-    """What the kernel has counted until now; NaN where it does not tell. Only differences mean something."""
+    """What the kernel has counted until now; NaN where it does not count. Only differences mean something."""
 
     wall_s: float
     wait_s: float  # threads of this process were ready and waited for a core: seconds, summed over the threads

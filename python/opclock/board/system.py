@@ -69,7 +69,7 @@ def all_cores() -> Iterator[None]:
 def _cores_before_openmp() -> set[int]:
     """The cores of this process before OpenMP binds its first thread.
 
-    Where OpenMP was loaded before opclock, nothing tells them any more. The parent process, from which they were
+    Where OpenMP was loaded before opclock, nothing shows them any more. The parent process, from which they were
     inherited, is then the best source.
     """
     if not hasattr(os, "sched_getaffinity"):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from opclock.estimation.host_costs import HostTable, host_key, host_kinds
+from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.timeline import Timeline, compose, critical_path, replayed_s
@@ -189,14 +188,15 @@ def _read_inputs(
     device_s = typical_round(device.rounds_s)
     isolated = _CallTimes.read(trace, profile, condition, "isolated")
     lag_s = _lag(trace, waits, np.median(enqueue.rounds_s, axis=0), device_s, np.median(isolated.rounds_s, axis=0))
-    host = _Host.read(trace, profile, condition, enqueue.pools.values())
+    host = HostWork.read(trace, profile, condition, enqueue.pools.values())
     if host.pool is not None and {pool.number for pool in enqueue.pools.values()} == {host.pool} and enqueue.paired:
         return _Inputs(
-            host.rounds_s, enqueue.rounds_s, device_s, waits, lag_s, enqueue.blocks, False, (1.0, 1.0), (1.0, 1.0)
+            host.samples_s, enqueue.rounds_s, device_s, waits, lag_s, enqueue.blocks, False, (1.0, 1.0), (1.0, 1.0)
         )
     # From different pools: their rounds cannot be paired. Each has its own interval.
-    host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host.rounds_s, enqueue.rounds_s))
-    return _Inputs(host_s, enqueue_s, device_s, waits, lag_s, None, host.pool is None, host.factors,
+    host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host.samples_s, enqueue.rounds_s))
+    return _Inputs(host_s, enqueue_s, device_s, waits, lag_s, None, host.pool is None,
+                   _factors(host.interval_s, host.total_s),
                    _factors(enqueue.interval_s, float(np.median(enqueue.rounds_s.sum(axis=1)))))  # fmt: skip
 
 
@@ -210,27 +210,6 @@ def _interval(inputs: _Inputs, device_s: tuple[float, float]) -> tuple[float, fl
                strict=True)  # fmt: skip
     low_s, high_s = (inputs.compose(*factors).total_s for factors in ends)
     return median_interval(low_s, blocks=inputs.blocks)[0], median_interval(high_s, blocks=inputs.blocks)[1]
-
-
-@dataclass(frozen=True)
-class _Host:
-    """The host's own work before each op call and after the last."""
-
-    rounds_s: Samples  # rounds x (calls + 1); one row where it comes from the table by kind
-    pool: int | None  # None: from the table
-    factors: tuple[float, float]  # the ends of its interval, over it
-
-    @staticmethod
-    def read(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> _Host:
-        table = HostTable(profile, condition)
-        sampled = table.sampled(host_key(trace), kernels)
-        if sampled is None:
-            kinds = host_kinds(trace)
-            factor = table.factor(kinds)
-            return _Host(np.array([[table.kind_s(kind) for kind in kinds]]), None, (1 / factor, factor))
-        sums_s = sampled.host_s.sum(axis=1)
-        interval_s = median_interval(sums_s, blocks=sampled.blocks)
-        return _Host(sampled.host_s, sampled.number, _factors(interval_s, float(np.median(sums_s))))
 
 
 def _lag(trace: Trace, waits: list[bool], enqueue_s: Samples, device_s: Samples, isolated_s: Samples) -> float:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from opclock.errors import EstimateError, OptionError, ProfileError
 from opclock.estimation.device_timeline import DeviceTimeline, read_timeline
-from opclock.estimation.host_costs import HostTable, host_key, host_kinds
+from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import Blocks, Samples
 from opclock.tracing.macs import macs
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.placement import place
@@ -78,7 +77,7 @@ def estimate(
         kernels = KernelTimes.read(placed, profile, condition, measured_only=measured_only)
         if not kernels.seconds:
             raise EstimateError(no_measurement(placed, profile, *setting))
-        host_work = _Host.read(placed, profile, condition, kernels) if host else None
+        host_work = HostWork.read(placed, profile, condition, kernels.pools.values()) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
     settings_flags = _setting_flags(trace, setting, wanted_device, wanted_dtype, profile)
     return replace(composed, flags=ordered([*settings_flags, *composed.flags, *_own_flags(composed)]))
@@ -107,57 +106,20 @@ def _own_flags(estimate: Estimate) -> tuple[Flag, ...]:
     return imprecise if estimate.complete else (*imprecise, "incomplete")
 
 
-@dataclass(frozen=True)
-class _Host:
-    """The host's work in one inference."""
-
-    calls_s: Samples  # before each op call and after the last
-    rounds_s: Samples  # its sum by round of the pool; one number where it comes from the table by kind
-    pool: int | None  # the pool it was sampled in; None where it comes from the table
-    flags: tuple[Flag, ...]  # of that pool, or "host_by_table"
-    factor: float = 1.0  # the cost from the table, times and over it, is the 95 % interval
-    blocks: Blocks | None = None  # by round
-
-    @property
-    def modelled_s(self) -> float:
-        """The seconds that were not measured for this model."""
-        return float(self.calls_s.sum()) if self.pool is None else 0.0
-
-    @property
-    def share(self) -> Share:
-        """The host as a part of the total, where no pool of the kernels has it."""
-        if self.pool is not None:
-            return Share.of(self.rounds_s, self.blocks)
-        total_s = float(self.calls_s.sum())
-        return Share(total_s, total_s / self.factor, total_s * self.factor)
-
-    @staticmethod
-    def read(trace: Trace, profile: ProfileReader, condition: Condition, kernels: KernelTimes) -> _Host:
-        """Read it from a pool that sampled this model's host, or by kind of call from other models."""
-        table = HostTable(profile, condition)
-        sampled = table.sampled(host_key(trace), kernels.pools.values())
-        if sampled is not None:
-            calls_s, rounds_s = np.median(sampled.host_s, axis=0), sampled.host_s.sum(axis=1)
-            return _Host(calls_s, rounds_s, sampled.number, sampled.flags, blocks=sampled.blocks)
-        kinds = host_kinds(trace)
-        calls_s = np.array([table.kind_s(kind) for kind in kinds])
-        return _Host(calls_s, calls_s.sum(keepdims=True), None, ("host_by_table",), table.factor(kinds))
-
-
-def _shares(kernels: KernelTimes, host: _Host | None) -> list[Share]:
+def _shares(kernels: KernelTimes, host: HostWork | None) -> list[Share]:
     """The parts of the total: each pool's rounds, the predictions, and the host where no pool has it."""
     sums = kernels.measured_sums()
     shares = [kernels.predicted_share()] if kernels.predictions else []
     if host is not None and host.pool in sums:
         sums[host.pool] = sums[host.pool] + host.rounds_s
     elif host is not None:
-        shares.append(host.share)
+        shares.append(Share(host.total_s, *host.interval_s))
     blocks = {pool.number: pool.blocks for pool in kernels.pools.values()}
     return [*(Share.of(rounds_s, blocks[number]) for number, rounds_s in sums.items()), *shares]
 
 
 def _of_sums(
-    trace: Trace, setting: Setting, condition: Condition, kernels: KernelTimes, host: _Host | None
+    trace: Trace, setting: Setting, condition: Condition, kernels: KernelTimes, host: HostWork | None
 ) -> Estimate:
     """The estimate without a device: kernels and host in sequence. The parts are scaled to add up to the total."""
     shares = _shares(kernels, host)

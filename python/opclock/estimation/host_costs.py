@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from opclock.errors import EstimateError
+from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import NEWEST, ProfileReader
-from opclock.profiles.statistics import Samples
+from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples, median_interval
 from opclock.tracing.trace import Trace
 
 # The host's work after the last op call: it leaves the modules and returns the output.
@@ -45,7 +47,6 @@ def host_key(trace: Trace) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-TWO_SIDED_95 = 1.96  # standard deviations on each side that hold 95 % of a normal distribution
 FEW_MODELS = 4  # fewer do not show how models differ
 MODELS_DEVIATION = 0.15  # of the logarithm between models: their host took 3 to 5.5 µs a call, most of the 95 %
 MAX_POOLS = 16  # pools of other models in a table by kind of call: more take time and change little
@@ -137,3 +138,65 @@ def _by_pool(pool: Pool, kinds: Sequence[str], usual: Mapping[str, float]) -> fl
         columns.setdefault(kind, []).append(column)
     own = {kind: float(np.median(pool.host_s[:, columns[kind]])) for kind in usual if kind in columns}
     return sum(own.get(kind, usual[kind]) for kind in kinds)
+
+
+@dataclass(frozen=True)
+class HostWork:
+    """The host's own work in one inference."""
+
+    samples_s: Samples  # rounds x (calls + 1): before each op call, and after the last; one row if from the table
+    pool: int | None  # the pool it was sampled in; None where it comes from the table by kind of call
+    flags: tuple[Flag, ...]  # of that pool, or "host_by_table"
+    blocks: Blocks | None = None  # by round
+    factor: float = 1.0  # the cost from the table, times and over it, is the 95 % interval
+
+    @staticmethod
+    def read(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> HostWork:
+        """Read it from a pool that sampled this model's host, or by kind of call from other models.
+
+        Args:
+            trace: the model.
+            profile: the measurements; only read.
+            condition: the condition that the host work should be from.
+            kernels: the pools that the model's kernels are taken from.
+
+        Returns:
+            The host's work, in seconds.
+
+        Raises:
+            EstimateError: the profile has no host work at all.
+        """
+        table = HostTable(profile, condition)
+        sampled = table.sampled(host_key(trace), kernels)
+        if sampled is not None:
+            return HostWork(sampled.host_s, sampled.number, sampled.flags, sampled.blocks)
+        kinds = host_kinds(trace)
+        samples_s = np.array([[table.kind_s(kind) for kind in kinds]])
+        return HostWork(samples_s, None, ("host_by_table",), factor=table.factor(kinds))
+
+    @cached_property
+    def calls_s(self) -> Samples:
+        """The median before each op call, and after the last."""
+        return np.asarray(np.median(self.samples_s, axis=0))
+
+    @cached_property
+    def rounds_s(self) -> Samples:
+        """The sum, by round."""
+        return np.asarray(self.samples_s.sum(axis=1))
+
+    @property
+    def total_s(self) -> float:
+        """The median of the sums."""
+        return float(np.median(self.rounds_s))
+
+    @cached_property
+    def interval_s(self) -> tuple[float, float]:
+        """The 95 % interval of the sum."""
+        if self.pool is None:
+            return self.total_s / self.factor, self.total_s * self.factor
+        return median_interval(self.rounds_s, blocks=self.blocks)
+
+    @property
+    def modelled_s(self) -> float:
+        """The seconds that were not measured for this model."""
+        return self.total_s if self.pool is None else 0.0

@@ -17,11 +17,10 @@ from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import Blocks, Samples, median_interval
+from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples, median_interval
 from opclock.tracing.trace import Trace
 
 Source = Literal["measured", "modelled", "unknown"]
-TWO_SIDED_95 = 1.96  # standard deviations on each side that hold 95 % of a normal distribution
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ MIN_CPU_WALL_S = 0.1  # of a round whose CPU time says something: some kernels c
 
 @dataclass(frozen=True)
 class Readings:
-    """What the kernel said about each round; NaN where it does not tell. One number for each round."""
+    """What the kernel said about each round; NaN where it does not count. One number for each round."""
 
     wall_s: Samples  # wall seconds of the whole round
     wait_s: Samples  # seconds that threads of the process were ready and waited for a core, summed over them

@@ -30,7 +30,7 @@ class Machine:
 
     @property
     def known(self) -> bool:
-        """Whether control workloads tell it."""
+        """Whether control workloads show it."""
         return self.residuals.size > 0
 
     @staticmethod

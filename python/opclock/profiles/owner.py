@@ -1,4 +1,4 @@
-"""The process that samples a pool. It tells a running pool from an interrupted one."""
+"""The process that samples a pool. By it a running pool and an interrupted one are told apart."""
 
 from __future__ import annotations
 

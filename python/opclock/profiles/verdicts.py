@@ -11,10 +11,10 @@ from scipy.special import stdtr, stdtrit  # scipy.stats takes half a second to i
 from opclock.profiles.statistics import Samples
 
 # Two kernels closer than 5 % count as the same: interleaved repetitions of one model differ by 1 to 5 %, so a smaller
-# difference tells little about the next run.
+# difference says little about the next run.
 EQUAL = 0.05
 FALSE_CHANGES, FALSE_SAME = 0.01, 0.05  # at most these shares of the verdicts of one kind may be wrong
-# From pool to pool: medians of processes of one model differed by 0.7 % to 3 %. The table tells it where it is large.
+# From pool to pool: medians of processes of one model differed by 0.7 % to 3 %. Where it is large, the table shows it.
 LEAST_SPREAD, USUAL_SPREAD, ENOUGH_ROWS = 0.007, 0.015, 20
 BLOCK_FREEDOM = 4  # how many degrees of freedom the table's typical block spread adds to that of one row
 QUARTER = 0.3186  # a quarter of normal numbers with a standard deviation of 1 are closer to 0
@@ -95,7 +95,7 @@ def judge(shifts: list[Shift], controls: Samples) -> Judged:
 
 
 def _between_blocks(shifts: list[Shift]) -> tuple[Samples, Samples]:
-    """By row: the variance of its shift that the blocks tell of, and its degrees of freedom."""
+    """By row: the variance of its shift that the blocks show, and its degrees of freedom."""
     counts = np.array([one.blocks for one in shifts], dtype=float)
     own = np.array([one.within for one in shifts])
     known = np.isfinite(own)

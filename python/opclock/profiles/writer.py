@@ -131,8 +131,9 @@ class ProfileWriter(ProfileReader):
             )
 
     def add_rounds(
-        self, pool: int, seconds: Samples, control_s: Samples, host_s: Samples | None, readings: Readings | None = None
-    ) -> None:
+        self, pool: int, seconds: Samples, control_s: Samples, host_s: Samples | None,
+        readings: Readings | None = None, *, controls: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
         """Append a block of finished rounds to a pool. They are on disk when this returns.
 
         Args:
@@ -141,6 +142,7 @@ class ProfileWriter(ProfileReader):
             control_s: seconds of the control workload, by round.
             host_s: seconds of host work, rounds x kinds; None where the host was not sampled.
             readings: what the kernel said about each round; None where it was not asked.
+            controls: seconds of the control workloads that were sampled at this block, by name.
 
         Raises:
             ProfileError: the file cannot be written, or another process took the pool over.
@@ -161,23 +163,9 @@ class ProfileWriter(ProfileReader):
                 [(pool, number + i, _blob(row), float(control), host, block, *(float(values[i]) for values in known))
                  for i, (row, control, host) in enumerate(zip(seconds, control_s, hosts, strict=True))],
             )  # fmt: skip
-
-    def add_controls(self, pool: int, seconds: Mapping[str, float]) -> None:
-        """Store what control workloads took beside the pool's newest block.
-
-        Args:
-            pool: the pool's number.
-            seconds: by the control workload's name.
-
-        Raises:
-            ProfileError: the file cannot be written, or another process took the pool over.
-        """
-        with self.changing() as connection:
-            self._beat(connection, pool)
             connection.executemany(
-                "INSERT OR REPLACE INTO control VALUES (?, (SELECT coalesce("
-                "(SELECT block FROM round WHERE pool = ? ORDER BY number DESC LIMIT 1), 0)), ?, ?)",
-                [(pool, pool, name, float(value)) for name, value in seconds.items()],
+                "INSERT INTO control (pool, block, name, seconds) VALUES (?, ?, ?, ?)",
+                [(pool, block, name, float(value)) for name, value in (controls or {}).items()],
             )
 
     def _beat(self, connection: sqlite3.Connection, pool: int) -> None:

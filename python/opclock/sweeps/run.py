@@ -6,9 +6,10 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 # Pools whose blocks take turns: a slow second of the machine then falls on one or two blocks of each, not on all.
 TOGETHER = 8
 ROUNDS, BLOCK_ROUNDS = 30, 3  # always as many: looking whether they are enough would lower the coverage
+BINDING_SHARE = 0.5  # of the time of a pool, for the display: binding and warm-up take about as long as the rounds
 MAX_ROUNDS = 3 * ROUNDS  # where other programs disturb some of them
 # For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
@@ -152,16 +154,14 @@ def run_sweep(
         begin, tried = time.perf_counter(), 0
         budget = memory_budget_bytes(device)
         for pools in _windows(grouped(missing, working_sets, random.Random(seed), budget), budget):
-            samplers = []
-            for pool in pools:
-                text = _progress_text(threads, tried, len(missing), time.perf_counter() - begin)
-                progress(text, tried / len(missing))
-                samplers += _bound(pool, profile, device, threads, host, seed, summary)
-                tried += len(pool)
-            interleave(samplers, lambda one: one.block(BLOCK_ROUNDS), enough=_sampled_enough)
-            for sampler in samplers:
-                sampler.end()
-                summary.kernel_s += sampler.seconds
+            text = _progress_text(threads, tried, len(missing), time.perf_counter() - begin)
+            here = sum(map(len, pools))
+            summary.kernel_s += _time_window(
+                pools,
+                lambda pool: _bound(pool, profile, device, threads, host, seed, summary),
+                partial(_advance, progress, text, tried / len(missing), here / len(missing)),
+            )
+            tried += here
         progress(f"sweep, {counted(threads, 'thread')}: {counted(len(missing), 'kernel')}", 1.0)
     summary.seconds = time.perf_counter() - start
     if not summary.timed and not summary.known:
@@ -200,6 +200,33 @@ def _windows(pools: Iterable[list[Planned]], max_bytes: int) -> Iterator[list[li
         window.append(pool)
     if window:
         yield window
+
+
+def _time_window(
+    pools: Sequence[list[Planned]], bound: Callable[[list[Planned]], list[Sampler]], advance: Callable[[float], None]
+) -> float:
+    """Time pools in turn until all are sampled enough; ``advance`` takes the fraction that is done.
+
+    Returns the seconds in first runs, warm-up and rounds.
+    """
+    samplers: list[Sampler] = []
+    for number, pool in enumerate(pools):
+        advance(BINDING_SHARE * number / len(pools))
+        samplers += bound(pool)
+
+    def report() -> None:
+        rounds = min(1.0, sum(sampler.rounds for sampler in samplers) / (ROUNDS * len(samplers)))
+        advance(BINDING_SHARE + (1 - BINDING_SHARE) * rounds)
+
+    interleave(samplers, lambda sampler: sampler.block(BLOCK_ROUNDS), enough=_sampled_enough, progress=report)
+    for sampler in samplers:
+        sampler.end()
+    return sum(sampler.seconds for sampler in samplers)
+
+
+def _advance(progress: Progress, text: str, first: float, part: float, done: float) -> None:
+    """Report the fraction of a sweep of which a part, after a first part, is done to this fraction."""
+    progress(text, first + part * done)
 
 
 def _bound(

@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable
 from functools import cache
 
+import numpy as np
 import torch
 from torch.nn import functional
 
-from opclock.board.contention import involuntary_switches
+from opclock.board.contention import Contention
+from opclock.profiles.disturbance import disturbed
+from opclock.profiles.watch import Watch
 
 REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
-EVERY_S = 0.5  # at least so far apart: one sample takes 10 to 20 ms on two x86-64 cores, 2 to 4 % of the time
+EVERY_S = 0.5  # at least so far apart: one sample took 16 to 18 ms with one thread of an x86-64 machine, about 3 %
 
 Workload = Callable[[], object]
 
@@ -26,9 +29,8 @@ def workloads() -> dict[str, Workload]:
     """The control workloads, by name. Their tensors are made once in a process.
 
     They are those whose speed followed that of models on a shared machine (``docs/method.md``): arithmetic from the
-    caches, kernels that PyTorch writes itself, memory, and Python. A copy of 32 MB is not among them: it took as long
-    as all others together, and told least. A chain of dependent integers sees the clock's rate alone; each round has
-    one anyway.
+    caches, kernels that PyTorch writes itself, memory, and Python. A copy of 32 MB is not among them: of the workloads
+    tried, memory explained least. A chain of dependent integers sees the clock's rate alone; each round has one anyway.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -50,40 +52,45 @@ def workloads() -> dict[str, Workload]:
 
 
 @torch.inference_mode()
-def sample_controls() -> dict[str, float]:
+def sample_controls(contention: Contention) -> dict[str, float]:
     """Run each control workload on the host, with PyTorch's current number of threads.
 
+    Args:
+        contention: reads the counters of this process.
+
     Returns:
-        By name: the median seconds of a run. One that lost a core in more than one run is left out.
+        By name: the median seconds of a run. One with more than one disturbed run is left out.
     """
-    return {name: seconds for name, run in workloads().items() if (seconds := _median_s(run)) is not None}
+    medians = {name: _median_s(run, contention) for name, run in workloads().items()}
+    return {name: seconds for name, seconds in medians.items() if seconds is not None}
 
 
-def _median_s(run: Workload) -> float | None:
-    """The median of the repeats; None where the kernel took a core from this process in more than one of them."""
+def _median_s(run: Workload, contention: Contention) -> float | None:
+    """The median of the clean repeats; None where other programs disturbed more than one of them."""
     run()  # brings its data into the caches, and wakes the threads
-    clean = []
-    for _ in range(REPEATS):
-        switches = involuntary_switches()
+    seconds = np.empty(REPEATS)
+    watch = Watch(contention, REPEATS)
+    for number in range(REPEATS):
         start = time.perf_counter()
         run()
-        seconds = time.perf_counter() - start
-        if not involuntary_switches() > switches:  # also where nobody counts them
-            clean.append(seconds)
-    return sorted(clean)[len(clean) // 2] if len(clean) >= REPEATS - 1 else None
+        seconds[number] = time.perf_counter() - start
+        watch.round_ended()
+    clean = seconds[~disturbed(watch.block_ended())]
+    return float(np.median(clean)) if clean.size >= REPEATS - 1 else None
 
 
 class Controls:
     """Says when control workloads are due for one pool, and samples them."""
 
-    def __init__(self) -> None:
+    def __init__(self, contention: Contention) -> None:
         """The first sample is due at once."""
+        self._contention = contention
         self._next = 0.0
 
     def sample_if_due(self) -> dict[str, float]:
         """Sample the control workloads, unless the last sample is less than ``EVERY_S`` old: then return nothing."""
         if time.perf_counter() < self._next:
             return {}
-        seconds = sample_controls()
+        seconds = sample_controls(self._contention)
         self._next = time.perf_counter() + EVERY_S
         return seconds

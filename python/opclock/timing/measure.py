@@ -102,7 +102,7 @@ def measure(
     """
     threads = torch.get_num_threads() if threads is None else threads
     check_threads(threads)
-    _check_limit(max_s)
+    check_limit(max_s)
     check_calls(trace)
     missing = missing_calls(trace, profile, threads)
     known = len(trace.unique) - len(missing)
@@ -119,7 +119,7 @@ def measure(
     return MeasureSummary(len(missing), known, rounds, time.perf_counter() - start, ended, flags, remark)
 
 
-def _check_limit(max_s: float | None) -> None:
+def check_limit(max_s: float | None) -> None:
     """Raise OptionError for a time limit that is not a number of seconds above 0."""
     if max_s is None:
         return

@@ -13,7 +13,7 @@ from opclock.board.state import read_state, team_flags
 from opclock.extension import load_aten
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
-from opclock.profiles.disturbance import MIN_CLEAN, disturbed
+from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed
 from opclock.profiles.profile import Profile
 from opclock.timing.binding import BoundPool
 from opclock.timing.flags import clock_flags, device_flags, drift_flags, throttle_flags
@@ -102,15 +102,17 @@ class PoolRecord:
         for key, group in self._pool.groups.items():
             self._pool.compiled.add_earlier(group, list(earlier.measurement(key).samples))
 
-    def add(self, rounds: Rounds, controls: Mapping[str, float] | None = None) -> None:
+    def add(self, rounds: Rounds, readings: Readings, controls: Mapping[str, float] | None = None) -> None:
         """Store finished rounds, and the control workloads that were sampled before them (seconds, by name).
 
         Raises ProfileError where the profile cannot be written.
         """
-        self._profile.add_rounds(self.number, rounds.seconds, rounds.control_s, rounds.host_s, rounds.readings)
-        if controls and len(rounds.seconds):
-            self._profile.add_controls(self.number, controls)
-        clean = ~disturbed(rounds.readings)
+        if not len(rounds.seconds):
+            return
+        self._profile.add_rounds(
+            self.number, rounds.seconds, rounds.control_s, rounds.host_s, readings, controls=controls
+        )
+        clean = ~disturbed(readings)
         self._control_s += rounds.control_s[clean].tolist()
         self.clean_s += rounds.total_s[clean].tolist()
         self.blocks += [self._block] * int(clean.sum())

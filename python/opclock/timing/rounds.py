@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opclock.profiles.disturbance import Readings
 from opclock.profiles.statistics import Samples
 
 
@@ -17,18 +16,17 @@ class Rounds:
     seconds: Samples  # rounds x op calls
     control_s: Samples  # the control workload's, one a round
     host_s: Samples | None  # rounds x kinds of host work, where it is played
-    readings: Readings
 
     @staticmethod
     def empty(rounds: int, calls: int, kinds: int | None) -> Rounds:
         """Arrays for this many rounds of this many op calls and kinds of host work (None: no host is played)."""
         host_s = None if kinds is None else np.empty((rounds, kinds))
-        return Rounds(np.empty((rounds, calls)), np.empty(rounds), host_s, Readings.unknown(rounds))
+        return Rounds(np.empty((rounds, calls)), np.empty(rounds), host_s)
 
     def first(self, count: int) -> Rounds:
         """The first ``count`` rounds."""
         host_s = None if self.host_s is None else self.host_s[:count]
-        return Rounds(self.seconds[:count], self.control_s[:count], host_s, self.readings.first(count))
+        return Rounds(self.seconds[:count], self.control_s[:count], host_s)
 
     @property
     def total_s(self) -> Samples:

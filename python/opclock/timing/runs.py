@@ -10,6 +10,7 @@ import numpy.typing as npt
 from opclock.board.contention import Contention
 from opclock.profiles.disturbance import MIN_CLEAN, Marks, Readings, disturbed, kept
 from opclock.profiles.statistics import Samples
+from opclock.profiles.watch import Watch
 
 
 class Runs:
@@ -27,19 +28,13 @@ class Runs:
 
     def block(self, run: Callable[[], float], count: int) -> None:
         """Make this many runs in a row. Each returns its seconds."""
-        readings = Readings.unknown(count)
         number = len(self._readings)
-        self._contention.refresh()
-        first = before = self._contention.read()
-        for position in range(count):
+        watch = Watch(self._contention, count)
+        for _ in range(count):
             self._seconds.append(run())
             self._blocks.append(number)
-            readings.set(position, before, self._contention.read())
-            before = self._contention.read()
-        self._contention.refresh()
-        last = self._contention.read()
-        readings.share_steal(last.wall_s - first.wall_s, last.steal_s - first.steal_s)
-        self._readings.append(readings)
+            watch.round_ended()
+        self._readings.append(watch.block_ended())
 
     @property
     def clean(self) -> int:

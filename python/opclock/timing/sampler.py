@@ -10,9 +10,10 @@ import numpy as np
 from opclock.board.contention import Contention
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
-from opclock.profiles.disturbance import MIN_CLEAN, disturbed
+from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.profiles.statistics import Samples
+from opclock.profiles.watch import Watch
 from opclock.timing.binding import BoundPool
 from opclock.timing.controls import Controls
 from opclock.timing.graph_rounds import GraphRounds
@@ -60,9 +61,9 @@ class Sampler:
         self._host = host
         self._pool = BoundPool(trace, positions, arguments, condition, seed)
         self._graph: GraphRounds | None = None
-        self._controls = Controls()
         self._record = PoolRecord(profile, condition, self._pool, host, seed)
         self._contention = Contention()
+        self._controls = Controls(self._contention)
         self._looks = Looks()
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
 
@@ -102,30 +103,22 @@ class Sampler:
         but does not count. After an interruption, the finished rounds are in the profile.
         """
         start = time.perf_counter()
-        kept, done = self._empty(rounds), 0
+        kept, watch = self._empty(rounds), None
         controls = self._controls.sample_if_due()
         try:
             if self._pool.lane == "host" and self.condition.timing != "back_to_back":
                 self._discarded_round(kept)
-            self._contention.refresh()
-            first = before = self._contention.read()
+            watch = Watch(self._contention, rounds)
             for number in range(rounds):
                 self._round(kept, number)
-                after = self._contention.read()
-                kept.readings.set(number, before, after)
-                done += 1
-                if self._counts_for_stopping and disturbed(kept.readings.row(number))[0]:
+                watch.round_ended()
+                if self._counts_for_stopping and watch.last_disturbed:
                     self._pool.compiled.discard_last()
-                before = self._contention.read()
         finally:
             self.seconds += time.perf_counter() - start
-            finished = kept.first(done)
-            if done:
-                self._contention.refresh()
-                last = self._contention.read()
-                finished.readings.share_steal(last.wall_s - first.wall_s, last.steal_s - first.steal_s)
-            self._record.add(finished, controls)
-        return float(np.min(finished.total_s))
+            if watch is not None:
+                self._record.add(kept.first(watch.rounds), watch.block_ended(), controls)
+        return float(np.min(kept.total_s))
 
     @property
     def _counts_for_stopping(self) -> bool:

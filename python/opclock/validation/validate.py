@@ -14,6 +14,7 @@ from opclock.models.loading import Model
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent, step
 from opclock.timing.ceiling_runs import measure_roofs
+from opclock.timing.measure import check_limit
 from opclock.timing.threads import thread_team
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
@@ -46,8 +47,9 @@ def validate_model(
     Raises:
         TraceError, ModelError, OpCallError: the model cannot be traced, run or timed.
         ProfileError: the profile cannot be written.
-        OptionError: fewer than one thread.
+        OptionError: fewer than one thread, or a time limit that is not above 0.
     """
+    check_limit(max_s)
     request = Request(model, _traced(model, real=real_trace), profile, threads, seed, explain, max_s)
     with thread_team(threads):
         progress(f"{model.name}: warming up", 0.0)

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-F_SETSIG = 10  # <fcntl.h>: which signal tells of a pipe; Python's fcntl lacks it on old versions
+F_SETSIG = 10  # <fcntl.h>: which signal reports a change of a pipe; Python's fcntl lacks it on old versions
 
 
 def end_with_parent(pipe: int) -> None:

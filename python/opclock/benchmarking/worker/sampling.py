@@ -10,6 +10,7 @@ import numpy as np
 from opclock.board.contention import Contention
 from opclock.extension import load_core, process_clock
 from opclock.profiles.disturbance import Readings
+from opclock.profiles.watch import Watch
 
 READ_EVERY_S = 0.01  # of runs share one reading: a thread that wakes up waits for some µs, much of a short run alone
 
@@ -30,15 +31,9 @@ def sample(run: Callable[[], object], runs: int, contention: Contention) -> tupl
     together = max(1, int(READ_EVERY_S / max(time.perf_counter() - start, 1e-9)))
     counts = [min(together, runs - done) for done in range(0, runs, together)]
     samples: list[float] = []
-    readings = Readings.unknown(len(counts))
-    contention.refresh()
-    first = before = contention.read()
-    for number, count in enumerate(counts):
+    watch = Watch(contention, len(counts))
+    for count in counts:
         samples += load_core().time_calls(process_clock(), run, count)
-        after = contention.read()
-        readings.set(number, before, after)
-        before = after
-    contention.refresh()
-    last = contention.read()
-    readings.share_steal(last.wall_s - first.wall_s, last.steal_s - first.steal_s)
+        watch.round_ended()
+    readings = watch.block_ended()
     return samples, Readings(*(np.repeat(values / counts, counts) for values in vars(readings).values()))
