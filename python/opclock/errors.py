@@ -17,6 +17,10 @@ class DataNeededError(TraceError):
     """A model cannot run on fake tensors, so only a real run can trace it."""
 
 
+class UnsteadyError(TraceError):
+    """A model does not do the same in every run: chance or a state decides."""
+
+
 class OpCallError(OpclockError):
     """An op call cannot be rebuilt, bound or timed."""
 

@@ -107,7 +107,7 @@ def test_bad_validate_options(factories, options, words):
 
 
 def test_a_model_that_raises_on_real_data_cannot_be_validated(factories):
-    refused(opclock("validate", f"{factories}:refuses"), "raised on real data", "not on real data")
+    refused(opclock("validate", f"{factories}:refuses"), "raised", "not on real data")
 
 
 def test_profile_that_is_none(factories, tmp_path):

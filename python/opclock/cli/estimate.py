@@ -35,7 +35,7 @@ AS_HELD = "[default: as measured in the profile]"
 @options.reporter_option
 def estimate(
     model: str, input_text: str | None, dtype: str | None, device: str | None, threads: int | None,
-    profile_path: Path, real: bool, measured_only: bool, depth: int, strict: bool, reporter: Reporter,
+    profile_path: Path, real: bool | None, measured_only: bool, depth: int, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate how long MODEL takes from a profile, and where the time goes.
 
@@ -82,7 +82,7 @@ def _numbered(device: str | None) -> str | None:
     return device if device in (None, "cpu") or ":" in str(device) else f"{device}:0"
 
 
-def _trace(model: str, input_text: str | None, dtype: str | None, device: str | None, real: bool) -> Trace:
+def _trace(model: str, input_text: str | None, dtype: str | None, device: str | None, real: bool | None) -> Trace:
     """Load or record the trace.
 
     A model's Python may ask for its device, so the trace is recorded on that device if this machine has it, and on
@@ -93,11 +93,10 @@ def _trace(model: str, input_text: str | None, dtype: str | None, device: str | 
 
         return Trace.load(Path(model))
     from opclock.models.loading import load_model
-    from opclock.tracing.recorder import trace
 
     try:
         here = options.checked_device(device or "cpu")
     except OptionError:
         here = "cpu"
     loaded = load_model(model, input_text=input_text, dtype=dtype or "float32", device=here)
-    return trace(loaded.module, loaded.inputs, name=loaded.name, real=real)
+    return options.traced(loaded, real=real)

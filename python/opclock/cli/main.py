@@ -30,7 +30,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 VERBS = {
     "Measure": {
         "doctor": "Check whether this board can be measured well.",
-        "trace": "Record a model's op calls without running it.",
+        "trace": "Record a model's op calls.",
         "measure": "Time a model's op calls that the profile lacks.",
         "sweep": "Time a family of kernels over a grid of parameters.",
         "ceilings": "Measure the highest rates that this board reaches.",

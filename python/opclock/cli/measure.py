@@ -25,13 +25,13 @@ from opclock.cli.reporting import Reporter, progress_display, waiting
 @options.reporter_option
 @options.needs_core
 def measure(
-    model: str, input_text: str | None, dtype: str, device: str, threads: int | None, profile_path: Path, real: bool,
-    seed: int, strict: bool, reporter: Reporter,
+    model: str, input_text: str | None, dtype: str, device: str, threads: int | None, profile_path: Path,
+    real: bool | None, seed: int, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time MODEL's host code, and those of its op calls that the profile lacks, on this board.
 
-    MODEL is named as for trace, or is a trace file (FILE.json). The model itself never runs: its kernels are timed one
-    by one. After an interruption, the same command continues where it stopped.
+    MODEL is named as for trace, or is a trace file (FILE.json). Kernels are timed one by one; the model itself runs
+    once at most, to check the trace. After an interruption, the same command continues where it stopped.
     """
     from opclock.formatting import SECONDS, counted, quantity
 
@@ -39,7 +39,6 @@ def measure(
         from opclock.models.loading import load_model
         from opclock.timing.measure import measure as time_calls
         from opclock.timing.reference import forward_of
-        from opclock.tracing.recorder import trace
         from opclock.tracing.trace import Trace, check_calls
 
         count = options.checked_threads(threads)
@@ -48,7 +47,7 @@ def measure(
             traced, forward = Trace.load(Path(model)), None
         else:
             loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
-            traced = trace(loaded.module, loaded.inputs, name=loaded.name, real=real)
+            traced = options.traced(loaded, real=real)
             forward = forward_of(loaded.module, loaded.inputs)
         check_calls(traced)  # before a profile is created
     with options.writable_profile(profile_path) as profile, progress_display() as progress:

@@ -21,7 +21,9 @@ from opclock.files import check_writable
 from opclock.runtimes.runtime import PRECISIONS
 
 if TYPE_CHECKING:
+    from opclock.models.loading import Model
     from opclock.profiles.profile import Profile
+    from opclock.tracing.trace import Trace
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -61,7 +63,9 @@ cpus_option = click.option("--cpus", metavar="LIST", expose_value=False, is_eage
 weights_option = click.option("--weights", type=click.Path(path_type=Path), help="File with a state dict to load.")
 data_option = click.option("--data", type=click.Path(path_type=Path),
                            help="Folder with the binary CIFAR-100 files: use real images as inputs.")  # fmt: skip
-real_option = click.option("--real", is_flag=True, help="Run the model to trace it: needed if shapes depend on data.")
+real_option = click.option("--real/--fake", "real", default=None,
+                           help="Trace by a real run, or with fake tensors only.  "
+                           "[default: fake tensors, checked by a real run]")  # fmt: skip
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed for every random order.")
 runtimes_option = click.option("--runtime", "runtimes", metavar="NAME,...", default="eager,onnxruntime,openvino",
                                show_default=True, help="Runtimes to use, separated by commas, or 'all'.")  # fmt: skip
@@ -140,6 +144,16 @@ def checked_threads(threads: int | None) -> int:
     if complaint := beyond_quota(threads):
         write(sys.stderr, f"note: {complaint}")
     return threads
+
+
+def traced(loaded: Model, *, real: bool | None) -> Trace:
+    """Trace a model, and say on stderr what the user should know about the trace."""
+    from opclock.tracing.recorder import trace
+
+    recorded = trace(loaded.module, loaded.inputs, name=loaded.name, real=real)
+    if recorded.note:
+        write(sys.stderr, f"note: {recorded.note}")
+    return recorded
 
 
 def checked_device(device: str) -> str:

@@ -15,8 +15,12 @@ from opclock.cli.reporting import Reporter, waiting
 @options.device_option
 @options.real_option
 @options.reporter_option
-def trace(model: str, input_text: str | None, dtype: str, device: str, real: bool, reporter: Reporter) -> None:
-    """Record the op calls of one inference of MODEL without running it.
+def trace(model: str, input_text: str | None, dtype: str, device: str, real: bool | None, reporter: Reporter) -> None:
+    """Record the op calls of one inference of MODEL, in the state that it keeps after its first runs.
+
+    Tensors are fake: they have shapes and no values, except small ones that are known without a run, such as masks. One
+    real run checks the trace where that is cheap. A model that needs data, or does otherwise than with fake tensors, is
+    traced by a real run.
 
     MODEL is zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY. The JSON file can be measured and
     estimated later, also on another machine.
@@ -25,10 +29,9 @@ def trace(model: str, input_text: str | None, dtype: str, device: str, real: boo
 
     with waiting("loading torch and the model, and tracing it"):
         from opclock.models.loading import load_model
-        from opclock.tracing.recorder import trace as record
 
         loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))
-        traced = record(loaded.module, loaded.inputs, name=loaded.name, real=real)
+        traced = options.traced(loaded, real=real)
     reporter.json(traced.to_json())
     reporter.say(summary(traced))
     reporter.table(table(traced))

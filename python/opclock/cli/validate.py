@@ -43,7 +43,7 @@ TOO_FAR = 1  # exit code if an error exceeds --max-error
 @options.needs_core
 def validate(
     models: tuple[str, ...], input_text: str | None, dtype: str, device: str, threads: int | None,
-    profile_path: Path | None, weights: Path | None, data: Path | None, real: bool, seed: int, explain: bool,
+    profile_path: Path | None, weights: Path | None, data: Path | None, real: bool | None, seed: int, explain: bool,
     max_error: float | None, folder: Path | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate each MODEL, run it in the same rounds, and compare the two.
@@ -83,6 +83,9 @@ def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, 
     if folder is not None:
         write_validation(validation, folder)
     reporter.json(validation.to_json())
+    for row in validation.rows:
+        if row.trace.note:
+            reporter.say(f"note: {row.trace.model}: {row.trace.note}")
     title = f"{validation.board['identity']}, {counted(validation.rows[0].threads, 'thread')}"
     reporter.table(table(validation_table(validation), title))
     reporter.say(summary_sentence(validation.summary()))

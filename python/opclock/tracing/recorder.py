@@ -1,149 +1,34 @@
-"""Records a model's op calls, with fake tensors or by a real run."""
+"""Traces a model in its steady state, with fake tensors or by a real run."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
+import psutil
 import torch
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensor,
-    FakeTensorMode,
-    UnsupportedFakeTensorException,
-    unset_fake_temporarily,
-)
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
+from torch.nn.parameter import is_lazy
 
-from opclock.errors import DataNeededError, TraceError, first_line
-from opclock.tracing.op_call import OpCall
-from opclock.tracing.specs import Inputs, flat_tensors, spec_of, value_of
-from opclock.tracing.storages import Storages
-from opclock.tracing.trace import Trace, TracedCall
+from opclock.errors import DataNeededError, TraceError, UnsteadyError, first_line
+from opclock.tracing.disguise import untraced
+from opclock.tracing.execution import Execution, FakeExecution, RealExecution
+from opclock.tracing.forward_errors import advice, needs_data
+from opclock.tracing.macs import model_macs
+from opclock.tracing.model_state import ModelState
+from opclock.tracing.op_recorder import OpRecorder
+from opclock.tracing.program import first_difference
+from opclock.tracing.specs import Inputs, flat_tensors, spec_of
+from opclock.tracing.trace import Trace
 
-# The errors that fake tensors raise where values are needed.
-NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
+RUNS = 6  # of a model whose state changes: enough to meet what happens every third time
+CHECK_MEMORY_SHARE = 0.5  # fraction of the free memory that the activations of a run to check may take
+CHECK_MACS = 20e9  # a larger model is not run to check its trace: seconds on a small board
 
-
-def _meta(value: Any) -> Any:  # noqa: ANN401
-    """The arguments as tensors without data, outside any mode."""
-
-    def bare(tensor: torch.Tensor) -> torch.Tensor:
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-
-    return tree_map_only(torch.Tensor, bare, value)
-
-
-def _as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:  # noqa: ANN401
-    """Correct an output where fake tensors are known to differ from PyTorch's kernels.
-
-    Dropout outside training returns its input, but fake tensors copy it. Views and resized images with a dimension of
-    size one have other strides, and a later convolution chooses its memory format by them.
-    """
-    given = args[0] if args else None
-    if not isinstance(given, FakeTensor) or not func._schema.returns:
-        return output
-    if func._schema.name in ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout") and not args[2]:
-        return given
-    view = func._schema.returns[0].alias_info is not None and not func._schema.is_mutable
-    known = (view and func._schema.name != "aten::to") or func._schema.name.startswith("aten::upsample")
-    if not known or not isinstance(output, torch.Tensor) or 1 not in output.shape:
-        return output
-    with unset_fake_temporarily():
-        stride = func(*_meta(args), **_meta(kwargs)).stride()
-    return output if output.stride() == stride else output.as_strided(output.shape, stride, output.storage_offset())
-
-
-class _Recorder(TorchDispatchMode):
-    """Records every op call before PyTorch decomposes it."""
-
-    def __init__(self, model: torch.nn.Module, fake: FakeTensorMode | None) -> None:
-        super().__init__()
-        self._fake = fake
-        self._fakes: list[torch.Tensor] = []  # kept alive: the mode forgets a fake tensor without references
-        self.storages = Storages()
-        self.calls: list[TracedCall] = []
-        self.module_calls = 0
-        self._paths = {id(module): path for path, module in model.named_modules()}
-        self._entered: list[tuple[str, str]] = [("", type(model).__name__)]
-
-    def bare(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The fake tensor for a tensor, always the same one; the tensor itself in a real run.
-
-        The model keeps its parameters: some modules hold them in lists as well, which a swap would not restore.
-        """
-        if self._fake is None or isinstance(tensor, FakeTensor):
-            return tensor
-        with torch.inference_mode(mode=False):
-            self._fakes.append(self._fake.from_tensor(tensor))
-        return self._fakes[-1]
-
-    @contextmanager
-    def watching_modules(self) -> Iterator[None]:
-        def enter(module: torch.nn.Module, _args: object) -> None:
-            self.module_calls += 1
-            self._entered.append((self._paths.get(id(module), self._entered[-1][0]), type(module).__name__))
-
-        def leave(_module: torch.nn.Module, _args: object, _output: object) -> None:
-            self._entered.pop()
-
-        hooks = (register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True))
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
-        args, kwargs = tree_map_only(torch.Tensor, self.bare, (args, kwargs or {}))
-        schema = func._schema
-        if schema.name.startswith("prim::"):  # only fake tensors get these: they run no kernel, and a real run has none
-            return func(*args, **kwargs)
-        self.storages.note_freed(len(self.calls))
-        met: list[tuple[Any, ...]] = []
-        call = OpCall(
-            schema.name,
-            schema.overload_name,
-            value_of(args, met),
-            tuple((name, value_of(argument, met)) for name, argument in kwargs.items()),
-        )
-        given = flat_tensors((args, tuple(kwargs.values())))
-        reads = tuple(self.storages.number(tensor, "weight") for tensor in given)
-        output = _as_really(func, args, kwargs, func(*args, **kwargs))
-
-        outputs = output if isinstance(output, tuple) and len(schema.returns) != 1 else (output,)
-        writes = self._changed(schema, args, kwargs)
-        for tensor in flat_tensors(outputs):
-            number = self.storages.number(tensor, "activation")
-            if number not in reads and number not in writes:
-                writes.append(number)
-        path, module_type = self._entered[-1]
-        recorded = tuple(value_of(item) for item in outputs) if schema.returns else ()
-        self.calls.append(TracedCall(call, recorded, reads, tuple(writes), path, module_type))
-        return output
-
-    def _changed(self, schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:  # noqa: ANN401
-        """The storages of arguments that the operator writes in place."""
-        if not schema.is_mutable:
-            return []
-        changed: list[int] = []
-        for position, argument in enumerate(schema.arguments):
-            if argument.alias_info is None or not argument.alias_info.is_write:
-                continue
-            given = args[position] if position < len(args) else kwargs.get(argument.name)
-            changed += [self.storages.number(tensor, "activation") for tensor in flat_tensors(given)]
-        return changed
+Reset = Callable[[], object]
 
 
 @contextmanager
@@ -165,57 +50,156 @@ def _run(model: torch.nn.Module, inputs: Inputs) -> None:
         model(*inputs)
 
 
-def trace(model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool = False) -> Trace:
-    """Record the op calls of one inference.
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+class _Tracer:
+    """Runs one model again and again, and records each run."""
+
+    def __init__(self, model: torch.nn.Module, inputs: Inputs, name: str, reset: Reset | None) -> None:
+        self.name = name or type(model).__name__
+        self._model = model
+        self._inputs = inputs
+        self._reset = reset
+
+    def once(self, *, real: bool) -> Trace:
+        """The first run, which may do work that later ones do not."""
+        with self._unchanged(real) as (execution, _state):
+            return self._record(execution)
+
+    def steady(self, *, real: bool) -> tuple[Trace, Trace]:
+        """The first run, and one that does what the run before did. Raises UnsteadyError where there is none."""
+        with self._unchanged(real) as (execution, state):
+            runs: list[Trace] = []
+            marks: list[int] = []
+            while len(runs) < RUNS:
+                runs.append(self._record(execution))
+                marks.append(state.fingerprint())
+                if len(runs) > 1 and marks[-1] == marks[-2] and not first_difference(runs[-2], runs[-1]):
+                    return runs[0], runs[-1]
+            changed = state.changed()
+        for before, after in pairwise(runs[1:]):
+            if difference := first_difference(before, after):
+                raise UnsteadyError(
+                    f"{self.name} does not do the same twice: {difference}. {changed or 'It keeps a state'}: "
+                    "make it do the same each time, or let its factory return model, inputs and {'reset': FUNCTION}, "
+                    "which is called before each run"
+                )
+        return runs[0], runs[-1]
+
+    @contextmanager
+    def _unchanged(self, real: bool) -> Iterator[tuple[Execution, ModelState]]:
+        """Give model, inputs and random generators back as they were."""
+        state = ModelState(self._model, self._inputs)
+        execution = RealExecution() if real else FakeExecution(self._model, self._inputs)
+        try:
+            yield execution, state
+        finally:
+            execution.restore()
+            state.restore()
+
+    def _record(self, execution: Execution) -> Trace:
+        if self._reset is not None:
+            self._reset()
+        recorder = OpRecorder(self._model, self._inputs, execution)
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            stack.enter_context(_quiet_torch())
+            stack.enter_context(untraced())
+            stack.enter_context(recorder.watching_modules())
+            try:
+                with recorder:
+                    _run(self._model, self._inputs)
+            except TraceError:
+                raise
+            except Exception as error:
+                raise self._explained(error) from error
+        return Trace(
+            model=self.name,
+            inputs=tuple(spec_of(tensor) for tensor in flat_tensors(self._inputs)),
+            parameters=sum(parameter.numel() for parameter in self._model.parameters()),
+            module_calls=recorder.module_calls,
+            storages=recorder.storages.closed(len(recorder.calls)),
+            calls=tuple(recorder.calls),
+            real=isinstance(execution, RealExecution),
+        )
+
+    def _explained(self, error: Exception) -> TraceError:
+        said = _said(error)
+        if needs_data(error):
+            return DataNeededError(f"{self.name} cannot be traced without data ({said}): "
+                                   "trace it by a real run (real=True, --real)")  # fmt: skip
+        return TraceError(f"the forward of {self.name} raised {said}; {advice(error)}")
+
+
+def _fits(model: torch.nn.Module, trace: Trace) -> bool:
+    """Whether one real run, to check a trace, costs little memory and time."""
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(tensor.is_meta for tensor in tensors) or model_macs(trace) > CHECK_MACS:
+        return False
+    return trace.working_set < psutil.virtual_memory().available * CHECK_MEMORY_SHARE
+
+
+def _checked(tracer: _Tracer, first: Trace, fake: Trace) -> Trace:
+    """A trace with fake tensors where a real run does the same; else the real run's."""
+    try:
+        difference = first_difference(first, tracer.once(real=True))
+    except TraceError as error:
+        return replace(fake, note=f"not checked by a real run: {error}")
+    if not difference:
+        return fake
+    note = f"traced by a real run, as fake tensors take another way: {difference}"
+    return replace(tracer.steady(real=True)[1], note=note)
+
+
+def trace(
+    model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool | None = None, reset: Reset | None = None
+) -> Trace:
+    """Record the op calls of one inference, in the state that the model keeps after its first runs.
+
+    The model, its inputs and random generators are afterwards as they were.
 
     Args:
         model: in the mode it will be used in (call ``model.eval()`` first for inference).
         inputs: example inputs: a tuple of positional arguments, or a dict of keyword arguments.
         name: the model's name in reports; its class name if empty.
-        real: run the model on real data instead of fake tensors. Models whose shapes depend on data need this.
+        real: True runs the model on its data; False takes fake tensors, which cost no memory and no arithmetic. By
+            default fake tensors, checked by one real run where that is cheap; and a real trace where they fail or take
+            another way, with the reason in ``Trace.note``.
+        reset: called before each run, such as to empty a cache that the model fills.
 
     Returns:
         The trace: the op calls in order, each with its specs, the module it came from, and the storages it touched.
 
     Raises:
-        DataNeededError: the model's shapes depend on data, and ``real`` is false.
+        DataNeededError: the model needs data, and ``real`` is False.
+        UnsteadyError: the model does not do the same twice.
         TraceError: the model is no module, or its forward raises.
     """
     if not isinstance(model, torch.nn.Module):
         raise TraceError(f"trace needs a torch.nn.Module, not {type(model).__name__}; wrap a function in a module")
-    fake = None if real else FakeTensorMode(allow_non_fake_inputs=True)
-    recorder = _Recorder(model, fake)
-    for tensor in (*model.parameters(), *model.buffers()):
-        recorder.storages.number(recorder.bare(tensor), "weight")
-    given = tree_map_only(torch.Tensor, recorder.bare, inputs)
-    for tensor in flat_tensors(given):
-        recorder.storages.number(tensor, "input")
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
-        stack.enter_context(_quiet_torch())
-        if fake is not None:
-            stack.enter_context(fake)
-        stack.enter_context(recorder.watching_modules())
+    tracer = _Tracer(model, inputs, name, reset)
+    if any(is_lazy(parameter) for parameter in model.parameters()):
+        _materialise(tracer, model, inputs)
+    if real is not None:
+        return tracer.steady(real=real)[1]
+    try:
+        first, fake = tracer.steady(real=False)
+    except UnsteadyError:
+        raise
+    except TraceError as error:
+        return replace(
+            tracer.steady(real=True)[1],
+            note=f"traced by a real run, as fake tensors fail: {_said(error.__cause__ or error)}",
+        )
+    return _checked(tracer, first, fake) if _fits(model, fake) else fake
+
+
+def _materialise(tracer: _Tracer, model: torch.nn.Module, inputs: Any) -> None:  # noqa: ANN401
+    """Run a model once, so that its lazy modules make their parameters."""
+    with torch.no_grad():
         try:
-            with recorder:
-                _run(model, given)
-        except NEEDS_DATA as error:
-            raise DataNeededError(
-                f"{name or type(model).__name__} cannot be traced without data ({type(error).__name__}: "
-                f"{first_line(error)}): trace it by a real run (real=True, --real)"
-            ) from error
-        except TraceError:
-            raise
+            _run(model, inputs)
         except Exception as error:
-            raise TraceError(
-                f"the forward of {name or type(model).__name__} raised {type(error).__name__}: {first_line(error)}; "
-                "check that the input fits the model"
-            ) from error
-    return Trace(
-        model=name or type(model).__name__,
-        inputs=tuple(spec_of(tensor) for tensor in flat_tensors(inputs)),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        module_calls=recorder.module_calls,
-        storages=recorder.storages.closed(len(recorder.calls)),
-        calls=tuple(recorder.calls),
-    )
+            raise tracer._explained(error) from error

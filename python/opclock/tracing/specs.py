@@ -45,8 +45,8 @@ def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value: 
             return NamedConstant(kind, str(argument)[6:])  # type: ignore[arg-type]
     if isinstance(argument, torch.device):
         return NamedConstant("device", str(argument))
-    if argument is None or isinstance(argument, bool | int | float | str | complex):
-        return argument
+    if argument is None or isinstance(argument, bool | int | float | str | complex | torch.Generator):
+        return None if isinstance(argument, torch.Generator) else argument  # the default generator draws as fast
     raise TraceError(f"an argument of type {type(argument).__name__} cannot be recorded")
 
 

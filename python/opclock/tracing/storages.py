@@ -28,6 +28,13 @@ class Storages:
             self.known.append((kind, storage.nbytes()))
         return number
 
+    def alias(self, tensor: torch.Tensor, number: int) -> None:
+        """Give a tensor's storage the number of another, for which it stands."""
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._numbers:
+            self._numbers[storage._cdata] = number
+            self._expired.append(StorageWeakRef(storage))
+
     def closed(self, calls: int) -> tuple[Storage, ...]:
         """All storages. Those that were never freed count as freed after the last call."""
         return tuple(

@@ -78,6 +78,8 @@ class Trace:
     module_calls: int  # number of calls of modules' forward
     storages: tuple[Storage, ...]
     calls: tuple[TracedCall, ...]
+    real: bool = False  # recorded by a real run instead of with fake tensors
+    note: str = ""  # what the user should know about the recording, in one line
 
     @cached_property
     def unique(self) -> dict[str, OpCall]:
@@ -140,6 +142,8 @@ class Trace:
             "module_calls": self.module_calls,
             "storages": [[storage.kind, storage.nbytes, storage.freed_before] for storage in self.storages],
             "calls": [traced.to_json() for traced in self.calls],
+            "real": self.real,
+            "note": self.note,
         }
 
     @staticmethod
@@ -156,6 +160,8 @@ class Trace:
                 data["module_calls"],
                 tuple(Storage(*storage) for storage in data["storages"]),
                 tuple(TracedCall.from_json(call) for call in data["calls"]),
+                data.get("real", False),
+                data.get("note", ""),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TraceError(f"a damaged trace ({type(error).__name__}: {error}); trace the model again") from error

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from opclock.board.accelerator import has_lanes
-from opclock.errors import DataNeededError
 from opclock.estimation import baselines
 from opclock.estimation.estimate import estimate
 from opclock.flags import ordered, precision_flags
@@ -18,14 +17,13 @@ from opclock.timing.measure import check_limit
 from opclock.timing.threads import thread_team
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
-from opclock.tracing.trace import Trace
 from opclock.validation.results import Row, Validation
 from opclock.validation.session import InterleavedSession, Request
 
 
 def validate_model(
-    model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False, explain: bool = False,
-    max_s: float | None = None, progress: Progress = silent,
+    model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool | None = None,
+    explain: bool = False, max_s: float | None = None, progress: Progress = silent,
 ) -> Row:  # fmt: skip
     """Validate one model. The regression baseline needs other models and is filled in by ``validate``.
 
@@ -34,7 +32,7 @@ def validate_model(
         profile: open for writing; op calls that it has already are not timed again.
         threads: PyTorch's threads.
         seed: for every random order.
-        real_trace: trace by a real run, for models whose shapes depend on data.
+        real_trace: how the model is traced, see ``opclock.trace``.
         explain: take two more measurements of the op calls, to explain the error. There is no explanation where the
             profile has every measurement already, or where the model's Python cannot be played.
         max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency, and three
@@ -50,7 +48,8 @@ def validate_model(
         OptionError: fewer than one thread, or a time limit that is not above 0.
     """
     check_limit(max_s)
-    request = Request(model, _traced(model, real=real_trace), profile, threads, seed, explain, max_s)
+    traced = trace(model.module, model.inputs, name=model.name, real=real_trace)
+    request = Request(model, traced, profile, threads, seed, explain, max_s)
     with thread_team(threads):
         progress(f"{model.name}: warming up", 0.0)
         session = InterleavedSession(request)
@@ -58,14 +57,6 @@ def validate_model(
         measure_s = session.end()
         roofline_s = _roofline_s(request)
     return _row(request, session, measure_s, roofline_s)
-
-
-def _traced(model: Model, *, real: bool) -> Trace:
-    """The model's trace; by a real run where shapes depend on data, as the model is run here anyway."""
-    try:
-        return trace(model.module, model.inputs, name=model.name, real=real)
-    except DataNeededError:
-        return trace(model.module, model.inputs, name=model.name, real=True)
 
 
 def _roofline_s(request: Request) -> float | None:
@@ -110,7 +101,7 @@ def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def validate(
-    models: Sequence[Model], profile: Profile, *, threads: int, seed: int = 0, real_trace: bool = False,
+    models: Sequence[Model], profile: Profile, *, threads: int, seed: int = 0, real_trace: bool | None = None,
     explain: bool = False, progress: Progress = silent,
 ) -> Validation:  # fmt: skip
     """Measure, estimate and run each model, all in turn, and compare the results.
@@ -120,7 +111,7 @@ def validate(
         profile: open for writing; op calls that it has already are not timed again.
         threads: PyTorch's threads.
         seed: for every random order.
-        real_trace: trace by a real run, for models whose shapes depend on data.
+        real_trace: how the model is traced, see ``opclock.trace``.
         explain: split each model's error into kernels, host, and the rest.
         progress: receives a text and the fraction that is done.
 

@@ -1,0 +1,40 @@
+"""What an error in a model's forward says about the way to trace it."""
+
+from __future__ import annotations
+
+import re
+
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedFakeTensorException,
+    UnsupportedOperatorException,
+)
+
+# The errors that fake tensors raise where values are needed, or a kernel that computes shapes.
+NEEDS_DATA = (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedFakeTensorException,
+    UnsupportedOperatorException,
+)
+
+# By the first pattern that an error's text matches: what the user can do.
+ADVICE = (
+    (r"does not require grad|inference tensor|requires_grad", "it takes gradients, and opclock traces inference: put "
+     "that part under torch.inference_mode(False) and torch.enable_grad(), on clones of its tensors"),
+    (r"shape|size|dimension|expected.*input|channels|missing \d+ required|unexpected keyword|positional argument",
+     "check that the input fits the model"),
+)  # fmt: skip
+
+
+def needs_data(error: Exception) -> bool:
+    """Whether an error comes from fake tensors that have no values."""
+    return isinstance(error, NEEDS_DATA) or ".numpy() is not supported for tensor subclasses" in str(error)
+
+
+def advice(error: Exception) -> str:
+    """The step that makes the model work."""
+    text = f"{type(error).__name__}: {error}"
+    found = (step for pattern, step in ADVICE if re.search(pattern, text, re.IGNORECASE))
+    return next(found, "call the model once without opclock to see where")
