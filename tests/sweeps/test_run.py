@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -23,11 +24,12 @@ from opclock.flags import UNTRUSTED
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.sweeps import FAMILIES, run
+from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.export import exported, google_benchmark
 from opclock.sweeps.results import sweep_rows, sweep_table
-from opclock.sweeps.run import run_sweep
+from opclock.sweeps.run import expected_s, run_sweep
 from opclock.timing.ceiling_runs import measure_ceilings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +78,28 @@ def test_a_row_for_each_configuration(swept):
     assert gemm.loc[64, "bytes"] == 4 * (64 * 64 * 3 + 64)
     assert gemm.loc[64, "gmacs_per_s"] == pytest.approx(64**3 / gemm.loc[64, "median_s"] / 1e9)
     assert gemm.loc[64, "median_s"] > gemm.loc[1, "median_s"]
+
+
+def test_a_pool_takes_as_many_rounds_as_were_fixed_before_its_first(swept):
+    profile, _ = swept
+    for number in profile.pools(["interleaved"], "cpu", 1):
+        pool = profile.pool(number, all_rounds=True)
+        blocks, rounds = np.unique(pool.blocks, return_counts=True)
+        assert FOR_ROWS.blocks <= len(blocks) <= run.MOST * FOR_ROWS.blocks
+        assert len(set(rounds)) == 1
+        assert FOR_ROWS.fewest <= rounds[0] <= FOR_ROWS.most
+
+
+def test_rounds_in_a_block_by_hand():
+    assert [FOR_ROWS.in_block(round_s) for round_s in (1e-6, 0.05, 10.0)] == [15, 5, 3]
+    assert [FOR_PREDICTORS.in_block(round_s) for round_s in (1e-6, 10.0)] == [3, 3]
+
+
+def test_the_expected_duration_by_hand():
+    planned, _ = plan_all(grid("gemm", {"m": 64, "n": 64, "k": 64})[0])
+    ceilings = Mock(spec=Ceilings, **{"call_s.return_value": 0.3 * 0.045})  # a round takes 45 ms, so a block has 5
+    assert expected_s(planned, ceilings) == pytest.approx((20 * (5 + 1) + 8) * 0.045, rel=0.01)
+    assert expected_s(planned, ceilings, as_in_models=True) == pytest.approx((10 * (3 + 1) + 8) * 0.045, rel=0.01)
 
 
 def test_no_kernel_is_above_its_ceiling(swept):

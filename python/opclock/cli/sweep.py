@@ -146,7 +146,7 @@ def _run(
     counts = _threads(threads_text)
     with options.writable_profile(profile_path) as profile:
         with progress_display() as progress:
-            _announce(planned, profile, counts, device, reporter, progress)
+            _announce(planned, profile, counts, device, seed, reporter, progress, as_in_models=as_in_models)
             for count in counts:
                 summary = run_sweep(
                     planned, profile, threads=count, device=device, seed=seed, as_in_models=as_in_models,
@@ -168,8 +168,8 @@ def _run(
 
 
 def _announce(
-    planned: Sequence[Planned], profile: Profile, counts: Sequence[int], device: str, reporter: Reporter,
-    progress: Progress,
+    planned: Sequence[Planned], profile: Profile, counts: Sequence[int], device: str, seed: int, reporter: Reporter,
+    progress: Progress, *, as_in_models: bool,
 ) -> None:  # fmt: skip
     """Print what will be timed and, on a CPU, about how long that takes."""
     from opclock.formatting import counted, duration
@@ -178,7 +178,9 @@ def _announce(
 
     text = f"{counted(len(planned), 'kernel')}, threads {', '.join(map(str, counts))}"
     if device == "cpu":
-        text += f": about {duration(sum(expected_s(planned, measure_ceilings(profile, n, progress)) for n in counts))}"
+        ceilings = [measure_ceilings(profile, count, progress) for count in counts]
+        seconds = sum(expected_s(planned, one, seed=seed, as_in_models=as_in_models) for one in ceilings)
+        text += f": about {duration(seconds)}"
     reporter.say(text)
 
 

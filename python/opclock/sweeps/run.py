@@ -24,6 +24,7 @@ from opclock.formatting import counted, duration
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
+from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import Planned, as_trace, plan_all
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.grouping import grouped, touched_bytes
@@ -43,9 +44,8 @@ POOL_BYTES = 1 << 27  # that a pool touches at most: as many as a large model
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 # Pools whose blocks take turns: a slow second of the machine then falls on one or two blocks of each, not on all.
 TOGETHER = 8
-ROUNDS, BLOCK_ROUNDS = 30, 3  # always as many: looking whether they are enough would lower the coverage
 BINDING_SHARE = 0.5  # of the time of a pool, for the display: binding and warm-up take about as long as the rounds
-MAX_ROUNDS = 3 * ROUNDS  # where other programs disturb some of them
+MOST = 3  # times the planned rounds are taken at most, where other programs disturb some of them
 # For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
 
@@ -149,15 +149,14 @@ def run_sweep(
             measure_ceilings(profile, threads, progress)
         missing = _missing(planned, profile, threads, device)
         summary = SweepSummary(known=len(planned) - len(missing))
-        host = KindsHost() if as_in_models else None
-        working_sets = WORKING_SETS if as_in_models else (POOL_BYTES,)
+        host, amount = (KindsHost(), FOR_PREDICTORS) if as_in_models else (None, FOR_ROWS)
         begin, tried = time.perf_counter(), 0
-        budget = memory_budget_bytes(device)
-        for pools in _windows(grouped(missing, working_sets, random.Random(seed), budget), budget):
+        for pools in _windows(_pools(missing, device, seed, as_in_models), memory_budget_bytes(device)):
             text = _progress_text(threads, tried, len(missing), time.perf_counter() - begin)
             here = sum(map(len, pools))
             summary.kernel_s += _time_window(
                 pools,
+                amount,
                 lambda pool: _bound(pool, profile, device, threads, host, seed, summary),
                 partial(_advance, progress, text, tried / len(missing), here / len(missing)),
             )
@@ -190,6 +189,11 @@ def _names(planned: Iterable[Planned]) -> list[tuple[str, str, str]]:
     return [(one.configuration.family, one.configuration.parameters_text, one.call.key) for one in planned]
 
 
+def _pools(planned: Sequence[Planned], device: str, seed: int, as_in_models: bool) -> Iterator[list[Planned]]:
+    working_sets = WORKING_SETS if as_in_models else (POOL_BYTES,)
+    return grouped(planned, working_sets, random.Random(seed), memory_budget_bytes(device))
+
+
 def _windows(pools: Iterable[list[Planned]], max_bytes: int) -> Iterator[list[list[Planned]]]:
     """Divide pools into groups whose blocks take turns, and which fit into memory together."""
     window: list[list[Planned]] = []
@@ -203,9 +207,10 @@ def _windows(pools: Iterable[list[Planned]], max_bytes: int) -> Iterator[list[li
 
 
 def _time_window(
-    pools: Sequence[list[Planned]], bound: Callable[[list[Planned]], list[Sampler]], advance: Callable[[float], None]
-) -> float:
-    """Time pools in turn until all are sampled enough; ``advance`` takes the fraction that is done.
+    pools: Sequence[list[Planned]], amount: Amount, bound: Callable[[list[Planned]], list[Sampler]],
+    advance: Callable[[float], None],
+) -> float:  # fmt: skip
+    """Time pools in turn, this amount of each; ``advance`` takes the fraction that is done.
 
     Returns the seconds in first runs, warm-up and rounds.
     """
@@ -214,11 +219,17 @@ def _time_window(
         advance(BINDING_SHARE * number / len(pools))
         samplers += bound(pool)
 
-    def report() -> None:
-        rounds = min(1.0, sum(sampler.rounds for sampler in samplers) / (ROUNDS * len(samplers)))
-        advance(BINDING_SHARE + (1 - BINDING_SHARE) * rounds)
+    in_block = {sampler: amount.in_block(sampler.usual_round_s()) for sampler in samplers}
+    planned = {sampler: amount.blocks * rounds for sampler, rounds in in_block.items()}
 
-    interleave(samplers, lambda sampler: sampler.block(BLOCK_ROUNDS), enough=_sampled_enough, progress=report)
+    def enough(sampler: Sampler) -> bool:
+        return sampler.clean_rounds >= planned[sampler] or sampler.rounds >= MOST * planned[sampler]
+
+    def report() -> None:
+        done = sum(min(1.0, sampler.rounds / planned[sampler]) for sampler in samplers) / len(samplers)
+        advance(BINDING_SHARE + (1 - BINDING_SHARE) * done)
+
+    interleave(samplers, lambda sampler: sampler.block(in_block[sampler]), enough=enough, progress=report)
     for sampler in samplers:
         sampler.end()
     return sum(sampler.seconds for sampler in samplers)
@@ -247,11 +258,6 @@ def _bound(
     return [sampler]
 
 
-def _sampled_enough(sampler: Sampler) -> bool:
-    """Whether enough rounds are clean, or so many were taken that more are not worth their time."""
-    return sampler.clean_rounds >= ROUNDS or sampler.rounds >= MAX_ROUNDS
-
-
 def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSummary) -> bool:
     """Whether the kernel runs on real data. Where it does not, count the reason in the summary."""
     call = trace.calls[position].call
@@ -267,15 +273,23 @@ def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSumma
     return True
 
 
-def expected_s(planned: Iterable[Planned], ceilings: Ceilings) -> float:
-    """Predict how long a sweep takes, from the board's ceilings.
+def expected_s(planned: Sequence[Planned], ceilings: Ceilings, *, seed: int = 0, as_in_models: bool = False) -> float:
+    """Predict how long a sweep on the CPU takes where no other program disturbs it, from the board's ceilings.
 
     Args:
         planned: the kernels.
         ceilings: of the board.
+        seed: see ``run_sweep``.
+        as_in_models: see ``run_sweep``.
 
     Returns:
         Seconds, approximately.
     """
-    rounds = ROUNDS + ROUNDS // BLOCK_ROUNDS + WARM_UP_ROUNDS  # one round of each block is not kept
-    return sum(rounds * (ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S) + BINDING_S for one in planned)
+    amount = FOR_PREDICTORS if as_in_models else FOR_ROWS
+    return sum(_expected_pool_s(pool, ceilings, amount) for pool in _pools(planned, "cpu", seed, as_in_models))
+
+
+def _expected_pool_s(pool: Sequence[Planned], ceilings: Ceilings, amount: Amount) -> float:
+    round_s = sum(ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S for one in pool)
+    rounds = amount.blocks * (amount.in_block(round_s) + 1) + WARM_UP_ROUNDS  # one of each block is not kept
+    return rounds * round_s + BINDING_S * len(pool)

@@ -25,6 +25,7 @@ from opclock.timing.stopping import Looks
 from opclock.timing.verification import operator_errors
 from opclock.tracing.trace import Trace
 
+TRIAL_ROUNDS = 3
 WARM_UP_S = 1.0  # at most; it ends earlier where rounds no longer get faster
 
 
@@ -94,6 +95,16 @@ class Sampler:
             self._discarded_round(self._empty(1))  # warms up the host too
         self.seconds += time.perf_counter() - start
         self._record.begin()
+
+    def usual_round_s(self) -> float:
+        """Run a few rounds that are not kept. Returns the wall seconds of the middle one."""
+        seconds = np.empty(TRIAL_ROUNDS)
+        for number in range(TRIAL_ROUNDS):
+            start = time.perf_counter()
+            self._discarded_round(self._empty(1))
+            seconds[number] = time.perf_counter() - start
+        self.seconds += float(seconds.sum())
+        return float(np.median(seconds))
 
     def block(self, rounds: int) -> float:
         """Run one round that is not kept, then ``rounds`` rounds that are. Returns the seconds of the shortest of them.
