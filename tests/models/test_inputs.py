@@ -2,23 +2,64 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from opclock.errors import EstimateError, ModelError, OptionError
 from opclock.estimation.baselines import buffer_bytes, mac_regression
 from opclock.models.cifar100 import DEVIATION, MEAN, RECORD_BYTES, read_images
-from opclock.models.loading import parse_input
+from opclock.models.random_inputs import InputSpec, parse_input, random_inputs
 
 
 def test_shapes():
-    assert parse_input("1x3x32x32") == ((1, 3, 32, 32),)
-    assert parse_input("7") == ((7,),)
-    assert parse_input("1x2,3x4x5") == ((1, 2), (3, 4, 5))
+    assert parse_input("1x3x32x32") == (InputSpec((1, 3, 32, 32)),)
+    assert parse_input("7") == (InputSpec((7,)),)
+    assert parse_input("1x2,3x4x5") == (InputSpec((1, 2)), InputSpec((3, 4, 5)))
 
 
-@pytest.mark.parametrize("text", ["", "x", "1x", "1x-3", "1.5x3", "1 x 3", "1x3;2", "01x3", "1,,2"])
+def test_dtypes_and_names_of_inputs():
+    assert parse_input("1x16:int64") == (InputSpec((1, 16), None, torch.int64),)
+    assert parse_input("input_ids=1x128:int64, mask=1x128") == (
+        InputSpec((1, 128), "input_ids", torch.int64),
+        InputSpec((1, 128), "mask"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "1x",
+        "1x-3",
+        "1.5x3",
+        "1 x 3",
+        "1x3;2",
+        "01x3",
+        "1,,2",
+        "=1x3",
+        "1x3:",
+        "a b=1x3",
+        "a=1,a=2",
+        "1x3:int6",
+    ],
+)
 def test_nonsense_shapes(text):
     with pytest.raises(OptionError, match="--input"):
         parse_input(text)
+
+
+def test_random_inputs_fit_the_model():
+    net = torch.nn.Sequential(torch.nn.Embedding(7, 4), torch.nn.Linear(4, 2)).to(torch.bfloat16)
+    ids, image = random_inputs("64x16:int64,2x4", net)
+    assert ids.dtype == torch.int64
+    assert 0 <= int(ids.min()) < int(ids.max()) < 7
+    assert image.dtype == torch.bfloat16
+    named = random_inputs("ids=1x4:int64,attention_mask=1x4:int64,keep=4:bool", net)
+    assert named["attention_mask"].tolist() == [[1] * 4]
+    assert named["keep"].tolist() == [True] * 4
+    both = random_inputs("1x4:int64,mask=1x4", net)
+    assert len(both.args) == 1
+    assert list(both.kwargs) == ["mask"]
 
 
 def binary(path, images):

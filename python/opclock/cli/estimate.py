@@ -51,8 +51,8 @@ def estimate(
         with waiting("loading the model and its op calls"):
             traced = _trace(model, input_text, dtype, device, real)
         with waiting("composing, and predicting what was not measured"):
-            estimated = compose(traced, profile, threads=threads, device=_numbered(device), dtype=dtype,
-                                measured_only=measured_only)  # fmt: skip
+            estimated = compose(traced, profile, threads=threads, device=_numbered(device),
+                                dtype=None if dtype == "auto" else dtype, measured_only=measured_only)  # fmt: skip
     _report(estimated, depth, reporter)
     if not estimated.complete:
         raise EstimateError(
@@ -98,5 +98,5 @@ def _trace(model: str, input_text: str | None, dtype: str | None, device: str | 
         here = options.checked_device(device or "cpu")
     except OptionError:
         here = "cpu"
-    loaded = load_model(model, input_text=input_text, dtype=dtype or "float32", device=here)
+    loaded = load_model(model, input_text=input_text, dtype=dtype or "auto", device=here)
     return options.traced(loaded, real=real)

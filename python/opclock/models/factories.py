@@ -1,78 +1,86 @@
-"""Finds a model's factory by its name, calls it, and checks the result."""
+"""Finds a factory in a file or a package, calls it, and checks the result."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from opclock.errors import ModelError, first_line
-from opclock.tracing.specs import Inputs, flat_tensors
+from opclock.models.names import KINDS, did_you_mean, nearest
+from opclock.tracing.model_inputs import CallInputs, Inputs, arguments_of, simplest
+from opclock.tracing.specs import flat_tensors
+
+# A module, and its example inputs where they are known.
+ModuleAndInputs = tuple[torch.nn.Module, Inputs | None]
 
 
-def find_factory(text: str) -> Callable[[], Any]:
-    """Find the factory that a user names.
+def from_factory(text: str, place: str, name: str) -> ModuleAndInputs:
+    """Call a factory that takes no arguments.
 
     Args:
-        text: ``zoo:NAME``, ``torchvision:NAME``, ``FILE.py:FACTORY`` or ``package.module:FACTORY``.
+        text: what the user wrote, for messages.
+        place: ``FILE.py`` or ``package.module``.
+        name: of the factory in it.
+
+    Returns:
+        The module, and its example inputs where the factory returns any.
 
     Raises:
-        ModelError: there is no such factory, or its file or module raises when it is imported.
+        ModelError: there is no such factory; its file or module raises when it is imported; the factory raises, or
+            returns something else.
     """
-    kind, colon, name = text.rpartition(":")
-    if not colon or not kind or not name:
-        raise ModelError(
-            f"no model {text!r}: write zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY"
-        )
-    if kind == "zoo":
-        return _zoo(name)
-    if kind == "torchvision":
-        return _torchvision(name)
-    module = _load_file(Path(kind)) if kind.endswith(".py") else _import(kind, text)
-    factory = getattr(module, name, None)
-    if not callable(factory):
-        known = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
-        raise ModelError(f"{kind} has no factory {name!r}; it has: {', '.join(known) or 'no functions'}")
-    return factory  # type: ignore[no-any-return]
+    folder = str(Path(place).resolve().parent) if place.endswith(".py") else ""
+    with _as_a_script(place, folder):
+        module = _load_file(Path(place)) if place.endswith(".py") else _import(place, text)
+        factory = getattr(module, name, None)
+        if not callable(factory):
+            known = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+            raise ModelError(f"{place} has no factory {name!r}{nearest(name, known)}")
+        try:
+            result = factory()
+        except SystemExit as error:
+            raise ModelError(f"the factory {text} exited (sys.exit); it must return a module") from error
+        except Exception as error:
+            raise ModelError(f"the factory {text} raised {type(error).__name__}: {first_line(error)}") from error
+    return checked_result(text, result)
 
 
-def _zoo(name: str) -> Callable[[], Any]:
-    from opclock.models.zoo import LANDSCAPE, ZOO
+@contextmanager
+def _as_a_script(place: str, folder: str) -> Iterator[None]:
+    """Run code as Python runs a script: its folder is first on the path, and the command line holds only its name.
 
-    if name in LANDSCAPE:
-        return LANDSCAPE[name].make
-    if name not in ZOO:
-        raise ModelError(f"the zoo has no model {name!r}; it has: {', '.join([*ZOO, *LANDSCAPE])}")
-    return ZOO[name]
-
-
-def _torchvision(name: str) -> Callable[[], Any]:
-    models = _import("torchvision.models", f"torchvision:{name}")
-    if name not in models.list_models():
-        raise ModelError(f"torchvision has no model {name!r}; it has: {', '.join(models.list_models())}")
-    return lambda: models.get_model(name, weights=None, **_quick_init(name))
-
-
-def _quick_init(name: str) -> dict[str, Any]:
-    """Skip the default initialisation of Inception models: it takes minutes, and the weights do not affect timing."""
-    return {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    Afterwards the folder is last on the path: what the model imports in its first forward is found, and hides nothing.
+    """
+    arguments = sys.argv
+    sys.argv = [place]
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+        if folder in sys.path:  # the code may have changed the path
+            sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def _import(name: str, text: str) -> Any:  # noqa: ANN401
-    sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
     except SystemExit as error:
         raise ModelError(f"{name} exited (sys.exit) when it was imported for {text}") from error
     except Exception as error:
-        raise ModelError(f"cannot import {name} for {text}: {type(error).__name__}: {first_line(error)}") from error
-    finally:
-        sys.path.remove("")
+        hint = did_you_mean(name, KINDS) if isinstance(error, ModuleNotFoundError) and error.name == name else ""
+        raise ModelError(
+            f"cannot import {name} for {text}: {type(error).__name__}: {first_line(error)}{hint}"
+        ) from error
 
 
 def _load_file(path: Path) -> Any:  # noqa: ANN401
@@ -84,7 +92,6 @@ def _load_file(path: Path) -> Any:  # noqa: ANN401
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
-    sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except SystemExit as error:
@@ -93,39 +100,50 @@ def _load_file(path: Path) -> Any:  # noqa: ANN401
         ) from error
     except Exception as error:
         raise ModelError(f"{path} cannot be run: {type(error).__name__}: {first_line(error)}") from error
-    finally:
-        sys.path.pop(0)
     return module
 
 
-def call_factory(text: str, factory: Callable[[], Any]) -> tuple[torch.nn.Module, Inputs | None]:
-    """Call a factory and check what it returns.
+def checked_result(text: str, result: Any) -> ModuleAndInputs:  # noqa: ANN401
+    """Check what a factory returned.
 
     Args:
         text: the factory's name, for messages.
-        factory: takes no arguments.
+        result: a module; or a module and its inputs: a tensor, a tuple, a list or a mapping; or a module, a tuple of
+            positional arguments and a mapping of keyword arguments.
 
     Returns:
         The module, and its example inputs where the factory returns any.
 
     Raises:
-        ModelError: the factory raises, or returns something else.
+        ModelError: it is something else.
     """
-    try:
-        result = factory()
-    except SystemExit as error:
-        raise ModelError(f"the factory {text} exited (sys.exit); it must return a module") from error
-    except Exception as error:
-        raise ModelError(f"the factory {text} raised {type(error).__name__}: {first_line(error)}") from error
     if isinstance(result, torch.nn.Module):
         return result, None
-    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], torch.nn.Module):
-        inputs = (result[1],) if isinstance(result[1], torch.Tensor) else result[1]
-        if isinstance(inputs, list):
-            inputs = tuple(inputs)
-        if isinstance(inputs, tuple | dict) and flat_tensors(inputs):
-            return result[0], inputs
+    if isinstance(result, tuple | list) and len(result) in (2, 3) and isinstance(result[0], torch.nn.Module):
+        given = _inputs(*result[1:])
+        if given is not None:
+            inputs = simplest(arguments_of(result[0], given))
+            if flat_tensors(inputs):
+                return result[0], inputs
     raise ModelError(
-        f"the factory {text} returned {type(result).__name__}: it must return a torch.nn.Module, "
-        "or a module and a tuple of example inputs"
+        f"the factory {text} returned {_described(result)}: it must return a torch.nn.Module, or a module and its "
+        "example inputs (a tensor, a tuple, a mapping, or a tuple and a mapping)"
     )
+
+
+def _inputs(first: Any, named: Any = None) -> Inputs | None:  # noqa: ANN401
+    """The inputs in a factory's result; None for what is no inputs."""
+    if named is not None:
+        fits = isinstance(first, list | tuple) and isinstance(named, Mapping)
+        return CallInputs(tuple(first), dict(named)) if fits else None
+    if isinstance(first, torch.Tensor):
+        return (first,)
+    if isinstance(first, list):
+        return tuple(first)
+    return first if isinstance(first, tuple | Mapping) else None
+
+
+def _described(result: Any) -> str:  # noqa: ANN401
+    if not isinstance(result, tuple | list):
+        return type(result).__name__
+    return f"{type(result).__name__} of {', '.join(type(item).__name__ for item in result) or 'nothing'}"

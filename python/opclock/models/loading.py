@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from opclock.errors import ModelError, OptionError, first_line
-from opclock.models.factories import call_factory, find_factory
-from opclock.tracing.specs import Inputs
+from opclock.models.factories import ModuleAndInputs, from_factory
+from opclock.models.libraries import LIBRARIES, from_library
+from opclock.models.random_inputs import FLOATS, random_inputs
+from opclock.models.saved import EXPORTED, SAVED, from_file
+from opclock.tracing.model_inputs import Inputs
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
-DEFAULT_IMAGE = {"zoo": (1, 3, 32, 32), "torchvision": (1, 3, 224, 224)}
+OWN = "auto"  # the dtype that keeps the model's
+WAYS = "zoo:NAME, torchvision:NAME, timm:NAME, hf:NAME, FILE.py:FACTORY, package.module:FACTORY, FILE.pt2 or FILE.pt"
 
 
 @dataclass(frozen=True)
@@ -25,25 +27,17 @@ class Model:
     inputs: Inputs
 
 
-def parse_input(text: str) -> tuple[tuple[int, ...], ...]:
-    """Parse shapes such as "1x3x32x32", several joined by commas. Raises OptionError for any other text."""
-    shapes = []
-    for item in text.split(","):
-        if not re.fullmatch(r"\s*[1-9][0-9]*(x[1-9][0-9]*)*\s*", item):
-            raise OptionError(f"--input {text!r} is not a shape: write it as 1x3x32x32, several joined by commas")
-        shapes.append(tuple(int(size) for size in item.split("x")))
-    return tuple(shapes)
-
-
-def load_model(text: str, *, input_text: str | None = None, dtype: str = "float32", device: str = "cpu",
+def load_model(text: str, *, input_text: str | None = None, dtype: str = OWN, device: str = "cpu",
                weights: Path | None = None) -> Model:  # fmt: skip
-    """Build the model that a user names.
+    """Build or load the model that a user names.
 
     Args:
-        text: ``zoo:NAME``, ``torchvision:NAME``, ``FILE.py:FACTORY`` or ``package.module:FACTORY``. A factory takes no
-            arguments and returns a module, or a module and example inputs (a tuple, or a dict of keyword arguments).
-        input_text: shapes of random inputs, such as "1x3x224x224", instead of the factory's inputs.
-        dtype: type of parameters and floating-point inputs.
+        text: ``zoo:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME_OR_FOLDER``, ``ultralytics:NAME.yaml``,
+            ``FILE.py:FACTORY``, ``package.module:FACTORY``, ``FILE.pt2`` (torch.export) or ``FILE.pt`` (TorchScript).
+            A factory takes no arguments and returns a module, or a module and example inputs: a tensor, a tuple, a
+            mapping, or a tuple and a mapping of keyword arguments.
+        input_text: random inputs in place of the model's own, such as "1x3x224x224" or "input_ids=1x128:int64".
+        dtype: type of parameters and floating-point inputs; "auto" keeps the model's own.
         device: where parameters and inputs are placed.
         weights: a state dict to load, saved by ``torch.save(model.state_dict())``.
 
@@ -54,48 +48,81 @@ def load_model(text: str, *, input_text: str | None = None, dtype: str = "float3
         ModelError: there is no such model, its factory raises or returns something else, or the weights do not fit.
         OptionError: an invalid input or dtype.
     """
-    if dtype not in DTYPES:
-        raise OptionError(f"--dtype {dtype}: choose one of {', '.join(DTYPES)}")
-    module, inputs = call_factory(text, find_factory(text))
+    if dtype not in (OWN, *FLOATS):
+        raise OptionError(f"--dtype {dtype}: choose one of {', '.join((OWN, *FLOATS))}")
+    module, inputs = _found(text)
     if weights is not None:
         _load_weights(module, weights)
     if input_text is not None:
-        inputs = _random(input_text)
+        inputs = random_inputs(input_text, module)
     if inputs is None:
-        kind = text.rpartition(":")[0]
-        if kind not in DEFAULT_IMAGE:
-            raise ModelError(f"{text} returns no example inputs: give --input, such as --input 1x3x224x224")
-        inputs = (torch.randn(DEFAULT_IMAGE[kind]),)
+        raise ModelError(
+            f"{text} has no example inputs: give --input, such as --input 1x3x224x224 or --input input_ids=1x128:int64"
+        )
     try:
-        module = module.to(device=device, dtype=DTYPES[dtype]).eval()
-        inputs = _converted(inputs, DTYPES[dtype], device)
+        module, inputs = _converted(text, module, inputs, FLOATS.get(dtype), device)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
     return Model(_display_name(text), module, inputs)
 
 
-def _random(text: str) -> Inputs:
-    """Random tensors of these shapes. Raises OptionError where they do not fit into memory."""
-    shapes = parse_input(text)
-    try:
-        return tuple(torch.randn(shape) for shape in shapes)
-    except (RuntimeError, MemoryError, TypeError, OverflowError) as error:
-        raise OptionError(f"--input {text}: no memory for a tensor of this size; give a smaller shape") from error
+def _found(text: str) -> ModuleAndInputs:
+    """The module that this names, and its inputs where they are known. Raises ModelError."""
+    kind, name = _split(text)
+    if kind not in LIBRARIES and Path(text).suffix in SAVED:
+        return from_file(Path(text))
+    if not kind or not name:
+        raise ModelError(f"no model {text!r}: write {WAYS}")
+    if kind in LIBRARIES:
+        return from_library(kind, name)
+    return from_factory(text, kind, name)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """What stands before the colon, and the name after it. Names of libraries and Windows paths may hold one more."""
+    kind, _, name = text.partition(":")
+    if kind in LIBRARIES:
+        return kind, name
+    kind, _, name = text.rpartition(":")
+    return kind, name
 
 
 def _display_name(text: str) -> str:
-    kind, _, name = text.rpartition(":")  # a Windows path also has a colon
-    return name if kind in DEFAULT_IMAGE or kind.endswith(".py") else text
+    kind, name = _split(text)
+    if kind == "hf":
+        return Path(name).name
+    if kind not in LIBRARIES and Path(text).suffix in SAVED:
+        return Path(text).name
+    return name if kind in LIBRARIES or kind.endswith(".py") else text
 
 
-def _converted(inputs: Inputs, dtype: torch.dtype, device: str) -> Inputs:
+def _converted(text: str, module: torch.nn.Module, inputs: Inputs, dtype: torch.dtype | None,
+               device: str) -> tuple[torch.nn.Module, Inputs]:  # fmt: skip
     from torch.utils._pytree import tree_map_only
+
+    if dtype is not None and Path(text).suffix in EXPORTED:
+        others = {tensor.dtype for tensor in module.parameters() if tensor.is_floating_point()} - {dtype}
+        if others:
+            raise OptionError(
+                f"--dtype {str(dtype)[6:]}: {text} was exported in {str(others.pop())[6:]}; export it in this dtype "
+                "or leave --dtype out"
+            )
 
     def convert(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
 
-    converted: Inputs = tree_map_only(torch.Tensor, convert, inputs)
-    return converted
+    bare = any(tensor.is_meta for tensor in module.parameters())  # without data: traced where it stands
+    module = module.to(device=None if bare else device, dtype=dtype)
+    return _in_evaluation(module), tree_map_only(torch.Tensor, convert, inputs)
+
+
+def _in_evaluation(module: torch.nn.Module) -> torch.nn.Module:
+    try:
+        return module.eval()
+    except NotImplementedError:  # an exported program, perhaps inside the module: it was exported in its mode
+        for part in module.modules():
+            part.training = False
+        return module
 
 
 def _load_weights(module: torch.nn.Module, path: Path) -> None:

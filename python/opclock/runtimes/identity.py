@@ -18,7 +18,7 @@ from opclock.version import VERSION
 if TYPE_CHECKING:
     import torch
 
-    from opclock.tracing.specs import Inputs
+    from opclock.tracing.model_inputs import Inputs
 
 PLAIN = (bool, int, float, complex, str, type(None))
 

@@ -103,7 +103,7 @@ def build(job: Job) -> Model:
 
     torch.manual_seed(SEED)
     weights = Path(job.weights) if job.weights else None
-    return load_model(job.model, input_text=job.input_text, weights=weights)
+    return load_model(job.model, input_text=job.input_text, dtype="float32", weights=weights)
 
 
 def _read(path: Path) -> list[Array]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-    from opclock.tracing.specs import Inputs
+    from opclock.tracing.model_inputs import Inputs
 
 
 def tensors_in(value: Any) -> list[torch.Tensor]:  # noqa: ANN401
@@ -42,13 +42,17 @@ def flattened(module: torch.nn.Module, inputs: Inputs) -> torch.nn.Module:
 
     Args:
         module: the module.
-        inputs: its example inputs: positional arguments, or keyword arguments. Numbers and other constants among them
-            stay as they are, nested tensors keep their places.
+        inputs: its example inputs. Numbers and other constants among them stay as they are, nested tensors keep their
+            places.
 
     Returns:
         The wrapper.
     """
     import torch
+
+    from opclock.tracing.model_inputs import arguments_of
+
+    given = arguments_of(module, inputs)
 
     class Flat(torch.nn.Module):
         def __init__(self) -> None:
@@ -56,11 +60,12 @@ def flattened(module: torch.nn.Module, inputs: Inputs) -> torch.nn.Module:
             self.model = module
 
         def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            arguments = filled(inputs, iter(tensors))
-            output = self.model(**arguments) if isinstance(inputs, dict) else self.model(*arguments)
-            return tuple(tensors_in(output))
+            args, kwargs = filled(given, iter(tensors))
+            return tuple(tensors_in(self.model(*args, **kwargs)))
 
-    return Flat().eval()
+    flat = Flat()
+    flat.training = False  # eval() would change the module, and an exported one has none
+    return flat
 
 
 def filled(structure: Any, tensors: Iterator[torch.Tensor]) -> Any:  # noqa: ANN401

@@ -11,6 +11,7 @@ import numpy as np
 
 from opclock.errors import ModelError, first_line
 from opclock.files import write_whole
+from opclock.models.names import KINDS
 from opclock.runtimes.batching import Batching, find_batch
 from opclock.runtimes.identity import digest_of
 from opclock.runtimes.job import BATCHING, SIGNAL, Job, build
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 NORM_IMAGES = 4  # images for the statistics of batch norms: maps with one pixel vary only between images
 MIN_SPREAD = 0.1  # smallest variance, of the channels' mean: norms that amplify weak channels amplify rounding, too
-RANDOM_WEIGHTS = ("zoo", "torchvision")  # their models have random weights unless weights are given
 
 
 def prepare(job: Job, batches: Sequence[int]) -> Batching:
@@ -50,7 +50,7 @@ def prepare(job: Job, batches: Sequence[int]) -> Batching:
     with torch.inference_mode():
         batching = find_batch(module, inputs, job.batch_dim)
         write_whole(job.folder / BATCHING, batching.to_json().encode())
-        if job.weights is None and job.model.partition(":")[0] in RANDOM_WEIGHTS:
+        if job.weights is None and job.model.partition(":")[0] in KINDS:
             _settle_norms(module, batching.other(inputs, NORM_IMAGES))
         torch.save(loaded.module.state_dict(), job.folder / "weights.pt")
         write_whole(job.folder / "digest", digest_of(loaded.module, loaded.inputs, batching).encode())

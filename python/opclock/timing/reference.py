@@ -18,7 +18,8 @@ from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs
 from opclock.timing.threads import thread_team
-from opclock.tracing.specs import Inputs, flat_tensors
+from opclock.tracing.model_inputs import Inputs, arguments_of
+from opclock.tracing.specs import flat_tensors
 
 WARM_UP_RUNS = 3
 BLOCK_S = 0.04  # of runs in a row: long enough that the cold start of the first one no longer matters
@@ -98,9 +99,8 @@ class Reference:
 
 def forward_of(model: torch.nn.Module, inputs: Inputs) -> Forward:
     """A function that calls the model on its inputs."""
-    if isinstance(inputs, dict):
-        return lambda: model(**inputs)
-    return lambda: model(*inputs)
+    args, kwargs = arguments_of(model, inputs)
+    return lambda: model(*args, **kwargs)
 
 
 def runs_in_block(latency_s: float) -> int:
@@ -153,7 +153,7 @@ def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10, threa
 
     Args:
         model: in eager mode, on the device of its inputs.
-        inputs: a tuple of positional arguments, or a dict of keyword arguments.
+        inputs: a tuple of positional arguments, a mapping, or both kinds as ``CallInputs``.
         blocks: number of blocks in each half; a block takes about 40 ms, and at least two runs.
         threads: PyTorch's threads; the current setting if None.
 
@@ -166,7 +166,7 @@ def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10, threa
     """
     if not isinstance(blocks, int) or blocks < 1:
         raise OptionError(f"blocks={blocks!r}: give a whole number of at least 1")
-    tensors = flat_tensors(inputs)
+    tensors = flat_tensors(arguments_of(model, inputs))
     device = str(tensors[0].device) if tensors else "cpu"
     with thread_team(torch.get_num_threads() if threads is None else threads):
         run = ReferenceRun(forward_of(model, inputs), type(model).__name__, device)

@@ -14,8 +14,9 @@ from torch.utils._pytree import tree_map_only
 
 from opclock.tracing.control_flow import control_flow
 from opclock.tracing.execution import Execution, written_tensors
+from opclock.tracing.model_inputs import Inputs
 from opclock.tracing.op_call import OpCall
-from opclock.tracing.specs import Inputs, flat_tensors, value_of
+from opclock.tracing.specs import flat_tensors, value_of
 from opclock.tracing.storages import Storages
 from opclock.tracing.trace import TracedCall
 

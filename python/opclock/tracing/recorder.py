@@ -18,10 +18,11 @@ from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
 from opclock.tracing.forward_errors import advice, needs_data
 from opclock.tracing.macs import model_macs
+from opclock.tracing.model_inputs import Inputs, arguments_of, call_model
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_recorder import OpRecorder
 from opclock.tracing.program import first_difference
-from opclock.tracing.specs import Inputs, flat_tensors, spec_of
+from opclock.tracing.specs import flat_tensors, spec_of
 from opclock.tracing.trace import Trace
 
 RUNS = 6  # of a model whose state changes: enough to meet what happens every third time
@@ -32,8 +33,8 @@ Reset = Callable[[], object]
 
 
 @contextmanager
-def _quiet_torch() -> Iterator[None]:
-    """Without torch's log inside the block: it prints a traceback for each error that ``trace`` reports in one line."""
+def quiet_torch() -> Iterator[None]:
+    """Without torch's log inside the block: it prints a traceback for each error of fake tensors."""
     log = logging.getLogger("torch._subclasses.fake_tensor")
     before = log.disabled
     log.disabled = True
@@ -41,13 +42,6 @@ def _quiet_torch() -> Iterator[None]:
         yield
     finally:
         log.disabled = before
-
-
-def _run(model: torch.nn.Module, inputs: Inputs) -> None:
-    if isinstance(inputs, dict):
-        model(**inputs)
-    else:
-        model(*inputs)
 
 
 def _said(error: BaseException) -> str:
@@ -105,12 +99,12 @@ class _Tracer:
         recorder = OpRecorder(self._model, self._inputs, execution)
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
-            stack.enter_context(_quiet_torch())
+            stack.enter_context(quiet_torch())
             stack.enter_context(untraced())
             stack.enter_context(recorder.watching_modules())
             try:
                 with recorder:
-                    _run(self._model, self._inputs)
+                    call_model(self._model, self._inputs)
             except TraceError:
                 raise
             except Exception as error:
@@ -162,7 +156,7 @@ def trace(
 
     Args:
         model: in the mode it will be used in (call ``model.eval()`` first for inference).
-        inputs: example inputs: a tuple of positional arguments, or a dict of keyword arguments.
+        inputs: example inputs: a tuple of positional arguments, a mapping, or both kinds as ``CallInputs``.
         name: the model's name in reports; its class name if empty.
         real: True runs the model on its data; False takes fake tensors, which cost no memory and no arithmetic. By
             default fake tensors, checked by one real run where that is cheap; and a real trace where they fail or take
@@ -179,6 +173,7 @@ def trace(
     """
     if not isinstance(model, torch.nn.Module):
         raise TraceError(f"trace needs a torch.nn.Module, not {type(model).__name__}; wrap a function in a module")
+    inputs = arguments_of(model, inputs)
     tracer = _Tracer(model, inputs, name, reset)
     if any(is_lazy(parameter) for parameter in model.parameters()):
         _materialise(tracer, model, inputs)
@@ -200,6 +195,6 @@ def _materialise(tracer: _Tracer, model: torch.nn.Module, inputs: Any) -> None: 
     """Run a model once, so that its lazy modules make their parameters."""
     with torch.no_grad():
         try:
-            _run(model, inputs)
+            call_model(model, inputs)
         except Exception as error:
             raise tracer._explained(error) from error

@@ -11,9 +11,6 @@ from torch.utils._pytree import tree_flatten
 from opclock.errors import TraceError
 from opclock.tracing.op_call import NamedConstant, TensorSpec, Value
 
-# A model's example inputs: positional arguments, or keyword arguments as a dict.
-Inputs = tuple[Any, ...] | dict[str, Any]
-
 
 def spec_of(tensor: torch.Tensor) -> TensorSpec:
     """The spec of a real or fake tensor. Raises TraceError for layouts without strides."""
