@@ -64,6 +64,7 @@ def estimate(
 
 def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
     from opclock.report.estimate_tables import device_sentence, share_table, summary
+    from opclock.report.trace_table import uncounted_sentence
 
     by_class, by_module = estimated.by_class(), estimated.by_module(depth)
     reporter.json({"schema": "opclock.estimate/1", "model": estimated.model, **estimated.setting._asdict(),
@@ -74,6 +75,8 @@ def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
     reporter.table(share_table("module", by_module, estimated.total_s))
     if estimated.lanes is not None:
         reporter.say(device_sentence(estimated.lanes))
+    if estimated.uncounted_operators:
+        reporter.say(uncounted_sentence(estimated.uncounted_operators))
     show_flags(reporter, estimated.flags)
 
 

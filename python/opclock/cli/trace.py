@@ -25,15 +25,19 @@ def trace(model: str, input_text: str | None, dtype: str, device: str, real: boo
     MODEL is zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY. The JSON file can be measured and
     estimated later, also on another machine.
     """
-    from opclock.report.trace_table import summary, table
+    from opclock.report.trace_table import summary, table, uncounted_sentence
+    from opclock.tracing.macs import model_macs, uncounted
 
     with waiting("loading torch and the model, and tracing it"):
         from opclock.models.loading import load_model
 
         loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))
         traced = options.traced(loaded, real=real)
-    reporter.json(traced.to_json())
+    left_out = uncounted(traced)
+    reporter.json({**traced.to_json(), "macs": model_macs(traced), "uncounted_operators": list(left_out)})
     reporter.say(summary(traced))
     reporter.table(table(traced))
+    if left_out:
+        reporter.say(uncounted_sentence(left_out))
     if reporter.json_to not in (None, "-"):
         reporter.say(f"written to {reporter.json_to}")

@@ -16,7 +16,7 @@ from opclock.estimation.setting import Setting, choose_setting, no_measurement
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.reader import ProfileReader
-from opclock.tracing.macs import macs
+from opclock.tracing.macs import macs, uncounted
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.placement import place
 from opclock.tracing.trace import Trace
@@ -80,7 +80,8 @@ def estimate(
         host_work = HostWork.read(placed, profile, condition, kernels.pools.values()) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
     settings_flags = _setting_flags(trace, setting, wanted_device, wanted_dtype, profile)
-    return replace(composed, flags=ordered([*settings_flags, *composed.flags, *_own_flags(composed)]))
+    flags = ordered([*settings_flags, *composed.flags, *_own_flags(composed)])
+    return replace(composed, flags=flags, uncounted_operators=tuple(uncounted(placed)))
 
 
 def _plain_name(value: object | None) -> str | None:

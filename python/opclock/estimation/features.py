@@ -13,8 +13,7 @@ from opclock.tracing.trace import TracedCall
 
 TILES = (8, 16, 32, 64)  # elements: usual sizes of vector registers and of blocks in blocked layouts
 CONVOLUTION_NUMBERS = 16 + 3 * len(TILES)
-# Kernels that differ too much from the rest of their operator class: each kind has its own predictor.
-APART = {"lstm": "recurrent", "gru": "recurrent", "scaled_dot_product_attention": "attention"}
+ATTENTION = "scaled_dot_product"  # these kernels differ too much from the rest of their class: a predictor of their own
 DIGITS = 9  # after the point: the last bits of a logarithm differ between C libraries
 
 
@@ -45,10 +44,10 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Fea
     numbers = [float(working_set), *_amounts(traced, min_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
         numbers += _convolution(traced)
-    if operator_class == "gemm":
+    if operator_class in ("gemm", "recurrent"):
         numbers += _gemm(traced)
     name = traced.call.name.removesuffix("_")
-    kind = APART.get(name, operator_class)
+    kind = "attention" if ATTENTION in name else operator_class
     return Features(name, operator_class, kind, min_s, tuple(round(number, DIGITS) for number in numbers))
 
 
@@ -156,10 +155,11 @@ def _product(traced: TracedCall) -> tuple[int, int, int, int]:
     call = traced.call
     specs = call.tensors()
     out = next(tensors(traced.outputs)).shape
-    if call.name in ("lstm", "gru"):
-        source, gates = specs[0].shape, next(spec for spec in specs if spec.requires_grad).shape
-        return source[0], gates[0], gates[1], source[1]
-    if call.name == "scaled_dot_product_attention":
+    if class_of(call) == "recurrent":
+        steps, batch = (1, 1, *specs[0].shape[:-1])[-2:]
+        gates = (1, 1, *next((spec for spec in specs if spec.requires_grad), specs[-1]).shape)
+        return steps, gates[-2], gates[-1], batch
+    if ATTENTION in call.name:
         query, key = specs[0].shape, specs[1].shape
         return query[-2], key[-2], query[-1], math.prod(query[:-2])
     if call.name == "linear":

@@ -215,7 +215,8 @@ class Predictor:
         return predictions
 
     def _name(self, call: Features) -> str:
-        return next((name for name in (call.kind, call.operator_class) if name in self.kinds), ANY)
+        near = ("gemm",) if call.operator_class == "recurrent" else ()
+        return next((name for name in (call.kind, call.operator_class, *near) if name in self.kinds), ANY)
 
     def _samples(self, name: str) -> list[Sample]:
         if name != ANY:

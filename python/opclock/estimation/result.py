@@ -65,6 +65,7 @@ class Estimate:
     coverage: Coverage
     unknown: tuple[str, ...]
     flags: tuple[Flag, ...] = ()
+    uncounted_operators: tuple[str, ...] = ()  # they may multiply, and no part's ``macs`` counts them
     lanes: DeviceTimeline | None = None  # with a device beside the host; the parts are what each op call adds
 
     @property
@@ -84,7 +85,7 @@ class Estimate:
 
     @cached_property
     def mac_s(self) -> float:
-        """The seconds of kernels that a MAC count includes: convolution and gemm."""
+        """The seconds of kernels that a MAC count includes: MAC_CLASSES."""
         return sum(part.kernel_s or 0.0 for part in self.parts if part.operator_class in MAC_CLASSES)
 
     @cached_property
@@ -141,5 +142,6 @@ class Estimate:
             "by_class": self.by_class(),
             "coverage": asdict(self.coverage),
             "flags": list(self.flags),
+            "uncounted_operators": list(self.uncounted_operators),
             **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }

@@ -3,85 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
 
-from opclock.tracing.op_call import OpCall, TensorSpec, Value, tensors
+from opclock.tracing.mac_counters import counter_of, may_multiply
+from opclock.tracing.op_call import TensorSpec, Value, tensors
+from opclock.tracing.products import Shape
 from opclock.tracing.trace import Trace, TracedCall
-
-Shape = tuple[int, ...]
-
-
-def convolution(weight: Shape, output: Shape) -> int:
-    """MACs of a convolution: batch x C_out x spatial_out x (C_in / groups) x kernel.
-
-    Args:
-        weight: shape (C_out, C_in / groups, *kernel).
-        output: shape (batch, C_out, *spatial_out).
-    """
-    return math.prod(output) * math.prod(weight[1:])
-
-
-def transposed_convolution(weight: Shape, source: Shape) -> int:
-    """MACs of a transposed convolution: batch x C_in x spatial_in x (C_out / groups) x kernel.
-
-    Args:
-        weight: shape (C_in, C_out / groups, *kernel).
-        source: shape of the input, (batch, C_in, *spatial_in).
-    """
-    return math.prod(source) * math.prod(weight[1:])
-
-
-def matmul(left: Shape, right: Shape) -> int:
-    """MACs of a matrix product: rows x inner x columns, times the broadcast batch.
-
-    Args:
-        left: shape of the first operand, of any rank that torch.matmul takes.
-        right: shape of the second operand.
-    """
-    if len(left) == 1:
-        left = (1, *left)
-    if len(right) == 1:
-        right = (*right, 1)
-    *left_batch, rows, inner = left
-    *right_batch, _, columns = right
-    return math.prod(broadcast(left_batch, right_batch)) * rows * inner * columns
-
-
-def broadcast(left: Sequence[int], right: Sequence[int]) -> Shape:
-    """The shape that two shapes broadcast to, by NumPy's rules."""
-    rank = max(len(left), len(right))
-    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in (left, right)]
-    return tuple(b if a == 1 else a for a, b in zip(*padded, strict=True))
-
-
-def attention(query: Shape, key: Shape, value: Shape) -> int:
-    """MACs of attention's scores and weighted sum: queries x keys x (key width + value width), times heads and batch.
-
-    Args:
-        query: shape (..., queries, key width).
-        key: shape (..., keys, key width).
-        value: shape (..., keys, value width).
-    """
-    *batch, queries, width = query
-    return math.prod(batch) * queries * key[-2] * (width + value[-1])
-
-
-def einsum(equation: str, shapes: Sequence[Shape]) -> int:
-    """MACs of an einsum: the product of the sizes of all indices, as if all operands were contracted at once.
-
-    Args:
-        equation: such as "bij,bjk->bik".
-        shapes: the operands' shapes.
-    """
-    terms = equation.replace(" ", "").split("->")[0].split(",")
-    sizes: dict[str, int] = {}
-    for term, shape in zip(terms, shapes, strict=True):
-        letters = term.replace("...", "")
-        batch = len(shape) - len(letters)
-        names = [*(f"...{i}" for i in range(batch)), *letters] if term.startswith("...") else [*letters]
-        names += [f"...{i}" for i in range(batch)] if term.endswith("...") and not term.startswith("...") else []
-        sizes |= dict(zip(names, shape, strict=True))
-    return math.prod(sizes.values())
 
 
 def _shape(value: Value) -> Shape:
@@ -92,72 +19,6 @@ def _first_output(outputs: tuple[Value, ...]) -> Shape:
     return next((spec.shape for spec in tensors(outputs)), ())
 
 
-def _linear(weight: Shape, source: Shape) -> int:
-    return math.prod(source[:-1]) * math.prod(weight)
-
-
-def _recurrent(call: OpCall, outputs: tuple[Value, ...]) -> int:
-    # Each weight matrix is applied once a step and batch item; biases are vectors.
-    weights = [spec for value in call.args if isinstance(value, tuple) for spec in tensors(value)]
-    steps = math.prod(call.tensors()[0].shape[:2])
-    return steps * sum(spec.numel for spec in weights if len(spec.shape) == 2)
-
-
-def _native_attention(call: OpCall, outputs: tuple[Value, ...]) -> int:
-    source: TensorSpec = call.args[0]
-    batch, length, width = source.shape
-    projections = sum(math.prod(_shape(call.args[i])) for i in (5, 7))
-    return batch * length * projections + attention((batch, length, width), (length, width), (length, width))
-
-
-def _encoder_layer(call: OpCall, outputs: tuple[Value, ...]) -> int:
-    source: TensorSpec = call.args[0]
-    batch, length, width = source.shape
-    matrices = sum(spec.numel for spec in call.tensors()[1:] if len(spec.shape) == 2)
-    return batch * length * matrices + attention((batch, length, width), (length, width), (length, width))
-
-
-Counter = Callable[[OpCall, tuple[Value, ...]], int]
-
-COUNTERS: dict[str, Counter] = {
-    **{
-        name: lambda call, outputs: convolution(_shape(call.args[1]), _first_output(outputs))
-        for name in ("conv1d", "conv2d", "conv3d", "mkldnn_convolution", "thnn_conv2d")
-    },
-    **{
-        name: lambda call, outputs: transposed_convolution(_shape(call.args[1]), _shape(call.args[0]))
-        for name in ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-    },
-    **{
-        name: lambda call, outputs: (
-            transposed_convolution(_shape(call.args[1]), _shape(call.args[0]))
-            if call.args[6]
-            else convolution(_shape(call.args[1]), _first_output(outputs))
-        )
-        for name in ("convolution", "_convolution")
-    },
-    "linear": lambda call, outputs: _linear(_shape(call.args[1]), _shape(call.args[0])),
-    **{
-        name: lambda call, outputs: matmul(_shape(call.args[0]), _shape(call.args[1]))
-        for name in ("mm", "bmm", "matmul", "mv", "dot")
-    },
-    **{
-        name: lambda call, outputs: matmul(_shape(call.args[1]), _shape(call.args[2]))
-        for name in ("addmm", "baddbmm", "addbmm", "addmv")
-    },
-    "einsum": lambda call, outputs: einsum(call.args[0], [spec.shape for spec in call.tensors()]),
-    "scaled_dot_product_attention": lambda call, outputs: attention(
-        _shape(call.argument(0, "query")), _shape(call.argument(1, "key")), _shape(call.argument(2, "value"))
-    ),
-    "_native_multi_head_attention": _native_attention,
-    "_transformer_encoder_layer_fwd": _encoder_layer,
-    "lstm": _recurrent,
-    "gru": _recurrent,
-    "rnn_tanh": _recurrent,
-    "rnn_relu": _recurrent,
-}
-
-
 def macs(traced: TracedCall) -> int:
     """Count the MACs of one op call.
 
@@ -165,10 +26,17 @@ def macs(traced: TracedCall) -> int:
         traced: the op call with its outputs.
 
     Returns:
-        MACs; 0 for an operator that multiplies nothing by a weight or another matrix.
+        MACs; 0 for an operator that multiplies nothing by a weight or another matrix, and for one that nobody knows
+        how to count (see ``uncounted``).
     """
-    counter = COUNTERS.get(traced.call.name)
-    return counter(traced.call, traced.outputs) if counter else 0
+    counter = counter_of(traced.call)
+    return counter(traced.call, _first_output(traced.outputs)) if counter else 0
+
+
+def uncounted(trace: Trace) -> dict[str, int]:
+    """The operators that may multiply matrices and that ``macs`` does not count, with their numbers of op calls."""
+    calls = (traced.call for traced in trace.calls)
+    return dict(Counter(call.operator for call in calls if counter_of(call) is None and may_multiply(call)))
 
 
 def needed_macs(traced: TracedCall) -> int:

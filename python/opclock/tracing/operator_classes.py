@@ -9,11 +9,32 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "convolution": (
         "conv1d", "conv2d", "conv3d", "convolution", "_convolution", "conv_transpose1d", "conv_transpose2d",
         "conv_transpose3d", "mkldnn_convolution", "thnn_conv2d", "_slow_conv2d_forward", "convolution_overrideable",
+        "_convolution_mode", "slow_conv3d", "slow_conv3d_forward", "slow_conv_dilated2d", "slow_conv_dilated3d",
+        "slow_conv_transpose2d", "slow_conv_transpose3d", "conv_depthwise3d", "_conv_depthwise2d", "conv_tbc",
+        "_nnpack_spatial_convolution", "cudnn_convolution", "cudnn_convolution_relu", "cudnn_convolution_add_relu",
+        "cudnn_convolution_transpose", "miopen_convolution", "miopen_convolution_transpose",
+        "miopen_depthwise_convolution", "deform_conv2d",
     ),
     "gemm": (
         "linear", "mm", "addmm", "bmm", "baddbmm", "addbmm", "matmul", "mv", "addmv", "dot", "einsum", "bilinear",
         "scaled_dot_product_attention", "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
-        "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell",
+        "_scaled_dot_product_flash_attention", "_scaled_dot_product_attention_math",
+        "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_efficient_attention",
+        "_scaled_dot_product_cudnn_attention", "_scaled_dot_product_fused_attention_overrideable",
+        "vdot", "inner", "outer", "ger", "addr", "kron", "tensordot", "cdist", "_cdist_forward", "_euclidean_dist",
+        "pdist", "_pdist_forward", "linalg_matmul", "linalg_multi_dot", "linalg_vecdot", "chain_matmul",
+        "mkldnn_linear", "_addmm_activation", "_int_mm", "_scaled_mm", "_scaled_mm_v2", "_grouped_mm",
+        "_scaled_grouped_mm", "_scaled_grouped_mm_v2", "_weight_int8pack_mm", "_weight_int4pack_mm",
+        "_weight_int4pack_mm_for_cpu", "_weight_int4pack_mm_with_scales_and_zeros", "_dyn_quant_matmul_4bit",
+        "fbgemm_linear_fp16_weight", "fbgemm_linear_int8_weight", "fbgemm_linear_fp16_weight_fp32_activation",
+        "fbgemm_linear_int8_weight_fp32_activation", "linear_dynamic", "linear_relu", "linear_relu_dynamic",
+        "linear_dynamic_fp16", "qlinear_pointwise", "_linear_pointwise",
+    ),
+    "recurrent": (
+        "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell",
+        "mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell",
+        "quantized_lstm", "quantized_gru", "quantized_lstm_cell", "quantized_gru_cell", "quantized_rnn_tanh_cell",
+        "quantized_rnn_relu_cell",
     ),
     "normalisation": (
         "batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training", "layer_norm", "native_layer_norm",
@@ -49,7 +70,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
     ),
     "index": (
         "embedding", "index", "index_select", "gather", "scatter", "scatter_add", "index_put", "index_add", "take",
-        "masked_select", "nonzero", "one_hot", "embedding_bag", "index_copy",
+        "masked_select", "nonzero", "one_hot", "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only",
+        "index_copy",
     ),
     "resize": (
         "upsample_nearest1d", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d",
@@ -72,7 +94,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
 _CLASS_OF = {name: operator_class for operator_class, names in CLASSES.items() for name in names}
 
 # The classes that a MAC count includes.
-MAC_CLASSES = ("convolution", "gemm")
+MAC_CLASSES = ("convolution", "gemm", "recurrent")
 
 
 def class_of(call: OpCall) -> str:
