@@ -102,4 +102,4 @@ def open_profile(path: str | Path) -> Profile:
     from opclock.board.identity import read_board
     from opclock.profiles.profile import Profile
 
-    return Profile.create_or_open(Path(path), read_board())
+    return Profile.create_or_open(path, read_board())

@@ -173,7 +173,7 @@ def test_foreign_and_damaged_trace_files(tmp_path):
 
 
 def test_what_is_no_module_is_refused():
-    with pytest.raises(TraceError, match=r"needs a torch\.nn\.Module, not function"):
+    with pytest.raises(TraceError, match=r"<function>: give a torch\.nn\.Module"):
         trace(lambda x: x, (torch.zeros(1),))
 
 

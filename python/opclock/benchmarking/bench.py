@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from opclock.argument_checks import Count, Dimension, ModelName, checked
 from opclock.benchmarking.candidate import Candidate
 from opclock.benchmarking.conversion import prepare_model, work_folder
 from opclock.benchmarking.options import SamplingOptions, Timeouts
@@ -57,18 +58,19 @@ class Bench:
                 "note": self.note, "rows": [row.to_json(percentiles) for row in self.rows]}  # fmt: skip
 
 
+@checked
 def bench(
-    model: str,
+    model: ModelName,
     *,
-    runtimes: Sequence[str],
-    batch: int = 1,
-    batch_dim: int | None = None,
+    runtimes: str | Sequence[str],
+    batch: Count = 1,
+    batch_dim: Dimension | None = None,
     input_text: str | None = None,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     settings: Settings | None = None,
     sampling: SamplingOptions = SamplingOptions(),
     timeouts: Timeouts = Timeouts(),
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     progress: Progress = silent,
 ) -> Bench:
     """Time a model in several runtimes, block by block in turn.
@@ -77,7 +79,7 @@ def bench(
 
     Args:
         model: a name, see ``load_model``. A module does not do, because each runtime has its own process.
-        runtimes: names; eager is always included.
+        runtimes: one name or several; eager is always included.
         batch: number of items in one inference.
         batch_dim: the dimension of the inputs that is the batch, counted from 0. None: it is found by running the model
             with two and with three different items.
@@ -98,7 +100,7 @@ def bench(
     """
     settings = settings or Settings(default_threads())
     check_threads(settings.threads)
-    chosen = find_all(runtimes)
+    chosen = find_all([runtimes] if isinstance(runtimes, str) else runtimes)
     with work_folder(folder, model) as place:
         job = Job(place, model, input_text, str(weights) if weights else None, batch, batch_dim)
         progress(f"{model}: eager PyTorch's answers", 0.0)

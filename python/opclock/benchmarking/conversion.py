@@ -26,13 +26,13 @@ CONVERTED = "converted.json"  # written beside the artefacts when they are compl
 
 
 @contextmanager
-def work_folder(folder: Path | None, model: str) -> Iterator[Path]:
+def work_folder(folder: str | Path | None, model: str) -> Iterator[Path]:
     """A subfolder for the model in the given folder, or a temporary folder that is removed afterwards.
 
     Raises OptionError where the folder cannot be written.
     """
     if folder is not None:
-        place = folder / re.sub(r"[^\w.-]+", "-", model)
+        place = Path(folder) / re.sub(r"[^\w.-]+", "-", model)
         prepare_folder(place)
         yield place
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from opclock.argument_checks import Count, Seconds, check_fields
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
@@ -16,8 +18,11 @@ class SamplingOptions:
     """
 
     warmup: int = 3
-    iterations: int = 200
-    duration_s: float = 3.0
+    iterations: Count = 200
+    duration_s: Seconds = 3.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def enough(self, clean_runs: int, runs: int, spent_s: float) -> bool:
         """Whether this many clean runs are enough, or the time is up with at least two runs of any kind."""
@@ -34,6 +39,9 @@ class Timeouts:
         load_s: loading it, with its first run.
     """
 
-    prepare_s: float = 900.0
-    convert_s: float = 600.0
-    load_s: float = 300.0
+    prepare_s: Seconds = 900.0
+    convert_s: Seconds = 600.0
+    load_s: Seconds = 300.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from opclock.errors import EstimateError, OptionError, ProfileError
+from opclock.argument_checks import Count, checked
+from opclock.errors import EstimateError
 from opclock.estimation.device_timeline import DeviceTimeline, read_timeline
 from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
@@ -22,11 +23,12 @@ from opclock.tracing.placement import place
 from opclock.tracing.trace import Trace
 
 
+@checked
 def estimate(
     trace: Trace,
     profile: ProfileReader,
     *,
-    threads: int | None = None,
+    threads: Count | None = None,
     device: object | None = None,
     dtype: object | None = None,
     timing: Timing = "in_model",
@@ -60,12 +62,9 @@ def estimate(
     Raises:
         EstimateError: the profile has nothing for this model in this setting, or has it on several other devices.
         ProfileError: the profile cannot be read, or is not open.
-        OptionError: a number of threads that is not a whole number of at least 1.
+        TraceError: no trace was given.
+        OptionError: a number of threads that is not a whole number of at least 1, or another wrong argument.
     """
-    if not isinstance(profile, ProfileReader):
-        raise ProfileError(f"{profile!r} is no open profile; open it with opclock.Profile.open or opclock.open_profile")
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise OptionError(f"threads={threads!r}: give a whole number of at least 1")
     wanted_device, wanted_dtype = _plain_name(device), _plain_name(dtype)
     setting = choose_setting(trace, profile, threads=threads, device=wanted_device, dtype=wanted_dtype, timing=timing)
     placed = place(trace, setting.device, setting.dtype)

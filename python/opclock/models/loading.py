@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from opclock.argument_checks import ModelName, checked
 from opclock.errors import ModelError, OptionError, first_line
 from opclock.models.factories import ModuleAndInputs, from_factory
 from opclock.models.libraries import LIBRARIES, from_library
@@ -27,8 +28,9 @@ class Model:
     inputs: Inputs
 
 
-def load_model(text: str, *, input_text: str | None = None, dtype: str = OWN, device: str = "cpu",
-               weights: Path | None = None) -> Model:  # fmt: skip
+@checked
+def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = OWN, device: str = "cpu",
+               weights: str | Path | None = None) -> Model:  # fmt: skip
     """Build or load the model that a user names.
 
     Args:
@@ -125,7 +127,7 @@ def _in_evaluation(module: torch.nn.Module) -> torch.nn.Module:
         return module
 
 
-def _load_weights(module: torch.nn.Module, path: Path) -> None:
+def _load_weights(module: torch.nn.Module, path: str | Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

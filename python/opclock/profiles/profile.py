@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from opclock.argument_checks import checked
 from opclock.board.identity import Board
 from opclock.errors import ProfileError
 from opclock.files import json_text
@@ -37,6 +38,7 @@ class Profile(ProfileWriter):
         self._fold_log = weakref.finalize(self, _fold_log, connection, os.getpid()) if writable else None
 
     @staticmethod
+    @checked
     def create_or_open(path: str | Path, board: Board) -> Profile:
         """Open a profile for writing; create it for this board where it does not exist.
 
@@ -86,6 +88,7 @@ class Profile(ProfileWriter):
         return profile
 
     @staticmethod
+    @checked
     def edit(path: str | Path) -> Profile:
         """Open a profile of any board for merging or pruning. Raises ProfileError as ``open`` does."""
         with Profile.open(path) as profile:
@@ -93,6 +96,7 @@ class Profile(ProfileWriter):
         return Profile.create_or_open(path, Board.from_json(facts))
 
     @staticmethod
+    @checked
     def open(path: str | Path) -> Profile:
         """Open a profile for reading only.
 

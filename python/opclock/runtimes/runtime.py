@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from opclock.argument_checks import check_fields
 from opclock.runtimes.job import Job
 
 Array = npt.NDArray[Any]
@@ -26,6 +27,9 @@ class Settings:
 
     threads: int
     precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, get_args, get_origin, get_type_hints
 
+from opclock.argument_checks import shown
 from opclock.errors import SweepError
 from opclock.tracing.op_call import ITEM_BYTES, OpCall, TensorSpec, Value
 
@@ -51,8 +52,9 @@ class Family:
             wanted = tuple(get_origin(kind) or kind for kind in (get_args(hints[name]) or (hints[name],)))
             accepted = (*wanted, int) if float in wanted else wanted
             if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in wanted):
+                text = value if isinstance(value, str | int | float | tuple) else shown(value)
                 kinds = " or ".join(KIND_NAMES.get(kind, kind.__name__) for kind in wanted)
-                raise IllegalError(f"--{name.replace('_', '-')} {value}: give {kinds}")
+                raise IllegalError(f"--{name.replace('_', '-')} {text}: give {kinds}")
 
     @property
     def summary(self) -> str:

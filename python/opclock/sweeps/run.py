@@ -16,9 +16,10 @@ from typing import Any
 import pandas as pd
 import torch
 
-from opclock.board.accelerator import has_lanes
+from opclock.argument_checks import checked
+from opclock.board.accelerator import checked_device, has_lanes
 from opclock.board.identity import read_board
-from opclock.errors import OpCallError, SweepError, first_line
+from opclock.errors import OpCallError, OptionError, SweepError, first_line
 from opclock.estimation.ceilings import Ceilings
 from opclock.formatting import counted, duration
 from opclock.profiles.condition import Condition
@@ -66,6 +67,7 @@ class SweepSummary:
         return self.kernel_s / self.seconds if self.seconds > 0 else 0.0
 
 
+@checked
 def sweep(
     family: str,
     *,
@@ -94,12 +96,15 @@ def sweep(
     Raises:
         SweepError: an unknown family or parameter, or no legal combination.
         ProfileError: the profile cannot be written.
-        OptionError: fewer than one thread.
+        OptionError: fewer than one thread, or a device that this PyTorch cannot use.
     """
+    device = checked_device(device)
     planned, refused = plan_all(grid(family, parameters)[0], device)
     if not planned:
         raise SweepError(f"PyTorch accepts no combination of {family}'s parameters: {_most_common(refused)}")
     counts = [torch.get_num_threads()] if threads is None else [threads] if isinstance(threads, int) else list(threads)
+    if not counts:
+        raise OptionError("threads holds no number: give at least one")
     with _opened(profile) as opened:
         for count in counts:
             run_sweep(planned, opened, threads=count, device=device, seed=seed, progress=progress)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
+from opclock.argument_checks import Seconds, checked
 from opclock.board.accelerator import has_lanes
 from opclock.board.cores import check_threads
-from opclock.errors import ModelError, OptionError
+from opclock.errors import ModelError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.flags import Flag, ordered
 from opclock.formatting import counted
@@ -74,9 +75,10 @@ class _Work:
     progress: Progress
 
 
+@checked
 def measure(
     trace: Trace, profile: Profile, *, forward: Forward | None = None, threads: int | None = None, seed: int = 0,
-    max_s: float | None = None, progress: Progress = silent,
+    max_s: Seconds | None = None, progress: Progress = silent,
 ) -> MeasureSummary:  # fmt: skip
     """Time the op calls of a trace that the profile lacks, and the model's host.
 
@@ -97,12 +99,11 @@ def measure(
     Raises:
         OpCallError: an op call cannot be rebuilt, bound or timed, or memory is too small.
         ProfileError: the profile cannot be written.
-        OptionError: fewer than one thread, or a time limit that is not above 0.
-        TraceError: the model makes no op call.
+        OptionError: fewer than one thread, a time limit that is not above 0, or another wrong argument.
+        TraceError: no trace was given, or the model makes no op call.
     """
     threads = torch.get_num_threads() if threads is None else threads
     check_threads(threads)
-    check_limit(max_s)
     check_calls(trace)
     missing = missing_calls(trace, profile, threads)
     known = len(trace.unique) - len(missing)
@@ -117,14 +118,6 @@ def measure(
         rounds, ended = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
     flags = ordered([*(["host_by_table"] if remark else []), *_flags(trace, profile, threads)])
     return MeasureSummary(len(missing), known, rounds, time.perf_counter() - start, ended, flags, remark)
-
-
-def check_limit(max_s: float | None) -> None:
-    """Raise OptionError for a time limit that is not a number of seconds above 0."""
-    if max_s is None:
-        return
-    if isinstance(max_s, bool) or not isinstance(max_s, int | float) or not 0 < max_s < math.inf:
-        raise OptionError(f"max_s={max_s!r}: give a number of seconds above 0")
 
 
 def _flags(trace: Trace, profile: Profile, threads: int) -> tuple[Flag, ...]:

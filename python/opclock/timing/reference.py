@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from opclock.argument_checks import Count, checked
 from opclock.board.accelerator import wait_for
 from opclock.board.contention import Contention
-from opclock.errors import ModelError, OptionError, first_line
+from opclock.errors import ModelError, first_line
 from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs
 from opclock.timing.threads import thread_team
-from opclock.tracing.model_inputs import Inputs, arguments_of
+from opclock.tracing.model_inputs import arguments_of
 from opclock.tracing.specs import flat_tensors
 
 WARM_UP_RUNS = 3
@@ -97,7 +98,7 @@ class Reference:
         }
 
 
-def forward_of(model: torch.nn.Module, inputs: Inputs) -> Forward:
+def forward_of(model: torch.nn.Module, inputs: object) -> Forward:
     """A function that calls the model on its inputs."""
     args, kwargs = arguments_of(model, inputs)
     return lambda: model(*args, **kwargs)
@@ -148,12 +149,13 @@ class ReferenceRun:
         return Reference.of(*self._halves)
 
 
-def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10, threads: int | None = None) -> Reference:
+@checked
+def reference(model: torch.nn.Module, inputs: object, *, blocks: Count = 10, threads: int | None = None) -> Reference:
     """Time real inference: first a warm-up, then blocks of runs for two halves in turn.
 
     Args:
         model: in eager mode, on the device of its inputs.
-        inputs: a tuple of positional arguments, a mapping, or both kinds as ``CallInputs``.
+        inputs: a tuple of positional arguments, a mapping, both kinds as ``CallInputs``, or one argument.
         blocks: number of blocks in each half; a block takes about 40 ms, and at least two runs.
         threads: PyTorch's threads; the current setting if None.
 
@@ -164,8 +166,6 @@ def reference(model: torch.nn.Module, inputs: Inputs, *, blocks: int = 10, threa
         ModelError: the model raises.
         OptionError: fewer than one block or thread.
     """
-    if not isinstance(blocks, int) or blocks < 1:
-        raise OptionError(f"blocks={blocks!r}: give a whole number of at least 1")
     tensors = flat_tensors(arguments_of(model, inputs))
     device = str(tensors[0].device) if tensors else "cpu"
     with thread_team(torch.get_num_threads() if threads is None else threads):

@@ -21,12 +21,12 @@ class CallInputs(NamedTuple):
 Inputs = tuple[Any, ...] | Mapping[str, Any] | CallInputs
 
 
-def arguments_of(model: torch.nn.Module, inputs: Inputs | torch.Tensor | list[Any]) -> CallInputs:
+def arguments_of(model: torch.nn.Module, inputs: object) -> CallInputs:
     """Sort example inputs into positional and keyword arguments.
 
     Args:
         model: what is called with them.
-        inputs: a tensor, a tuple or list of positional arguments, or a mapping. A mapping holds keyword arguments if
+        inputs: a tuple or list of positional arguments, a mapping, or one argument. A mapping holds keyword arguments if
             the model's forward has parameters of these names; otherwise it is the only argument.
 
     Returns:

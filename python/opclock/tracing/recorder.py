@@ -13,6 +13,7 @@ import psutil
 import torch
 from torch.nn.parameter import is_lazy
 
+from opclock.argument_checks import checked
 from opclock.errors import DataNeededError, TraceError, UnsteadyError, first_line
 from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
@@ -147,8 +148,9 @@ def _checked(tracer: _Tracer, first: Trace, fake: Trace) -> Trace:
     return replace(tracer.steady(real=True)[1], note=note)
 
 
+@checked
 def trace(
-    model: torch.nn.Module, inputs: Inputs, *, name: str = "", real: bool | None = None, reset: Reset | None = None
+    model: torch.nn.Module, inputs: object, *, name: str = "", real: bool | None = None, reset: Reset | None = None
 ) -> Trace:
     """Record the op calls of one inference, in the state that the model keeps after its first runs.
 
@@ -156,7 +158,7 @@ def trace(
 
     Args:
         model: in the mode it will be used in (call ``model.eval()`` first for inference).
-        inputs: example inputs: a tuple of positional arguments, a mapping, or both kinds as ``CallInputs``.
+        inputs: a tuple of positional arguments, a mapping, both kinds as ``CallInputs``, or one argument.
         name: the model's name in reports; its class name if empty.
         real: True runs the model on its data; False takes fake tensors, which cost no memory and no arithmetic. By
             default fake tensors, checked by one real run where that is cheap; and a real trace where they fail or take
@@ -171,8 +173,6 @@ def trace(
         UnsteadyError: the model does not do the same twice.
         TraceError: the model is no module, or its forward raises.
     """
-    if not isinstance(model, torch.nn.Module):
-        raise TraceError(f"trace needs a torch.nn.Module, not {type(model).__name__}; wrap a function in a module")
     inputs = arguments_of(model, inputs)
     tracer = _Tracer(model, inputs, name, reset)
     if any(is_lazy(parameter) for parameter in model.parameters()):

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from opclock.argument_checks import checked
 from opclock.errors import TraceError
 from opclock.files import write_json
 from opclock.tracing.op_call import OpCall, TensorSpec, Value, decode, encode, tensors
@@ -166,11 +167,13 @@ class Trace:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TraceError(f"a damaged trace ({type(error).__name__}: {error}); trace the model again") from error
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write a trace file, whole or not at all. Raises OptionError where it cannot be written."""
         write_json(Path(path), self.to_json())
 
     @staticmethod
+    @checked
     def load(path: str | Path) -> Trace:
         """Read a trace file. Raises TraceError, which names the file, where it cannot be read or is not a trace."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from opclock.argument_checks import Seconds, checked
 from opclock.board.accelerator import has_lanes
 from opclock.estimation import baselines
 from opclock.estimation.estimate import estimate
@@ -13,17 +14,18 @@ from opclock.models.loading import Model
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent, step
 from opclock.timing.ceiling_runs import measure_roofs
-from opclock.timing.measure import check_limit
 from opclock.timing.threads import thread_team
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
+from opclock.tracing.trace import check_calls
 from opclock.validation.results import Row, Validation
 from opclock.validation.session import InterleavedSession, Request
 
 
+@checked
 def validate_model(
     model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool | None = None,
-    explain: bool = False, max_s: float | None = None, progress: Progress = silent,
+    explain: bool = False, max_s: Seconds | None = None, progress: Progress = silent,
 ) -> Row:  # fmt: skip
     """Validate one model. The regression baseline needs other models and is filled in by ``validate``.
 
@@ -47,8 +49,8 @@ def validate_model(
         ProfileError: the profile cannot be written.
         OptionError: fewer than one thread, or a time limit that is not above 0.
     """
-    check_limit(max_s)
     traced = trace(model.module, model.inputs, name=model.name, real=real_trace)
+    check_calls(traced)
     request = Request(model, traced, profile, threads, seed, explain, max_s)
     with thread_team(threads):
         progress(f"{model.name}: warming up", 0.0)
@@ -100,6 +102,7 @@ def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
     )
 
 
+@checked
 def validate(
     models: Sequence[Model], profile: Profile, *, threads: int, seed: int = 0, real_trace: bool | None = None,
     explain: bool = False, progress: Progress = silent,
