@@ -41,6 +41,10 @@ class SweepError(OpclockError):
     """A sweep names an unknown family or parameter, or has no legal combination."""
 
 
+class ComparisonError(OpclockError):
+    """The op calls of two profiles cannot be measured again in turn."""
+
+
 class ReportError(OpclockError):
     """A study's file cannot be read, or belongs to another study."""
 

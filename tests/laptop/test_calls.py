@@ -14,7 +14,7 @@ ALLOWED = {
     "board/contention.py": "reads only what it found in /proc",
     "benchmarking/worker/lifeline.py": "asks first",
     "benchmarking/worker/process.py": "child processes, timed on the board",
-    "benchmarking/worker/server.py": "child processes, timed on the board",
+    "benchmarking/worker/serving.py": "child processes, timed on the board",
     "timing/inputs.py": "memory of timed calls",
 }
 CALLS = {

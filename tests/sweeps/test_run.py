@@ -23,7 +23,7 @@ from opclock.estimation.ceilings import Ceilings
 from opclock.flags import UNTRUSTED
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
-from opclock.sweeps import FAMILIES, run
+from opclock.sweeps import FAMILIES, grouping, run
 from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
@@ -116,7 +116,7 @@ def test_what_was_timed_is_not_timed_again(swept):
 def test_an_interruption_leaves_what_was_finished(path, monkeypatch):
     planned, _ = plan_all(grid("elementwise", {"channels": range(8, 90), "operator": ["relu", "add"]})[0])
 
-    monkeypatch.setattr(run, "TOGETHER", 2)
+    monkeypatch.setattr(grouping, "TOGETHER", 2)
 
     def stop(text, fraction):
         if "128 of 164 kernels" in text:  # the first two of three pools have ended

@@ -8,16 +8,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from opclock.errors import ProfileError
 from opclock.flags import untrusted
 from opclock.profiles.condition import Timing
-from opclock.profiles.machine import ON_A_DEVICE, OTHER_BOARD, Machine, same_machine, together
+from opclock.profiles.machine import IN_TURN, ON_A_DEVICE, OTHER_BOARD, Machine, same_machine, together
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Samples
-from opclock.profiles.verdicts import EQUAL, Shift, hodges_lehmann, judge, median_by_block
+from opclock.profiles.verdicts import EQUAL, Shift, centre, hodges_lehmann, judge, median_by_block
 
 BATCHES, MIN_IN_BATCH = 24, 3  # of rounds without known blocks: at most so many, of at least so many rounds
 TIMINGS: tuple[Timing, ...] = ("in_model", "interleaved")
@@ -52,6 +53,11 @@ class Side:
         return np.log(median_by_block(self.samples, numbers))
 
     @property
+    def numbers(self) -> npt.NDArray[np.int_]:
+        """The numbers of its blocks."""
+        return np.unique(self.pool.blocks)
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """Why it is not reliable. Drift is not among them: the spread between its blocks shows it."""
         names = self.pool.flags_of(self.pool.measurement(self.key))
@@ -74,6 +80,17 @@ class Pair:
 
     def shift(self) -> Shift:
         """How the second differs from the first, without the machine's part."""
+        return self._shift_in_turn() if self.machine is IN_TURN else self._shift()
+
+    def _shift_in_turn(self) -> Shift:
+        """From the differences of blocks that were taken next to each other."""
+        _, ours, theirs = np.intersect1d(self.first.numbers, self.second.numbers, return_indices=True)
+        differences = self.second.blocks[theirs] - self.first.blocks[ours]
+        count = differences.size
+        within = float(np.var(differences, ddof=1)) / 2 if count > 1 else float("nan")
+        return Shift(centre(differences), within, (count, count), identical=self.identical, paired=True)
+
+    def _shift(self) -> Shift:
         sides = self.first.blocks, self.second.blocks
         freedom = sum(values.size for values in sides) - 2
         squares = sum(float(np.sum((values - values.mean()) ** 2)) for values in sides)
@@ -91,12 +108,14 @@ class Pair:
         return np.array_equal(self.first.samples, self.second.samples)
 
 
-def compare(first: ProfileReader, second: ProfileReader) -> pd.DataFrame:
+def compare(first: ProfileReader, second: ProfileReader, *, in_turn: bool = False) -> pd.DataFrame:
     """Compare the op calls that two profiles have in the same timing, device and number of threads.
 
     Args:
         first: the profile to compare with, such as from before a change.
         second: the profile to judge.
+        in_turn: both were measured block by block in turn, in pools of the same op calls. Then the machine's changes
+            fall on both, and nothing is taken off.
 
     Returns:
         One row an op call. Columns: family and parameters (for calls of a sweep), op_call, timing, device, threads,
@@ -110,7 +129,7 @@ def compare(first: ProfileReader, second: ProfileReader) -> pd.DataFrame:
     """
     names = {key: (family, parameters) for profile in (second, first)
              for family, parameters, key in profile.configurations()}  # fmt: skip
-    pairs = list(_pairs(first, second))
+    pairs = list(_pairs(first, second, in_turn=in_turn))
     if not pairs:
         raise ProfileError(
             f"{first.path} and {second.path} have no op call in common that was timed alike; run the same sweep with "
@@ -172,7 +191,7 @@ def _explained(pair: Pair, verdict: _Verdict) -> tuple[str, str]:
     return verdict.word, f"more than chance explains (± {half}){pair.machine.note}"
 
 
-def _pairs(first: ProfileReader, second: ProfileReader) -> Iterator[Pair]:
+def _pairs(first: ProfileReader, second: ProfileReader, *, in_turn: bool) -> Iterator[Pair]:
     alike = same_machine(first.board(), second.board())
     for setting in sorted(_settings(first) & _settings(second)):
         theirs = {side.key: side for side in _sides(second, setting)}
@@ -180,6 +199,8 @@ def _pairs(first: ProfileReader, second: ProfileReader) -> Iterator[Pair]:
         pools = {(one.pool.number, other.pool.number): (one.pool, other.pool) for one, other in both}
         parts = [_machine(pair, setting[1]) if alike else OTHER_BOARD for pair in pools.values()]
         machines = dict(zip(pools, together(parts), strict=True))
+        if in_turn:
+            machines = dict.fromkeys(pools, IN_TURN)
         for one, other in both:
             yield Pair(one, other, setting, machines[one.pool.number, other.pool.number])
 

@@ -76,6 +76,7 @@ def _moved(machine: Machine, mean: float, spread: float, of_mean: float) -> Mach
     return replace(machine, shift=shift, error=error, note=_note(shift))
 
 
+IN_TURN = Machine(note="; measured in turn")
 OTHER_BOARD = Machine(note="; the boards differ, and nothing is taken off")
 ON_A_DEVICE = Machine(note="; control workloads show the host alone, and nothing is taken off")
 

@@ -119,6 +119,16 @@ class ProfileReader:
         )  # fmt: skip
         return [int(row[0]) for row in rows]
 
+    def finished_op_calls(self, timings: Sequence[Timing]) -> list[tuple[str, int, str]]:
+        """All op calls with a finished measurement in one of these timings: (device, threads, key)."""
+        return self.ask(
+            "SELECT DISTINCT c.device, c.threads, o.key FROM condition c JOIN member m ON m.condition = c.id "
+            "JOIN pool p ON p.id = m.pool JOIN op_call o ON o.id = m.op_call "
+            f"WHERE c.timing IN (SELECT value FROM json_each(?)) AND p.ended IN {FINISHED} "
+            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY c.device, c.threads, o.id",
+            json_text(list(timings)),
+        )
+
     def pools_with_host(self, condition: Condition, host_key: str | None, most: int) -> list[int]:
         """Find pools with host work on the condition's device, with its number of threads.
 

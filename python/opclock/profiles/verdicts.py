@@ -31,6 +31,7 @@ class Shift:
     blocks: tuple[int, int]  # in each pool
     machine: float = 0.0  # the standard error of the machine's part
     identical: bool = False  # both sides are the same samples
+    paired: bool = False  # from differences of blocks that were taken next to each other, equally many in each pool
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _between_blocks(shifts: list[Shift]) -> tuple[Samples, Samples]:
     counts = np.array([one.blocks for one in shifts], dtype=float)
     own = np.array([one.within for one in shifts])
     known = np.isfinite(own)
-    freedom = np.where(known, counts.sum(axis=1) - 2, 0.0)
+    paired = np.array([one.paired for one in shifts])
+    freedom = np.where(known, np.where(paired, counts[:, 0] - 1, counts.sum(axis=1) - 2), 0.0)
     typical = float(np.median(own[known])) if known.any() else LEAST_SPREAD**2
     variance = (freedom * np.where(known, own, 0.0) + BLOCK_FREEDOM * typical) / (freedom + BLOCK_FREEDOM)
     return variance * (1 / counts).sum(axis=1), freedom + BLOCK_FREEDOM

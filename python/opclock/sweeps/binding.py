@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,12 @@ from typing import Any
 
 import torch
 
-from opclock.errors import first_line
+from opclock.errors import OpCallError, first_line
 from opclock.extension import load_aten
 from opclock.formatting import BYTES, quantity
 from opclock.sweeps.configuration import Configuration
 from opclock.sweeps.families import IllegalError
-from opclock.timing.inputs import find_operator, named_constant
+from opclock.timing.inputs import Arguments, find_operator, named_constant
 from opclock.timing.memory_budget import memory_budget_bytes
 from opclock.tracing.op_call import HOST, NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
@@ -166,6 +167,18 @@ def is_weight(spec: TensorSpec) -> bool:
     Other kernels displace weights from the caches. All other tensors are activations, which a model writes just before.
     """
     return spec.requires_grad or len(spec.shape) < 2
+
+
+def run_once(traced: TracedCall, arguments: Arguments) -> float:
+    """Run an op call on real data. Returns its wall seconds. Raises IllegalError with PyTorch's reason for refusing."""
+    try:
+        bound = arguments.bind(traced)
+        with torch.inference_mode():
+            start = time.perf_counter()
+            find_operator(traced.call)(*bound.args, **bound.kwargs)
+            return time.perf_counter() - start
+    except (RuntimeError, NotImplementedError, IndexError, OpCallError) as error:
+        raise IllegalError(f"{traced.call.name}: {first_line(error)}") from error
 
 
 def as_trace(planned: Sequence[Planned]) -> Trace:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from opclock.sweeps.binding import Planned
 
 POOL_CALLS = 64  # op calls in a pool, at most: enough to displace a kernel's last sample from the caches
 MAX_KINDS = 4  # kinds of kernels in a pool: models also repeat a few kinds, and find their code in the caches
 SPREAD = 2.0  # standard deviation of the sizes of kernels in a pool, in doublings; about as in a model
+# Pools whose blocks take turns: a slow second of the machine then falls on one or two blocks of each, not on all.
+TOGETHER = 8
 MIN_POOL_RATIO = 4  # a pool's bytes over the bytes of each of its kernels
 
 
@@ -60,6 +62,18 @@ def _cut(members: Sequence[Planned], max_bytes: int) -> Iterator[list[Planned]]:
                 left.append(kernel)
         yield pool
         rest = left
+
+
+def windows(pools: Iterable[list[Planned]], max_bytes: int) -> Iterator[list[list[Planned]]]:
+    """Divide pools into groups whose blocks take turns, and which fit into memory together."""
+    window: list[list[Planned]] = []
+    for pool in pools:
+        if window and (len(window) == TOGETHER or sum(map(touched_bytes, [*window, pool])) > max_bytes):
+            yield window
+            window = []
+        window.append(pool)
+    if window:
+        yield window
 
 
 def _kind(kernel: Planned) -> tuple[str, object]:

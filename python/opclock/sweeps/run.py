@@ -19,21 +19,22 @@ import torch
 from opclock.argument_checks import checked
 from opclock.board.accelerator import checked_device, has_lanes
 from opclock.board.identity import read_board
-from opclock.errors import OpCallError, OptionError, SweepError, first_line
+from opclock.errors import OptionError, SweepError
 from opclock.estimation.ceilings import Ceilings
 from opclock.formatting import counted, duration
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
-from opclock.sweeps.binding import Planned, as_trace, plan_all
+from opclock.sweeps.binding import Planned, as_trace, plan_all, run_once
 from opclock.sweeps.configuration import grid
-from opclock.sweeps.grouping import grouped, touched_bytes
+from opclock.sweeps.families import IllegalError
+from opclock.sweeps.grouping import grouped, touched_bytes, windows
 from opclock.sweeps.results import sweep_rows, sweep_table
 from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.timing.host_playback import Host
 from opclock.timing.host_standin import KindsHost
-from opclock.timing.inputs import Arguments, find_operator
+from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave
 from opclock.timing.memory_budget import memory_budget_bytes
 from opclock.timing.sampler import Sampler
@@ -43,8 +44,6 @@ from opclock.tracing.trace import Trace
 POOL_BYTES = 1 << 27  # that a pool touches at most: as many as a large model
 # Working sets of pools for predictors: they decide which caches hold the weights, as in a model.
 WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
-# Pools whose blocks take turns: a slow second of the machine then falls on one or two blocks of each, not on all.
-TOGETHER = 8
 BINDING_SHARE = 0.5  # of the time of a pool, for the display: binding and warm-up take about as long as the rounds
 MOST = 3  # times the planned rounds are taken at most, where other programs disturb some of them
 # For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
@@ -156,7 +155,7 @@ def run_sweep(
         summary = SweepSummary(known=len(planned) - len(missing))
         host, amount = (KindsHost(), FOR_PREDICTORS) if as_in_models else (None, FOR_ROWS)
         begin, tried = time.perf_counter(), 0
-        for pools in _windows(_pools(missing, device, seed, as_in_models), memory_budget_bytes(device)):
+        for pools in windows(_pools(missing, device, seed, as_in_models), memory_budget_bytes(device)):
             text = _progress_text(threads, tried, len(missing), time.perf_counter() - begin)
             here = sum(map(len, pools))
             summary.kernel_s += _time_window(
@@ -197,18 +196,6 @@ def _names(planned: Iterable[Planned]) -> list[tuple[str, str, str]]:
 def _pools(planned: Sequence[Planned], device: str, seed: int, as_in_models: bool) -> Iterator[list[Planned]]:
     working_sets = WORKING_SETS if as_in_models else (POOL_BYTES,)
     return grouped(planned, working_sets, random.Random(seed), memory_budget_bytes(device))
-
-
-def _windows(pools: Iterable[list[Planned]], max_bytes: int) -> Iterator[list[list[Planned]]]:
-    """Divide pools into groups whose blocks take turns, and which fit into memory together."""
-    window: list[list[Planned]] = []
-    for pool in pools:
-        if window and (len(window) == TOGETHER or sum(map(touched_bytes, [*window, pool])) > max_bytes):
-            yield window
-            window = []
-        window.append(pool)
-    if window:
-        yield window
 
 
 def _time_window(
@@ -265,15 +252,10 @@ def _bound(
 
 def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSummary) -> bool:
     """Whether the kernel runs on real data. Where it does not, count the reason in the summary."""
-    call = trace.calls[position].call
     try:
-        bound = arguments.bind(trace.calls[position])
-        with torch.inference_mode():
-            start = time.perf_counter()
-            find_operator(call)(*bound.args, **bound.kwargs)
-            summary.kernel_s += time.perf_counter() - start
-    except (RuntimeError, NotImplementedError, IndexError, OpCallError) as error:
-        summary.skipped[f"{call.name}: {first_line(error)}"] += 1
+        summary.kernel_s += run_once(trace.calls[position], arguments)
+    except IllegalError as error:
+        summary.skipped[str(error)] += 1
         return False
     return True
 

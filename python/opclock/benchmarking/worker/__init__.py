@@ -1,1 +1,1 @@
-"""The child process that converts, runs or times one model."""
+"""Child processes that serve requests; the one that converts, runs or times one model."""

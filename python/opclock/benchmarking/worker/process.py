@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 import psutil
 
@@ -53,31 +53,31 @@ class _Running:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._workers: set[WorkerProcess] = set()
+        self._children: set[ChildProcess] = set()
         self._ending = False
 
     @contextlib.contextmanager
-    def starting(self, worker: WorkerProcess) -> Iterator[None]:
-        """Start the worker's process inside the block. Raises RuntimeFailedError while all must end."""
+    def starting(self, child: ChildProcess) -> Iterator[None]:
+        """Start the child's process inside the block. Raises RuntimeFailedError while all must end."""
         with self._lock:
             if self._ending:
                 raise RuntimeFailedError("interrupted before its process started")
             yield
-            self._workers.add(worker)
+            self._children.add(child)
 
-    def forget(self, worker: WorkerProcess) -> None:
-        """The worker is closed."""
+    def forget(self, child: ChildProcess) -> None:
+        """The child is closed."""
         with self._lock:
-            self._workers.discard(worker)
+            self._children.discard(child)
 
     @contextlib.contextmanager
     def end_all(self) -> Iterator[None]:
         """Kill all children. Inside the block none starts."""
         with self._lock:
             self._ending = True
-            workers = list(self._workers)
-        for worker in workers:
-            worker.kill()
+            children = list(self._children)
+        for child in children:
+            child.kill()
         try:
             yield
         finally:
@@ -87,22 +87,29 @@ class _Running:
 _running = _Running()
 
 
-class WorkerProcess:
-    """One child process. Use it in a ``with`` block, at whose end the child is killed."""
+class ChildProcess:
+    """One child process that serves requests. Use it in a ``with`` block, at whose end the child is killed."""
 
-    def __init__(self, job: Job, settings: Settings) -> None:
-        self.job = job
-        self._settings = settings
-        job.folder.mkdir(parents=True, exist_ok=True)
-        self._log = log_of(job)
+    def __init__(self, command: Sequence[str], log: Path, variables: Mapping[str, str]) -> None:
+        """Start it.
+
+        Args:
+            command: the program and its arguments; the number of the lifeline's descriptor is put behind them.
+            log: receives its standard error.
+            variables: of its environment, beside those of this process.
+
+        Raises:
+            RuntimeFailedError: it cannot start, or all children must end.
+        """
+        self._log = log
         self._unread = b""
         try:
-            with self._log.open("ab") as log, all_cores(), _running.starting(self):
-                self._child, self._lifeline = _started(log, settings.threads)
+            with log.open("ab") as output, all_cores(), _running.starting(self):
+                self._child, self._lifeline = _started(command, output, variables)
         except OSError as error:
             raise RuntimeFailedError(f"its process cannot start: {error.strerror}") from error
 
-    def __enter__(self) -> WorkerProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -134,7 +141,7 @@ class WorkerProcess:
         """Send a request and wait for its answer.
 
         Args:
-            name: the name of a request that ``Worker`` handles.
+            name: the name of a request that the child handles.
             timeout_s: wall seconds after which the child is killed.
             details: the request's arguments, JSON-ready.
 
@@ -144,14 +151,18 @@ class WorkerProcess:
         Raises:
             RuntimeFailedError: the child raised, died, or was killed.
         """
-        request = {"do": name, "job": self.job.to_json(), "settings": asdict(self._settings), **details}
+        request = {"do": name, **details}
         assert self._child.stdin is not None
         try:
             self._child.stdin.write(json.dumps(request).encode() + b"\n")
             self._child.stdin.flush()
-            answer: dict[str, Any] = json.loads(self._line(name, timeout_s))
+            line = self._line(name, timeout_s)
         except BrokenPipeError:
             raise RuntimeFailedError(f"{name}: {self._end()}") from None
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise RuntimeFailedError(f"{name}: the process answered with something else; {self.output}") from None
         if "refusal" in answer:
             kind: type[OpclockError] = getattr(errors, answer["refusal"], ModelError)
             raise RuntimeFailedError(f"{name}: {answer['error']}", kind(answer["error"]))
@@ -174,29 +185,51 @@ class WorkerProcess:
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
+    @property
+    def output(self) -> str:
+        """Where its standard error is, for an error's message."""
+        return f"its output is in {self._log}"
+
     def _end(self) -> str:
         """How the child ended."""
         try:
             code = self._child.wait(END_S)
         except subprocess.TimeoutExpired:  # it closed its output, but goes on
             self.kill()
-            return f"the process stopped answering; its output is in {self._log}"
+            return f"the process stopped answering; {self.output}"
         if code >= 0:
-            return f"the process ended with {code}; its output is in {self._log}"
+            return f"the process ended with {code}; {self.output}"
         signal_name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         hint = "; out of memory?" if signal_name == "SIGKILL" else ""
-        return f"killed by {signal_name}{hint}; its output is in {self._log}"
+        return f"killed by {signal_name}{hint}; {self.output}"
 
 
-def _started(log: IO[bytes], threads: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+class WorkerProcess(ChildProcess):
+    """A child that converts, runs or times one model."""
+
+    def __init__(self, job: Job, settings: Settings) -> None:
+        self.job = job
+        self._settings = settings
+        job.folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "opclock.benchmarking.worker.server"]
+        super().__init__(command, log_of(job), dict.fromkeys(THREAD_VARIABLES, str(settings.threads)))
+
+    def ask(self, name: str, timeout_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Send a request about the job, and wait for its answer. Args and errors: see ``ChildProcess.ask``."""
+        return super().ask(name, timeout_s, job=self.job.to_json(), settings=asdict(self._settings), **details)
+
+
+def _started(
+    command: Sequence[str], log: IO[bytes], variables: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start the child. With our end of the pipe that ends the child when it is closed, at the latest with us."""
     theirs, end = os.pipe()
     ours = os.fdopen(end, "wb")
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "opclock.benchmarking.worker.server", str(theirs)],
+            [*command, str(theirs)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, pass_fds=(theirs,),
-            env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))},
+            env={**os.environ, **variables},
             start_new_session=True,  # a separate process group, which can be killed as one
         )  # fmt: skip
     except BaseException:

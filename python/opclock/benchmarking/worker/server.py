@@ -1,27 +1,16 @@
-"""The child process that converts or runs one model with one runtime: `python -m opclock.benchmarking.worker.server`.
-
-Requests and answers are JSON objects, one a line. The output of runtimes goes to standard error.
-"""
+"""The child that converts or runs one model with one runtime: `python -m opclock.benchmarking.worker.server`."""
 
 from __future__ import annotations
 
-import json
-import os
-import queue
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opclock.benchmarking.worker.answers import differs
-from opclock.benchmarking.worker.lifeline import end_with_parent
 from opclock.benchmarking.worker.sampling import sample
+from opclock.benchmarking.worker.serving import serve
 from opclock.board.contention import Contention
-from opclock.errors import OpclockError, first_line
 from opclock.extension import load_core, process_clock
 from opclock.files import text_of
 from opclock.runtimes.job import Job
@@ -129,40 +118,15 @@ def _settings(request: dict[str, Any]) -> Settings:
     return Settings(**request["settings"])
 
 
-def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
-    handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+def main() -> None:
+    """Serve requests until there are no more, or the parent ends."""
+    worker = Worker()
+    serve({
         "prepare": worker.prepare, "learn_batch": worker.learn_batch,
         "convert": worker.convert, "load": worker.load, "block": worker.block,
         "operators": worker.operators, "postprocess": worker.postprocess, "memory": worker.memory,
         "kernels": worker.kernels, "kernel_block": worker.kernel_block, "estimate": worker.estimate,
-    }  # fmt: skip
-    try:
-        return handlers[request["do"]](request)
-    except OpclockError as error:  # the user's mistake, in words of its own
-        return {"error": str(error), "refusal": type(error).__name__}
-    except Exception as error:
-        return {"error": f"{type(error).__name__}: {first_line(error)}"}
-
-
-def main() -> None:
-    """Serve requests until there are no more, or the parent ends."""
-    end_with_parent(int(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
-    channel = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    worker = Worker()
-    while True:
-        channel.write(json.dumps(_answer(worker, json.loads(requests.get()))) + "\n")
-        channel.flush()
-
-
-def _listen(requests: queue.SimpleQueue[str]) -> None:
-    """Pass requests on. When the parent ends, kill the whole process group at once."""
-    for line in sys.stdin:
-        requests.put(line)
-    os.killpg(0, signal.SIGKILL)
+    })  # fmt: skip
 
 
 if __name__ == "__main__":
