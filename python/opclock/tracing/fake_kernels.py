@@ -9,6 +9,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 from torch.utils._pytree import tree_map_only
 
+from opclock.tracing.specs import flat_tensors
+
+LIKE_META = ("aten::einsum", "aten::matmul", "aten::tensordot")  # beside views: made of views and a product
+ATTENTION = "aten::scaled_dot_product_attention"  # its output on the CPU has the layout of the queries
 GROUPED_ALIGNMENT_BYTES = 16  # of each row of a grouped product
 
 
@@ -32,21 +36,41 @@ def on_meta(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  #
 def as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:  # noqa: ANN401
     """Correct an output where fake tensors are known to differ from PyTorch's kernels.
 
-    Dropout outside training returns its input, but fake tensors copy it. Views and resized images with a dimension of
-    size one have other strides, and a later convolution chooses its memory format by them.
+    Dropout outside training returns its input, but fake tensors copy it. Some outputs with a dimension of size one have
+    other strides, and a later convolution chooses its memory format by them.
     """
-    given = args[0] if args else None
-    if not isinstance(given, FakeTensor) or not func._schema.returns:
+    if not func._schema.returns or not any(isinstance(given, FakeTensor) for given in flat_tensors(args)):
         return output
     if func._schema.name in ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout") and not args[2]:
-        return given
-    view = func._schema.returns[0].alias_info is not None and not func._schema.is_mutable
-    known = (view and func._schema.name != "aten::to") or func._schema.name.startswith("aten::upsample")
-    if not known or not isinstance(output, torch.Tensor) or 1 not in output.shape:
+        return args[0]
+    if not isinstance(output, torch.Tensor) or 1 not in output.shape:
         return output
-    with unset_fake_temporarily():
-        stride = on_meta(func, args, kwargs).stride()
+    stride = _strides(func, args, kwargs, output)
     return output if output.stride() == stride else output.as_strided(output.shape, stride, output.storage_offset())
+
+
+def _strides(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: torch.Tensor) -> tuple[int, ...]:  # noqa: ANN401
+    """The strides that PyTorch gives an output with a dimension of size one."""
+    name = func._schema.name
+    view = func._schema.returns[0].alias_info is not None and not func._schema.is_mutable and name != "aten::to"
+    with unset_fake_temporarily():
+        if view or name in LIKE_META or name.startswith("aten::upsample"):
+            return tuple(on_meta(func, args, kwargs).stride())
+    if name == ATTENTION and output.is_cpu and output.shape == args[0].shape and _is_dense(args[0]):
+        return tuple(args[0].stride())
+    return tuple(output.stride())
+
+
+def _is_dense(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's elements fill its memory without gap or overlap, in some order of dimensions."""
+    expected = 1
+    for stride, size in sorted(
+        (step, size) for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1
+    ):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
 
 
 def _grouped_mm(
