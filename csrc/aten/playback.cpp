@@ -26,13 +26,16 @@ thread_local bool dry_running = false;
 // has it. It is the host's work, and runs.
 bool hidden() { return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python); }
 
+// Marks of a profile (torch.profiler.record_function) run no kernel, and no trace has them.
+bool marks(const c10::OperatorHandle& op) { return op.operator_name().name.rfind("profiler::", 0) == 0; }
+
 void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
   if (dry_running) {
     torch::jit::drop(*stack, op.schema().arguments().size());
     stack->resize(stack->size() + op.schema().returns().size());
     return;
   }
-  if (hidden()) {
+  if (hidden() || marks(op)) {
     const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
     op.callBoxed(stack);
     return;

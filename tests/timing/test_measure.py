@@ -65,23 +65,25 @@ def test_every_answer_was_compared(small, profile, monkeypatch):
         measure(trace(*small), profile, threads=1, max_s=0.1)
 
 
-class OnlyFake(nn.Module):
-    """Its forward refuses real tensors: nothing may run it."""
+class OnlyTraced(nn.Module):
+    """Its forward refuses to run after it was traced."""
 
     def __init__(self):
         super().__init__()
+        self.refuses = False
         # more calls than the stand-in makes in one play
         self.inner = nn.Sequential(*[nn.Sequential(nn.Linear(16, 16), nn.ReLU(inplace=True)) for _ in range(40)])
 
     def forward(self, x):
-        if not isinstance(x, torch._subclasses.FakeTensor):
+        if self.refuses:
             raise RuntimeError("run on real data")
         return self.inner(x)
 
 
 def test_a_model_that_cannot_be_run_is_estimated_all_the_same(profile):
-    model, inputs = OnlyFake().eval(), (torch.randn(4, 16),)
+    model, inputs = OnlyTraced().eval(), (torch.randn(4, 16),)
     traced = trace(model, inputs)
+    model.refuses = True
     done = measure(traced, profile, forward=forward_of(model, inputs), threads=1, max_s=0.2)
     assert "host_by_table" in done.flags
     assert "table by kind" in done.remark
@@ -196,3 +198,30 @@ def test_a_reference_runs_with_its_threads():
 
     reference(Counts(), (torch.zeros(1),), blocks=1, threads=1)
     assert seen == {1}
+
+
+class Remembers(nn.Module):
+    """Makes a table in its first run, and fills a cache."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.at, self.layer = None, 0, nn.Linear(4, 4)
+        self.register_buffer("keys", torch.zeros(8, 4))
+
+    def forward(self, x):
+        if self.table is None:
+            self.table = torch.arange(4.0).cos()
+        self.keys[self.at] = (self.layer(x) * self.table)[0]
+        self.at += 1
+        with torch.profiler.record_function("sum"):
+            return self.keys[: self.at].sum(0)
+
+
+def test_a_model_that_keeps_a_table_and_resets_its_cache_is_played():
+    model = Remembers().eval()
+    inputs, reset = (torch.randn(1, 4),), lambda: setattr(model, "at", 2)
+    traced = trace(model, inputs, reset=reset)
+    assert model.table is None
+    played = PlayedHost(traced, forward_of(model, inputs, reset))
+    assert [len(played.alone()) for _ in range(9)] == [len(traced.calls) + 1] * 9
+    assert torch.equal(model.table, torch.arange(4.0).cos())

@@ -233,3 +233,13 @@ def test_lazy_modules_make_their_parameters_by_one_run():
     model = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(5))
     assert names(trace(model, (torch.randn(1, 3, 8, 8),))) == ["conv2d", "flatten", "linear"]
     assert model(torch.randn(1, 3, 8, 8)).shape == (1, 5)
+
+
+@WAYS
+def test_what_yields_runs_to_its_end(real):
+    class Yields(nn.Module):
+        def forward(self, x):
+            yield x.relu()
+            yield x.sigmoid()
+
+    assert names(trace(Yields(), (torch.randn(2),), real=real)) == ["relu", "sigmoid"]

@@ -79,7 +79,7 @@ def _draw(profile: Profile, measured: Ceilings, roofline: Path, model: str | Non
     points = sweep_points(sweep_rows(profile, threads=[measured.threads]))
     if model is not None:
         loaded = load_model(model, input_text=input_text)
-        traced = trace(loaded.module, loaded.inputs, name=loaded.name)
+        traced = trace(loaded.module, loaded.inputs, name=loaded.name, reset=loaded.reset)
         points += model_points(traced, estimate(traced, profile, threads=measured.threads))
     buffer = io.BytesIO()
     roofline_figure(measured, points).savefig(buffer, format=roofline.suffix[1:])

@@ -153,7 +153,7 @@ def traced(loaded: Model, *, real: bool | None) -> Trace:
     """Trace a model, and say on stderr what the user should know about the trace."""
     from opclock.tracing.recorder import trace
 
-    recorded = trace(loaded.module, loaded.inputs, name=loaded.name, real=real)
+    recorded = trace(loaded.module, loaded.inputs, name=loaded.name, real=real, reset=loaded.reset)
     if recorded.note:
         write(sys.stderr, f"note: {recorded.note}")
     return recorded

@@ -14,6 +14,7 @@ import torch
 
 from opclock.errors import ModelError, first_line
 from opclock.models.names import KINDS, did_you_mean, nearest
+from opclock.tracing.forward import Reset
 from opclock.tracing.model_inputs import CallInputs, Inputs, arguments_of, simplest
 from opclock.tracing.specs import flat_tensors
 
@@ -21,7 +22,7 @@ from opclock.tracing.specs import flat_tensors
 ModuleAndInputs = tuple[torch.nn.Module, Inputs | None]
 
 
-def from_factory(text: str, place: str, name: str) -> ModuleAndInputs:
+def from_factory(text: str, place: str, name: str) -> tuple[torch.nn.Module, Inputs | None, Reset | None]:
     """Call a factory that takes no arguments.
 
     Args:
@@ -30,7 +31,7 @@ def from_factory(text: str, place: str, name: str) -> ModuleAndInputs:
         name: of the factory in it.
 
     Returns:
-        The module, and its example inputs where the factory returns any.
+        The module; its example inputs and what resets its state, where the factory returns them.
 
     Raises:
         ModelError: there is no such factory; its file or module raises when it is imported; the factory raises, or
@@ -49,7 +50,16 @@ def from_factory(text: str, place: str, name: str) -> ModuleAndInputs:
             raise ModelError(f"the factory {text} exited (sys.exit); it must return a module") from error
         except Exception as error:
             raise ModelError(f"the factory {text} raised {type(error).__name__}: {first_line(error)}") from error
-    return checked_result(text, result)
+    result, reset = _without_reset(result)
+    module, inputs = checked_result(text, result)
+    return module, inputs, reset
+
+
+def _without_reset(result: Any) -> tuple[Any, Reset | None]:  # noqa: ANN401
+    """A factory's result without a last item such as ``{"reset": cache.clear}``, and that function."""
+    if isinstance(result, tuple) and len(result) > 2 and isinstance(result[-1], dict) and set(result[-1]) == {"reset"}:
+        return result[:-1], result[-1]["reset"]
+    return result, None
 
 
 @contextmanager

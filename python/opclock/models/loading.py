@@ -9,10 +9,11 @@ import torch
 
 from opclock.argument_checks import ModelName, checked
 from opclock.errors import ModelError, OptionError, first_line
-from opclock.models.factories import ModuleAndInputs, from_factory
+from opclock.models.factories import from_factory
 from opclock.models.libraries import LIBRARIES, from_library
 from opclock.models.random_inputs import FLOATS, random_inputs
 from opclock.models.saved import EXPORTED, SAVED, from_file
+from opclock.tracing.forward import Reset
 from opclock.tracing.model_inputs import Inputs
 
 OWN = "auto"  # the dtype that keeps the model's
@@ -26,6 +27,7 @@ class Model:
     name: str
     module: torch.nn.Module
     inputs: Inputs
+    reset: Reset | None = None  # puts its state back before each inference
 
 
 @checked
@@ -37,7 +39,8 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
         text: ``zoo:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME_OR_FOLDER``, ``ultralytics:NAME.yaml``,
             ``FILE.py:FACTORY``, ``package.module:FACTORY``, ``FILE.pt2`` (torch.export) or ``FILE.pt`` (TorchScript).
             A factory takes no arguments and returns a module, or a module and example inputs: a tensor, a tuple, a
-            mapping, or a tuple and a mapping of keyword arguments.
+            mapping, or a tuple and a mapping of keyword arguments. A last item ``{"reset": FUNCTION}`` names what is
+            called before each inference, such as to empty a cache.
         input_text: random inputs in place of the model's own, such as "1x3x224x224" or "input_ids=1x128:int64".
         dtype: type of parameters and floating-point inputs; "auto" keeps the model's own.
         device: where parameters and inputs are placed.
@@ -52,7 +55,7 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
     """
     if dtype not in (OWN, *FLOATS):
         raise OptionError(f"--dtype {dtype}: choose one of {', '.join((OWN, *FLOATS))}")
-    module, inputs = _found(text)
+    module, inputs, reset = _found(text)
     if weights is not None:
         _load_weights(module, weights)
     if input_text is not None:
@@ -65,18 +68,18 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
         module, inputs = _converted(text, module, inputs, FLOATS.get(dtype), device)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
-    return Model(_display_name(text), module, inputs)
+    return Model(_display_name(text), module, inputs, reset)
 
 
-def _found(text: str) -> ModuleAndInputs:
-    """The module that this names, and its inputs where they are known. Raises ModelError."""
+def _found(text: str) -> tuple[torch.nn.Module, Inputs | None, Reset | None]:
+    """The module that this names, its inputs and what resets its state, where they are known. Raises ModelError."""
     kind, name = _split(text)
     if kind not in LIBRARIES and Path(text).suffix in SAVED:
-        return from_file(Path(text))
+        return *from_file(Path(text)), None
     if not kind or not name:
         raise ModelError(f"no model {text!r}: write {WAYS}")
     if kind in LIBRARIES:
-        return from_library(kind, name)
+        return *from_library(kind, name), None
     return from_factory(text, kind, name)
 
 

@@ -185,10 +185,10 @@ def _eager_classes(name: str, settings: Settings) -> tuple[dict[str, float], str
     try:
         with tempfile.TemporaryDirectory() as folder:
             loaded = load_model(name, dtype=settings.precision)
-            traced = trace(loaded.module, loaded.inputs, name=loaded.name)
+            traced = trace(loaded.module, loaded.inputs, name=loaded.name, reset=loaded.reset)
             with Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile:
-                measure(traced, profile, forward=forward_of(loaded.module, loaded.inputs), threads=settings.threads,
-                        max_s=ESTIMATE_S)  # fmt: skip
+                forward = forward_of(loaded.module, loaded.inputs, loaded.reset)
+                measure(traced, profile, forward=forward, threads=settings.threads, max_s=ESTIMATE_S)
                 return estimate(traced, profile, threads=settings.threads).by_class(), ""
     except OpclockError as error:
         return {}, str(error)

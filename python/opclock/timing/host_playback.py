@@ -17,6 +17,8 @@ from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
 from opclock.timing.inputs import named_constant
+from opclock.tracing.forward import prepare
+from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_call import NamedConstant, TensorSpec, Value, tensors
 from opclock.tracing.trace import Trace
 
@@ -70,13 +72,32 @@ class PlayedHost:
                 for traced in trace.calls
             ]
         self._playback = load_aten().Playback(calls)
-        self.alone()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Play once; where the model's Python does not follow, because its first run does more, after a real run."""
+        state = ModelState(self._forward)
+        try:
+            self.alone()
+        except OpCallError:
+            state.restore()
+            self._run_really()
+            self.alone()
+
+    def _run_really(self) -> None:
+        try:
+            with torch.inference_mode():
+                prepare(self._forward)
+                self._forward()
+        except Exception as error:
+            raise OpCallError(f"the model cannot be played back, nor run: {first_line(error)}") from error
 
     def alone(self) -> Samples:
         """Host seconds by kind, without kernels."""
         try:
             host_s = np.empty(len(self.kinds))
             with torch.inference_mode():
+                prepare(self._forward)
                 self._playback.run(self._forward, host_s)
             return host_s
         except Exception as error:
@@ -85,6 +106,7 @@ class PlayedHost:
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """Play the Python of one inference during one round of the pool. See ``Host.round``."""
         with torch.inference_mode():
+            prepare(self._forward)
             pool.begin_round()
             self._playback.run(self._forward, host_s, pool)
             return float(pool.end_round(seconds))
@@ -92,4 +114,5 @@ class PlayedHost:
     def observe(self, kernel_s: Samples, host_s: Samples) -> None:
         """Run the model on its real inputs with kernels. Fills in seconds by op call, and of the host between them."""
         with torch.inference_mode():
+            prepare(self._forward)
             self._playback.observe(self._forward, kernel_s, host_s)

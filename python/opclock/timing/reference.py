@@ -19,6 +19,8 @@ from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs
 from opclock.timing.threads import thread_team
+from opclock.tracing.forward import Forward as ModelForward
+from opclock.tracing.forward import Reset, prepare
 from opclock.tracing.model_inputs import arguments_of
 from opclock.tracing.specs import flat_tensors
 
@@ -98,10 +100,9 @@ class Reference:
         }
 
 
-def forward_of(model: torch.nn.Module, inputs: object) -> Forward:
-    """A function that calls the model on its inputs."""
-    args, kwargs = arguments_of(model, inputs)
-    return lambda: model(*args, **kwargs)
+def forward_of(model: torch.nn.Module, inputs: object, reset: Reset | None = None) -> Forward:
+    """A function that calls the model on its inputs; ``reset`` is called before each inference, untimed."""
+    return ModelForward(model, inputs, reset)
 
 
 def runs_in_block(latency_s: float) -> int:
@@ -126,6 +127,7 @@ class ReferenceRun:
 
     def _once(self) -> float:
         with torch.inference_mode():
+            prepare(self._forward)
             wait_for(self._device)
             start = time.perf_counter()
             self._forward()

@@ -50,12 +50,6 @@ def simplest(inputs: CallInputs) -> Inputs:
     return inputs if inputs.args else inputs.kwargs
 
 
-def call_model(model: torch.nn.Module, inputs: Inputs) -> Any:  # noqa: ANN401 - whatever the model returns
-    """Call the model with its example inputs."""
-    args, kwargs = arguments_of(model, inputs)
-    return model(*args, **kwargs)
-
-
 def _takes(model: torch.nn.Module, named: Mapping[str, Any]) -> bool:
     """Whether the forward can be called with these names as keywords."""
     if not all(isinstance(name, str) for name in named):

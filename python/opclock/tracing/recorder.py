@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import psutil
 import torch
@@ -17,9 +16,10 @@ from opclock.argument_checks import checked
 from opclock.errors import DataNeededError, TraceError, UnsteadyError, first_line
 from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
+from opclock.tracing.forward import Forward, Reset
 from opclock.tracing.forward_errors import advice, needs_data
 from opclock.tracing.macs import model_macs
-from opclock.tracing.model_inputs import Inputs, arguments_of, call_model
+from opclock.tracing.model_inputs import Inputs, arguments_of
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_recorder import OpRecorder
 from opclock.tracing.program import first_difference
@@ -29,8 +29,6 @@ from opclock.tracing.trace import Trace
 RUNS = 6  # of a model whose state changes: enough to meet what happens every third time
 CHECK_MEMORY_SHARE = 0.5  # fraction of the free memory that the activations of a run to check may take
 CHECK_MACS = 20e9  # a larger model is not run to check its trace: seconds on a small board
-
-Reset = Callable[[], object]
 
 
 @contextmanager
@@ -56,7 +54,15 @@ class _Tracer:
         self.name = name or type(model).__name__
         self._model = model
         self._inputs = inputs
-        self._reset = reset
+        self._forward = Forward(model, inputs, reset)
+
+    def materialise(self) -> None:
+        """Run the model once, so that its lazy modules make their parameters."""
+        with torch.no_grad():
+            try:
+                self._forward()
+            except Exception as error:
+                raise self._explained(error) from error
 
     def once(self, *, real: bool) -> Trace:
         """The first run, which may do work that later ones do not."""
@@ -95,8 +101,7 @@ class _Tracer:
             state.restore()
 
     def _record(self, execution: Execution) -> Trace:
-        if self._reset is not None:
-            self._reset()
+        self._forward.prepare()
         recorder = OpRecorder(self._model, self._inputs, execution)
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
@@ -105,7 +110,7 @@ class _Tracer:
             stack.enter_context(recorder.watching_modules())
             try:
                 with recorder:
-                    call_model(self._model, self._inputs)
+                    self._forward()
             except TraceError:
                 raise
             except Exception as error:
@@ -176,7 +181,7 @@ def trace(
     inputs = arguments_of(model, inputs)
     tracer = _Tracer(model, inputs, name, reset)
     if any(is_lazy(parameter) for parameter in model.parameters()):
-        _materialise(tracer, model, inputs)
+        tracer.materialise()
     if real is not None:
         return tracer.steady(real=real)[1]
     try:
@@ -189,12 +194,3 @@ def trace(
             note=f"traced by a real run, as fake tensors fail: {_said(error.__cause__ or error)}",
         )
     return _checked(tracer, first, fake) if _fits(model, fake) else fake
-
-
-def _materialise(tracer: _Tracer, model: torch.nn.Module, inputs: Any) -> None:  # noqa: ANN401
-    """Run a model once, so that its lazy modules make their parameters."""
-    with torch.no_grad():
-        try:
-            call_model(model, inputs)
-        except Exception as error:
-            raise tracer._explained(error) from error

@@ -86,7 +86,7 @@ class InterleavedSession:
         """
         self._request = request
         trace = request.trace
-        forward = forward_of(request.model.module, request.model.inputs)
+        forward = forward_of(request.model.module, request.model.inputs, request.model.reset)
         self.reference = ReferenceRun(forward, request.model.name, trace.device)
         self.graph: GraphRun | None = None
         self.observers: Observers | None = None

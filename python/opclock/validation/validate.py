@@ -49,7 +49,7 @@ def validate_model(
         ProfileError: the profile cannot be written.
         OptionError: fewer than one thread, or a time limit that is not above 0.
     """
-    traced = trace(model.module, model.inputs, name=model.name, real=real_trace)
+    traced = trace(model.module, model.inputs, name=model.name, real=real_trace, reset=model.reset)
     check_calls(traced)
     request = Request(model, traced, profile, threads, seed, explain, max_s)
     with thread_team(threads):
