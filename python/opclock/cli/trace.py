@@ -22,8 +22,9 @@ def trace(model: str, input_text: str | None, dtype: str, device: str, real: boo
     real run checks the trace where that is cheap. A model that needs data, or does otherwise than with fake tensors, is
     traced by a real run.
 
-    MODEL is zoo:NAME, torchvision:NAME, FILE.py:FACTORY or package.module:FACTORY. The JSON file can be measured and
-    estimated later, also on another machine.
+    MODEL is zoo:NAME, torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER, ultralytics:NAME.yaml, FILE.py:FACTORY,
+    package.module:FACTORY, FILE.pt2 (torch.export) or FILE.pt (TorchScript, with --input). The JSON file can be
+    measured and estimated later, also on another machine.
     """
     from opclock.report.trace_table import summary, table, uncounted_sentence
     from opclock.tracing.macs import model_macs, uncounted
