@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Literal
 from opclock.board.cores import alike, default_threads, emulator, ranges, read_clusters, within
 from opclock.board.quota import cpu_quota
 from opclock.board.state import read_state
-from opclock.board.system import all_cores, allowed_cores, openmp_binding
+from opclock.board.system import all_cores, allowed_cores, given_environment, openmp_binding
 from opclock.errors import ExtensionError
 from opclock.extension import REBUILD, load_aten, load_core
 from opclock.formatting import BYTES, HERTZ, SECONDS, counted, quantity
@@ -138,8 +139,9 @@ def _torch() -> Check:
     try:
         with all_cores():
             child = subprocess.run(
-                [sys.executable, "-c", _IMPORT], capture_output=True, encoding="utf-8", timeout=120, check=False
-            )
+                [sys.executable, "-c", _IMPORT], capture_output=True, encoding="utf-8", timeout=120, check=False,
+                env=given_environment(),
+            )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Check("torch", "trouble", "importing it takes over two minutes", "use a faster disk or another build")
     if child.returncode == -signal.SIGILL:
@@ -153,8 +155,17 @@ def _torch() -> Check:
     finding = f"torch {version}, {capability.strip()}, {counted(int(threads), 'thread')} on {counted(allowed, 'core')}"
     if int(threads) > allowed:
         return Check("torch", "warning", f"{finding}: threads will wait for one another", f"use --threads {allowed}")
+    return _openmp(finding, child.stderr, int(threads), int(team_cores))
+
+
+def _openmp(finding: str, complaints: str, threads: int, team_cores: int) -> Check:
+    """What OpenMP does with its environment variables: it refuses some values, and binds threads to cores by others."""
+    if refused := re.search(r"libgomp: .*variable (\w+)", complaints):
+        given = f"{refused[1]}={given_environment().get(refused[1], '')}"
+        finding = f"{finding}; OpenMP cannot read {given}, and ignores it"
+        return Check("torch", "warning", finding, f"unset {refused[1]}, or give it a value that OpenMP knows")
     if binding := openmp_binding():
-        return _bound(finding, binding, int(threads), int(team_cores))
+        return _bound(finding, binding, threads, team_cores)
     return Check("torch", "ok", finding)
 
 

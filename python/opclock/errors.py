@@ -1,5 +1,10 @@
 """The errors that a user can cause. Each message is one line with the offending value and the next step."""
 
+import textwrap
+
+CPP_BACKTRACE = "Exception raised from "  # with it begins what PyTorch adds to its messages
+MAX_DESCRIPTION = 400  # characters: about four lines of a terminal
+
 
 class OpclockError(Exception):
     """The base class. The command line prints the message and exits with 2."""
@@ -56,3 +61,10 @@ class OptionError(OpclockError):
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, without a backtrace; the error's type where the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def described(error: BaseException) -> str:
+    """An error of a user's code in one line: its type and its whole message, which may have had several lines."""
+    text = str(error).partition(CPP_BACKTRACE)[0]
+    whole = f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__
+    return textwrap.shorten(whole, MAX_DESCRIPTION, placeholder=" ...")

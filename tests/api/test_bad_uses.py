@@ -10,7 +10,7 @@ import torch
 
 import opclock
 from opclock.benchmarking.options import SamplingOptions
-from opclock.errors import ModelError, OpclockError, OptionError, ProfileError, TraceError
+from opclock.errors import ModelError, OpclockError, OptionError, ProfileError, TraceError, described
 
 MODULE = torch.nn.Linear(3, 2).eval()
 INPUTS = (torch.randn(2, 3),)
@@ -92,3 +92,18 @@ def test_one_runtime_may_be_a_plain_text(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         opclock.bench("zoo:mobilenet", runtimes="onnxruntime")
     assert asked == ["onnxruntime"]
+
+
+class Raises(torch.nn.Module):
+    def forward(self, x):
+        raise ValueError("bad input:\n\n  the key is missing\nException raised from somewhere in C++")
+
+
+def test_an_error_of_several_lines_is_told_whole():
+    with pytest.raises(TraceError, match="raised ValueError: bad input: the key is missing; "):
+        opclock.trace(Raises(), INPUTS)
+
+
+def test_an_error_without_a_message_is_told_by_its_type():
+    assert described(AssertionError()) == "AssertionError"
+    assert len(described(ValueError("x " * 5000))) <= 400

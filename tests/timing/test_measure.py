@@ -84,14 +84,18 @@ def test_a_model_that_cannot_be_run_is_estimated_all_the_same(profile):
     model, inputs = OnlyTraced().eval(), (torch.randn(4, 16),)
     traced = trace(model, inputs)
     model.refuses = True
-    done = measure(traced, profile, forward=forward_of(model, inputs), threads=1, max_s=0.2)
+    told = "cannot be played back: RuntimeError: run on real data; its host cost"
+    with pytest.warns(UserWarning, match=told) as warned:
+        done = measure(traced, profile, forward=forward_of(model, inputs), threads=1, max_s=0.2)
+    assert warned[0].filename == __file__
     assert "host_by_table" in done.flags
     assert "table by kind" in done.remark
     made = estimate(traced, profile, threads=1)
     assert made.complete
     assert made.host_s > 0
     assert 0 < made.coverage.modelled < 1
-    again = measure(traced, profile, forward=forward_of(model, inputs), threads=1)
+    with pytest.warns(UserWarning, match="cannot be played back"):
+        again = measure(traced, profile, forward=forward_of(model, inputs), threads=1)
     assert again.ended == "nothing_to_do"
     with pytest.raises(ModelError, match="run on real data"):
         reference(model, inputs)

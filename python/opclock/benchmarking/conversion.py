@@ -15,7 +15,7 @@ from typing import Any
 from opclock.benchmarking.candidate import Candidate
 from opclock.benchmarking.options import Timeouts
 from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, run_at_once
-from opclock.errors import ModelError, first_line
+from opclock.errors import ModelError, described
 from opclock.files import prepare_folder, write_json
 from opclock.progress import Progress, silent
 from opclock.runtimes.identity import converters
@@ -93,7 +93,7 @@ def _usable(candidate: Candidate) -> bool:
         missing = runtime.missing()
         versions = {} if missing else runtime.versions()
     except Exception as error:  # other packages may raise anything
-        candidate.fail(f"checking whether it is installed failed: {type(error).__name__}: {first_line(error)}")
+        candidate.fail(f"checking whether it is installed failed: {described(error)}")
         return False
     if missing:
         candidate.row = replace(candidate.row, status="missing", reason=" ".join(missing.split()))

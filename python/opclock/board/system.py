@@ -14,6 +14,23 @@ BINDING_VARIABLES = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AF
 UNBOUND = ("", "false", "none", "disabled")
 OPENMP_LIBRARIES = ("libgomp", "libiomp", "libomp")
 
+_refused: dict[str, str] = {}  # what `drop_refused` has removed from the environment
+
+
+def drop_refused() -> None:
+    """Remove OMP_NUM_THREADS from the environment where OpenMP would refuse it: it complains whenever torch is loaded.
+
+    It is ignored either way. Only the command line does this, before torch is imported; ``opclock doctor`` says it.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    if text.strip() and not all(part.strip().isdecimal() and int(part) > 0 for part in text.split(",")):
+        _refused["OMP_NUM_THREADS"] = os.environ.pop("OMP_NUM_THREADS")
+
+
+def given_environment() -> dict[str, str]:
+    """The environment as it was before `drop_refused`."""
+    return {**os.environ, **_refused}
+
 
 def openmp_binding() -> dict[str, str]:
     """The environment variables that make OpenMP bind threads to cores, with their values; empty where none does."""

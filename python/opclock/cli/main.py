@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from opclock.board.system import drop_refused
 from opclock.errors import OpclockError
 
 BAD_INPUT = 2
@@ -115,7 +116,10 @@ def commands() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code: 0 done, 1 done and the answer is no, 2 bad input, 130 interrupted."""
-    warnings.filterwarnings("ignore", module=r"torch\..*|torchvision\..*")
+    drop_refused()
+    warnings.filterwarnings(
+        "ignore", module=r"torch\..*|torchvision\..*|opclock\.cli\..*"
+    )  # commands print remarks themselves
     _prepare_streams()
     try:
         code = commands.main(arguments, standalone_mode=False)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from opclock.sweeps.binding import Planned
     from opclock.sweeps.results import SweepRow
 
+MIN_S = 1.0  # seconds that the shortest sweep is said to take: starting takes about as long
 PRESET_NAMES = ("quick", "board")
 
 _shared = (
@@ -86,6 +87,18 @@ def sweep(
          strict=strict, as_in_models=preset == "board")  # fmt: skip
 
 
+class FamilyCommand(click.Command):
+    """A command that explains how to write a parameter where somebody writes m=8."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. Raises OptionError for a parameter that is written without its dashes."""
+        for text in args:
+            name, equals, value = text.partition("=")
+            if equals and name in {parameter.name for parameter in self.params}:
+                raise OptionError(f"{text}: write --{name.replace('_', '-')} {value or 'VALUES'}")
+        return super().parse_args(ctx, args)
+
+
 def _shown(default: Any) -> str:  # noqa: ANN401
     """A parameter's default as it is written on the command line."""
     return str(default).lower() if isinstance(default, bool) else str(default)
@@ -108,12 +121,12 @@ def _command(family: Family) -> click.Command:
     @options.needs_core
     def run(
         threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int,
-        strict: bool, reporter: Reporter, **texts: str | None,
+        strict: bool, reporter: Reporter, **texts: tuple[str, ...],
     ) -> None:  # fmt: skip
         from opclock.sweeps.binding import plan_all
 
         options.check_output("--export", export_to, SUFFIXES)
-        given = {name: _parsed(name, text, family.parameters[name]) for name, text in texts.items() if text is not None}
+        given = {name: _parsed(name, ",".join(some), family.parameters[name]) for name, some in texts.items() if some}
         points, skipped = grid(family.name, given)
         device = options.checked_device(device)
         planned, refused = plan_all(points, device)
@@ -127,8 +140,9 @@ def _command(family: Family) -> click.Command:
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required
         text = None if needed or default == "" else f"[default: {_shown(default)}]"
-        run = click.option("--" + name.replace("_", "-"), name, metavar="VALUES", required=needed, help=text)(run)
-    return click.command(family.name, help=family.summary)(run)
+        run = click.option("--" + name.replace("_", "-"), name, metavar="VALUES", required=needed, multiple=True,
+                           help=text)(run)  # fmt: skip
+    return click.command(family.name, cls=FamilyCommand, help=family.summary)(run)
 
 
 for _family in FAMILIES.values():
@@ -174,13 +188,15 @@ def _announce(
     """Print what will be timed and, on a CPU, about how long that takes."""
     from opclock.formatting import counted, duration
     from opclock.sweeps.run import expected_s
-    from opclock.timing.ceiling_runs import measure_ceilings
+    from opclock.timing.ceiling_runs import ceilings_left_s, measure_ceilings
 
     text = f"{counted(len(planned), 'kernel')}, threads {', '.join(map(str, counts))}"
     if device == "cpu":
+        if first_s := sum(ceilings_left_s(profile, count) for count in counts):
+            reporter.say(f"first this board's ceilings, which the profile then keeps: about {duration(first_s)}")
         ceilings = [measure_ceilings(profile, count, progress) for count in counts]
         seconds = sum(expected_s(planned, one, seed=seed, as_in_models=as_in_models) for one in ceilings)
-        text += f": about {duration(seconds)}"
+        text += f": about {duration(max(MIN_S, seconds))}"
     reporter.say(text)
 
 

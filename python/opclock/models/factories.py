@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from opclock.errors import ModelError, first_line
+from opclock.errors import ModelError, described
 from opclock.models.names import KINDS, did_you_mean, nearest
 from opclock.tracing.forward import Reset
 from opclock.tracing.model_inputs import CallInputs, Inputs, arguments_of, simplest
@@ -49,7 +49,7 @@ def from_factory(text: str, place: str, name: str) -> tuple[torch.nn.Module, Inp
         except SystemExit as error:
             raise ModelError(f"the factory {text} exited (sys.exit); it must return a module") from error
         except Exception as error:
-            raise ModelError(f"the factory {text} raised {type(error).__name__}: {first_line(error)}") from error
+            raise ModelError(f"the factory {text} raised {described(error)}") from error
     result, reset = _without_reset(result)
     module, inputs = checked_result(text, result)
     return module, inputs, reset
@@ -88,9 +88,7 @@ def _import(name: str, text: str) -> Any:  # noqa: ANN401
         raise ModelError(f"{name} exited (sys.exit) when it was imported for {text}") from error
     except Exception as error:
         hint = did_you_mean(name, KINDS) if isinstance(error, ModuleNotFoundError) and error.name == name else ""
-        raise ModelError(
-            f"cannot import {name} for {text}: {type(error).__name__}: {first_line(error)}{hint}"
-        ) from error
+        raise ModelError(f"cannot import {name} for {text}: {described(error)}{hint}") from error
 
 
 def _load_file(path: Path) -> Any:  # noqa: ANN401
@@ -109,7 +107,7 @@ def _load_file(path: Path) -> Any:  # noqa: ANN401
             f"{path} exited (sys.exit) when it was run; put the exit under if __name__ == '__main__'"
         ) from error
     except Exception as error:
-        raise ModelError(f"{path} cannot be run: {type(error).__name__}: {first_line(error)}") from error
+        raise ModelError(f"{path} cannot be run: {described(error)}") from error
     return module
 
 

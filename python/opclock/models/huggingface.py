@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from opclock.errors import ModelError, first_line
+from opclock.errors import ModelError, described, first_line
 from opclock.models.factories import ModuleAndInputs
 from opclock.models.names import nearest
 from opclock.models.random_inputs import own_dtype
@@ -67,7 +67,7 @@ def _fitting(name: str, module: Any) -> Tensors:  # noqa: ANN401
             with torch.inference_mode(), quiet_torch(), fake:
                 module(**{key: fake.from_tensor(tensor) for key, tensor in inputs.items()})
         except (ValueError, TypeError, AttributeError, AssertionError) as error:
-            refusal = refusal or f"{type(error).__name__}: {first_line(error)}"
+            refusal = refusal or described(error)
         except Exception:
             possible = possible or inputs
         else:

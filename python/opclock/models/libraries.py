@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from opclock.errors import ModelError, first_line
+from opclock.errors import ModelError, described
 from opclock.models.factories import ModuleAndInputs, checked_result
 from opclock.models.names import nearest
 
@@ -84,7 +84,7 @@ def from_library(kind: str, name: str) -> ModuleAndInputs:
     except ModelError:
         raise
     except Exception as error:  # of many kinds: what the library raises
-        raise ModelError(f"{kind}:{name} cannot be built: {type(error).__name__}: {first_line(error)}") from error
+        raise ModelError(f"{kind}:{name} cannot be built: {described(error)}") from error
 
 
 def installed(module: str, text: str) -> Any:  # noqa: ANN401
@@ -95,4 +95,4 @@ def installed(module: str, text: str) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(module)
     except Exception as error:
-        raise ModelError(f"cannot import {module} for {text}: {type(error).__name__}: {first_line(error)}") from error
+        raise ModelError(f"cannot import {module} for {text}: {described(error)}") from error

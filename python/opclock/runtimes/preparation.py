@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opclock.errors import ModelError, first_line
+from opclock.errors import ModelError, described, first_line
 from opclock.files import write_whole
 from opclock.models.names import KINDS
 from opclock.runtimes.batching import Batching, find_batch
@@ -106,9 +106,7 @@ def _run(job: Job, module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> t
     try:
         outputs: tuple[torch.Tensor, ...] = module(*inputs)
     except Exception as error:
-        raise ModelError(
-            f"{job.model} does not run in eager PyTorch: {type(error).__name__}: {first_line(error)}"
-        ) from error
+        raise ModelError(f"{job.model} does not run in eager PyTorch: {described(error)}") from error
     return outputs
 
 

@@ -12,6 +12,7 @@ from opclock.progress import Progress, silent
 
 PASS_S = 0.01  # seconds for one sample of a ceiling
 PASSES = 3  # over all ceilings: the samples of one are seconds apart, and one that is far off does not count
+ALL_S = 25.0  # about how long all ceilings take with one number of threads, on a two-core x86-64 machine
 ROOF_S = 0.05  # seconds for one of PASSES samples of one of the two roofs
 
 # The name of each ceiling in a profile, and the bytes of its working set (0: none).
@@ -41,6 +42,15 @@ def measure_ceilings(profile: Profile, threads: int, progress: Progress = silent
     except EstimateError:
         remeasure_ceilings(profile, threads, progress)
         return Ceilings.read(profile, threads)
+
+
+def ceilings_left_s(profile: Profile, threads: int) -> float:
+    """About how many seconds ``measure_ceilings`` will take; 0 where the profile has all ceilings."""
+    try:
+        Ceilings.read(profile, threads)
+    except EstimateError:
+        return ALL_S
+    return 0.0
 
 
 def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = silent) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from opclock.errors import OpCallError, first_line
+from opclock.errors import OpCallError, described
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
@@ -90,7 +90,7 @@ class PlayedHost:
                 prepare(self._forward)
                 self._forward()
         except Exception as error:
-            raise OpCallError(f"the model cannot be played back, nor run: {first_line(error)}") from error
+            raise OpCallError(f"the model cannot be played back, nor run: {described(error)}") from error
 
     def alone(self) -> Samples:
         """Host seconds by kind, without kernels."""
@@ -101,7 +101,7 @@ class PlayedHost:
                 self._playback.run(self._forward, host_s)
             return host_s
         except Exception as error:
-            raise OpCallError(f"the model cannot be played back: {first_line(error)}") from error
+            raise OpCallError(f"the model cannot be played back: {described(error)}") from error
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """Play the Python of one inference during one round of the pool. See ``Host.round``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ MIN_S = 2.0  # of rounds: shorter runs differ from each other by more than their
 MAX_S = 3.5  # of rounds for a small model
 MAX_LATENCIES = 40  # for a large model: rounds take at most this many times its latency
 MIN_ROUNDS = 5
+CALLER = 3  # frames up from ``measure``, for warnings: its argument checks are between
 EXTENSION = 3.0  # times that long at most, where other programs disturb the rounds
 
 
@@ -86,7 +88,8 @@ def measure(
         trace: the model.
         profile: stores every finished round. After an interruption, the next call continues from there.
         forward: calls the model on its inputs. Its Python is played between the timed kernels, with its own kernels
-            switched off: the model is never run. Without it, the host's cost comes from a table by kind of call.
+            switched off: the model is never run. Without it, the host's cost comes from a table by kind of call; so
+            it does where it raises then, which a warning says.
         threads: PyTorch's threads; the current setting if None.
         seed: for the order of rounds, where it is random.
         max_s: largest number of wall seconds of rounds; by default 3.5 s or 40 times the model's latency, and three
@@ -112,6 +115,8 @@ def measure(
     with thread_team(threads):
         start = time.perf_counter()
         host, remark = host_for(trace, forward)
+        if forward is not None and remark:
+            warnings.warn(f"{trace.model}: {remark}", stacklevel=CALLER)
         if not missing and remark:  # the host cannot be played, and the table is filled already
             flags = ordered(["host_by_table", *_flags(trace, profile, threads)])
             return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", flags, remark)

@@ -14,7 +14,7 @@ import torch
 from opclock.argument_checks import Count, checked
 from opclock.board.accelerator import wait_for
 from opclock.board.contention import Contention
-from opclock.errors import ModelError, first_line
+from opclock.errors import ModelError, described
 from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs
@@ -122,7 +122,7 @@ class ReferenceRun:
         try:
             warm_up = [self._once() for _ in range(WARM_UP_RUNS)]
         except Exception as error:
-            raise ModelError(f"{name} raised on real data: {type(error).__name__}: {first_line(error)}") from error
+            raise ModelError(f"{name} raised on real data: {described(error)}") from error
         self.runs = runs_in_block(min(warm_up))
 
     def _once(self) -> float:

@@ -26,7 +26,7 @@ def arguments_of(model: torch.nn.Module, inputs: object) -> CallInputs:
 
     Args:
         model: what is called with them.
-        inputs: positional arguments in a tuple or list, a mapping, or one. A mapping holds keyword arguments if
+        inputs: positional arguments in a tuple or list, a mapping, or one argument. A mapping holds keywords if
             the model's forward has parameters of these names; otherwise it is the only argument.
 
     Returns:

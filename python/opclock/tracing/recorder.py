@@ -13,7 +13,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from opclock.argument_checks import checked
-from opclock.errors import DataNeededError, TraceError, UnsteadyError, first_line
+from opclock.errors import DataNeededError, TraceError, UnsteadyError, described
 from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
 from opclock.tracing.forward import Forward, Reset
@@ -44,7 +44,7 @@ def quiet_torch() -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
+    return described(error)
 
 
 class _Tracer:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from opclock.benchmarking.worker.lifeline import end_with_parent
-from opclock.errors import OpclockError, first_line
+from opclock.errors import OpclockError, described
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -41,7 +41,7 @@ def _answer(handlers: Mapping[str, Handler], request: dict[str, Any]) -> dict[st
     except OpclockError as error:  # the user's mistake, in words of its own
         return {"error": str(error), "refusal": type(error).__name__}
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {first_line(error)}"}
+        return {"error": described(error)}
 
 
 def _listen(requests: queue.SimpleQueue[str]) -> None:
