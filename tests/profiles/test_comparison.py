@@ -6,6 +6,7 @@ from helpers import BOARD
 
 from opclock.profiles.comparison import compare
 from opclock.profiles.condition import Condition
+from opclock.profiles.disturbance import Readings
 from opclock.profiles.profile import Profile
 from opclock.profiles.verdicts import adjusted, hodges_lehmann
 
@@ -101,6 +102,20 @@ def test_an_unreliable_measurement_decides_nothing(tmp_path):
     table = compared(write(tmp_path / "a", rng), write(tmp_path / "b", rng, noise=2.0, changed=5.0))
     assert set(table["verdict"]) == {"undecided"}
     assert table["reason"].str.contains("is not reliable: imprecise").all()
+
+
+def test_a_contended_measurement_is_undecided_and_not_missing(tmp_path):
+    """Two profiles of contended pools "had no op call in common"."""
+    rounds, paths = 6, (tmp_path / "a", tmp_path / "b")
+    waited = Readings(*(np.full(rounds, value) for value in (1.0, 0.5, 3.0, 0.5, 0.0)))
+    for seconds, path in enumerate(paths, start=1):
+        with Profile.create_or_open(path, BOARD) as profile:
+            pool = profile.start_pool(CONDITION, ["one"], [1], signature="s")
+            profile.add_rounds(pool, np.full((rounds, 1), float(seconds)), np.ones(rounds), None, waited)
+            profile.end_pool(pool, "contended", ["time_cap"], {})
+    table = compared(*paths)
+    assert list(table["verdict"]) == ["undecided"]
+    assert table["reason"].str.contains("contended").all()
 
 
 def test_adjusted_probabilities_by_hand():

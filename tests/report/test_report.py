@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,13 @@ def test_words_name_the_numbers(validation):
     assert "MAC count does not explain this board" in text
     assert "host (20.0 %)" in text
     assert "small has 0.25 times the MACs of middle" in text
+
+
+def test_words_begin_with_the_models_whose_times_are_not_reliable(validation):
+    """A study of contended times stated its findings as facts."""
+    first, *others = validation.rows
+    doubtful = replace(validation, rows=(replace(first, flags=("contended",)), *others))
+    assert "1 of 4 models are not reliable (small)" in HiddenCosts.of(doubtful).words()[0]
 
 
 def test_tables(validation):

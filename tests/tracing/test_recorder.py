@@ -172,6 +172,23 @@ def test_foreign_and_damaged_trace_files(tmp_path):
         Trace.load(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", {}),
+        ("storages", [["weight", -1, 0]]),
+        ("storages", []),
+        ("inputs", [{"tensor": "float32", "shape": "abc", "stride": [1]}]),
+        ("inputs", [{"tensor": "float32", "shape": [2, 3], "stride": [1]}]),
+    ],
+)
+def test_a_changed_trace_file_is_refused(name, value):
+    """Such files were taken, and raised later or were estimated without a word."""
+    data = trace(nn.Linear(3, 4), (torch.randn(2, 3),)).to_json() | {name: value}
+    with pytest.raises(TraceError, match="damaged trace"):
+        Trace.from_json(data)
+
+
 def test_what_is_no_module_is_refused():
     with pytest.raises(TraceError, match=r"<function>: give a torch\.nn\.Module"):
         trace(lambda x: x, (torch.zeros(1),))

@@ -11,6 +11,7 @@ from opclock.board.quota import cpu_quota
 from opclock.board.system import allowed_cores
 from opclock.errors import OptionError
 from opclock.files import text_of
+from opclock.formatting import counted
 
 # By implementer and part number of the main ID register, as in /proc/cpuinfo (from the makers' reference manuals).
 PARTS = {
@@ -103,8 +104,8 @@ def check_threads(threads: int) -> None:
         raise OptionError(f"threads {threads!r} is no whole number: give one from 1 to {allowed}")
     if not 1 <= threads <= allowed:
         raise OptionError(
-            f"--threads {threads}: this process may use 1 to {allowed} cores; more threads than cores wait for one "
-            "another in every kernel"
+            f"--threads {threads}: this process may use {counted(allowed, 'core')}; more threads than cores wait "
+            "for one another in every kernel"
         )
 
 

@@ -214,11 +214,15 @@ def _settings(profile: ProfileReader) -> set[Setting]:
 
 
 def _sides(profile: ProfileReader, setting: Setting) -> Iterator[Side]:
-    """The newest completed measurement of each op call."""
+    """The newest completed measurement of each op call; a contended one where there is no other."""
     seen: set[str] = set()
     timing, device, threads = setting
-    for number in profile.pools([timing], device, threads, ended=True):
+    finished = profile.pools([timing], device, threads, ended=True)
+    others = [number for number in profile.pools([timing], device, threads) if number not in finished]
+    for number in [*finished, *others]:
         pool = profile.pool(number)
+        if not pool.ended:  # interrupted, or running
+            continue
         for key in pool.positions:
             if key not in seen:
                 seen.add(key)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap, kendalltau, spearmanr
 
+from opclock.flags import untrusted
 from opclock.formatting import digits, percent
 from opclock.tracing.operator_classes import MAC_CLASSES
 from opclock.validation.results import Validation, class_table, validation_table
@@ -97,8 +98,9 @@ class HiddenCosts:
         return shares.drop(labels=list(MAC_CLASSES), errors="ignore").sort_values(ascending=False)
 
     def words(self) -> list[str]:
-        """The findings in sentences."""
+        """The findings in sentences. Where a time is not reliable, the first says that none of them is."""
         return [
+            *self._doubts(),
             self._ranks(),
             *self._regression(),
             self._estimate(),
@@ -106,6 +108,13 @@ class HiddenCosts:
             self._rates(),
             self._inversions(),
         ]
+
+    def _doubts(self) -> list[str]:
+        models = [row.trace.model for row in self.validation.rows if untrusted(row.flags)]
+        if not models:
+            return []
+        return [f"The times of {len(models)} of {len(self.table)} models are not reliable ({', '.join(models)}), so "
+                "what follows does not hold yet: measure again on a quiet machine."]  # fmt: skip
 
     def _ranks(self) -> str:
         return (

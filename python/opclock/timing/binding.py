@@ -16,6 +16,7 @@ from opclock.timing.verification import check_answer, operator_errors, overwritt
 from opclock.tracing.dataflow import feeds
 from opclock.tracing.trace import Trace
 
+SEEDS = 1 << 64  # the compiled generator's; Python's takes any integer
 CHECKED = ("in_model", "interleaved", "back_to_back")  # other timings run the same op calls beside one of these
 
 
@@ -36,7 +37,7 @@ class BoundPool:
         device = queue_of(condition.device)
         self.lane = "host" if device == "cpu" else condition.lane
         with operator_errors(f"on {condition.device}"):
-            self.compiled: Any = load_aten().Pool(seed, not condition.in_order, device, self.lane)
+            self.compiled: Any = load_aten().Pool(seed % SEEDS, not condition.in_order, device, self.lane)
         self._add_calls(trace, positions, arguments, condition)
         if condition.in_order:
             self._keep_outputs(trace, positions)

@@ -107,7 +107,9 @@ def decode(data: Any) -> Value:  # noqa: ANN401
     if not isinstance(data, dict):
         return data
     if "tensor" in data:
-        shape, stride = tuple(data["shape"]), tuple(data["stride"])
+        shape, stride = _integers(data["shape"]), _integers(data["stride"])
+        if len(shape) != len(stride):
+            raise ValueError(f"{len(shape)} sizes and {len(stride)} strides")
         device, same_as = data.get("device", "cpu"), data.get("same_as")
         marks = (data.get(name, False) for name in ("requires_grad", "pinned"))
         return TensorSpec(shape, stride, data["tensor"], device, same_as, *marks)
@@ -120,6 +122,13 @@ def decode(data: Any) -> Value:  # noqa: ANN401
         if kind == "complex":
             return complex(*map(decode, content))
     raise ValueError(f"not an argument that opclock wrote: {data!r}")
+
+
+def _integers(data: object) -> tuple[int, ...]:
+    """Sizes or strides from JSON. Raises ValueError for anything else."""
+    if not isinstance(data, list) or not all(type(item) is int and item >= 0 for item in data):
+        raise ValueError(f"not sizes or strides: {data!r}")
+    return tuple(data)
 
 
 def placed(value: Value, device: str) -> Value:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from opclock.argument_checks import checked
 from opclock.errors import TraceError
@@ -154,7 +154,7 @@ class Trace:
         if schema != SCHEMA:
             raise TraceError(f"not a trace of this opclock: schema {schema!r}, expected {SCHEMA!r}; trace it again")
         try:
-            return Trace(
+            trace = Trace(
                 data["model"],
                 decode(data["inputs"]),
                 data["parameters"],
@@ -164,6 +164,8 @@ class Trace:
                 data.get("real", False),
                 data.get("note", ""),
             )
+            _check_storages(trace)
+            return trace
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TraceError(f"a damaged trace ({type(error).__name__}: {error}); trace the model again") from error
 
@@ -188,6 +190,20 @@ class Trace:
             return Trace.from_json(data)
         except TraceError as error:
             raise TraceError(f"{path} is {error}") from error
+
+
+def _check_storages(trace: Trace) -> None:
+    """Raise ValueError where the model's name, a storage, or the number of one is not what ``to_json`` writes."""
+    if not isinstance(trace.model, str):
+        raise ValueError(f"model {trace.model!r}")
+    for storage in trace.storages:
+        numbers = storage.nbytes, storage.freed_before
+        if storage.kind not in get_args(StorageKind) or not all(type(one) is int and one >= 0 for one in numbers):
+            raise ValueError(f"not a storage: {storage}")
+    known = range(len(trace.storages))
+    for traced in trace.calls:
+        if unknown := [number for number in (*traced.reads, *traced.writes) if number not in known]:
+            raise ValueError(f"{traced.call.operator} uses storage {unknown[0]!r} of {len(trace.storages)}")
 
 
 def check_calls(trace: Trace) -> None:
