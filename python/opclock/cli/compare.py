@@ -33,8 +33,8 @@ def compare(
 
     The ratio is the time in SECOND divided by the time in FIRST, with a 95 % interval. On one machine, the change of
     the machine itself is taken off, as control workloads in both profiles show it. The verdict is "same" if the op
-    call is within 5 %, "faster" or "slower" if chance does not explain the difference, else "undecided". At most
-    one in a hundred of the changes is due to chance. The reason stands beside each verdict.
+    call is within 10 %, "faster" or "slower" if chance does not explain the difference, else "undecided". At most
+    two in a hundred of the changes are due to chance. The reason stands beside each verdict.
 
     With --fresh the times in the profiles are not used. One process for each side measures the op calls again, block
     by block in turn, each in its own environment. The profiles stay as they are.

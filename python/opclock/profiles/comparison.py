@@ -152,8 +152,7 @@ def _judge(pairs: list[Pair]) -> dict[int, _Verdict]:
     if not pairs:
         return {}
     shifts = [pair.shift() for pair in pairs]
-    machines = {id(pair.machine): pair.machine for pair in pairs}.values()
-    judged = judge(shifts, np.concatenate([machine.residuals for machine in machines]))
+    judged = judge(shifts)
     ratios = [shift.value for shift in shifts]
     values = np.exp(np.column_stack([ratios, judged.low, judged.high]))
     return {id(pair): _Verdict(float(row[0]), float(row[1]), float(row[2]), word)

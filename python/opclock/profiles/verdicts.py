@@ -10,15 +10,23 @@ from scipy.special import stdtr, stdtrit  # scipy.stats takes half a second to i
 
 from opclock.profiles.statistics import Samples
 
-# Two kernels closer than 5 % count as the same: interleaved repetitions of one model differ by 1 to 5 %, so a smaller
-# difference says little about the next run.
-EQUAL = 0.05
-FALSE_CHANGES, FALSE_SAME = 0.01, 0.05  # at most these shares of the verdicts of one kind may be wrong
-# From pool to pool: medians of processes of one model differed by 0.7 % to 3 %. Where it is large, the table shows it.
-LEAST_SPREAD, USUAL_SPREAD, ENOUGH_ROWS = 0.007, 0.015, 20
+# Two kernels closer than 10 % count as the same. Two profiles of one shared machine differed by 5 % in a typical
+# row, whatever is taken off (docs/method.md), so a smaller margin could hardly ever be shown there.
+EQUAL = 0.10
+# At most 2 % of the verdicts faster and slower are due to chance: where half of the rows changed, and all of these are
+# found, that is 1 % of the unchanged rows with Benjamini and Hochberg's procedure, which counts all rows as unchanged.
+FALSE_CHANGES = 0.02
+FALSE_SAME = 0.05  # of the rows that differ by more than EQUAL
+LEAST_SPREAD, USUAL_SPREAD, ENOUGH_ROWS = 0.007, 0.03, 20  # from profile to profile; the usual one without enough rows
+USUAL_IN_TURN = 0.015  # from process to process, in the same minutes: 0.7 to 3 %
+# Blocks of one profile are alike, because the machine's states outlast it: where they give a standard error of 1, 3 and
+# 6 %, rows scattered by 3, 6 and 14 % from profile to profile.
+STATES = 2.3
+LEAST_FACTOR = 0.5  # on a quiet machine blocks are independent
+TAIL_FREEDOM = 6  # degrees of freedom of that scatter: some rows jump, such as with where their tensors lie in memory
 BLOCK_FREEDOM = 4  # how many degrees of freedom the table's typical block spread adds to that of one row
 QUARTER = 0.3186  # a quarter of normal numbers with a standard deviation of 1 are closer to 0
-TRIMMED, OF_TRIMMED = 2.5, 0.918  # the standard deviation of normal numbers without those beyond 2.5 is 0.958
+TRIMMED, OF_TRIMMED = 2.0, 0.7737  # the variance of those normal numbers that are closer to 0 than 2
 PASSES = 20
 
 
@@ -41,7 +49,6 @@ class Judged:
     low: Samples  # ends of the 95 % interval of the shift
     high: Samples
     words: list[str]  # same, faster, slower or undecided
-    spread: float  # standard deviation of a shift from one pair of pools to another
 
 
 def hodges_lehmann(first: Samples, second: Samples) -> float:
@@ -63,40 +70,42 @@ def adjusted(probabilities: Samples) -> Samples:
     return result
 
 
-def judge(shifts: list[Shift], controls: Samples) -> Judged:
+def judge(shifts: list[Shift]) -> Judged:
     """Judge all rows of a table together.
 
-    The variance of a shift has three parts: between blocks (the row's own and the table's typical one, weighted by
-    their degrees of freedom as in Smyth 2004), from pool to pool (``pool_spread``), and of the machine's part. A row is
-    the same where two one-sided tests (Schuirmann 1987) show that it is within ``EQUAL``; else faster or slower where a
-    test of Student's shows that it is not 0. The false discovery rate of
-    each kind of verdict is held to ``FALSE_CHANGES`` and ``FALSE_SAME``.
+    The standard error of a shift has two parts: of the row (``_row_errors``, times the table's own ``scatter``), and of
+    the machine's part. Rows that jump from profile to profile make the tails heavy, so the shift over its error counts
+    as Student's t with few degrees of freedom. A row is the same where two one-sided tests (Schuirmann 1987) show that
+    it is within ``EQUAL``; else faster or slower where a test shows that it is not 0, with the false discovery rate
+    held to ``FALSE_CHANGES``.
 
     Args:
         shifts: one for each row.
-        controls: by how much control workloads differ between the same pools, less the machine's part.
 
     Returns:
         The verdicts, by row.
     """
     value = np.array([one.value for one in shifts])
     machine = np.array([one.machine for one in shifts])
-    within, freedom = _between_blocks(shifts)
-    unchanged = np.concatenate([value, controls]), np.concatenate([within, np.zeros(controls.size)])
-    spread = pool_spread(*unchanged, reach=2 * float(np.median(machine)))
-    error = np.sqrt(within + machine**2 + spread**2)
-    differs = adjusted(2 * stdtr(freedom, -np.abs(value) / error))
-    equal = adjusted(stdtr(freedom, (np.abs(value) - np.log1p(EQUAL)) / error))
     identical = np.array([one.identical for one in shifts])
-    half = np.where(identical, 0.0, stdtrit(freedom, 0.975) * error)
+    own = _row_errors(shifts)
+    error = np.hypot(scatter(value, own, reach=2 * float(np.median(machine))) * own, machine)
+    differs = adjusted(2 * stdtr(TAIL_FREEDOM, -np.abs(value) / error))
+    equal = stdtr(TAIL_FREEDOM, (np.abs(value) - np.log1p(EQUAL)) / error)
+    half = np.where(identical, 0.0, stdtrit(TAIL_FREEDOM, 0.975) * error)
     same = identical | (equal <= FALSE_SAME)
     changed = np.where(value < 0, "faster", "slower")
     words = np.where(same, "same", np.where(differs <= FALSE_CHANGES, changed, "undecided"))
-    return Judged(value - half, value + half, words.tolist(), spread)
+    return Judged(value - half, value + half, words.tolist())
 
 
-def _between_blocks(shifts: list[Shift]) -> tuple[Samples, Samples]:
-    """By row: the variance of its shift that the blocks show, and its degrees of freedom."""
+def _row_errors(shifts: list[Shift]) -> Samples:
+    """By row: the usual standard deviation of its shift from one pair of profiles to another.
+
+    A row whose blocks differ more also differs more from profile to profile. Blocks that were taken in turn share the
+    machine's states, so there they count as they are. The variance between blocks is the row's
+    own and the table's typical one, weighted by their degrees of freedom (Smyth 2004).
+    """
     counts = np.array([one.blocks for one in shifts], dtype=float)
     own = np.array([one.within for one in shifts])
     known = np.isfinite(own)
@@ -104,35 +113,39 @@ def _between_blocks(shifts: list[Shift]) -> tuple[Samples, Samples]:
     freedom = np.where(known, np.where(paired, counts[:, 0] - 1, counts.sum(axis=1) - 2), 0.0)
     typical = float(np.median(own[known])) if known.any() else LEAST_SPREAD**2
     variance = (freedom * np.where(known, own, 0.0) + BLOCK_FREEDOM * typical) / (freedom + BLOCK_FREEDOM)
-    return variance * (1 / counts).sum(axis=1), freedom + BLOCK_FREEDOM
+    usual = np.where(paired, USUAL_IN_TURN, USUAL_SPREAD)
+    spread = LEAST_SPREAD if len(shifts) >= ENOUGH_ROWS else usual
+    errors: Samples = np.sqrt(spread**2 + np.where(paired, 1.0, STATES**2) * variance * (1 / counts).sum(axis=1))
+    return errors
 
 
-def pool_spread(value: Samples, within: Samples, reach: float) -> float:
-    """How much a shift varies from one pair of pools to another where nothing changed: a standard deviation.
+def scatter(value: Samples, own: Samples, reach: float) -> float:
+    """How many times as much as their usual errors the unchanged rows of this table differ.
 
-    Rows that changed must not widen it. So it begins with the quarter of the rows that are closest to 0, and goes on
-    with those within 2.5 standard deviations (an empirical null, Efron 2004). Up to half of the rows may have changed.
+    Rows that changed must not widen it. So it begins with the eighth of the rows that are closest to 0, which is a
+    quarter of the unchanged ones where half changed, and goes on with those within 2 standard deviations (an empirical
+    null, Efron 2004). Up to half of the rows may have changed.
 
     Args:
-        value: the shifts of the rows and of the control workloads.
-        within: their variances from the blocks.
+        value: the shifts of the rows.
+        own: their usual errors.
         reach: by so much at most may the unchanged rows be off 0 together, because the machine's part is not exact.
 
     Returns:
-        The standard deviation, in logarithms; a usual one with fewer than ``ENOUGH_ROWS`` shifts.
+        The factor; 1 with fewer than ``ENOUGH_ROWS`` shifts.
     """
     if value.size < ENOUGH_ROWS:
-        return USUAL_SPREAD
-    middle, least = 0.0, LEAST_SPREAD**2
-    variance = max(least, (float(np.quantile(np.abs(value), 0.25)) / QUARTER) ** 2 - float(np.median(within)))
+        return 1.0
+    middle = 0.0
+    factor = max(LEAST_FACTOR, float(np.quantile(np.abs(value / own), 0.125)) / QUARTER)
     for _ in range(PASSES):
-        unchanged = np.abs(value - middle) <= TRIMMED * np.sqrt(variance + within)
+        unchanged = np.abs(value - middle) <= TRIMMED * factor * own
         if not unchanged.any():
             break
         middle = float(np.clip(np.median(value[unchanged]), -reach, reach))
-        squares = (value[unchanged] - middle) ** 2 / OF_TRIMMED - within[unchanged]
-        variance = max(least, float(np.mean(squares)))
-    return float(np.sqrt(variance))
+        squares = ((value[unchanged] - middle) / own[unchanged]) ** 2
+        factor = max(LEAST_FACTOR, float(np.sqrt(np.mean(squares) / OF_TRIMMED)))
+    return factor
 
 
 def median_by_block(samples: Samples, blocks: npt.NDArray[np.int_]) -> Samples:
