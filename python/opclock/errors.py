@@ -68,3 +68,10 @@ def described(error: BaseException) -> str:
     text = str(error).partition(CPP_BACKTRACE)[0]
     whole = f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__
     return textwrap.shorten(whole, MAX_DESCRIPTION, placeholder=" ...")
+
+
+def raised(error: BaseException) -> str:
+    """What a user's code did, for messages: "raised ValueError: the message", or "exited" after ``sys.exit``."""
+    if isinstance(error, SystemExit):
+        return f"exited ({error.code if isinstance(error.code, str) else 'sys.exit'})"
+    return f"raised {described(error)}"

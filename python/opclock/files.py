@@ -226,4 +226,8 @@ def _is_database(path: Path) -> bool:
 
 
 def _cannot_write(path: Path, error: OSError) -> OptionError:
-    return OptionError(f"cannot write {path}: {error.strerror}; name a file in a folder that can be written")
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = (
+        "make room on its disk, or name a file on another" if full else "name a file in a folder that can be written"
+    )
+    return OptionError(f"cannot write {path}: {error.strerror}; {remedy}")

@@ -73,7 +73,7 @@ def _report(
                    "board": read_board().to_json(), "curves": [curve.to_json() for curve in curves],
                    "smallest": {curve.source: curve.smallest(share) for curve in curves}})  # fmt: skip
     if plot is not None:
-        write_whole(plot, draw(curves, share, plot.suffix[1:]))
+        reporter.file(lambda: write_whole(plot, draw(curves, share, plot.suffix[1:])))
     reporter.table(table(together(curves), f"{model}, {counted(settings.threads, 'thread')}"))
     for note in sorted({curve.note for curve in curves if curve.note}):
         reporter.say(note)

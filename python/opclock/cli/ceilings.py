@@ -11,6 +11,7 @@ from opclock.cli import options
 from opclock.cli.flags import show_flags
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
+from opclock.model_output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.estimation.ceilings import Ceilings
@@ -78,8 +79,9 @@ def _draw(profile: Profile, measured: Ceilings, roofline: Path, model: str | Non
 
     points = sweep_points(sweep_rows(profile, threads=[measured.threads]))
     if model is not None:
-        loaded = load_model(model, input_text=input_text)
-        traced = trace(loaded.module, loaded.inputs, name=loaded.name, reset=loaded.reset)
+        with model_output_apart():
+            loaded = load_model(model, input_text=input_text)
+            traced = trace(loaded.module, loaded.inputs, name=loaded.name, reset=loaded.reset)
         points += model_points(traced, estimate(traced, profile, threads=measured.threads))
     buffer = io.BytesIO()
     roofline_figure(measured, points).savefig(buffer, format=roofline.suffix[1:])

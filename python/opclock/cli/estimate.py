@@ -12,6 +12,7 @@ from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.reporting import Reporter, waiting
 from opclock.errors import EstimateError, OptionError
 from opclock.formatting import counted
+from opclock.model_output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.estimation.result import Estimate
@@ -48,7 +49,7 @@ def estimate(
     from opclock.profiles.profile import Profile
 
     with Profile.open(profile_path) as profile:
-        with waiting("loading the model and its op calls"):
+        with model_output_apart(), waiting("loading the model and its op calls"):
             traced = _trace(model, input_text, dtype, device, real)
         with waiting("composing, and predicting what was not measured"):
             estimated = compose(traced, profile, threads=threads, device=_numbered(device),

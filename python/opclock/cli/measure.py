@@ -9,6 +9,7 @@ import click
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.reporting import Reporter, progress_display, waiting
+from opclock.model_output import model_output_apart
 
 
 @click.command()
@@ -35,23 +36,24 @@ def measure(
     """
     from opclock.formatting import SECONDS, counted, quantity
 
-    with waiting("loading torch and the model, and tracing it"):
-        from opclock.models.loading import load_model
-        from opclock.timing.measure import measure as time_calls
-        from opclock.timing.reference import forward_of
-        from opclock.tracing.trace import Trace, check_calls
+    with model_output_apart():
+        with waiting("loading torch and the model, and tracing it"):
+            from opclock.models.loading import load_model
+            from opclock.timing.measure import measure as time_calls
+            from opclock.timing.reference import forward_of
+            from opclock.tracing.trace import Trace, check_calls
 
-        count = options.checked_threads(threads)
-        device = options.checked_device(device)
-        if model.endswith(".json"):
-            traced, forward = Trace.load(Path(model)), None
-        else:
-            loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
-            traced = options.traced(loaded, real=real)
-            forward = forward_of(loaded.module, loaded.inputs, loaded.reset)
-        check_calls(traced)  # before a profile is created
-    with options.writable_profile(profile_path) as profile, progress_display() as progress:
-        summary = time_calls(traced, profile, forward=forward, threads=count, seed=seed, progress=progress)
+            count = options.checked_threads(threads)
+            device = options.checked_device(device)
+            if model.endswith(".json"):
+                traced, forward = Trace.load(Path(model)), None
+            else:
+                loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
+                traced = options.traced(loaded, real=real)
+                forward = forward_of(loaded.module, loaded.inputs, loaded.reset)
+            check_calls(traced)  # before a profile is created
+        with options.writable_profile(profile_path) as profile, progress_display() as progress:
+            summary = time_calls(traced, profile, forward=forward, threads=count, seed=seed, progress=progress)
     reporter.json({"schema": "opclock.measure/1", "model": traced.model, **vars(summary)})
     reporter.say(
         f"{traced.model}: {counted(summary.timed, 'op call')} timed, {summary.known} known before, "

@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,6 +17,7 @@ import click
 from opclock.errors import OptionError
 from opclock.files import check_writable, json_text, write_json
 from opclock.formatting import duration
+from opclock.model_output import own_stream
 from opclock.progress import Progress, step_name
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ BAR_WIDTH = 24
 class Reporter:
     """Writes a result as text for a person and, if asked for, as JSON for a program.
 
-    With ``--json -`` only the JSON goes to standard output, and the text goes to standard error.
+    With ``--json -`` only the JSON goes to standard output, and the text goes to standard error. Files are written when
+    the command ends, after everything was printed: a full disk takes only the file.
     """
 
     def __init__(self, json_to: str | None = None) -> None:
@@ -48,7 +51,15 @@ class Reporter:
         if self.json_to == "-":
             write(sys.stdout, json_text(data, indent=2))
         else:
-            write_json(Path(self.json_to), data)
+            self.file(partial(write_json, Path(self.json_to), data))
+
+    def file(self, write_it: Callable[[], object]) -> None:
+        """Write a file when the command ends. It may raise OptionError."""
+        context = click.get_current_context(silent=True)
+        if context is None:
+            write_it()
+        else:
+            context.call_on_close(write_it)
 
     def table(self, table: Table) -> None:
         """Print the table and its title. The terminal limits the width; through a pipe there is no limit."""
@@ -91,6 +102,7 @@ def screen_width(stream: TextIO) -> int | None:
 
 def write(stream: TextIO, text: str) -> None:
     """Print one line. Characters that the stream's encoding lacks are written in ASCII, such as us for µs."""
+    stream = own_stream(stream)
     encoding = stream.encoding or "utf-8"
     try:
         text.encode(encoding)
@@ -108,7 +120,7 @@ def write(stream: TextIO, text: str) -> None:
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
     """Show this text on a terminal while the block runs. For work of a few seconds that reports no progress."""
-    if not sys.stderr.isatty():
+    if not own_stream(sys.stderr).isatty():
         yield
         return
     if not can_overwrite():
@@ -116,17 +128,18 @@ def waiting(text: str) -> Iterator[None]:
         yield
         return
     text = text[: max(0, shutil.get_terminal_size().columns - 1)]
-    click.echo(text, nl=False, err=True)
+    stream = own_stream(sys.stderr)
+    click.echo(text, file=stream, nl=False)
     try:
         yield
     finally:
-        click.echo(f"\r{' ' * len(text)}\r", nl=False, err=True)
+        click.echo(f"\r{' ' * len(text)}\r", file=stream, nl=False)
 
 
 @contextmanager
 def progress_display(text: str = "starting") -> Iterator[Progress]:
     """Show progress on standard error: a bar that starts with this text, or one line for each finished step."""
-    if not (sys.stderr.isatty() and can_overwrite()):
+    if not (own_stream(sys.stderr).isatty() and can_overwrite()):
         lines = _StepLines()
         yield lines.update
         lines.finish()
@@ -136,7 +149,9 @@ def progress_display(text: str = "starting") -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(BAR_WIDTH), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(file=own_stream(sys.stderr))
+    # Bar would show the model's output itself, again with every round.
+    with Bar(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task(text, total=1.0)
         yield lambda text, fraction: bar.update(task, description=text, completed=fraction)
 

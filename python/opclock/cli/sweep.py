@@ -207,7 +207,7 @@ def _report(rows: Sequence[SweepRow], board: dict[str, Any], export_to: Path | N
     from opclock.sweeps.results import sweep_table
 
     if export_to is not None:
-        write_whole(export_to, exported(rows, board, export_to.suffix))
+        reporter.file(lambda: write_whole(export_to, exported(rows, board, export_to.suffix)))
     frame = sweep_table(rows)
     records = [
         {name: value for name, value in record.items() if not (isinstance(value, float) and math.isnan(value))}

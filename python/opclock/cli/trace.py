@@ -6,6 +6,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.reporting import Reporter, waiting
+from opclock.model_output import model_output_apart
 
 
 @click.command()
@@ -29,7 +30,7 @@ def trace(model: str, input_text: str | None, dtype: str, device: str, real: boo
     from opclock.report.trace_table import summary, table, uncounted_sentence
     from opclock.tracing.macs import model_macs, uncounted
 
-    with waiting("loading torch and the model, and tracing it"):
+    with model_output_apart(), waiting("loading torch and the model, and tracing it"):
         from opclock.models.loading import load_model
 
         loaded = load_model(model, input_text=input_text, dtype=dtype, device=options.checked_device(device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import prepare_folder
 from opclock.formatting import counted, percent
+from opclock.model_output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.validation.results import Row, Validation
@@ -59,14 +61,15 @@ def validate(
         raise OptionError(f"--max-error {max_error}: give a fraction above 0, such as 0.1")
     if folder is not None:
         prepare_folder(folder)
-    loaded = [
-        with_images(load_model(name, input_text=input_text, dtype=dtype, device=device, weights=weights), data)
-        for name in models
-    ]
-    count = options.checked_threads(threads)
-    with options.writable_profile(profile_path) as profile, progress_display() as progress:
-        validation = compare(loaded, profile, threads=count, seed=seed, real_trace=real, explain=explain,
-                             progress=progress)  # fmt: skip
+    with model_output_apart():
+        loaded = [
+            with_images(load_model(name, input_text=input_text, dtype=dtype, device=device, weights=weights), data)
+            for name in models
+        ]
+        count = options.checked_threads(threads)
+        with options.writable_profile(profile_path) as profile, progress_display() as progress:
+            validation = compare(loaded, profile, threads=count, seed=seed, real_trace=real, explain=explain,
+                                 progress=progress)  # fmt: skip
     _report(validation, folder, reporter, explain=explain)
     worst = max(abs(row.error) for row in validation.rows)
     if max_error is not None and worst > max_error:
@@ -81,7 +84,7 @@ def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, 
     from opclock.validation.results import validation_table
 
     if folder is not None:
-        write_validation(validation, folder)
+        reporter.file(partial(write_validation, validation, folder))
     reporter.json(validation.to_json())
     for row in validation.rows:
         if row.trace.note:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
-from opclock.errors import ModelError, described
+from opclock.errors import ModelError, described, raised
 from opclock.models.names import KINDS, did_you_mean, nearest
 from opclock.tracing.forward import Reset
 from opclock.tracing.model_inputs import CallInputs, Inputs, arguments_of, simplest
 from opclock.tracing.specs import flat_tensors
+
+EXIT_REMEDY = "; put what exits or needs a command line under if __name__ == '__main__'"
 
 # A module, and its example inputs where they are known.
 ModuleAndInputs = tuple[torch.nn.Module, Inputs | None]
@@ -47,9 +50,9 @@ def from_factory(text: str, place: str, name: str) -> tuple[torch.nn.Module, Inp
         try:
             result = factory()
         except SystemExit as error:
-            raise ModelError(f"the factory {text} exited (sys.exit); it must return a module") from error
+            raise ModelError(f"the factory {text} {raised(error)}; it must return a module") from error
         except Exception as error:
-            raise ModelError(f"the factory {text} raised {described(error)}") from error
+            raise ModelError(f"the factory {text} {raised(error)}") from error
     result, reset = _without_reset(result)
     module, inputs = checked_result(text, result)
     return module, inputs, reset
@@ -67,14 +70,21 @@ def _as_a_script(place: str, folder: str) -> Iterator[None]:
     """Run code as Python runs a script: its folder is first on the path, and the command line holds only its name.
 
     Afterwards the folder is last on the path: what the model imports in its first forward is found, and hides nothing.
+    A parser that needs arguments exits with its complaint, which it would print over several lines.
     """
-    arguments = sys.argv
+
+    def exit_with(_parser: argparse.ArgumentParser, complaint: str) -> NoReturn:
+        raise SystemExit(f"it read the command line: {complaint}")
+
+    arguments, parser_error = sys.argv, argparse.ArgumentParser.error
     sys.argv = [place]
+    argparse.ArgumentParser.error = exit_with  # type: ignore[method-assign]
     sys.path.insert(0, folder)
     try:
         yield
     finally:
         sys.argv = arguments
+        argparse.ArgumentParser.error = parser_error  # type: ignore[method-assign]
         if folder in sys.path:  # the code may have changed the path
             sys.path.remove(folder)
         if folder not in sys.path:
@@ -85,7 +95,7 @@ def _import(name: str, text: str) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(name)
     except SystemExit as error:
-        raise ModelError(f"{name} exited (sys.exit) when it was imported for {text}") from error
+        raise ModelError(f"{name} {raised(error)} when it was imported for {text}{EXIT_REMEDY}") from error
     except Exception as error:
         hint = did_you_mean(name, KINDS) if isinstance(error, ModuleNotFoundError) and error.name == name else ""
         raise ModelError(f"cannot import {name} for {text}: {described(error)}{hint}") from error
@@ -103,9 +113,7 @@ def _load_file(path: Path) -> Any:  # noqa: ANN401
     try:
         spec.loader.exec_module(module)
     except SystemExit as error:
-        raise ModelError(
-            f"{path} exited (sys.exit) when it was run; put the exit under if __name__ == '__main__'"
-        ) from error
+        raise ModelError(f"{path} {raised(error)} when it was run{EXIT_REMEDY}") from error
     except Exception as error:
         raise ModelError(f"{path} cannot be run: {described(error)}") from error
     return module

@@ -100,7 +100,7 @@ class PlayedHost:
                 prepare(self._forward)
                 self._playback.run(self._forward, host_s)
             return host_s
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise OpCallError(f"the model cannot be played back: {described(error)}") from error
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401

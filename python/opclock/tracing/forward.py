@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from opclock.errors import ModelError, raised
 from opclock.tracing.model_inputs import arguments_of
 
 Reset = Callable[[], object]
@@ -34,8 +35,11 @@ class Forward:
             self._reset()
 
     def __call__(self) -> Any:  # noqa: ANN401
-        """Run the model. What yields its results runs to its end."""
-        result = self._model(*self._args, **self._kwargs)
+        """Run the model. What yields its results runs to its end. Raises ModelError where the model exits."""
+        try:
+            result = self._model(*self._args, **self._kwargs)
+        except SystemExit as error:  # it would end the user's program, in whatever round
+            raise ModelError(f"the forward of {type(self._model).__name__} {raised(error)}") from error
         if isinstance(result, Iterator):
             deque(result, maxlen=0)
         return result

@@ -13,7 +13,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from opclock.argument_checks import checked
-from opclock.errors import DataNeededError, TraceError, UnsteadyError, described
+from opclock.errors import DataNeededError, ModelError, TraceError, UnsteadyError, described
 from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
 from opclock.tracing.forward import Forward, Reset
@@ -111,7 +111,7 @@ class _Tracer:
             try:
                 with recorder:
                     self._forward()
-            except TraceError:
+            except (TraceError, ModelError):
                 raise
             except Exception as error:
                 raise self._explained(error) from error

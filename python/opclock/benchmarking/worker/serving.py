@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from opclock.benchmarking.worker.lifeline import end_with_parent
-from opclock.errors import OpclockError, described
+from opclock.errors import ModelError, OpclockError, described, raised
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -40,6 +40,8 @@ def _answer(handlers: Mapping[str, Handler], request: dict[str, Any]) -> dict[st
         return handlers[request["do"]](request)
     except OpclockError as error:  # the user's mistake, in words of its own
         return {"error": str(error), "refusal": type(error).__name__}
+    except SystemExit as error:
+        return {"error": f"the model {raised(error)}", "refusal": ModelError.__name__}
     except Exception as error:
         return {"error": described(error)}
 
