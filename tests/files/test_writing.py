@@ -293,3 +293,13 @@ def test_a_profile_is_a_file_and_links_to_it_stay(tmp_path, profile):
 def test_json_never_holds_nan():
     data = {"a": float("nan"), "b": [float("inf"), 1.5, (-float("inf"),)], "c": "NaN"}
     assert json.loads(json_text(data)) == {"a": None, "b": [None, 1.5, [None]], "c": "NaN"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_for_the_json_leaves_the_table(trace_file, profile):
+    done = opclock_process(*estimated(trace_file, profile, "--json", "/dev/full"))
+    assert done.returncode == 2
+    assert "convolution" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("opclock: cannot write /dev/full")
+    assert "make room" in done.stderr
+    assert "Traceback" not in done.stderr

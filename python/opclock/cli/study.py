@@ -103,7 +103,7 @@ def _report_landscape(boards: list[Landscape], folder: Path, reporter: Reporter,
     from opclock.report.landscape_tables import latencies
     from opclock.studies.landscape_results import FILE
 
-    write_page(boards, folder)
+    reporter.file(lambda: write_page(boards, folder))
     for board in boards:
         reporter.table(latencies(board))
         for sentence in words(board):
@@ -153,7 +153,7 @@ def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, repo
     from opclock.report.hidden_costs_page import write_report
     from opclock.report.validation_tables import table
 
-    write_report(findings, folder)
+    reporter.file(lambda: write_report(findings, folder))
     reporter.json(findings.to_json())
     reporter.table(table(findings.table, f"{findings.validation.board['identity']}, {counted(threads, 'thread')}"))
     for sentence in findings.words():
