@@ -46,6 +46,7 @@ BAD_USES = {
     "--m <Linear>: give whole numbers": (lambda *_: opclock.sweep("gemm", **{**GEMM, "m": MODULE}), OpclockError),
     "path=None: give a path": (lambda *_: opclock.open_profile(None), OptionError),
     r"path='a\x00b': give a path": (lambda *_: opclock.Profile.open("a\0b"), OptionError),
+    "board.sqlite is a profile or another database": (lambda profile, _: TRACE.save(profile.path), OptionError),
     "path=3: give a path": (lambda *_: opclock.Trace.load(3), OptionError),
     "text=None: give a model's name, such as": (lambda *_: opclock.load_model(None), ModelError),
     "weights=3: give a path": (lambda *_: opclock.load_model("zoo:mobilenet", weights=3), OptionError),

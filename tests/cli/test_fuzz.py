@@ -10,11 +10,11 @@ ROOT = Path(__file__).parents[2]
 DAMAGES = """
 import sys
 from pathlib import Path
-from benchmarks import fuzz
+from benchmarks.fuzz import __main__ as fuzz, running
 make = fuzz.make_files
 def make_then_break(path):
     make(path)
-    fuzz.main = lambda arguments: (Path("text.txt").write_text("gone"), sys.exit(3))
+    running.main = lambda arguments: (Path("text.txt").write_text("gone"), sys.exit(3))
 fuzz.make_files = make_then_break
 sys.exit(fuzz.fuzz(["--count", "3", "--processes", "0"]))
 """
@@ -31,8 +31,8 @@ def test_bad_uses_end_in_one_line_and_damage_nothing():
     assert "30 bad uses" in done.stdout
 
 
-def test_the_fuzz_finds_damage():
+def test_the_fuzz_finds_damage():  # by the two commands of three uses; the third is a call of a function
     done = run("-c", DAMAGES)
-    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.returncode == 2, done.stdout + done.stderr
     assert "text.txt was changed" in done.stdout
     assert "exit code 3" in done.stdout

@@ -84,7 +84,7 @@ def test_a_model_that_cannot_be_run_is_estimated_all_the_same(profile):
     model, inputs = OnlyTraced().eval(), (torch.randn(4, 16),)
     traced = trace(model, inputs)
     model.refuses = True
-    told = "cannot be played back: RuntimeError: run on real data; its host cost"
+    told = "cannot be played back, nor run: RuntimeError: run on real data; its host cost"
     with pytest.warns(UserWarning, match=told) as warned:
         done = measure(traced, profile, forward=forward_of(model, inputs), threads=1, max_s=0.2)
     assert warned[0].filename == __file__

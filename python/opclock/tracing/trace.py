@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from opclock.argument_checks import checked
 from opclock.errors import TraceError
-from opclock.files import write_json
+from opclock.files import check_writable, write_json
 from opclock.tracing.op_call import OpCall, TensorSpec, Value, decode, encode, tensors
 
 SCHEMA = "opclock.trace/1"
@@ -171,7 +171,8 @@ class Trace:
 
     @checked
     def save(self, path: str | Path) -> None:
-        """Write a trace file, whole or not at all. Raises OptionError where it cannot be written."""
+        """Write a trace file, whole or not at all. Raises OptionError where it cannot be written, or is a profile."""
+        check_writable(Path(path))
         write_json(Path(path), self.to_json())
 
     @staticmethod
