@@ -17,6 +17,7 @@ from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
 from opclock.timing.inputs import named_constant
+from opclock.timing.quantized import new_quantized
 from opclock.tracing.forward import prepare
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_call import NamedConstant, TensorSpec, Value, tensors
@@ -41,13 +42,18 @@ class _Placeholders:
     def __init__(self, trace: Trace) -> None:
         specs = [spec for traced in trace.calls for spec in tensors(traced.outputs)]
         self._blocks: dict[tuple[str, str], torch.Tensor] = {}
+        self._quantized = {spec: new_quantized(spec) for spec in specs if spec.quantization is not None}
         for spec in specs:
+            if spec.quantization is not None:
+                continue
             kind = (spec.dtype, spec.device)
             if kind not in self._blocks or self._blocks[kind].numel() < spec.span:
                 dtype = named_constant(NamedConstant("dtype", spec.dtype))
                 self._blocks[kind] = torch.empty(max(spec.span, 1), dtype=dtype, device=spec.device)
 
     def make(self, value: Value) -> Any:  # noqa: ANN401
+        if isinstance(value, TensorSpec) and value.quantization is not None:
+            return self._quantized[value]
         if isinstance(value, TensorSpec):
             return self._blocks[value.dtype, value.device].as_strided(value.shape, value.stride)
         if isinstance(value, NamedConstant):

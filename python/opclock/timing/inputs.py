@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from opclock.errors import OpCallError, first_line
-from opclock.tracing.op_call import NamedConstant, OpCall, TensorSpec, Value
+from opclock.timing.quantized import new_quantized, packed
+from opclock.tracing.op_call import NamedConstant, OpCall, PackedParams, TensorSpec, Value
 from opclock.tracing.trace import Trace, TracedCall
 
 MIN_MAPPED = 4096  # bytes: a page
@@ -86,6 +87,8 @@ def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
     Returns:
         The tensor; floating-point numbers are standard normal.
     """
+    if spec.quantization is not None:
+        return new_quantized(spec)
     dtype = named_constant(NamedConstant("dtype", spec.dtype))
     storage = _own_memory(spec, dtype)
     if dtype.is_floating_point or dtype.is_complex:
@@ -189,6 +192,8 @@ class Arguments:
                 if reshapes and number in traced.writes:  # other calls must find their own shape
                     bound.tensors[-1] = bound.tensors[-1].as_strided(value.shape, value.stride)
                 return bound.tensors[-1]
+            if isinstance(value, PackedParams):
+                return packed(value)
             if isinstance(value, NamedConstant):
                 return named_constant(value)
             if isinstance(value, tuple):

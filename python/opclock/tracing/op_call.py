@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,8 +12,22 @@ from opclock.files import json_text
 
 ITEM_BYTES = {
     "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "complex64": 8, "complex128": 16,
-    "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
+    "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "qint8": 1, "quint8": 1, "qint32": 4,
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How the integers of a quantised tensor stand for numbers: scale * (integer - zero point).
+
+    ``scheme`` is PyTorch's name. ``axis`` is the dimension that has a scale for each index; then ``scale`` and
+    ``zero_point`` are those of the first one.
+    """
+
+    scheme: str
+    scale: float
+    zero_point: int
+    axis: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,7 @@ class TensorSpec:
     same_as: int | None = None
     requires_grad: bool = False
     pinned: bool = False
+    quantization: Quantization | None = None
 
     @cached_property
     def numel(self) -> int:
@@ -68,13 +83,26 @@ class NamedConstant:
     name: str
 
 
+@dataclass(frozen=True)
+class PackedParams:
+    """Parameters in the form that a backend for quantised models computes with.
+
+    ``prepack`` is the operator of the namespace ``quantized`` that makes them from ``args``. ``engine`` is the backend
+    that was chosen (``torch.backends.quantized.engine``).
+    """
+
+    prepack: str
+    args: tuple[Value, ...]
+    engine: str
+
+
 HOST = "host"  # device of a tensor that stays on the host when the others are placed on a device
 
 # An argument or output: a tensor's spec, a named constant, a plain value, or a tuple of them.
 Value = Any
 
 
-def encode(value: Value) -> Any:  # noqa: ANN401
+def encode(value: Value) -> Any:  # noqa: ANN401, PLR0911
     """Convert a value to JSON-ready data, without loss. Raises TypeError for a type that cannot be recorded."""
     if isinstance(value, TensorSpec):
         data: dict[str, Any] = {"tensor": value.dtype, "shape": list(value.shape), "stride": list(value.stride)}
@@ -86,7 +114,11 @@ def encode(value: Value) -> Any:  # noqa: ANN401
             data["requires_grad"] = True
         if value.pinned:
             data["pinned"] = True
+        if value.quantization is not None:
+            data["quantization"] = asdict(value.quantization)
         return data
+    if isinstance(value, PackedParams):
+        return {"prepack": value.prepack, "args": encode(value.args), "engine": value.engine}
     if isinstance(value, NamedConstant):
         return {value.kind: value.name}
     if isinstance(value, tuple):
@@ -100,7 +132,7 @@ def encode(value: Value) -> Any:  # noqa: ANN401
     raise TypeError(f"an argument of type {type(value).__name__} cannot be recorded: {value!r}")
 
 
-def decode(data: Any) -> Value:  # noqa: ANN401
+def decode(data: Any) -> Value:  # noqa: ANN401, PLR0911
     """Convert data from ``encode`` back. Raises ValueError for any other data."""
     if isinstance(data, list):
         return tuple(decode(item) for item in data)
@@ -112,7 +144,10 @@ def decode(data: Any) -> Value:  # noqa: ANN401
             raise ValueError(f"{len(shape)} sizes and {len(stride)} strides")
         device, same_as = data.get("device", "cpu"), data.get("same_as")
         marks = (data.get(name, False) for name in ("requires_grad", "pinned"))
-        return TensorSpec(shape, stride, data["tensor"], device, same_as, *marks)
+        quantization = Quantization(**data["quantization"]) if "quantization" in data else None
+        return TensorSpec(shape, stride, data["tensor"], device, same_as, *marks, quantization)
+    if "prepack" in data:
+        return PackedParams(data["prepack"], decode(data["args"]), data["engine"])
     if len(data) == 1:
         (kind, content), *_ = data.items()
         if kind in ("dtype", "layout", "memory_format", "device"):

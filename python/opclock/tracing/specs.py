@@ -9,12 +9,13 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from opclock.errors import TraceError
-from opclock.tracing.op_call import NamedConstant, TensorSpec, Value
+from opclock.tracing.op_call import NamedConstant, PackedParams, TensorSpec, Value
+from opclock.tracing.packing import parts_of, quantization_of
 
 
 def spec_of(tensor: torch.Tensor) -> TensorSpec:
     """The spec of a real or fake tensor. Raises TraceError for layouts without strides."""
-    if tensor.layout != torch.strided or tensor.is_quantized:
+    if tensor.layout != torch.strided:
         raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
     return TensorSpec(
         tuple(tensor.shape),
@@ -22,6 +23,7 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
         str(tensor.dtype)[6:],
         str(tensor.device),
         requires_grad=tensor.requires_grad,
+        quantization=quantization_of(tensor),
     )
 
 
@@ -37,11 +39,11 @@ def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value: 
         return spec if first == len(met) - 1 else replace(spec, same_as=first)
     if isinstance(argument, list | tuple):
         return tuple(value_of(item, met) for item in argument)
-    for kind, kinds in (("dtype", torch.dtype), ("layout", torch.layout), ("memory_format", torch.memory_format)):
-        if isinstance(argument, kinds):
-            return NamedConstant(kind, str(argument)[6:])  # type: ignore[arg-type]
-    if isinstance(argument, torch.device):
-        return NamedConstant("device", str(argument))
+    if isinstance(argument, torch.ScriptObject):
+        prepack, parts = parts_of(argument)
+        return PackedParams(prepack, value_of(parts), torch.backends.quantized.engine)
+    if isinstance(argument, torch.dtype | torch.layout | torch.memory_format | torch.device):
+        return NamedConstant(type(argument).__name__, str(argument).removeprefix("torch."))  # type: ignore[arg-type]
     if argument is None or isinstance(argument, bool | int | float | str | complex | torch.Generator):
         return None if isinstance(argument, torch.Generator) else argument  # the default generator draws as fast
     raise TraceError(f"an argument of type {type(argument).__name__} cannot be recorded")

@@ -1,0 +1,69 @@
+"""Reads what quantised tensors and packed parameters are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from opclock.errors import TraceError
+from opclock.tracing.op_call import Quantization
+
+PER_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)
+
+
+def quantization_of(tensor: torch.Tensor) -> Quantization | None:
+    """How a tensor is quantised; None for any other tensor. A scale by channel is recorded as that of the first one."""
+    if not tensor.is_quantized:
+        return None
+    scheme = str(tensor.qscheme())[6:]
+    if tensor.qscheme() in PER_CHANNEL:
+        scale, zero_point = float(tensor.q_per_channel_scales()[0]), float(tensor.q_per_channel_zero_points()[0])
+        return Quantization(scheme, scale, int(zero_point), tensor.q_per_channel_axis())
+    return Quantization(scheme, tensor.q_scale(), tensor.q_zero_point())
+
+
+def _linear(packed: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ANN401
+    return "linear_prepack", tuple(torch.ops.quantized.linear_unpack(packed))
+
+
+def _convolution(dimensions: int) -> Callable[[Any], tuple[str, tuple[Any, ...]]]:
+    def parts(packed: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ANN401
+        weight, bias = packed.unpack()
+        rest = (packed.dilation(), packed.groups())
+        if packed.transpose():
+            around = (packed.stride(), packed.padding(), packed.output_padding())
+            return f"conv_transpose{dimensions}d_prepack", (weight, bias, *around, *rest)
+        return f"conv{dimensions}d_prepack", (weight, bias, packed.stride(), packed.padding(), *rest)
+
+    return parts
+
+
+def _embedding(packed: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ANN401
+    return "embedding_bag_prepack", (torch.ops.quantized.embedding_bag_unpack(packed),)
+
+
+# Classes of packed parameters → the operator that makes them, and its arguments.
+PREPACKED: dict[str, Callable[[Any], tuple[str, tuple[Any, ...]]]] = {
+    "LinearPackedParamsBase": _linear,
+    "Conv2dPackedParamsBase": _convolution(2),
+    "Conv3dPackedParamsBase": _convolution(3),
+    "EmbeddingPackedParamsBase": _embedding,
+}
+
+
+def parts_of(packed: torch.ScriptObject) -> tuple[str, tuple[Any, ...]]:
+    """The name of the operator that makes packed parameters, and its arguments.
+
+    Raises:
+        TraceError: opclock does not know this class, or what it holds cannot be read.
+    """
+    name = str(packed._type()).rpartition(".")[2]  # type: ignore[attr-defined]
+    if name not in PREPACKED:
+        raise TraceError(f"an argument of the class {name} cannot be recorded: opclock knows {', '.join(PREPACKED)}")
+    try:
+        with torch.inference_mode():
+            return PREPACKED[name](packed)
+    except RuntimeError as error:
+        raise TraceError(f"packed parameters of the class {name} cannot be read: {error}") from error

@@ -1,0 +1,124 @@
+"""Quantised models: traced, rebuilt and timed."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.ao import quantization
+
+import opclock
+from opclock import trace
+from opclock.errors import OpCallError
+from opclock.timing.inputs import Arguments
+from opclock.timing.quantized import new_quantized, packed
+from opclock.timing.reference import forward_of
+from opclock.tracing.op_call import PackedParams, Quantization, TensorSpec, decode, encode
+from opclock.tracing.trace import Trace
+
+ENGINES = [name for name in ("x86", "qnnpack", "onednn") if name in torch.backends.quantized.supported_engines]
+pytestmark = pytest.mark.filterwarnings("ignore")  # torch.ao warns that it will move
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.quant, self.dequant = quantization.QuantStub(), quantization.DeQuantStub()
+        self.conv, self.relu, self.head = nn.Conv2d(4, 8, 3, groups=2), nn.ReLU(), nn.Linear(8, 4)
+        self.plus = torch.ao.nn.quantized.FloatFunctional()
+
+    def forward(self, x):
+        x = self.relu(self.conv(self.quant(x)))
+        x = self.plus.add(x, x)
+        return self.dequant(self.head(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)))
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = request.param
+    yield request.param
+    torch.backends.quantized.engine = before
+
+
+def static(engine):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = Network().eval()
+        module.qconfig = quantization.get_default_qconfig(engine)
+        prepared = quantization.prepare(quantization.fuse_modules(module, [["conv", "relu"]]))
+        prepared(torch.randn(1, 4, 8, 8))
+        return quantization.convert(prepared), (torch.randn(1, 4, 8, 8),)
+
+
+def dynamic():
+    net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return quantization.quantize_dynamic(net, {nn.Linear}, torch.qint8), (torch.randn(4, 64),)
+
+
+def test_a_static_model_is_traced_with_scales_and_packed_parameters(engine):
+    """It could not be recorded: "an argument of type ScriptObject"."""
+    traced = trace(*static(engine))
+    calls = {one.call.name: one for one in traced.calls}
+    assert {"quantize_per_tensor", "conv2d_relu", "add", "linear", "dequantize"} <= set(calls)
+    image, parameters, scale, zero_point = calls["conv2d_relu"].call.args
+    assert image.dtype == "quint8"
+    assert image.quantization.scheme == "per_tensor_affine"
+    (output,) = calls["conv2d_relu"].outputs
+    assert (output.quantization.scale, output.quantization.zero_point) == (pytest.approx(scale), zero_point)
+    assert parameters.prepack == "conv2d_prepack"
+    assert parameters.engine == engine
+    assert parameters.args[0].shape == (8, 2, 3, 3)
+    assert parameters.args[0].quantization.axis == (None if engine == "qnnpack" else 0)
+    assert parameters.args[2:] == ((1, 1), (0, 0), (1, 1), 2)
+    assert Trace.from_json(traced.to_json()) == traced
+
+
+@pytest.mark.parametrize("make", [dynamic, lambda: static(torch.backends.quantized.engine)], ids=["dynamic", "static"])
+def test_quantised_models_are_timed_and_estimated(make, engine, tmp_path):
+    module, inputs = make()
+    traced = trace(module, inputs, name=f"int8 with {engine}")
+    with opclock.open_profile(tmp_path / "board.sqlite") as profile:
+        opclock.measure(traced, profile, forward=forward_of(module, inputs), threads=1, max_s=0.1)
+        estimated = opclock.estimate(traced, profile, threads=1)
+    assert estimated.complete
+    assert estimated.total_s > 0
+
+
+def test_each_call_has_packed_weights_of_its_own():
+    traced = trace(*dynamic())
+    first, second = (Arguments(traced).bind(one) for one in traced.calls if one.call.name == "linear_dynamic")
+    weights = [torch.ops.quantized.linear_unpack(bound.args[1])[0] for bound in (first, second)]
+    assert [tuple(weight.shape) for weight in weights] == [(128, 64), (10, 128)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "quantization"),
+    [
+        ((2, 3), (3, 1), Quantization("per_tensor_affine", 0.5, 3)),
+        ((1, 4, 5, 5), (100, 1, 20, 4), Quantization("per_tensor_affine", 0.5, 3)),
+        ((8, 4), (4, 1), Quantization("per_channel_affine", 0.5, 0, 0)),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["qint8", "quint8", "qint32"])
+def test_a_quantised_tensor_is_made_as_its_spec_says(shape, stride, quantization, dtype):
+    spec = TensorSpec(shape, stride, dtype, quantization=quantization)
+    made = new_quantized(spec)
+    assert (made.shape, made.stride(), str(made.dtype)[6:]) == (shape, stride, dtype)
+    assert str(made.qscheme())[6:] == quantization.scheme
+    if quantization.axis is None:
+        assert (made.q_scale(), made.q_zero_point()) == (0.5, 3)
+    assert len(set(made.int_repr().flatten().tolist())) > 1
+    assert decode(encode(spec)) == spec
+
+
+def test_parameters_of_a_backend_that_is_missing_are_named():
+    spec = TensorSpec((8, 8), (8, 1), "qint8", quantization=Quantization("per_tensor_affine", 0.5, 0))
+    with pytest.raises(OpCallError, match="none_such"):
+        packed(PackedParams("linear_prepack", (spec, None), "none_such"))
+    with pytest.raises(OpCallError, match="nothing_prepack"):
+        packed(PackedParams("nothing_prepack", (spec,), torch.backends.quantized.engine))
