@@ -15,6 +15,7 @@ from opclock.errors import OpCallError
 from opclock.timing.inputs import Arguments
 from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.reference import forward_of
+from opclock.tracing.macs import macs
 from opclock.tracing.op_call import PackedParams, Quantization, TensorSpec, decode, encode
 from opclock.tracing.trace import Trace
 
@@ -87,6 +88,14 @@ def test_quantised_models_are_timed_and_estimated(make, engine, tmp_path):
         estimated = opclock.estimate(traced, profile, threads=1)
     assert estimated.complete
     assert estimated.total_s > 0
+
+
+def test_products_of_packed_weights_are_counted():
+    """Convolutions with packed weights counted 0 MACs."""
+    counted = {one.call.name: macs(one) for one in trace(*static(ENGINES[0])).calls}
+    assert counted["conv2d_relu"] == 8 * 36 * 2 * 9
+    assert counted["linear"] == 8 * 4
+    assert sum(map(macs, trace(*dynamic()).calls)) == 4 * (64 * 128 + 128 * 10)
 
 
 def test_each_call_has_packed_weights_of_its_own():

@@ -6,13 +6,15 @@ import math
 import re
 from collections.abc import Callable
 
-from opclock.tracing.op_call import OpCall, TensorSpec, Value, tensors
+from opclock.tracing.op_call import OpCall, PackedParams, TensorSpec, Value, tensors
 from opclock.tracing.products import Shape, attention, broadcast, chain, convolution, einsum, transposed_convolution
 
 Counter = Callable[[OpCall, Shape], int]  # takes the shape of the first output
 
 
 def _shape(value: Value) -> Shape:
+    if isinstance(value, PackedParams):
+        return _shape(value.args[0])  # the weight
     return value.shape if isinstance(value, TensorSpec) else ()
 
 
@@ -120,6 +122,8 @@ _BY_COUNTER: dict[Counter, tuple[str, ...]] = {
         "slow_conv3d", "slow_conv3d_forward", "slow_conv_dilated2d", "slow_conv_dilated3d", "conv_depthwise3d",
         "_conv_depthwise2d", "_nnpack_spatial_convolution", "cudnn_convolution", "cudnn_convolution_relu",
         "cudnn_convolution_add_relu", "miopen_convolution", "miopen_depthwise_convolution", "deform_conv2d",
+        "conv1d_relu", "conv2d_relu", "conv3d_relu", "conv2d_add", "conv2d_add_relu", "conv1d_dynamic",
+        "conv2d_dynamic", "conv3d_dynamic",
     ),
     _transposed: (
         "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "slow_conv_transpose2d", "slow_conv_transpose3d",
@@ -134,6 +138,7 @@ _BY_COUNTER: dict[Counter, tuple[str, ...]] = {
         "_weight_int4pack_mm_with_scales_and_zeros", "fbgemm_linear_fp16_weight", "fbgemm_linear_int8_weight",
         "fbgemm_linear_fp16_weight_fp32_activation", "fbgemm_linear_int8_weight_fp32_activation", "linear_dynamic",
         "linear_relu", "linear_relu_dynamic", "linear_dynamic_fp16", "qlinear_pointwise", "_linear_pointwise",
+        "linear_leaky_relu", "linear_tanh",
     ),
     _inner(1): ("addmm", "addmv", "baddbmm", "_addmm_activation"),
     _batches_added: ("addbmm",),

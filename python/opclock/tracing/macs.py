@@ -49,7 +49,7 @@ def needed_macs(traced: TracedCall) -> int:
         MACs, at most ``macs(traced)``. Ceilings are computed from this number.
     """
     total = macs(traced)
-    if traced.call.name not in ("conv1d", "conv2d", "conv3d") or not total:
+    if traced.call.operator not in ("aten::conv1d", "aten::conv2d", "aten::conv3d") or not total:
         return total
     source, weight, output = _shape(traced.call.args[0]), _shape(traced.call.args[1]), _first_output(traced.outputs)
     spatial = len(weight) - 2

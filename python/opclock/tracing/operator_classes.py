@@ -13,7 +13,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "slow_conv_transpose2d", "slow_conv_transpose3d", "conv_depthwise3d", "_conv_depthwise2d", "conv_tbc",
         "_nnpack_spatial_convolution", "cudnn_convolution", "cudnn_convolution_relu", "cudnn_convolution_add_relu",
         "cudnn_convolution_transpose", "miopen_convolution", "miopen_convolution_transpose",
-        "miopen_depthwise_convolution", "deform_conv2d",
+        "miopen_depthwise_convolution", "deform_conv2d", "conv1d_relu", "conv2d_relu", "conv3d_relu", "conv2d_add",
+        "conv2d_add_relu", "conv1d_dynamic", "conv2d_dynamic", "conv3d_dynamic",
     ),
     "gemm": (
         "linear", "mm", "addmm", "bmm", "baddbmm", "addbmm", "matmul", "mv", "addmv", "dot", "einsum", "bilinear",
@@ -28,6 +29,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "_weight_int4pack_mm_for_cpu", "_weight_int4pack_mm_with_scales_and_zeros", "_dyn_quant_matmul_4bit",
         "fbgemm_linear_fp16_weight", "fbgemm_linear_int8_weight", "fbgemm_linear_fp16_weight_fp32_activation",
         "fbgemm_linear_int8_weight_fp32_activation", "linear_dynamic", "linear_relu", "linear_relu_dynamic",
+        "linear_leaky_relu", "linear_tanh",
         "linear_dynamic_fp16", "qlinear_pointwise", "_linear_pointwise",
     ),
     "recurrent": (
