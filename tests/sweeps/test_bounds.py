@@ -37,6 +37,8 @@ def test_floats_on_the_command_line_parse():
     assert parse("0.5,nearest", "bilinear") == ["0.5", "nearest"]
     with pytest.raises(SweepError, match="finite"):
         parse("nan", 1.0)
+    with pytest.raises(SweepError, match="empty value"):
+        parse("8,,8", 1)
 
 
 def test_a_family_takes_floats_and_whole_numbers_for_a_float():

@@ -16,6 +16,8 @@ def as_profile_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.ProgrammingError as error:
+        if "thread" in str(error):
+            raise ProfileError(f"the profile {path} is open in another thread; open it in this one too") from error
         if "closed" not in str(error):
             raise
         raise ProfileError(f"the profile {path} is closed; use it inside its with block, or open it again") from error

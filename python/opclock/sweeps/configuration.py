@@ -109,7 +109,10 @@ def parse(text: str, default: Any) -> list[Parameter]:  # noqa: ANN401
         SweepError: the text cannot be parsed.
     """
     parsed: list[Parameter] = []
-    for part in text.split(","):
+    parts = text.split(",")
+    if not all(part.strip() for part in parts):
+        raise SweepError(f"'{text}' has an empty value: write values by commas, such as 8,16")
+    for part in parts:
         if ":" in part:
             parsed += _range(part)
         else:
