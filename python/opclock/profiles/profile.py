@@ -18,6 +18,7 @@ from opclock.board.identity import Board
 from opclock.errors import ProfileError
 from opclock.files import json_text
 from opclock.profiles import schema
+from opclock.profiles.damage import SYMPTOMS, damaged_place
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.writer import ProfileWriter
 
@@ -92,8 +93,8 @@ class Profile(ProfileWriter):
     def edit(path: str | Path) -> Profile:
         """Open a profile of any board for merging or pruning. Raises ProfileError as ``open`` does."""
         with Profile.open(path) as profile:
-            facts = profile.board()
-        return Profile.create_or_open(path, Board.from_json(facts))
+            board = Board.from_json(profile.board())
+        return Profile.create_or_open(path, board)
 
     @staticmethod
     @checked
@@ -125,7 +126,20 @@ class Profile(ProfileWriter):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            if isinstance(error, SYMPTOMS):
+                self._explain(error)
+        finally:
+            self.close()
+
+    def _explain(self, error: Exception) -> None:
+        """Raise ProfileError where an error inside the block comes from a damaged row."""
+        with as_profile_errors(self.path):
+            place = damaged_place(self._connection)
+        if place is not None:
+            raise ProfileError(
+                f"the profile {self.path} is damaged ({place}): restore a copy, or measure into another file"
+            ) from error
 
     @contextmanager
     def beside(self, other: Profile) -> Iterator[None]:

@@ -15,6 +15,7 @@ import numpy as np
 from opclock.errors import ProfileError
 from opclock.files import json_text
 from opclock.profiles.condition import Condition, Timing
+from opclock.profiles.damage import SYMPTOMS
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed, kept
 from opclock.profiles.pool import Pool
@@ -61,8 +62,15 @@ class ProfileReader:
             return self._connection.execute(query, parameters).fetchall()
 
     def board(self) -> dict[str, Any]:
-        """The description of the board, as JSON-ready data."""
-        return dict(json.loads(self.ask("SELECT facts FROM board")[0][0]))
+        """The description of the board, as JSON-ready data. Raises ProfileError where it is damaged."""
+        try:
+            facts = dict(json.loads(self.ask("SELECT facts FROM board")[0][0]))
+            str(facts["identity"])
+        except SYMPTOMS as error:
+            raise ProfileError(
+                f"the profile {self.path} is damaged (board): restore a copy, or measure into another file"
+            ) from error
+        return facts
 
     def ceiling(self, name: str, size: int, threads: int) -> float | None:
         """The rate of a ceiling per second, or None."""
