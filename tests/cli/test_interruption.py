@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
+from pathlib import Path
+
 import pytest
 from helpers import SMALL, opclock
 
@@ -18,3 +23,30 @@ def test_ctrl_c_looks_whether_anything_was_stored(tmp_path, monkeypatch, stored)
     assert done.returncode == 130
     kept = f"what was finished is kept in {tmp_path}/p.sqlite: the same command goes on"
     assert done.stderr.strip().endswith(f"opclock: interrupted; {kept if stored else 'nothing was stored'}")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_ends_the_parent_cleans_up(tmp_path, monkeypatch, name):
+    number = getattr(signal, name)
+
+    def told_to_end(_trace, _profile, **_options):
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("opclock.timing.measure.measure", told_to_end)
+    done = opclock("measure", SMALL, "--profile", tmp_path / "p.sqlite")
+    assert done.returncode == 128 + number
+    assert done.stderr.strip().endswith("opclock: interrupted; nothing was stored")
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_folders_of_a_killed_bench_go_with_the_next_one(tmp_path, monkeypatch):
+    from opclock.benchmarking.conversion import TEMPORARY, work_folder
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, alive = tmp_path / f"{TEMPORARY}{2**22 + 1}-abc", tmp_path / f"{TEMPORARY}{os.getpid()}-abc"
+    left.mkdir()
+    alive.mkdir()
+    with work_folder(None, "model") as folder:
+        assert folder.is_dir()
+    assert [path for path in (left, alive, Path(folder)) if path.exists()] == [alive]

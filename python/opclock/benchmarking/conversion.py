@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from opclock.benchmarking.candidate import Candidate
 from opclock.benchmarking.options import Timeouts
@@ -22,6 +25,7 @@ from opclock.runtimes.identity import converters
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
 
+TEMPORARY = "opclock-bench-"  # then the process and a random name
 CONVERTED = "converted.json"  # written beside the artefacts when they are complete
 
 
@@ -36,11 +40,20 @@ def work_folder(folder: str | Path | None, model: str) -> Iterator[Path]:
         prepare_folder(place)
         yield place
         return
-    temporary = Path(tempfile.mkdtemp(prefix="opclock-"))
+    _remove_left_over()
+    temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-"))
     try:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_left_over() -> None:
+    """Remove temporary folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*-*"):
+        pid = folder.name.removeprefix(TEMPORARY).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts: Timeouts) -> str:

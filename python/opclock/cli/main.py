@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from opclock.board.system import drop_refused
+from opclock.cli.signals import end_by_signals
 from opclock.errors import OpclockError
 
 BAD_INPUT = 2
@@ -122,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # commands print remarks themselves
     _prepare_streams()
     try:
-        code = commands.main(arguments, standalone_mode=False)
+        with end_by_signals():
+            code = commands.main(arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = BAD_INPUT
@@ -160,7 +162,7 @@ def _explained(error: BaseException) -> tuple[str | None, int]:
         return error.format_message() if isinstance(error, click.ClickException) else str(error), BAD_INPUT
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         notes = getattr(error.__cause__ or error, "__notes__", ["nothing was stored"])
-        return f"interrupted; {notes[0]}", INTERRUPTED
+        return f"interrupted; {notes[0]}", getattr(error.__cause__ or error, "code", INTERRUPTED)
     if isinstance(error, ImportError):
         name = error.name or "a module"
         remedy = INSTALLED_BY.get(name)

@@ -1,0 +1,45 @@
+"""Lets a command clean up when it is told to end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+NAMES = ("SIGTERM", "SIGHUP")  # Windows lacks the second
+
+
+class EndedBySignal(KeyboardInterrupt):
+    """The command was told to end. It ends as after Ctrl-C: children and temporary folders go.
+
+    Attributes:
+        code: the exit code, as in shells.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
+
+
+@contextmanager
+def end_by_signals() -> Iterator[None]:
+    """Inside the block, SIGTERM and SIGHUP raise EndedBySignal. A second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise EndedBySignal(number)
+
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
