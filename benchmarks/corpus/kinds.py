@@ -23,9 +23,11 @@ def torchvision_names() -> list[str]:
 def build_torchvision(name: str) -> Built:
     """A model of torchvision with an image or a clip that it takes."""
     import torch
-    from torchvision.models import detection, get_model, list_models, optical_flow, video
+    from torchvision.models import detection, get_model, list_models, optical_flow, segmentation, video
 
-    quick = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    quick: dict[str, Any] = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    if name in list_models(module=detection) or name in list_models(module=segmentation):
+        quick = {"weights_backbone": None}
     model = get_model(name, weights=None, **quick)
     if name in list_models(module=optical_flow):
         return model, (torch.randn(1, 3, 128, 128), torch.randn(1, 3, 128, 128))

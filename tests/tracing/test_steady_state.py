@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -243,3 +245,45 @@ def test_what_yields_runs_to_its_end(real):
             yield x.sigmoid()
 
     assert names(trace(Yields(), (torch.randn(2),), real=real)) == ["relu", "sigmoid"]
+
+
+class Split(nn.Module):
+    """Runs its layer in threads: of a pool, its own, or none."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way, self.layer, self.pool = way, nn.Linear(4, 4), ThreadPoolExecutor(2)
+
+    def forward(self, x):
+        if self.way == "pool":
+            return self.pool.submit(self.layer, x).result() + 1
+        if self.way == "thread":
+            results = []
+            thread = threading.Thread(target=lambda: results.append(self.layer(x)), name="half")
+            thread.start()
+            thread.join()
+            return results[0] + 1
+        return torch.jit.wait(torch.jit.fork(self.layer, x)) + self.pool.submit(len, x).result()
+
+
+@WAYS
+def test_op_calls_in_other_threads_are_refused_by_name(real):
+    for way in ("pool", "thread"):
+        with pytest.raises(TraceError, match=r"calls aten::\w+ in thread .*one thread"):
+            trace(Split(way), (torch.randn(1, 4),), real=real)
+    assert threading.Thread.start.__module__ == "threading"
+
+
+@WAYS
+def test_forked_op_calls_and_threads_without_op_calls_are_traced(real):
+    assert names(trace(Split("fork"), (torch.randn(1, 4),), real=real)) == ["linear", "add"]
+
+
+def test_nested_tensors_are_refused_with_what_to_do():
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+    padding = torch.zeros(2, 10, dtype=torch.bool)
+    padding[1, 6:] = True
+    inputs = {"src": torch.randn(2, 10, 32), "src_key_padding_mask": padding}
+    with pytest.raises(TraceError, match="enable_nested_tensor=False"):
+        trace(nn.TransformerEncoder(layer, 1).eval(), inputs)
+    assert trace(nn.TransformerEncoder(layer, 1, enable_nested_tensor=False).eval(), inputs).calls

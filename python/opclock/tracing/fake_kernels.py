@@ -56,21 +56,11 @@ def _strides(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: t
     with unset_fake_temporarily():
         if view or name in LIKE_META or name.startswith("aten::upsample"):
             return tuple(on_meta(func, args, kwargs).stride())
-    if name == ATTENTION and output.is_cpu and output.shape == args[0].shape and _is_dense(args[0]):
-        return tuple(args[0].stride())
+    if name == ATTENTION and output.is_cpu and output.shape == args[0].shape:
+        dimensions = zip(output.shape, output.stride(), args[0].stride(), strict=True)
+        if all(size == 1 or step == queries for size, step, queries in dimensions):
+            return tuple(args[0].stride())
     return tuple(output.stride())
-
-
-def _is_dense(tensor: torch.Tensor) -> bool:
-    """Whether a tensor's elements fill its memory without gap or overlap, in some order of dimensions."""
-    expected = 1
-    for stride, size in sorted(
-        (step, size) for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1
-    ):
-        if stride != expected:
-            return False
-        expected *= size
-    return True
 
 
 def _grouped_mm(

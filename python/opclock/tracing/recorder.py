@@ -22,6 +22,7 @@ from opclock.tracing.macs import model_macs
 from opclock.tracing.model_inputs import Inputs, arguments_of
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_recorder import OpRecorder
+from opclock.tracing.other_threads import no_other_threads
 from opclock.tracing.program import first_difference
 from opclock.tracing.specs import flat_tensors, spec_of
 from opclock.tracing.trace import Trace
@@ -108,6 +109,7 @@ class _Tracer:
             stack.enter_context(quiet_torch())
             stack.enter_context(untraced())
             stack.enter_context(recorder.watching_modules())
+            stack.enter_context(no_other_threads(self.name))
             try:
                 with recorder:
                     self._forward()
