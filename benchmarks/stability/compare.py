@@ -1,9 +1,10 @@
 """Whether compare finds differences where there are none, and finds those that there are.
 
-    python -m benchmarks.stability.compare [--pairs 10] [--pause 120] [--threads 1]
+    python -m benchmarks.stability.compare [--pairs 10] [--pause 120] [--threads 1] [--fresh]
 
-Sweeps the quick preset twice for each pair, with a pause between the two, and compares both. Then it makes half of the
-second sweep's kernels 10 % slower, and compares again. The exit code is 1 where over 1 % of the unchanged rows are
+Sweeps the quick preset twice for each pair, with a pause between the two, and compares both. With --fresh it sweeps
+once, and each pair is what `opclock compare --fresh` measures in turn. Then it makes half of the second profile's
+kernels 10 % slower, and compares again. The exit code is 1 where over 1 % of the unchanged rows are
 called faster or slower, at most half of them the same, or under 90 % of the changed ones slower.
 """
 
@@ -15,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from opclock.comparing.fresh import remeasured
 from opclock.profiles.comparison import compare
 from opclock.profiles.profile import Profile
 
@@ -32,23 +35,43 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--pause", type=float, default=120.0, help="seconds between the two sweeps of a pair")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--fresh", action="store_true", help="measure both sides of a pair in turn")
     chosen = parser.parse_args()
     unchanged, changed = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(chosen.pairs):
-            first, second = (Path(folder) / f"{number}{side}.sqlite" for side in "ab")
-            _sweep(first, chosen.threads)
-            time.sleep(chosen.pause)
-            _sweep(second, chosen.threads)
-            unchanged.append(_verdicts(first, second))
-            slower = _slow_down(second, np.random.default_rng(number))
-            table = _verdicts(first, second)
-            changed.append(table[table["op_call"].isin(slower)])
-            print(f"pair {number + 1}: {unchanged[-1]['verdict'].value_counts().to_dict()}", flush=True)
+    pairs = _in_turn(chosen.pairs, chosen.threads) if chosen.fresh else _minutes_apart(
+        chosen.pairs, chosen.threads, chosen.pause
+    )  # fmt: skip
+    for number, (first, second) in enumerate(pairs):
+        unchanged.append(_verdicts(first, second, in_turn=chosen.fresh))
+        slower = _slow_down(second, np.random.default_rng(number))
+        table = _verdicts(first, second, in_turn=chosen.fresh)
+        changed.append(table[table["op_call"].isin(slower)])
+        print(f"pair {number + 1}: {unchanged[-1]['verdict'].value_counts().to_dict()}", flush=True)
     alike, moved = (pd.concat(tables)["verdict"].value_counts(normalize=True) for tables in (unchanged, changed))
     false, same, found = alike.get("faster", 0) + alike.get("slower", 0), alike.get("same", 0), moved.get("slower", 0)
     print(f"unchanged: {false:.1%} faster or slower, {same:.1%} same; 10 % slower: {found:.1%} found")
     sys.exit(int(false > 0.01 or same <= 0.5 or found < 0.9))
+
+
+def _minutes_apart(count: int, threads: int, pause_s: float) -> Iterator[tuple[Path, Path]]:
+    """Sweep into two profiles, with a pause between the two."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(count):
+            first, second = (Path(folder) / f"{number}{side}.sqlite" for side in "ab")
+            _sweep(first, threads)
+            time.sleep(pause_s)
+            _sweep(second, threads)
+            yield first, second
+
+
+def _in_turn(count: int, threads: int) -> Iterator[tuple[Path, Path]]:
+    """Sweep once; then measure that profile's kernels again in two processes in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "once.sqlite"
+        _sweep(path, threads)
+        for _ in range(count):
+            with remeasured(path, path, (sys.executable, sys.executable)) as measured:
+                yield measured.profiles
 
 
 def _sweep(path: Path, threads: int) -> None:
@@ -56,9 +79,9 @@ def _sweep(path: Path, threads: int) -> None:
     subprocess.run([*command, "--profile", str(path)], check=True, capture_output=True)
 
 
-def _verdicts(first: Path, second: Path) -> pd.DataFrame:
+def _verdicts(first: Path, second: Path, *, in_turn: bool) -> pd.DataFrame:
     with Profile.open(first) as one, Profile.open(second) as other:
-        return compare(one, other)
+        return compare(one, other, in_turn=in_turn)
 
 
 def _slow_down(path: Path, random: np.random.Generator) -> set[str]:

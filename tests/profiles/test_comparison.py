@@ -118,6 +118,27 @@ def test_a_contended_measurement_is_undecided_and_not_missing(tmp_path):
     assert table["reason"].str.contains("contended").all()
 
 
+def test_in_turn_the_machine_falls_on_both_sides(tmp_path):
+    """The machine changes by 20 % from block to block. The control workloads are of another torch, and do not count."""
+    rng, kernels, blocks = np.random.default_rng(3), 40, 20
+    machine = rng.normal(0, 0.2, blocks)
+    changed = 0.25 * (np.arange(kernels) % 4 == 0)
+    for name, change, control_s in (("a", 0.0, 1e-3), ("b", changed, 2e-3)):
+        with Profile.create_or_open(tmp_path / name, BOARD) as profile:
+            keys = [str(kernel) for kernel in range(kernels)]
+            pool = profile.start_pool(CONDITION, keys, [1] * kernels, signature="s")
+            for block in range(blocks):
+                rounds = change + machine[block] + rng.normal(0, 0.02, (ROUNDS, kernels))
+                controls = dict.fromkeys(WORKLOADS, control_s)
+                profile.add_rounds(pool, 1e-4 * np.exp(rounds), np.full(ROUNDS, 1e-6), None, controls=controls)
+            profile.end_pool(pool, "settled", ["narrow"] * kernels, {})
+    with Profile.open(tmp_path / "a") as one, Profile.open(tmp_path / "b") as other:
+        table = compare(one, other, in_turn=True)
+    assert table["machine"].isna().all()
+    np.testing.assert_allclose(np.log(table["ratio"]), changed[table["op_call"].astype(int)], atol=0.02)
+    assert table["verdict"].tolist() == ["slower" if int(key) % 4 == 0 else "same" for key in table["op_call"]]
+
+
 def test_adjusted_probabilities_by_hand():
     np.testing.assert_allclose(adjusted(np.array([0.04, 0.01, 0.03, 0.5])), [0.16 / 3, 0.04, 0.16 / 3, 0.5])
 

@@ -180,8 +180,9 @@ def _explained(pair: Pair, verdict: _Verdict) -> tuple[str, str]:
     if pair.identical:
         return "same", "both are the same measurement"
     for which, side in (("first", pair.first), ("second", pair.second)):
-        if side.flags:
-            return "undecided", f"the {which} is not reliable: {', '.join(side.flags)}"
+        flags = [flag for flag in side.flags if flag != "imprecise" or pair.machine is not IN_TURN]
+        if flags:
+            return "undecided", f"the {which} is not reliable: {', '.join(flags)}"
     half = f"{(verdict.high - verdict.low) / 2:.1%}"
     if verdict.word == "same":
         return "same", f"within {EQUAL:.0%}{pair.machine.note}"
