@@ -79,3 +79,23 @@ def test_without_proc_the_heartbeat_tells(tmp_path, monkeypatch):
     assert (int(pid), start) == (os.getpid(), "")
     assert not is_running(this_process(), time.time())
     assert is_running(f"{space}:{os.getpid() + 1}:", time.time())
+
+
+def test_a_second_measure_of_one_model_sees_the_first(tmp_path, monkeypatch):
+    from helpers import BOARD, chain, filled
+
+    from opclock.profiles.profile import Profile
+
+    trace = chain("tanh")
+    filled(tmp_path / "p.sqlite", trace, {"tanh": 1e-5})
+    keys = [call.call.key for call in trace.calls]
+    with Profile.create_or_open(tmp_path / "p.sqlite", BOARD) as profile:
+        assert profile.measured_elsewhere(keys) is None
+        with profile.changing() as connection:
+            connection.execute(
+                "UPDATE pool SET ended = '', owner = ?, heartbeat = ?", (f"elsewhere:{os.getpid() + 1}:", time.time())
+            )
+        other = profile.measured_elsewhere(keys)
+        assert other is not None
+        assert other[0] == os.getpid() + 1
+        assert profile.measured_elsewhere(["another op call"]) is None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
-from opclock.cli.reporting import Reporter, progress_display, waiting
+from opclock.cli.reporting import Reporter, progress_display, waiting, write
 from opclock.model_output import model_output_apart
 
 
@@ -39,6 +40,7 @@ def measure(
     with model_output_apart():
         with waiting("loading torch and the model, and tracing it"):
             from opclock.models.loading import load_model
+            from opclock.timing.measure import elsewhere_note
             from opclock.timing.measure import measure as time_calls
             from opclock.timing.reference import forward_of
             from opclock.tracing.trace import Trace, check_calls
@@ -53,6 +55,8 @@ def measure(
                 forward = forward_of(loaded.module, loaded.inputs, loaded.reset)
             check_calls(traced)  # before a profile is created
         with options.writable_profile(profile_path) as profile, progress_display() as progress:
+            if note := elsewhere_note(traced, profile):
+                write(sys.stderr, f"note: {note}")
             summary = time_calls(traced, profile, forward=forward, threads=count, seed=seed, progress=progress)
     reporter.json({"schema": "opclock.measure/1", "model": traced.model, **vars(summary)})
     reporter.say(

@@ -18,6 +18,7 @@ from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.damage import SYMPTOMS
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed, kept
+from opclock.profiles.owner import is_running
 from opclock.profiles.pool import Pool
 from opclock.profiles.schema import FINISHED
 from opclock.profiles.statistics import Samples
@@ -136,6 +137,18 @@ class ProfileReader:
             "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY c.device, c.threads, o.id",
             json_text(list(timings)),
         )
+
+    def measured_elsewhere(self, keys: Iterable[str]) -> tuple[int, float] | None:
+        """Another process that is timing one of these op calls now: its PID, and when its pool began (since 1970)."""
+        rows = self.ask(
+            "SELECT DISTINCT p.owner, p.heartbeat, p.started FROM json_each(?) wanted "
+            "JOIN op_call o ON o.key = wanted.value JOIN member m ON m.op_call = o.id JOIN pool p ON p.id = m.pool "
+            "WHERE p.ended = '' ORDER BY p.started", json_text(list(keys))
+        )  # fmt: skip
+        for owner, heartbeat, started in rows:
+            if is_running(owner, heartbeat):
+                return int(owner.rsplit(":", 2)[1]), float(started)
+        return None
 
     def pools_with_host(self, condition: Condition, host_key: str | None, most: int) -> list[int]:
         """Find pools with host work on the condition's device, with its number of threads.

@@ -112,6 +112,8 @@ def measure(
     known = len(trace.unique) - len(missing)
     if not missing and (forward is None or host_known(trace, profile, threads)):
         return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", _flags(trace, profile, threads))
+    if note := elsewhere_note(trace, profile):
+        warnings.warn(note, stacklevel=CALLER)
     with thread_team(threads):
         start = time.perf_counter()
         host, remark = host_for(trace, forward)
@@ -123,6 +125,18 @@ def measure(
         rounds, ended = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
     flags = ordered([*(["host_by_table"] if remark else []), *_flags(trace, profile, threads)])
     return MeasureSummary(len(missing), known, rounds, time.perf_counter() - start, ended, flags, remark)
+
+
+def elsewhere_note(trace: Trace, profile: Profile) -> str:
+    """A sentence about another process that measures the same op calls into this profile now, or ""."""
+    other = profile.measured_elsewhere(trace.unique)
+    if other is None:
+        return ""
+    since = time.strftime("%H:%M:%S", time.localtime(other[1]))
+    return (
+        f"process {other[0]} has been measuring the same op calls into {profile.path} since {since}: both go on, and "
+        "each disturbs the other; stop one of them"
+    )
 
 
 def _flags(trace: Trace, profile: Profile, threads: int) -> tuple[Flag, ...]:
