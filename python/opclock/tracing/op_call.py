@@ -143,9 +143,9 @@ def decode(data: Any) -> Value:  # noqa: ANN401, PLR0911
         if len(shape) != len(stride):
             raise ValueError(f"{len(shape)} sizes and {len(stride)} strides")
         device, same_as = data.get("device", "cpu"), data.get("same_as")
-        marks = (data.get(name, False) for name in ("requires_grad", "pinned"))
+        requires_grad, pinned = (data.get(name, False) for name in ("requires_grad", "pinned"))
         quantization = Quantization(**data["quantization"]) if "quantization" in data else None
-        return TensorSpec(shape, stride, data["tensor"], device, same_as, *marks, quantization)
+        return TensorSpec(shape, stride, data["tensor"], device, same_as, requires_grad, pinned, quantization)
     if "prepack" in data:
         return PackedParams(data["prepack"], decode(data["args"]), data["engine"])
     if len(data) == 1:
