@@ -64,6 +64,8 @@ def measure(
         f"{counted(summary.rounds, 'round')} in {quantity(summary.seconds, SECONDS)} ({summary.ended}); "
         f"kept in {profile_path}"
     )
+    for one in summary.unknown:
+        reporter.say(f"unknown, not timed: {one}")
     if summary.remark:
         reporter.say(summary.remark)
     show_flags(reporter, summary.flags)

@@ -16,8 +16,9 @@ from opclock.extension import load_aten
 from opclock.formatting import BYTES, quantity
 from opclock.sweeps.configuration import Configuration
 from opclock.sweeps.families import IllegalError
-from opclock.timing.inputs import Arguments, find_operator, named_constant
+from opclock.timing.inputs import Arguments
 from opclock.timing.memory_budget import memory_budget_bytes
+from opclock.timing.operators import find_operator, named_constant
 from opclock.tracing.op_call import HOST, NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
 

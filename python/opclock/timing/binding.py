@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,13 +12,39 @@ from opclock.board.accelerator import queue_of
 from opclock.extension import load_aten
 from opclock.profiles.condition import Condition
 from opclock.timing.cache_state import inputs, results
-from opclock.timing.inputs import Arguments, Bound
-from opclock.timing.verification import check_answer, operator_errors, overwritten
+from opclock.timing.inputs import Arguments, Bound, Restored
+from opclock.timing.verification import check_answer, fault, operator_errors, overwritten
 from opclock.tracing.dataflow import feeds
-from opclock.tracing.trace import Trace
+from opclock.tracing.op_call import OpCall, TensorSpec
+from opclock.tracing.trace import Trace, TracedCall
 
 SEEDS = 1 << 64  # the compiled generator's; Python's takes any integer
+# In place of an op call that cannot be timed: an empty tensor.
+STAND_IN = TracedCall(OpCall("aten::empty", "memory_format", ((0,),)), (TensorSpec((0,), (1,), "float32"),), (), ())
 CHECKED = ("in_model", "interleaved", "back_to_back")  # other timings run the same op calls beside one of these
+
+
+def _runnable(trace: Trace, positions: Sequence[int], arguments: Arguments, *, check: bool) -> Trace:
+    """The trace with a stand-in for each op call that does not run on rebuilt arguments."""
+    tried: set[str] = set()
+    for position in positions if check else ():
+        traced = trace.calls[position]
+        if traced.call.key in tried:
+            continue
+        tried.add(traced.call.key)
+        bound = arguments.bind(traced)
+        if reason := fault(traced.call, bound, _restored(traced, arguments, bound)):
+            arguments.unknown[traced.call.key] = f"{traced.call}: {reason}"
+    if not arguments.unknown:
+        return trace
+    calls = (STAND_IN if traced.call.key in arguments.unknown else traced for traced in trace.calls)
+    return replace(trace, calls=tuple(calls))
+
+
+def _restored(traced: TracedCall, arguments: Arguments, bound: Bound) -> list[Restored]:
+    """The arguments that an op call changes, each with what restores it."""
+    call, specs = traced.call, traced.call.tensors()
+    return [(bound.tensors[i], arguments.first(bound.tensors[i], specs[i], call)) for i in overwritten(traced)]
 
 
 class BoundPool:
@@ -28,8 +55,12 @@ class BoundPool:
     ) -> None:
         """Bind the op calls at these positions.
 
-        Raises OpCallError where one cannot be bound or run, or where its answer differs from PyTorch's.
+        In place of an op call that does not run on rebuilt arguments, one that does nothing keeps the others at their
+        positions. ``arguments.unknown`` says why.
+
+        Raises OpCallError where memory is short, or where an answer differs from PyTorch's.
         """
+        trace = _runnable(trace, positions, arguments, check=condition.timing in CHECKED)
         self.keys = [trace.calls[position].call.key for position in positions]
         self.groups = {key: group for group, key in enumerate(dict.fromkeys(self.keys))}  # equal calls share samples
         self.calls = [trace.calls[position] for position in positions]
@@ -63,8 +94,7 @@ class BoundPool:
         check: bool,
     ) -> None:  # fmt: skip
         traced = trace.calls[position]
-        call, specs = traced.call, traced.call.tensors()
-        restored = [(bound.tensors[i], arguments.first(bound.tensors[i], specs[i], call)) for i in overwritten(traced)]
+        call, restored = traced.call, _restored(traced, arguments, bound)
         with operator_errors(call.operator):
             number = self.compiled.add(
                 call.operator, call.overload, bound.args, bound.kwargs, self.groups[call.key], rewritten, restored,

@@ -32,7 +32,8 @@ def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Te
                 if number in writer and number not in traced.writes and _rewritable(tensor):
                     rewritten.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
         writer.update(dict.fromkeys(traced.writes, position))
-    return {position + 1: list(tensors.values()) for position, tensors in rewritten.items()}
+    fixed = set[int]().union(*(one.fixed for one in bound.values()))
+    return {position + 1: _rewrites(tensors, fixed) for position, tensors in rewritten.items()}
 
 
 def inputs(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
@@ -45,8 +46,13 @@ def inputs(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Ten
             for number, tensor in zip(traced.reads, arguments.tensors, strict=True)
             if trace.storages[number].kind != "weight" and number not in traced.writes and _rewritable(tensor)
         }
-        rewritten[position] = list(fresh.values()) if traced.writes else []
+        rewritten[position] = _rewrites(fresh, arguments.fixed) if traced.writes else []
     return rewritten
+
+
+def _rewrites(tensors: Mapping[int, torch.Tensor], fixed: set[int]) -> list[torch.Tensor]:
+    """The tensors to negate. Those whose values must stay are negated twice."""
+    return [tensor for address, tensor in tensors.items() for _ in range(1 + (address in fixed))]
 
 
 def _rewritable(tensor: torch.Tensor) -> bool:

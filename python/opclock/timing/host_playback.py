@@ -16,7 +16,7 @@ from opclock.errors import OpCallError, described
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
-from opclock.timing.inputs import named_constant
+from opclock.timing.operators import named_constant
 from opclock.timing.quantized import new_quantized
 from opclock.tracing.forward import prepare
 from opclock.tracing.model_state import ModelState

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -11,24 +10,14 @@ from typing import Any
 import torch
 
 from opclock.errors import OpCallError, first_line
+from opclock.timing.operators import changes_layout, named_constant
 from opclock.timing.quantized import new_quantized, packed
+from opclock.timing.value_rules import Values, fill, values_of
 from opclock.tracing.op_call import NamedConstant, OpCall, PackedParams, TensorSpec, Value
 from opclock.tracing.trace import Trace, TracedCall
 
 MIN_MAPPED = 4096  # bytes: a page
 BLOCK = 1 << 16  # elements: more than a branch predictor can learn
-
-# Operators whose integer tensors index the dimension of another argument: argument position of the indices →
-# what they index. Every other integer tensor gets values that fit the shortest dimension of the call's tensors.
-INDEXED_SIZE: dict[str, Callable[[OpCall], int]] = {
-    "embedding": lambda call: call.args[0].shape[0],
-    "embedding_bag": lambda call: call.args[0].shape[0],
-    "gather": lambda call: call.args[0].shape[call.args[1]],
-    "scatter": lambda call: call.args[0].shape[call.args[1]],
-    "index_select": lambda call: call.args[0].shape[call.args[1]],
-    "one_hot": lambda call: call.args[1] if len(call.args) > 1 and call.args[1] > 0 else 2,
-}
-
 
 Restored = tuple[torch.Tensor, torch.Tensor]  # an argument that the call changes, and what restores it
 
@@ -40,38 +29,7 @@ class Bound:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     tensors: list[torch.Tensor] = field(default_factory=list)  # in the order of OpCall.tensors()
-
-
-def named_constant(named: NamedConstant) -> Any:  # noqa: ANN401
-    """The PyTorch object with a recorded name. Raises OpCallError for a name that this torch lacks."""
-    if named.kind == "device":
-        return torch.device(named.name)
-    try:
-        return getattr(torch, named.name)
-    except AttributeError:
-        raise OpCallError(f"this torch {torch.__version__} has no {named.kind} '{named.name}'") from None
-
-
-def find_operator(call: OpCall) -> Any:  # noqa: ANN401
-    """PyTorch's operator of a call. Raises AttributeError where PyTorch lacks it."""
-    namespace, _, name = call.operator.partition("::")
-    return getattr(getattr(getattr(torch.ops, namespace), name), call.overload or "default")
-
-
-def changes_layout(call: OpCall) -> bool:
-    """Whether the operator changes shape or strides of its argument in place, and no data, as ``t_`` does."""
-    try:
-        return torch.Tag.inplace_view in find_operator(call).tags
-    except (AttributeError, RuntimeError):
-        return False
-
-
-def index_bound(call: OpCall) -> int:
-    """The largest legal index in the call's integer tensors, plus one."""
-    if call.name in INDEXED_SIZE:
-        return max(1, INDEXED_SIZE[call.name](call))
-    sizes = [size for spec in call.tensors() if "int" not in spec.dtype for size in spec.shape]
-    return max(1, min(sizes, default=2))
+    fixed: set[int] = field(default_factory=set)  # addresses of tensors whose values must stay as they are
 
 
 def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
@@ -166,29 +124,31 @@ class Arguments:
         self._one_block = one_block
         self._made: dict[tuple[Any, ...], torch.Tensor] = {}
         self._blocks: dict[tuple[int, str, str, bool], torch.Tensor] = {}
+        self._own: set[int] = set()  # addresses of the tensors with values of their own
+        self.unknown: dict[str, str] = {}  # op calls that do not run on rebuilt arguments: key → why
 
     def bind(self, traced: TracedCall) -> Bound:
         """Create the arguments of an op call of the trace, or reuse those of other calls as described above.
 
         Raises OpCallError where memory is short, or where this torch lacks a named constant.
         """
-        bound = Bound((), {})
-        below = index_bound(traced.call)
+        bound = Bound((), {}, fixed=self._own)
+        values = iter(values_of(traced))
         reads = iter(traced.reads)
         reshapes = changes_layout(traced.call)
         in_call: dict[TensorSpec, int] = {}
 
         def build(value: Value) -> Any:  # noqa: ANN401
             if isinstance(value, TensorSpec):
-                number = next(reads)
+                number, wanted = next(reads), next(values)
                 if value.same_as is not None:
                     bound.tensors.append(bound.tensors[value.same_as])
                     return bound.tensors[-1]
                 ordinal = in_call[value] = in_call.get(value, -1) + 1
-                if self._one_block and self._only_read(value, number, traced):
+                if self._one_block and wanted is None and self._only_read(value, number, traced):
                     bound.tensors.append(self._block(value, len(bound.tensors)))
                 else:
-                    bound.tensors.append(self._tensor(value, number, ordinal, below))
+                    bound.tensors.append(self._tensor(value, number, ordinal, wanted))
                 if reshapes and number in traced.writes:  # other calls must find their own shape
                     bound.tensors[-1] = bound.tensors[-1].as_strided(value.shape, value.stride)
                 return bound.tensors[-1]
@@ -214,12 +174,13 @@ class Arguments:
             call: the op call.
 
         Returns:
-            A copy of the first values, which tensors of equal spec share. For a call that changes shape or strides in
-            place: a view of the tensor's own memory with its first shape and strides.
+            A copy of the first values, which tensors of equal spec share unless they have values of their own. For a
+            call that changes shape or strides in place: a view of the tensor's own memory with its first shape and
+            strides.
         """
         if changes_layout(call):
             return tensor.as_strided(spec.shape, spec.stride)
-        key = ("pristine", spec)
+        key = ("pristine", spec, tensor.data_ptr() if tensor.data_ptr() in self._own else 0)
         if key not in self._made:
             self._made[key] = tensor.clone()
         return self._made[key]
@@ -238,14 +199,17 @@ class Arguments:
             self._blocks[key] = new_tensor(whole, 0)
         return self._blocks[key].as_strided(spec.shape, spec.stride)
 
-    def _tensor(self, spec: TensorSpec, number: int, ordinal: int, below: int) -> torch.Tensor:
+    def _tensor(self, spec: TensorSpec, number: int, ordinal: int, values: Values | None) -> torch.Tensor:
         weight = self._trace.storages[number].kind == "weight"
-        key = ("weight", number, spec) if weight else ("activation", ordinal, spec, below if "int" in spec.dtype else 0)
+        key = ("weight", number, spec, values) if weight else ("activation", ordinal, spec, values)
         if key not in self._made:
             try:
-                self._made[key] = new_weight(spec, below) if weight else new_tensor(spec, below)
+                self._made[key] = new_weight(spec, 1) if weight else new_tensor(spec, 1)
             except (RuntimeError, MemoryError) as error:
                 raise OpCallError(
                     f"no memory for an argument {spec}: {first_line(error)}; use a smaller input or batch"
                 ) from error
+            if values is not None:
+                fill(self._made[key], values)
+                self._own.add(self._made[key].data_ptr())
         return self._made[key]

@@ -52,6 +52,7 @@ class MeasureSummary:
         ended: "settled" where all op calls were sampled enough, "time_cap" where the time limit came first, or
             "nothing_to_do".
         flags: what was unusual about the measurements that the profile now has of the model.
+        unknown: the op calls that do not run on rebuilt arguments, each with the reason. They have no time.
         remark: why the host's cost comes from a table by kind of call; "" where the model's Python was played.
     """
 
@@ -62,6 +63,7 @@ class MeasureSummary:
     ended: str
     flags: tuple[Flag, ...]
     remark: str = ""
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def measure(
         What was timed, and why it ended.
 
     Raises:
-        OpCallError: an op call cannot be rebuilt, bound or timed, or memory is too small.
+        OpCallError: an op call's answer differs from PyTorch's, or memory is too small.
         ProfileError: the profile cannot be written.
         OptionError: fewer than one thread, a time limit that is not above 0, or another wrong argument.
         TraceError: no trace was given, or the model makes no op call.
@@ -122,9 +124,11 @@ def measure(
         if not missing and remark:  # the host cannot be played, and the table is filled already
             flags = ordered(["host_by_table", *_flags(trace, profile, threads)])
             return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", flags, remark)
-        rounds, ended = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
-    flags = ordered([*(["host_by_table"] if remark else []), *_flags(trace, profile, threads)])
-    return MeasureSummary(len(missing), known, rounds, time.perf_counter() - start, ended, flags, remark)
+        rounds, ended, unknown = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
+    own = [*(["host_by_table"] if remark else []), *(["incomplete"] if unknown else [])]
+    flags = ordered([*own, *_flags(trace, profile, threads)])
+    timed = len(missing) - len(unknown)
+    return MeasureSummary(timed, known, rounds, time.perf_counter() - start, ended, flags, remark, unknown)
 
 
 def elsewhere_note(trace: Trace, profile: Profile) -> str:
@@ -148,15 +152,16 @@ def _flags(trace: Trace, profile: Profile, threads: int) -> tuple[Flag, ...]:
     return ordered(found)
 
 
-def _time(work: _Work) -> tuple[int, str]:
-    """Sample all op calls and end their pools. Returns the number of rounds and why it ended."""
-    rounds, settled = 0, True
+def _time(work: _Work) -> tuple[int, str, tuple[str, ...]]:
+    """Sample all op calls and end their pools. Returns the number of rounds, why it ended, and what has no time."""
+    rounds, settled, unknown = 0, True, dict[str, None]()
     samplers: Iterable[Sampler] = _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work)
     for sampler in samplers:
         ended, _ = sampler.end()
         rounds += sampler.rounds
+        unknown |= dict.fromkeys(sampler.unknown)
         settled = settled and ended == "settled"
-    return rounds, "settled" if settled else "time_cap"
+    return rounds, "settled" if settled else "time_cap", tuple(unknown)
 
 
 def _sample_runs(work: _Work) -> Iterator[Sampler]:

@@ -55,7 +55,7 @@ class Sampler:
             seed: for the order of rounds, where it is random.
 
         Raises:
-            OpCallError: an op call cannot be bound or run, or its answer differs from PyTorch's.
+            OpCallError: memory is short, or an op call's answer differs from PyTorch's.
         """
         self.trace = trace
         self.condition = condition
@@ -66,6 +66,7 @@ class Sampler:
         self._contention = Contention()
         self._controls = Controls(self._contention)
         self._looks = Looks()
+        self.unknown = tuple(arguments.unknown.values())  # op calls that cannot be timed, and why
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
 
     @property

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from opclock.errors import OpCallError, first_line
-from opclock.timing.inputs import Bound, Restored, changes_layout, find_operator
+from opclock.timing.inputs import Bound, Restored
+from opclock.timing.operators import changes_layout, find_operator
 from opclock.tracing.op_call import OpCall
 from opclock.tracing.trace import TracedCall
 
@@ -41,6 +42,19 @@ def _restore(pairs: Sequence[Restored], call: OpCall) -> None:
                 tensor.set_(first)  # type: ignore[call-overload]  # torch declares it without this overload
             else:
                 tensor.copy_(first)
+
+
+def fault(call: OpCall, bound: Bound, restored: Sequence[Restored]) -> str:
+    """Why an op call does not run on rebuilt arguments, in one line; "" where it does. Memory errors pass."""
+    try:
+        _restore(restored, call)
+        with torch.inference_mode():
+            find_operator(call)(*bound.args, **bound.kwargs)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a kernel may raise anything where it is given what it does not accept
+        return first_line(error)
+    return ""
 
 
 def check_answer(pool: Any, number: int, call: OpCall, bound: Bound, restored: Sequence[Restored]) -> float:  # noqa: ANN401

@@ -25,6 +25,9 @@ class Execution(Protocol):
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """Run an operator."""
 
+    def knows(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor has the values that it has in a real run."""
+
     def stands_for(self, tensor: torch.Tensor) -> torch.Tensor:
         """The model's tensor whose memory an output of the latest ``run`` shares; the output itself if none."""
 
@@ -65,6 +68,10 @@ class RealExecution:
     def shown(self, tensor: torch.Tensor) -> torch.Tensor:
         """See ``Execution``."""
         return tensor
+
+    def knows(self, tensor: torch.Tensor) -> bool:
+        """See ``Execution``."""
+        return not tensor.is_meta
 
     def stands_for(self, tensor: torch.Tensor) -> torch.Tensor:
         """See ``Execution``."""
@@ -120,7 +127,7 @@ class FakeExecution:
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """See ``Execution``."""
         given = flat_tensors((args, tuple(kwargs.values())))
-        if all(self._knows(tensor) for tensor in given) and self._has_small_outputs(func, args, kwargs):
+        if all(self.knows(tensor) for tensor in given) and self._has_small_outputs(func, args, kwargs):
             return self._real.run(func, args, kwargs)
         for tensor in written_tensors(func._schema, args, kwargs):
             self._unknown.add(tensor)
@@ -138,7 +145,8 @@ class FakeExecution:
         """See ``Execution``."""
         self._real.restore()
 
-    def _knows(self, tensor: torch.Tensor) -> bool:
+    def knows(self, tensor: torch.Tensor) -> bool:
+        """See ``Execution``."""
         return (
             not isinstance(tensor, FakeTensor)
             and not tensor.is_meta

@@ -14,9 +14,10 @@ from torch.utils._pytree import tree_map_only
 
 from opclock.tracing.control_flow import control_flow
 from opclock.tracing.execution import Execution, written_tensors
+from opclock.tracing.known_values import KnownValues
 from opclock.tracing.model_inputs import Inputs
 from opclock.tracing.op_call import OpCall
-from opclock.tracing.specs import flat_tensors, value_of
+from opclock.tracing.specs import flat_tensors, known_values, value_of
 from opclock.tracing.storages import Storages
 from opclock.tracing.trace import TracedCall
 
@@ -92,14 +93,20 @@ class OpRecorder(TorchDispatchMode):
             tuple((name, value_of(argument, met)) for name, argument in seen_kwargs.items()),
         )
         reads = tuple(self.storages.number(tensor, "weight") for tensor in given)
+        values = tuple(
+            (number, known)
+            for number, tensor in enumerate(given)
+            if self._execution.knows(tensor) and (known := known_values(tensor)) is not None
+        )
         output = self._execution.run(func, args, kwargs)
         written = written_tensors(func._schema, args, kwargs)
-        self._note(call, reads, written, output, len(func._schema.returns))
+        self._note(call, reads, written, output, len(func._schema.returns), values)
         return output
 
     def _note(
-        self, call: OpCall, reads: tuple[int, ...], written: list[torch.Tensor], output: object, returns: int
-    ) -> None:
+        self, call: OpCall, reads: tuple[int, ...], written: list[torch.Tensor], output: object, returns: int,
+        values: tuple[tuple[int, KnownValues], ...],
+    ) -> None:  # fmt: skip
         outputs = output if isinstance(output, tuple) and returns != 1 else (output,)
         writes = [self.storages.number(tensor, "activation") for tensor in written]
         for tensor in flat_tensors(outputs):
@@ -109,4 +116,4 @@ class OpRecorder(TorchDispatchMode):
                 writes.append(number)
         path, module_type = self._entered[-1]
         recorded = tuple(value_of(item) for item in outputs) if returns else ()
-        self.calls.append(TracedCall(call, recorded, reads, tuple(writes), path, module_type))
+        self.calls.append(TracedCall(call, recorded, reads, tuple(writes), path, module_type, values))

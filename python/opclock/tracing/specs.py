@@ -9,6 +9,7 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from opclock.errors import TraceError
+from opclock.tracing.known_values import MAX_EXACT, KnownValues
 from opclock.tracing.op_call import NamedConstant, PackedParams, TensorSpec, Value
 from opclock.tracing.packing import parts_of, quantization_of
 
@@ -51,6 +52,21 @@ def value_of(argument: Any, met: list[tuple[Any, ...]] | None = None) -> Value: 
     if argument is None or isinstance(argument, bool | int | float | str | complex | torch.Generator):
         return None if isinstance(argument, torch.Generator) else argument  # the default generator draws as fast
     raise TraceError(f"an argument of type {type(argument).__name__} cannot be recorded")
+
+
+def known_values(tensor: torch.Tensor) -> KnownValues | None:
+    """The values of a real integer or boolean tensor, or their range; None for other tensors and for large booleans."""
+    boolean = tensor.dtype == torch.bool
+    integer = boolean or tensor.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+    if not integer or tensor.layout != torch.strided or not tensor.numel():
+        return None
+    if tensor.numel() <= MAX_EXACT:
+        exact = tuple(int(one) for one in tensor.flatten().tolist())
+        return KnownValues(min(exact), max(exact), exact)
+    if boolean:
+        return None
+    low, high = tensor.aminmax()
+    return KnownValues(int(low), int(high))
 
 
 def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from opclock.argument_checks import checked
 from opclock.errors import TraceError
 from opclock.files import check_writable, write_json
+from opclock.tracing.known_values import KnownValues
 from opclock.tracing.op_call import OpCall, TensorSpec, Value, decode, encode, tensors
 
 SCHEMA = "opclock.trace/1"
@@ -38,6 +39,7 @@ class TracedCall:
     writes: tuple[int, ...]  # storages created or changed by the call
     module: str = ""  # path in the model: "features.0.conv"; "" for the model itself
     module_type: str = ""  # class name of that module
+    values: tuple[tuple[int, KnownValues], ...] = ()  # of integer and boolean arguments, by number in call.tensors()
 
     @property
     def launches(self) -> bool:
@@ -54,6 +56,7 @@ class TracedCall:
             "writes": list(self.writes),
             "module": self.module,
             "module_type": self.module_type,
+            **({"values": {str(number): known.to_json() for number, known in self.values}} if self.values else {}),
         }
 
     @staticmethod
@@ -66,6 +69,7 @@ class TracedCall:
             tuple(data["writes"]),
             data["module"],
             data["module_type"],
+            tuple((int(number), KnownValues.from_json(known)) for number, known in data.get("values", {}).items()),
         )
 
 

@@ -1,0 +1,279 @@
+"""The values that rebuilt arguments need so that their kernels accept them and cost what the model's do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+
+from opclock.timing.operators import find_operator
+from opclock.tracing.known_values import KnownValues
+from opclock.tracing.op_call import OpCall, TensorSpec, Value, tensors
+from opclock.tracing.trace import TracedCall
+
+LARGEST = 1 << 62  # of drawn integers: sentinels are as large as int64 allows
+
+
+class Values(NamedTuple):
+    """Values for a tensor: a name in MAKERS and its numbers. Tensors with equal specs and values share a buffer."""
+
+    maker: str
+    numbers: tuple[int, ...] = ()
+
+
+def below(limit: int) -> Values:
+    """Integers in [0, limit)."""
+    return Values("between", (0, max(1, limit)))
+
+
+def _rising(total: int, closed: bool) -> Values:
+    return Values("rising", (total, int(closed)))
+
+
+# By name: the values of a tensor of this shape, from the numbers of Values.
+MAKERS: dict[str, Callable[..., torch.Tensor]] = {
+    "exact": lambda shape, *numbers: torch.tensor(numbers).reshape(shape),
+    "between": lambda shape, low, high: torch.randint(low, high, shape),
+    "rising": lambda shape, total, closed: torch.arange(shape[0]) * total // max(1, shape[0] - closed),  # offsets
+    "ends": lambda shape, total: torch.arange(1, shape[0] + 1) * total // max(1, shape[0]),  # of equal groups
+    "parts": lambda shape, total: (total + torch.arange(shape[0] - 1, -1, -1)) // max(1, shape[0]),  # falling sizes
+    "counting": lambda shape, first: torch.arange(first, first + math.prod(shape[-1:])).expand(shape),
+    "filled": lambda shape, number: torch.full(shape, number),
+    "batch_sizes": lambda shape, rows, first: _batch_sizes(shape[0], rows, first),
+    "probabilities": lambda shape: torch.rand(shape) * 0.9 + 0.05,
+    "positive": lambda shape: torch.rand(shape) + 0.5,
+    "sorted": lambda shape: torch.linspace(-2, 2, shape[-1]).expand(shape),
+    "definite": lambda shape: _definite(shape),
+    "boxes": lambda shape, images: _boxes(shape, images),
+}
+
+
+def _batch_sizes(steps: int, rows: int, first: int) -> torch.Tensor:
+    """Falling sizes from ``first``, at least 1, that add up to the rows of a packed sequence."""
+    sizes = []
+    for later in reversed(range(steps)):
+        sizes.append(max(1, min(first, rows - sum(sizes) - later)))
+    return torch.tensor(sizes)
+
+
+def _definite(shape: torch.Size) -> torch.Tensor:
+    """Symmetric matrices whose diagonal outweighs the rest of each row, so that they are positive definite."""
+    rest = torch.rand(shape)
+    return (rest + rest.mT) / 2 + shape[-1] * torch.eye(shape[-1])
+
+
+def _boxes(shape: torch.Size, images: int) -> torch.Tensor:
+    """Regions of interest: number of the image, then left, top, right and bottom."""
+    corners = torch.rand(shape[0], 2).repeat(1, 2) * 8 + torch.tensor([0.0, 0.0, 8.0, 8.0])
+    return torch.cat([torch.randint(0, max(1, images), (shape[0], 1)), corners], 1)
+
+
+def _shape(value: Value) -> tuple[int, ...]:
+    return value.shape if isinstance(value, TensorSpec) else ()
+
+
+def _size(call: OpCall, argument: int, dimension: int) -> int:
+    return (*_shape(call.args[argument]), 1)[dimension] if _shape(call.args[argument]) else 1
+
+
+def _numel(call: OpCall, argument: int) -> int:
+    return math.prod(_shape(call.args[argument]))
+
+
+def _along(traced: TracedCall, place: int) -> Values:
+    """Indices along the dimension that is the operator's second argument."""
+    shape, dimension = _shape(traced.call.args[0]), traced.call.args[1]
+    return below(shape[dimension] if shape else 1)
+
+
+def _rows_of(traced: TracedCall, place: int) -> Values:
+    return below(_size(traced.call, 0, 0))
+
+
+def _dimension_at(traced: TracedCall, place: int) -> Values:
+    """Indices of the dimension at their place in a list. A boolean mask before them stands for all its dimensions."""
+    before = traced.call.args[1][:place]
+    skipped = sum(len(_shape(one)) if isinstance(one, TensorSpec) and one.dtype == "bool" else 1 for one in before)
+    return below(_shape(traced.call.args[0])[skipped])
+
+
+def _classes(traced: TracedCall, place: int) -> Values:
+    shape = _shape(traced.call.args[0])
+    return below(shape[1] if len(shape) > 1 else shape[0])
+
+
+def _one_hot(traced: TracedCall, place: int) -> Values:
+    classes = traced.call.argument(1, "num_classes", -1)
+    return below(classes if classes > 0 else next(tensors(traced.outputs)).shape[-1])
+
+
+def _bag_offsets(traced: TracedCall, place: int) -> Values:
+    return _rising(_numel(traced.call, 1), bool(traced.call.argument(7, "include_last_offset", False)))
+
+
+def _steps(traced: TracedCall, place: int) -> Values:
+    rows, first_is_batch = _shape(traced.call.args[0]), traced.call.argument(2, "batch_first", False)
+    return Values("filled", (rows[1 if first_is_batch else 0],))
+
+
+def _packed(traced: TracedCall, place: int) -> Values:
+    """The batch sizes of a packed sequence of a recurrent layer, whose state has the size of the batch."""
+    state = next(tensors(traced.call.args[2]))
+    return Values("batch_sizes", (_size(traced.call, 0, 0), state.shape[1]))
+
+
+def _packed_again(traced: TracedCall, place: int) -> Values:
+    output = next(tensors(traced.outputs)).shape
+    batch = output[0 if traced.call.argument(2, "batch_first", False) else 1]
+    return Values("batch_sizes", (_size(traced.call, 0, 0), batch))
+
+
+def _group_ends(traced: TracedCall, place: int) -> Values:
+    """Groups are of rows of the first matrix, of columns of the second, or of what both are multiplied over."""
+    left, right = _shape(traced.call.args[0]), _shape(traced.call.args[1])
+    if len(left) == 2:
+        return Values("ends", (left[1] if len(right) == 2 else left[0],))
+    return Values("ends", (right[-1],))
+
+
+def _repeats(traced: TracedCall, place: int) -> Values:
+    output = next(tensors(traced.outputs)).shape
+    return Values("parts", (max(output, default=1) if len(output) > 1 else math.prod(output),))
+
+
+def _unpooled(traced: TracedCall, place: int) -> Values:
+    return below(math.prod(traced.call.args[2]))
+
+
+Rule = Callable[[TracedCall, int], Values]  # takes the tensor's place in its list as well
+
+
+def _always(maker: str, *numbers: int) -> Rule:
+    return lambda traced, place: Values(maker, numbers)
+
+
+_NOT_ZERO = _always("between", 1, 8)
+_BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
+_LOSSES = ("nll_loss", "nll_loss_nd", "nll_loss2d", "nll_loss_forward", "cross_entropy_loss")
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+_DIVISIONS = ("div", "divide", "true_divide", "floor_divide", "remainder", "fmod")
+
+# Names of operators, the name of an argument in their schemas, and its values.
+_RULES: tuple[tuple[tuple[str, ...], str, Rule], ...] = (
+    (("embedding", *_BAGS), "indices", _rows_of),
+    (_BAGS, "offsets", _bag_offsets),
+    (("gather", "scatter", "scatter_add", "scatter_reduce", "index_select", "index_add", "index_copy", "index_fill",
+      "index_reduce"), "index", _along),
+    (("take", "put"), "index", lambda traced, place: below(_numel(traced.call, 0))),
+    (("index", "_unsafe_index", "index_put", "_unsafe_index_put", "_index_put_impl"), "indices", _dimension_at),
+    (("one_hot",), "self", _one_hot),
+    (("max_unpool2d", "max_unpool3d"), "indices", _unpooled),
+    (_LOSSES, "target", _classes),
+    (("bernoulli", "multinomial"), "self", _always("probabilities")),
+    (("bernoulli",), "p", _always("probabilities")),
+    (("binomial",), "prob", _always("probabilities")),
+    (("binary_cross_entropy",), "self", _always("probabilities")),
+    (("binary_cross_entropy",), "target", _always("probabilities")),
+    (("binomial",), "count", _always("positive")),
+    (("normal",), "std", _always("positive")),
+    (("poisson", "_standard_gamma", "_sample_dirichlet"), "self", _always("positive")),
+    (("batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training"), "running_var", _always("positive")),
+    (_DIVISIONS, "other", _NOT_ZERO),
+    (("linalg_cholesky", "linalg_cholesky_ex", "cholesky", "cholesky_inverse", "inverse", "logdet", "det", "slogdet",
+      "linalg_solve_triangular"), "self", _always("definite")),
+    (("linalg_inv", "linalg_inv_ex", "linalg_solve", "linalg_solve_ex", "_linalg_solve_ex", "linalg_det",
+      "linalg_slogdet"), "A", _always("definite")),
+    (("cholesky_solve",), "input2", _always("definite")),
+    (("triangular_solve",), "A", _always("definite")),
+    (("linalg_lu_solve",), "LU", _always("definite")),
+    (("linalg_lu_solve",), "pivots", _always("counting", 1)),
+    (("lu_unpack", "lu_solve"), "LU_pivots", _always("counting", 1)),
+    (("_pack_padded_sequence",), "lengths", _steps),
+    (("_pad_packed_sequence",), "batch_sizes", _packed_again),
+    (_RECURRENT, "batch_sizes", _packed),
+    (("_grouped_mm", "_scaled_grouped_mm", "_scaled_grouped_mm_v2"), "offs", _group_ends),
+    (("repeat_interleave",), "repeats", _repeats),
+    (("segment_reduce",), "lengths", lambda traced, place: Values("parts", (_size(traced.call, 0, 0),))),
+    (("searchsorted",), "sorted_sequence", _always("sorted")),
+    (("bucketize",), "boundaries", _always("sorted")),
+    (("roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool"), "rois",
+     lambda traced, place: Values("boxes", (_size(traced.call, 0, 0),))),
+)  # fmt: skip
+
+RULES = {(name, argument): rule for names, argument, rule in _RULES for name in names}
+
+
+def values_of(traced: TracedCall) -> list[Values | None]:
+    """The values of each of ``traced.call.tensors()``; None where any will do.
+
+    What the trace knows exactly comes first, then a rule, then the range that the trace knows, then for integers the
+    shortest dimension of the call's other tensors.
+    """
+    call, known = traced.call, dict(traced.values)
+    sizes = [size for spec in call.tensors() if "int" not in spec.dtype for size in spec.shape]
+    anything = below(min(sizes, default=2))
+    chosen = []
+    for number, (spec, (argument, place)) in enumerate(zip(call.tensors(), _arguments(call), strict=True)):
+        rule = RULES.get((call.name.removesuffix("_"), argument)) or RULES.get((call.name, argument))
+        ruled = None if rule is None or spec.dtype == "bool" else _apply(rule, traced, place)
+        chosen.append(_chosen(spec, known.get(number), ruled, anything))
+    return chosen
+
+
+def _chosen(spec: TensorSpec, known: KnownValues | None, ruled: Values | None, anything: Values) -> Values | None:
+    if spec.quantization is not None:
+        return None
+    integer = "int" in spec.dtype
+    if known is not None and known.exact:
+        return Values("exact", known.exact)
+    span = None if known is None or not integer else Values("between", (known.low, min(known.high, LARGEST) + 1))
+    if ruled is None or (ruled.maker == "between" and not integer):
+        return span or (anything if integer else None)
+    inside = span is not None and ruled.maker == "between" and span.numbers[0] >= ruled.numbers[0]
+    return span if inside else ruled
+
+
+def _apply(rule: Rule, traced: TracedCall, place: int) -> Values | None:
+    """What a rule says; None where the call is not as it expects."""
+    try:
+        return rule(traced, place)
+    except (IndexError, TypeError, StopIteration, ValueError, AttributeError):
+        return None
+
+
+def _arguments(call: OpCall) -> list[tuple[str, int]]:
+    """For each tensor of a call: the name of its argument, and its place there if that is a list."""
+    names = [*_names(call.operator, call.overload)[: len(call.args)]]
+    names += [""] * (len(call.args) - len(names))
+    given = [*zip(names, call.args, strict=True), *call.kwargs]
+    found: list[tuple[str, int]] = []
+    for name, value in given:
+        items = value if isinstance(value, tuple) else (value,)
+        found += [(name, place) for place, item in enumerate(items) for _ in tensors(item)]
+    return found
+
+
+@cache
+def _names(operator: str, overload: str) -> tuple[str, ...]:
+    """The names of an operator's arguments; none for an operator that PyTorch lacks."""
+    try:
+        schema: Any = find_operator(OpCall(operator, overload, ()))._schema
+    except (AttributeError, RuntimeError):
+        return ()
+    return tuple(argument.name for argument in schema.arguments)
+
+
+def fill(tensor: torch.Tensor, values: Values) -> None:
+    """Write values into a tensor, unless its shape is not as their maker expects.
+
+    Elements that share memory, as in an expanded tensor, are written once.
+    """
+    if not tensor.numel():
+        return
+    shared = tuple(slice(0, 1) if step == 0 else slice(None) for step in tensor.stride())
+    with torch.no_grad(), suppress(RuntimeError, IndexError):
+        tensor.detach()[shared].copy_(MAKERS[values.maker](tensor.shape, *values.numbers)[shared])
