@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
-from opclock.cli.interruption import ended_by_sigterm
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 
@@ -62,9 +61,7 @@ def _compare(first: Path, second: Path, reporter: Reporter) -> None:
 def _measure_again(first: Path, second: Path, pythons: tuple[str, str], reporter: Reporter) -> None:
     from opclock.comparing.fresh import remeasured
 
-    with (
-        ended_by_sigterm(), progress_display() as progress, remeasured(first, second, pythons, progress) as measured,
-    ):  # fmt: skip
+    with progress_display() as progress, remeasured(first, second, pythons, progress) as measured:
         frame = measured.table()
     sides = [
         {"python": python, **{name: board[name] for name in ("torch", "opclock", "commit")}}

@@ -88,7 +88,9 @@ class Pair:
         differences = self.second.blocks[theirs] - self.first.blocks[ours]
         count = differences.size
         within = float(np.var(differences, ddof=1)) / 2 if count > 1 else float("nan")
-        return Shift(centre(differences), within, (count, count), identical=self.identical, paired=True)
+        return Shift(
+            centre(differences), within, (count, count), self.machine.error, identical=self.identical, paired=True
+        )
 
     def _shift(self) -> Shift:
         sides = self.first.blocks, self.second.blocks
