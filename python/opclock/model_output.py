@@ -32,7 +32,8 @@ class _Lines:
         else:
             return
         with suppress(OSError):
-            print(line, file=self._stream, flush=True)
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
 
 class _ModelStream(io.TextIOBase):
