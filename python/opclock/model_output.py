@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import TextIO
+from typing import TextIO, cast
 
 MOST_LINES = 20
 NOTE = f"note: the model prints more; each line is shown once, and at most {MOST_LINES} of them"
@@ -85,7 +85,7 @@ def model_output_apart() -> Iterator[None]:
     """
     lines = _Lines(sys.stderr)
     out, err = _ModelStream(sys.stdout, lines), _ModelStream(sys.stderr, lines)
-    with _descriptor_apart(), redirect_stdout(out), redirect_stderr(err):
+    with _descriptor_apart(), redirect_stdout(cast("TextIO", out)), redirect_stderr(cast("TextIO", err)):
         try:
             yield
         finally:

@@ -109,7 +109,8 @@ def test_an_op_call_that_this_torch_lacks_is_a_row_with_the_reason(measured):
     assert "cannot run on the first side: no_such_operator" in table.loc[UNKNOWN, "reason"]
 
 
-def test_more_threads_than_cores_are_rows_with_the_reason(tmp_path):
+def test_more_threads_than_cores_are_rows_with_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
     paths = []
     for name in "ab":
         path = tmp_path / name

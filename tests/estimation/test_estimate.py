@@ -121,7 +121,8 @@ def test_json_is_golden(tmp_path):
     done = estimated(chain("conv2d", "relu"), {"conv2d": 2e-3, "relu": 1e-3}, tmp_path / "p.sqlite", host_s=0.0)
     data = done.to_json()
     assert list(data) == [
-        "total_s", "ci_low_s", "ci_high_s", "mac_s", "non_mac_s", "host_s", "by_class", "coverage", "flags"
+        "total_s", "ci_low_s", "ci_high_s", "mac_s", "non_mac_s", "host_s", "by_class", "coverage", "flags",
+        "uncounted_operators",
     ]  # fmt: skip
     assert data["coverage"] == {"measured": 1.0, "modelled": 0.0, "unknown": 0.0, "unknown_op_calls": 0}
     assert data["mac_s"] == pytest.approx(2e-3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opclock.board.contention import Contention, Counters
-from opclock.profiles.watch import Watch
+from opclock.profiles.watch import Watch, rounds_together
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_each_round_has_what_was_counted_around_it(counted):
     watch = Watch(counted, 3)
     disturbed = []
     for _ in range(2):
-        watch.round_ended()
+        watch.rounds_ended()
         disturbed.append(watch.last_disturbed)
     readings = watch.block_ended()
     assert disturbed == [True, False]
@@ -33,3 +33,17 @@ def test_each_round_has_what_was_counted_around_it(counted):
     assert readings.wait_s.tolist() == [0.5, 0.0]
     assert readings.switches.tolist() == [3, 0]
     assert readings.steal_s.tolist() == [0.25, 0.75]  # one second of four
+
+
+def test_rounds_that_share_a_reading_share_what_was_counted(counted):
+    watch = Watch(counted, 5)
+    watch.rounds_ended(4)
+    watch.rounds_ended()
+    readings = watch.block_ended()
+    assert readings.wall_s.tolist() == [0.25, 0.25, 0.25, 0.25, 3.0]
+    assert readings.wait_s.tolist() == [0.125, 0.125, 0.125, 0.125, 0.0]
+
+
+@pytest.mark.parametrize(("round_s", "together"), [(2e-5, 500), (1e-3, 10), (6e-3, 1), (0.5, 1)])
+def test_short_rounds_share_a_reading(round_s, together):
+    assert rounds_together(round_s) == together

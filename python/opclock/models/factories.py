@@ -73,8 +73,8 @@ def _as_a_script(place: str, folder: str) -> Iterator[None]:
     A parser that needs arguments exits with its complaint, which it would print over several lines.
     """
 
-    def exit_with(_parser: argparse.ArgumentParser, complaint: str) -> NoReturn:
-        raise SystemExit(f"it read the command line: {complaint}")
+    def exit_with(self: argparse.ArgumentParser, message: str) -> NoReturn:
+        raise SystemExit(f"it read the command line: {message}")
 
     arguments, parser_error = sys.argv, argparse.ArgumentParser.error
     sys.argv = [place]

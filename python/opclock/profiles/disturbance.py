@@ -48,10 +48,16 @@ class Readings:
         """The readings of one round."""
         return Readings(*(getattr(self, field.name)[number : number + 1] for field in fields(Readings)))
 
-    def set(self, number: int, before: Sequence[float], after: Sequence[float]) -> None:
-        """Fill in the readings of one round from the counters before and after it, in the order of the fields."""
+    def set(self, rounds: slice, before: Sequence[float], after: Sequence[float]) -> None:
+        """Fill in the readings of these rounds: each gets an equal part of what was counted between two readings.
+
+        Args:
+            rounds: their numbers, without a step.
+            before: the counters before them, in the order of the fields.
+            after: the counters after them.
+        """
         for field, earlier, later in zip(fields(Readings), before, after, strict=True):
-            getattr(self, field.name)[number] = later - earlier
+            getattr(self, field.name)[rounds] = (later - earlier) / (rounds.stop - rounds.start)
 
     def share_steal(self, block_s: float, steal_s: float) -> None:
         """Divide the time stolen during a block of this many wall seconds among its rounds by their wall time."""

@@ -74,7 +74,7 @@ def _median_s(run: Workload, contention: Contention) -> float | None:
         start = time.perf_counter()
         run()
         seconds[number] = time.perf_counter() - start
-        watch.round_ended()
+        watch.rounds_ended()
     clean = seconds[~disturbed(watch.block_ended())]
     return float(np.median(clean)) if clean.size >= REPEATS - 1 else None
 

@@ -137,8 +137,7 @@ class ReferenceRun:
     def block(self, half: int) -> float:
         """Run one block for a half (0 or 1). Its first run is not kept. Returns the wall seconds it took."""
         start = time.perf_counter()
-        self._once()
-        self._halves[half].block(self._once, self.runs)
+        self._halves[half].block(self._once, self.runs, self._once)
         return time.perf_counter() - start
 
     @property

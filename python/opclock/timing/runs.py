@@ -10,7 +10,7 @@ import numpy.typing as npt
 from opclock.board.contention import Contention
 from opclock.profiles.disturbance import MIN_CLEAN, Marks, Readings, disturbed, kept
 from opclock.profiles.statistics import Samples
-from opclock.profiles.watch import Watch
+from opclock.profiles.watch import Watch, rounds_together
 
 
 class Runs:
@@ -26,14 +26,25 @@ class Runs:
         self._blocks: list[int] = []
         self._readings: list[Readings] = []  # by block
 
-    def block(self, run: Callable[[], float], count: int) -> None:
-        """Make this many runs in a row. Each returns its seconds."""
-        number = len(self._readings)
+    def block(self, run: Callable[[], float], count: int, unkept: Callable[[], object] = lambda: None) -> None:
+        """Make this many runs.
+
+        Args:
+            run: makes one and returns its seconds.
+            count: how many.
+            unkept: makes one that is not kept: at first, and before short runs that share a reading.
+        """
+        number, together = len(self._readings), 1
         watch = Watch(self._contention, count)
-        for _ in range(count):
-            self._seconds.append(run())
-            self._blocks.append(number)
-            watch.round_ended()
+        unkept()
+        while watch.rounds < count:
+            several = min(together, count - watch.rounds)
+            if several > 1:
+                unkept()
+            self._seconds += [run() for _ in range(several)]
+            self._blocks += [number] * several
+            watch.rounds_ended(several)
+            together = rounds_together(self._seconds[-1])
         self._readings.append(watch.block_ended())
 
     @property

@@ -13,7 +13,7 @@ from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.profiles.statistics import Samples
-from opclock.profiles.watch import Watch
+from opclock.profiles.watch import Watch, rounds_together
 from opclock.timing.binding import BoundPool
 from opclock.timing.controls import Controls
 from opclock.timing.graph_rounds import GraphRounds
@@ -112,18 +112,22 @@ class Sampler:
 
         The first round finds the caches as other work left them, such as control workloads or storing the previous
         block. Between rounds the kernel is asked whether other programs disturbed them; a disturbed round is stored,
-        but does not count. After an interruption, the finished rounds are in the profile.
+        but does not count. Short rounds share a reading, and one before them is not kept either. After an interruption,
+        the finished rounds are in the profile.
         """
         start = time.perf_counter()
         kept, watch = self._empty(rounds), None
         controls = self._controls.sample_if_due()
         try:
-            if self._pool.lane == "host" and self.condition.timing != "back_to_back":
-                self._discarded_round(kept)
+            together = self._first_round(kept)
             watch = Watch(self._contention, rounds)
-            for number in range(rounds):
-                self._round(kept, number)
-                watch.round_ended()
+            while watch.rounds < rounds:
+                several = range(watch.rounds, min(watch.rounds + together, rounds))
+                if together > 1:
+                    self._discarded_round(kept, several.start)
+                for number in several:
+                    self._round(kept, number)
+                watch.rounds_ended(len(several))
                 if self._counts_for_stopping and watch.last_disturbed:
                     self._pool.compiled.discard_last()
         finally:
@@ -147,9 +151,16 @@ class Sampler:
     def _empty(self, rounds: int) -> Rounds:
         return Rounds.empty(rounds, len(self._pool.keys), None if self._host is None else len(self._host.kinds))
 
-    def _discarded_round(self, rounds: Rounds) -> None:
-        """Run one round that is not stored, so that it does not count for stopping. Its row is the first."""
-        self._round(rounds, 0)
+    def _first_round(self, rounds: Rounds) -> int:
+        """Run one round that is not kept, where that matters. Returns how many rounds share a reading."""
+        if self._pool.lane != "host" or self.condition.timing == "back_to_back":
+            return 1
+        self._discarded_round(rounds)
+        return rounds_together(float(rounds.total_s[0]))
+
+    def _discarded_round(self, rounds: Rounds, number: int = 0) -> None:
+        """Run one round that is not stored, so that it does not count for stopping. The row of this number is free."""
+        self._round(rounds, number)
         if self._counts_for_stopping:
             self._pool.compiled.discard_last()
 

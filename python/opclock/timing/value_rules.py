@@ -54,7 +54,7 @@ MAKERS: dict[str, Callable[..., torch.Tensor]] = {
 
 def _batch_sizes(steps: int, rows: int, first: int) -> torch.Tensor:
     """Falling sizes from ``first``, at least 1, that add up to the rows of a packed sequence."""
-    sizes = []
+    sizes: list[int] = []
     for later in reversed(range(steps)):
         sizes.append(max(1, min(first, rows - sum(sizes) - later)))
     return torch.tensor(sizes)

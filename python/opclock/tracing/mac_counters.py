@@ -60,7 +60,8 @@ def _grouped(call: OpCall, output: Shape) -> int:
 
 def _tensordot(call: OpCall, output: Shape) -> int:
     left = _shape(call.args[0])
-    return math.prod(output) * math.prod(left[dimension] for dimension in call.args[2])
+    summed: int = math.prod(left[dimension] for dimension in call.args[2])
+    return math.prod(output) * summed
 
 
 def _along_dimension(call: OpCall, output: Shape) -> int:

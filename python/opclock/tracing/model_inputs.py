@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.utils._pytree import SUPPORTED_NODES, register_pytree_node
@@ -55,7 +55,7 @@ def _takes(model: torch.nn.Module, named: Mapping[str, Any]) -> bool:
     if not all(isinstance(name, str) for name in named):
         return False
     if isinstance(model, torch.jit.ScriptModule):  # its Python signature is only (*args, **kwargs)
-        return set(named) <= {argument.name for argument in model.forward.schema.arguments}
+        return set(named) <= {argument.name for argument in cast("Any", model.forward).schema.arguments}
     try:
         inspect.signature(model.forward).bind(**named)
     except TypeError:

@@ -59,7 +59,7 @@ def parts_of(packed: torch.ScriptObject) -> tuple[str, tuple[Any, ...]]:
     Raises:
         TraceError: opclock does not know this class, or what it holds cannot be read.
     """
-    name = str(packed._type()).rpartition(".")[2]  # type: ignore[attr-defined]
+    name = str(packed._type()).rpartition(".")[2]
     if name not in PREPACKED:
         raise TraceError(f"an argument of the class {name} cannot be recorded: opclock knows {', '.join(PREPACKED)}")
     try:

@@ -27,10 +27,8 @@ class Observers:
 
     def block(self, rounds: int) -> None:
         """Run this many inferences and replays, each kind after one that is not kept."""
-        self._observe()
-        self._observing.block(lambda: self._keep_observed(*self._observe()), rounds)
-        self._kernels.replay()
-        self._replaying.block(lambda: self._keep_replay(self._kernels.replay()), rounds)
+        self._observing.block(lambda: self._keep_observed(*self._observe()), rounds, self._observe)
+        self._replaying.block(lambda: self._keep_replay(self._kernels.replay()), rounds, self._kernels.replay)
 
     def _observe(self) -> tuple[Samples, Samples]:
         calls = len(self._trace.calls)

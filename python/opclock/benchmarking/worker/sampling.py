@@ -5,14 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import numpy as np
-
 from opclock.board.contention import Contention
 from opclock.extension import load_core, process_clock
 from opclock.profiles.disturbance import Readings
-from opclock.profiles.watch import Watch
-
-READ_EVERY_S = 0.01  # of runs share one reading: a thread that wakes up waits for some µs, much of a short run alone
+from opclock.profiles.watch import Watch, rounds_together
 
 
 def sample(run: Callable[[], object], runs: int, contention: Contention) -> tuple[list[float], Readings]:
@@ -28,12 +24,11 @@ def sample(run: Callable[[], object], runs: int, contention: Contention) -> tupl
     """
     start = time.perf_counter()
     run()
-    together = max(1, int(READ_EVERY_S / max(time.perf_counter() - start, 1e-9)))
+    together = rounds_together(time.perf_counter() - start)
     counts = [min(together, runs - done) for done in range(0, runs, together)]
     samples: list[float] = []
-    watch = Watch(contention, len(counts))
+    watch = Watch(contention, runs)
     for count in counts:
         samples += load_core().time_calls(process_clock(), run, count)
-        watch.round_ended()
-    readings = watch.block_ended()
-    return samples, Readings(*(np.repeat(values / counts, counts) for values in vars(readings).values()))
+        watch.rounds_ended(count)
+    return samples, watch.block_ended()
