@@ -44,6 +44,6 @@ def test_rounds_that_share_a_reading_share_what_was_counted(counted):
     assert readings.wait_s.tolist() == [0.125, 0.125, 0.125, 0.125, 0.0]
 
 
-@pytest.mark.parametrize(("round_s", "together"), [(2e-5, 500), (1e-3, 10), (6e-3, 1), (0.5, 1)])
+@pytest.mark.parametrize(("round_s", "together"), [(3e-5, 333), (1.5e-3, 6), (6e-3, 1), (0.5, 1)])
 def test_short_rounds_share_a_reading(round_s, together):
     assert rounds_together(round_s) == together

@@ -5,7 +5,7 @@ from __future__ import annotations
 from opclock.board.contention import Contention
 from opclock.profiles.disturbance import Readings, disturbed
 
-# Rounds of this time share a reading. It leaves the caches cold: an estimate of a model of 13 µs was 8 µs too high. And a
+# Rounds of this time share a reading, which leaves the caches cold: a model of 13 µs was estimated 8 µs too high. And a
 # thread that wakes up waits for some µs, much of a short round alone.
 READ_EVERY_S = 0.01
 

@@ -156,7 +156,7 @@ class Sampler:
         if self._pool.lane != "host" or self.condition.timing == "back_to_back":
             return 1
         self._discarded_round(rounds)
-        return rounds_together(float(rounds.total_s[0]))
+        return rounds_together(float(rounds.first(1).total_s[0]))
 
     def _discarded_round(self, rounds: Rounds, number: int = 0) -> None:
         """Run one round that is not stored, so that it does not count for stopping. The row of this number is free."""
