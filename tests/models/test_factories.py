@@ -63,10 +63,16 @@ def test_a_trace_takes_what_a_factory_may_return():
     assert len(trace(Text(), UserDict(ids=IDS, mask=MASK)).inputs) == 2
 
 
-@pytest.mark.parametrize("result", [3, (Text(),), (Text(), 3), (Text(), ()), (Text(), IDS, IDS), (IDS, Text())])
+@pytest.mark.parametrize("result", [3, (Text(),), (Text(), 3), (Text(), IDS, IDS), (IDS, Text())])
 def test_other_results_are_refused(result):
     with pytest.raises(ModelError, match=r"returned \w+.*must return a torch.nn.Module"):
         checked_result("it", result)
+
+
+def test_inputs_without_a_tensor_are_refused():
+    """The complaint said that a module and its inputs were needed, which is what was returned."""
+    with pytest.raises(ModelError, match="without a tensor"):
+        checked_result("it", (Text(), ()))
 
 
 def written(folder, **files):

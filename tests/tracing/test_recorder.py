@@ -189,6 +189,14 @@ def test_a_changed_trace_file_is_refused(name, value):
         Trace.from_json(data)
 
 
+def test_a_model_with_a_sparse_buffer_is_one_line():
+    """It was a traceback."""
+    model = nn.Linear(3, 3)
+    model.register_buffer("links", torch.eye(3).to_sparse())
+    with pytest.raises(TraceError, match="sparse_coo tensor"):
+        trace(model, (torch.randn(3, 3),))
+
+
 def test_what_is_no_module_is_refused():
     with pytest.raises(TraceError, match=r"<function>: give a torch\.nn\.Module"):
         trace(lambda x: x, (torch.zeros(1),))

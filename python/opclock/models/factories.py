@@ -141,6 +141,10 @@ def checked_result(text: str, result: Any) -> ModuleAndInputs:  # noqa: ANN401
             inputs = simplest(arguments_of(result[0], given))
             if flat_tensors(inputs):
                 return result[0], inputs
+            raise ModelError(
+                f"the factory {text} returned a module and inputs without a tensor: return the module alone and give "
+                "--input, or give it a tensor"
+            )
     raise ModelError(
         f"the factory {text} returned {_described(result)}: it must return a torch.nn.Module, or a module and its "
         "example inputs (a tensor, a tuple, a mapping, or a tuple and a mapping)"

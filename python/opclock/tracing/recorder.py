@@ -24,7 +24,7 @@ from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_recorder import OpRecorder
 from opclock.tracing.other_threads import no_other_threads
 from opclock.tracing.program import first_difference
-from opclock.tracing.specs import flat_tensors, spec_of
+from opclock.tracing.specs import check_layout, flat_tensors, spec_of
 from opclock.tracing.trace import Trace
 
 RUNS = 6  # of a model whose state changes: enough to meet what happens every third time
@@ -184,6 +184,8 @@ def trace(
     tracer = _Tracer(model, inputs, name, reset)
     if any(is_lazy(parameter) for parameter in model.parameters()):
         tracer.materialise()
+    for tensor in (*model.parameters(), *model.buffers(), *flat_tensors(inputs)):
+        check_layout(tensor)
     if real is not None:
         return tracer.steady(real=real)[1]
     try:

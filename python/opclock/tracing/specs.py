@@ -14,14 +14,19 @@ from opclock.tracing.op_call import NamedConstant, PackedParams, TensorSpec, Val
 from opclock.tracing.packing import parts_of, quantization_of
 
 
-def spec_of(tensor: torch.Tensor) -> TensorSpec:
-    """The spec of a real or fake tensor. Raises TraceError for layouts without strides."""
+def check_layout(tensor: torch.Tensor) -> None:
+    """Raise TraceError for a tensor without strides, which cannot be recorded."""
     if tensor.is_nested:
         raise TraceError(
             "a nested tensor cannot be recorded: give nn.TransformerEncoder enable_nested_tensor=False, or pad instead"
         )
     if tensor.layout != torch.strided:
         raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
+
+
+def spec_of(tensor: torch.Tensor) -> TensorSpec:
+    """The spec of a real or fake tensor. Raises TraceError for layouts without strides."""
+    check_layout(tensor)
     return TensorSpec(
         tuple(tensor.shape),
         tuple(tensor.stride()),
