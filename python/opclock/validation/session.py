@@ -12,6 +12,7 @@ from functools import partial
 from opclock.board.accelerator import has_lanes
 from opclock.errors import ModelError
 from opclock.flags import Flag
+from opclock.formatting import counted
 from opclock.models.loading import Model
 from opclock.profiles.condition import Timing
 from opclock.profiles.disturbance import MIN_CLEAN
@@ -150,7 +151,7 @@ class InterleavedSession:
             return self._clean and self._kernels is not None and (spent_share() >= 1.0 or self._kernels.settled)
 
         def report() -> None:
-            progress(text, min(1.0, max(blocks / (MIN_BLOCKS * len(steps)) * 0.5, spent_share())))
+            progress(text + self._left_out, min(1.0, max(blocks / (MIN_BLOCKS * len(steps)) * 0.5, spent_share())))
 
         interleave_together(steps, block, enough=enough, order=random.Random(self._request.seed), progress=report)
 
@@ -169,6 +170,14 @@ class InterleavedSession:
 
     def _kernel_block(self, kernels: Sampler, rounds: int) -> None:
         self._latency_s = min(self._latency_s, kernels.block(rounds))
+
+    @property
+    def _left_out(self) -> str:
+        """Words for the display where other programs disturbed rounds, so that sampling takes longer."""
+        kernels = self._kernels
+        if kernels is None or kernels.clean_rounds == kernels.rounds:
+            return ""
+        return f", {kernels.clean_rounds} clean of {counted(kernels.rounds, 'round')}"
 
     @property
     def _clean(self) -> bool:
