@@ -156,6 +156,19 @@ def board_profile(path, calls, seconds):
             profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
 
 
+INTERLEAVED = Condition("interleaved", "cpu", 2, 20)
+
+
+def add_pool(profile, keys, seconds, *, ended="settled", rounds=13):
+    """Store a pool in which each op call takes these seconds in every round. Returns its number."""
+    pool = profile.start_pool(INTERLEAVED, keys, [1] * len(keys), signature="+".join(keys))
+    if rounds:
+        profile.add_rounds(pool, np.tile(seconds, (rounds, 1)), np.ones(rounds), None)
+    if ended:
+        profile.end_pool(pool, ended, ["narrow"] * len(keys), {})
+    return pool
+
+
 def opclock(*arguments, cwd=None):
     """The command line in this process: nothing is imported anew."""
     from opclock.cli.main import main

@@ -40,7 +40,7 @@ def examine(kind: str, name: str) -> dict[str, Any]:
 
     Returns:
         JSON-ready: ``outcome`` ("same", "differs", "fake fails", "real fails", "both fail", "not built"), ``why``,
-        the numbers of op calls, ``told`` (the note of the trace that opclock takes by itself), ``played`` and seconds.
+        the numbers of op calls, ``note`` (that of the trace that opclock takes by itself), ``played`` and seconds.
     """
     start = time.perf_counter()
     torch.manual_seed(0)
@@ -62,7 +62,7 @@ def examine(kind: str, name: str) -> dict[str, Any]:
     row |= {f"{way}_calls": len(one.calls) for way, one in (("fake", fake), ("real", real)) if isinstance(one, Trace)}
     taken = _attempt(model, inputs, real=None) if row["outcome"] != "same" else fake
     if isinstance(taken, Trace):
-        row |= {"told": taken.note, "right": isinstance(real, Trace) and not first_difference(taken, real)}
+        row |= {"note": taken.note, "right": isinstance(real, Trace) and not first_difference(taken, real)}
         row["played"] = _played(taken, model, inputs)
     return row | {"seconds": round(time.perf_counter() - start, 1)}
 

@@ -186,8 +186,8 @@ void bind_rounds(py::class_<BoundPool>& pool) {
       .def("end_round", &end_round, py::arg("seconds").noconvert(),
            "Make the visits that are left and keep the round: fills in seconds of one call, by number, and returns the "
            "control workload's.")
-      .def("discard_last", idle(+[](Pool& own) { own.rounds().discard_last(); }),
-           "Take the last kept round back from the stopping rule: something disturbed it.")
+      .def("discard_last", idle(+[](Pool& own, std::size_t count) { own.rounds().discard_last(count); }),
+           py::arg("count") = 1, "Take the last kept rounds back from the stopping rule: something disturbed them.")
       .def("back_to_back", &back_to_back, py::arg("seconds").noconvert(),
            "One round in which every call follows a run of itself: fills in as end_round does. What the "
            "call overwrites is restored between the two.")

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "sampling/statistics.hpp"
@@ -93,15 +94,18 @@ const Round& Rounds::end() {
   begun_ = false;
   for (std::size_t i = 0; i < tasks_.size(); ++i) samples_[groups_[i]].push_back(round_.seconds[i]);
   ++kept_rounds_;
-  can_discard_ = true;
+  ++discardable_;
   return round_;
 }
 
-void Rounds::discard_last() {
-  if (!can_discard_) throw std::invalid_argument("there is no round to discard: none was kept since the last one");
-  for (const std::size_t group : groups_) samples_[group].pop_back();
-  --kept_rounds_;
-  can_discard_ = false;
+void Rounds::discard_last(std::size_t count) {
+  if (count > discardable_) {
+    throw std::invalid_argument("there are not as many rounds to discard: " + std::to_string(discardable_) +
+                                " were kept since the last ones, and not " + std::to_string(count));
+  }
+  for (const std::size_t group : groups_) samples_[group].resize(samples_[group].size() - count);
+  kept_rounds_ -= count;
+  discardable_ = 0;
 }
 
 const Round& Rounds::next() {
@@ -165,7 +169,7 @@ Round Rounds::back_to_back() {
 void Rounds::add_earlier(std::size_t group, const std::vector<double>& seconds) {
   auto& samples = samples_[checked_index(group, samples_.size(), "group")];
   samples.insert(samples.end(), seconds.begin(), seconds.end());
-  can_discard_ = false;
+  discardable_ = 0;
 }
 
 bool Rounds::settled() {

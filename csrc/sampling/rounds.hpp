@@ -52,8 +52,9 @@ class Rounds {
   void begin();
   bool visit();
   const Round& end();
-  // Takes the samples of the last kept round back from the stopping rule, once: something disturbed that round.
-  void discard_last();
+  // Takes the samples of the last kept rounds back from the stopping rule, once: something disturbed those rounds.
+  // Throws std::invalid_argument where fewer were kept since rounds were last discarded or added.
+  void discard_last(std::size_t count = 1);
   std::size_t visits_left() const { return round_.order.size() - next_visit_; }
 
   // A round in which every task follows an untimed run of itself: how most kernel benchmarks time. Between the two
@@ -102,7 +103,7 @@ class Rounds {
   Chain control_{kControlSteps};
   std::size_t control_calls_ = 1;
   std::size_t kept_rounds_ = 0;
-  bool can_discard_ = false;
+  std::size_t discardable_ = 0;  // rounds kept since rounds were last discarded or added
   std::size_t next_judgement_ = 0;
   std::size_t clock_faults_ = 0;
 };

@@ -21,14 +21,14 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._seen: set[str] = set()
-        self._told = False
+        self._noted = False
 
     def show(self, line: str) -> None:
         """Print a new line. Say once that others are left out."""
         if line not in self._seen and len(self._seen) < MOST_LINES:
             self._seen.add(line)
-        elif not self._told:
-            self._told, line = True, NOTE
+        elif not self._noted:
+            self._noted, line = True, NOTE
         else:
             return
         with suppress(OSError):

@@ -180,6 +180,18 @@ TEST_CASE("discarded round does not count") {
   CHECK(rounds.settled());
 }
 
+TEST_CASE("several rounds are discarded together, and no more than were kept") {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.warm_up(0.01);
+  for (int round = 0; round < 50; ++round) rounds.next();
+  CHECK_THROWS_AS(rounds.discard_last(51), std::invalid_argument);
+  rounds.discard_last(50);
+  CHECK(!rounds.settled());
+  for (int round = 0; round < 50; ++round) rounds.next();
+  CHECK(rounds.settled());
+}
+
 TEST_CASE("a round is discarded once, and only a kept one") {
   Fixture fixture;
   auto rounds = fixture.rounds();

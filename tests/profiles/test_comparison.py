@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from helpers import BOARD
+from helpers import BOARD, chain, filled
 
+from opclock.errors import ProfileError
 from opclock.profiles.comparison import compare
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import Readings
@@ -137,6 +140,19 @@ def test_in_turn_the_machine_falls_on_both_sides(tmp_path):
     assert table["machine"].isna().all()
     np.testing.assert_allclose(np.log(table["ratio"]), changed[table["op_call"].astype(int)], atol=0.02)
     assert table["verdict"].tolist() == ["slower" if int(key) % 4 == 0 else "same" for key in table["op_call"]]
+
+
+def test_a_comparison_of_two_profiles(tmp_path):
+    one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
+    filled(one, chain("relu", "tanh"), {"relu": 1e-3, "tanh": 1e-3}, noise=0.001)
+    filled(two, chain("relu", "tanh"), {"relu": 1e-3, "tanh": 2e-3}, noise=0.001, board=replace(BOARD, model="another"))
+    with Profile.open(one) as first, Profile.open(two) as second:
+        table = compare(first, second)
+    assert sorted(table["verdict"]) == ["same", "slower"]
+    filled(tmp_path / "three.sqlite", chain("gelu"), {"gelu": 1e-3})
+    with Profile.open(one) as first, Profile.open(tmp_path / "three.sqlite") as third:
+        with pytest.raises(ProfileError, match="no op call in common"):
+            compare(first, third)
 
 
 def test_adjusted_probabilities_by_hand():

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,13 +182,6 @@ def test_a_closed_profile_says_so(profile_path):
         profile.conditions()
     with pytest.raises(ProfileError, match="is closed"):
         profile.add_ceiling("copy_bytes_per_s", 1024, 2, 1.0)
-
-
-def test_a_profile_of_another_thread_says_so(profile_path):
-    """It was SQLite's own error."""
-    with Profile.create_or_open(profile_path, BOARD) as profile, ThreadPoolExecutor(1) as pool:
-        with pytest.raises(ProfileError, match="another thread"):
-            pool.submit(profile.conditions).result()
 
 
 def test_a_profile_copied_without_its_log_says_so(profile_path, tmp_path):

@@ -118,7 +118,7 @@ class Kernels:
 
 
 def _planned(key: str, family: str, parameters: str) -> Planned:
-    """The op call as a kernel of a sweep. Those of models are told apart by their operator. Raises IllegalError."""
+    """The op call as a kernel of a sweep. Those of models are distinguished by their operator. Raises IllegalError."""
     call = OpCall.from_json(json.loads(key))
     named = tuple(json.loads(parameters).items()) if parameters else ()
     # This PyTorch may have other defaults, which would change the key.

@@ -57,12 +57,12 @@ class Side(ChildProcess):
     def check(self) -> None:
         """See that an opclock is there which can do this. Raises ComparisonError where not."""
         try:
-            told = self.ask("hello", START_S)
+            answer = self.ask("hello", START_S)
         except RuntimeFailedError as error:
             raise ComparisonError(f"{self.option} {self.python}: {self._missing() or error}") from error
-        if told.get("protocol") != PROTOCOL or told["schema"] > SCHEMA_VERSION:
+        if answer.get("protocol") != PROTOCOL or answer["schema"] > SCHEMA_VERSION:
             raise ComparisonError(
-                f"{self.option} {self.python} has opclock {told['opclock']}, this is {VERSION}, and the two cannot "
+                f"{self.option} {self.python} has opclock {answer['opclock']}, this is {VERSION}, and the two cannot "
                 "measure in turn: upgrade the older one"
             )
 

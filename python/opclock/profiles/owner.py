@@ -1,4 +1,4 @@
-"""The process that samples a pool. By it a running pool and an interrupted one are told apart."""
+"""The process that samples a pool. It distinguishes a running pool from an interrupted one."""
 
 from __future__ import annotations
 

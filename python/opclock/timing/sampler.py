@@ -129,7 +129,7 @@ class Sampler:
                     self._round(kept, number)
                 watch.rounds_ended(len(several))
                 if self._counts_for_stopping and watch.last_disturbed:
-                    self._pool.compiled.discard_last()
+                    self._pool.compiled.discard_last(len(several))
         finally:
             self.seconds += time.perf_counter() - start
             if watch is not None:
