@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from helpers import SMALL, opclock
 
+from opclock.cli.signals import end_by_signals
+
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_ctrl_c_looks_whether_anything_was_stored(tmp_path, monkeypatch, stored):
@@ -29,6 +31,7 @@ def test_ctrl_c_looks_whether_anything_was_stored(tmp_path, monkeypatch, stored)
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_that_ends_the_parent_cleans_up(tmp_path, monkeypatch, name):
     number = getattr(signal, name)
+    before = signal.getsignal(number)
 
     def told_to_end(_trace, _profile, **_options):
         os.kill(os.getpid(), number)
@@ -37,7 +40,18 @@ def test_a_signal_that_ends_the_parent_cleans_up(tmp_path, monkeypatch, name):
     done = opclock("measure", SMALL, "--profile", tmp_path / "p.sqlite")
     assert done.returncode == 128 + number
     assert done.stderr.strip().endswith("opclock: interrupted; nothing was stored")
-    assert signal.getsignal(number) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_an_ignored_signal_stays_ignored():
+    """As nohup leaves it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with end_by_signals():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_folders_of_a_killed_bench_go_with_the_next_one(tmp_path, monkeypatch):

@@ -25,21 +25,23 @@ class EndedBySignal(KeyboardInterrupt):
 
 @contextmanager
 def end_by_signals() -> Iterator[None]:
-    """Inside the block, SIGTERM and SIGHUP raise EndedBySignal. A second one ends the process at once."""
+    """Inside the block, SIGTERM and SIGHUP raise EndedBySignal. A second one is handled as before the block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before[number])
         raise EndedBySignal(number)
 
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]  # nohup ignores SIGHUP
-    for number in ours:
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    # nohup ignores SIGHUP; and a handler that was not set from Python (None) could not be put back
+    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    for number in before:
         signal.signal(number, end)
     try:
         yield
     finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
