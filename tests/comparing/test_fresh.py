@@ -102,6 +102,11 @@ def test_each_block_has_its_neighbour_on_the_other_side(measured):
     assert one.keys == other.keys
 
 
+def test_each_side_is_one_file(measured):
+    for path in measured.profiles:
+        assert [other.name for other in path.parent.glob(f"{path.name}*")] == [path.name]
+
+
 def test_an_op_call_that_this_torch_lacks_is_a_row_with_the_reason(measured):
     table = measured.table().set_index("op_call")
     assert len(table) == 3

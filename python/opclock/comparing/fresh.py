@@ -81,6 +81,8 @@ def remeasured(
                 side.check()
             boards = left.open(one), right.open(two)
             refused = _Turns((left, right), shared, progress).run()
+            for side in (left, right):
+                side.request("close")
         yield Remeasured((left.profile, right.profile), boards, tuple(refused))
 
 

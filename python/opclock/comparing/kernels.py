@@ -116,6 +116,10 @@ class Kernels:
             sampler.end()
         self._bound.clear()
 
+    def close(self) -> None:
+        """Close the profile: then one file holds everything."""
+        self._profile.close()
+
 
 def _planned(key: str, family: str, parameters: str) -> Planned:
     """The op call as a kernel of a sweep. Those of models are distinguished by their operator. Raises IllegalError."""

@@ -69,6 +69,11 @@ class Server:
         self.kernels.end()
         return {}
 
+    def close(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """Close the profile."""
+        self.kernels.close()
+        return {}
+
 
 def _keep_to(cores: list[int]) -> None:
     """Keep to the cores of the older measurement, if they are known. Raises OptionError where some are not allowed."""
@@ -85,6 +90,7 @@ def main() -> None:
     serve({
         "hello": server.hello, "open": server.open, "plan": server.plan, "group": server.group,
         "attempt": server.attempt, "bind": server.bind, "block": server.block, "end": server.end,
+        "close": server.close,
     })  # fmt: skip
 
 
