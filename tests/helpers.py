@@ -169,6 +169,13 @@ def add_pool(profile, keys, seconds, *, ended="settled", rounds=13):
     return pool
 
 
+class Screen(io.StringIO):
+    """A terminal that keeps what is written."""
+
+    def isatty(self):
+        return True
+
+
 def opclock(*arguments, cwd=None):
     """The command line in this process: nothing is imported anew."""
     from opclock.cli.main import main

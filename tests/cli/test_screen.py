@@ -12,22 +12,21 @@ import struct
 import subprocess
 import sys
 import termios
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import chain, filled, opclock, validation_row
+from helpers import Screen, chain, filled, opclock, validation_row
 
 from opclock.benchmarking.bench import Bench
 from opclock.benchmarking.result import BenchRow
 from opclock.cli.doctor import report as report_checks
 from opclock.cli.main import VERBS
-from opclock.cli.reporting import Reporter, progress_display
+from opclock.cli.reporting import Reporter
 from opclock.doctor import Check
 from opclock.estimation.ceilings import Ceilings
-from opclock.progress import step
 from opclock.report import bench_table, ceilings_tables, landscape_tables, sweep_tables, trace_table, validation_tables
 from opclock.report.table import fold
 from opclock.runtimes.runtime import Settings
@@ -46,13 +45,6 @@ CHECKS = [
           "'opclock[onnxruntime]'), openvino (openvino not installed: pip install 'opclock[openvino]')"),
 ]  # fmt: skip
 MODELS = ("MobileNetV2", "efficientnet_v2_rw_s", "resnet50", "vgg16")
-
-
-class Screen(io.StringIO):
-    """A terminal that keeps what is written."""
-
-    def isatty(self):
-        return True
 
 
 def on_screen(act, *arguments):
@@ -273,35 +265,12 @@ def test_ascii_terminals_read_us(no_width):
     assert raw.getvalue() == b"20.1 us +- 0.3 us at 50 C, \\xfcnder\n"
 
 
-def test_progress_through_a_pipe_is_one_line_a_finished_step():
-    with redirect_stderr(io.StringIO()) as pipe, progress_display() as progress:
-        for number, model in enumerate(("vgg16", "[red]net"), start=1):
-            mine = step(progress, number, 2)
-            for count in range(3):
-                mine(f"{model}: round {count}", count / 3)
-    lines = [re.sub(r"\d+\.\d s$", "TIME", line) for line in pipe.getvalue().splitlines()]
-    assert lines == ["[1/2] vgg16: done in TIME", "[2/2] [red]net: done in TIME"]
-
-
-def test_progress_on_a_terminal_takes_any_text():
-    with redirect_stderr(Screen()) as screen, progress_display() as progress:
-        progress("[1/2] net[/x]: round 1", 0.5)
-    assert "net[/x]" in screen.getvalue()
-
-
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_no_escapes_where_they_are_not_wanted(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     with redirect_stdout(Screen()) as screen:
         Reporter().table(validation_table_of_four())
     assert "\x1b" not in screen.getvalue()
-
-
-def test_a_dumb_terminal_gets_progress_in_lines(monkeypatch):
-    monkeypatch.setenv("TERM", "dumb")
-    with redirect_stderr(Screen()) as screen, progress_display() as progress:
-        progress("net: round 1", 0.5)
-    assert screen.getvalue().startswith("net: done in ")
 
 
 def test_modules_add_up_to_the_total(stored):
