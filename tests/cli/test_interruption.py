@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
-from pathlib import Path
 
 import pytest
 from helpers import SMALL, opclock
@@ -52,15 +50,3 @@ def test_an_ignored_signal_stays_ignored():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_folders_of_a_killed_bench_go_with_the_next_one(tmp_path, monkeypatch):
-    from opclock.benchmarking.conversion import TEMPORARY, work_folder
-
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left, alive = tmp_path / f"{TEMPORARY}{2**22 + 1}-abc", tmp_path / f"{TEMPORARY}{os.getpid()}-abc"
-    left.mkdir()
-    alive.mkdir()
-    with work_folder(None, "model") as folder:
-        assert folder.is_dir()
-    assert [path for path in (left, alive, Path(folder)) if path.exists()] == [alive]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from opclock.benchmarking.candidate import Candidate
 from opclock.benchmarking.options import Timeouts
@@ -24,8 +20,8 @@ from opclock.progress import Progress, silent
 from opclock.runtimes.identity import converters
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
+from opclock.temporary import temporary_folder
 
-TEMPORARY = "opclock-bench-"  # then the process and a random name
 CONVERTED = "converted.json"  # written beside the artefacts when they are complete
 
 
@@ -40,20 +36,8 @@ def work_folder(folder: str | Path | None, model: str) -> Iterator[Path]:
         prepare_folder(place)
         yield place
         return
-    _remove_left_over()
-    temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-"))
-    try:
+    with temporary_folder() as temporary:
         yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_left_over() -> None:
-    """Remove temporary folders of processes that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*-*"):
-        pid = folder.name.removeprefix(TEMPORARY).partition("-")[0]
-        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare_model(job: Job, batches: Sequence[int], settings: Settings, timeouts: Timeouts) -> str:

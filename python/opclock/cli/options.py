@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from opclock.errors import OptionError
 from opclock.extension import load_core
 from opclock.files import check_writable
 from opclock.runtimes.runtime import PRECISIONS
+from opclock.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from opclock.models.loading import Model
@@ -127,8 +127,8 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
 
     stored = "SELECT (SELECT count(*) FROM round) + (SELECT count(*) FROM ceiling)"
     with (
-        tempfile.TemporaryDirectory() as folder,
-        Profile.create_or_open(path or Path(folder) / "profile.sqlite", read_board()) as profile,
+        temporary_folder() as folder,
+        Profile.create_or_open(path or folder / "profile.sqlite", read_board()) as profile,
     ):
         before = profile.ask(stored)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import tempfile
 import time
 import weakref
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from opclock.profiles import schema
 from opclock.profiles.damage import SYMPTOMS, damaged_place
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.writer import ProfileWriter
+from opclock.temporary import temporary_folder
 
 CACHE_BYTES = 1 << 26  # of a writer, which changes pages all over the index of op calls
 LOG_PAGES = 16_000  # of 4 KiB before the log is written into the file: the same pages change many times
@@ -144,10 +144,10 @@ class Profile(ProfileWriter):
     @contextmanager
     def beside(self, other: Profile) -> Iterator[None]:
         """Inside the block, the tables of another profile can be read under the name ``other``."""
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             path = other.path
             if other.copied:
-                path = Path(folder) / "copy.sqlite"
+                path = folder / "copy.sqlite"
                 with sqlite3.connect(path) as copy:
                     other._connection.backup(copy)
                 copy.close()

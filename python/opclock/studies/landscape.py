@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from opclock.runtimes.job import Job
 from opclock.runtimes.registry import find_all
 from opclock.runtimes.runtime import Runtime, Settings
 from opclock.studies.landscape_results import FILE, Entry, Landscape
+from opclock.temporary import temporary_folder
 
 MODELS = ("resnet50-224", "mobilenetv2-224", "ssdlite", "yolox", "deeplabv3")  # and "unet", which takes 5 minutes
 BATCHES = (1, 2, 4, 8)
@@ -183,10 +183,10 @@ def _eager_classes(name: str, settings: Settings) -> tuple[dict[str, float], str
     from opclock.tracing.recorder import trace
 
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             loaded = load_model(name, dtype=settings.precision)
             traced = trace(loaded.module, loaded.inputs, name=loaded.name, reset=loaded.reset)
-            with Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile:
+            with Profile.create_or_open(folder / "profile.sqlite", read_board()) as profile:
                 forward = forward_of(loaded.module, loaded.inputs, loaded.reset)
                 measure(traced, profile, forward=forward, threads=settings.threads, max_s=ESTIMATE_S)
                 return estimate(traced, profile, threads=settings.threads).by_class(), ""

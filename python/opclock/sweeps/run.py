@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from opclock.sweeps.configuration import grid
 from opclock.sweeps.families import IllegalError
 from opclock.sweeps.grouping import grouped, touched_bytes, windows
 from opclock.sweeps.results import sweep_rows, sweep_table
+from opclock.temporary import temporary_folder
 from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.timing.host_playback import Host
 from opclock.timing.host_standin import KindsHost
@@ -117,8 +117,8 @@ def _opened(profile: Profile | str | Path | None) -> Iterator[Profile]:
     if isinstance(profile, Profile):
         yield profile
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sweep.sqlite" if profile is None else Path(profile)
+    with temporary_folder() as folder:
+        path = folder / "sweep.sqlite" if profile is None else Path(profile)
         with Profile.create_or_open(path, read_board()) as opened:
             yield opened
 
