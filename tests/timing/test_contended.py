@@ -74,7 +74,7 @@ def test_contended_op_calls_are_measured_again(small, profile, monkeypatch):
 def test_a_limit_of_the_user_is_kept_where_no_round_is_clean(small, profile, monkeypatch):
     script(monkeypatch, ALWAYS)
     rounds = []
-    monkeypatch.setattr("opclock.timing.measure.EXTENSION", 1e9)  # without the limit, this test would not end
+    monkeypatch.setattr("opclock.timing.stopping.EXTENSION", 1e9)  # without the limit, this test would not end
     measure(trace(*small), profile, threads=1, max_s=0.2, progress=lambda text, share: rounds.append(text))
     assert rounds[-1].split(": ")[1].startswith("0 clean of ")
 

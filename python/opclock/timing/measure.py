@@ -29,6 +29,7 @@ from opclock.timing.memory_budget import check_fit, memory_budget_bytes, split
 from opclock.timing.missing import LANE_TIMINGS, condition_of, host_known, missing_calls, timings_of
 from opclock.timing.reference import runs_in_block
 from opclock.timing.sampler import Sampler
+from opclock.timing.stopping import is_over
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace, check_calls
 
@@ -37,7 +38,6 @@ MAX_S = 3.5  # of rounds for a small model
 MAX_LATENCIES = 40  # for a large model: rounds take at most this many times its latency
 MIN_ROUNDS = 5
 CALLER = 3  # frames up from ``measure``, for warnings: its argument checks are between
-EXTENSION = 3.0  # times that long at most, where other programs disturb the rounds
 
 
 @dataclass(frozen=True)
@@ -199,10 +199,12 @@ class _Budget:
         spent_s, usual_s = time.perf_counter() - self._start, self.usual_s
         if min(sampler.rounds for sampler in self._samplers) < MIN_ROUNDS or spent_s < min(MIN_S, usual_s):
             return False
-        if spent_s >= (usual_s if self._work.max_s is not None else EXTENSION * usual_s):
-            return True
-        clean = all(sampler.clean_rounds >= MIN_CLEAN for sampler in self._samplers)
-        return clean and (spent_s >= usual_s or all(sampler.settled for sampler in self._samplers))
+        return is_over(
+            spent_s / usual_s,
+            limited=self._work.max_s is not None,
+            clean=all(sampler.clean_rounds >= MIN_CLEAN for sampler in self._samplers),
+            settled=all(sampler.settled for sampler in self._samplers),
+        )
 
     def report(self) -> None:
         """Report the rounds so far and the fraction of the usual time."""

@@ -1,4 +1,4 @@
-"""Decides when a round has been sampled enough."""
+"""Decides when a round has been sampled enough, and when sampling ends."""
 
 from __future__ import annotations
 
@@ -13,6 +13,25 @@ FIRST_LOOK = 20  # rounds
 GROWTH = 1.5  # of the rounds from one look to the next
 LOOKS = 3  # in a row that must agree
 CONFIDENCE = 0.98  # of the intervals that are judged; the reported one is at 95 %
+EXTENSION = 3.0  # times the usual time at most, where other programs disturb the rounds
+
+
+def is_over(spent_share: float, *, limited: bool, clean: bool, settled: bool) -> bool:
+    """Whether sampling ends, once everything has its fewest rounds.
+
+    Args:
+        spent_share: the time spent on rounds, as a fraction of the usual time.
+        limited: whether the user set that time. If not, sampling goes on for up to ``EXTENSION`` times as long until
+            enough rounds are clean.
+        clean: whether enough rounds are clean.
+        settled: whether everything was sampled enough.
+
+    Returns:
+        True where no further round is needed, or where the time is up.
+    """
+    if spent_share >= (1.0 if limited else EXTENSION):
+        return True
+    return clean and (spent_share >= 1.0 or settled)
 
 
 class Looks:

@@ -23,11 +23,12 @@ from opclock.timing.host_playback import Forward, Host, PlayedHost
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
-from opclock.timing.measure import EXTENSION, lane_samplers
+from opclock.timing.measure import lane_samplers
 from opclock.timing.memory_budget import check_fit
 from opclock.timing.missing import all_known, condition_of, missing_in
 from opclock.timing.reference import ReferenceRun, forward_of
 from opclock.timing.sampler import Sampler
+from opclock.timing.stopping import is_over
 from opclock.tracing.trace import Trace
 from opclock.validation.observers import Observers
 
@@ -142,13 +143,13 @@ class InterleavedSession:
             return (self._kernel_s - begin_s) / usual_s
 
         def enough() -> bool:
-            turns = blocks / (MIN_BLOCKS * len(steps))
-            longest = 1.0 if self._request.max_s is not None else EXTENSION
-            if turns < 1.0 or (self._kernels is None and self._clean):
-                return turns >= 1.0
-            if (turns if self._kernels is None else spent_share()) >= longest:
-                return True
-            return self._clean and self._kernels is not None and (spent_share() >= 1.0 or self._kernels.settled)
+            turns, kernels = blocks / (MIN_BLOCKS * len(steps)), self._kernels
+            return turns >= 1.0 and is_over(
+                turns if kernels is None else spent_share(),
+                limited=self._request.max_s is not None,
+                clean=self._clean,
+                settled=kernels is None or kernels.settled,
+            )
 
         def report() -> None:
             progress(text + self._left_out, min(1.0, max(blocks / (MIN_BLOCKS * len(steps)) * 0.5, spent_share())))
