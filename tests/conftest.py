@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -66,12 +65,6 @@ def profile(profile_path: Path) -> Iterator[Profile]:
 
 
 @pytest.fixture
-def faulty_runtimes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runtimes of tests/faulty.py, installed for this process and its children."""
-    from opclock.benchmarking import candidate
-
-    folder = tmp_path_factory.mktemp("site")
-    faulty.install(folder)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    monkeypatch.setattr(candidate, "GRACE_S", 5.0)  # for those that hang
+def faulty_runtimes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with faulty.installed(tmp_path_factory.mktemp("site")):
+        yield

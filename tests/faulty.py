@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ENTRY_POINTS = "[opclock.runtimes]\n" + "".join(
@@ -17,13 +19,23 @@ ENTRY_POINTS = "[opclock.runtimes]\n" + "".join(
 )  # fmt: skip
 
 
-def install(folder: Path) -> None:
-    """Make the folder, once it is on the path, offer these runtimes."""
+@contextmanager
+def installed(folder: Path) -> Iterator[None]:
+    """These runtimes, installed for this process and its children."""
+    import pytest  # not in the copy that a child imports
+
+    from opclock.benchmarking import candidate
+
     (folder / "faulty.py").write_text(Path(__file__).read_text(encoding="utf-8"))
     info = folder / "faulty-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        patch.setattr(candidate, "GRACE_S", 5.0)  # for those that hang
+        yield
 
 
 class Session:

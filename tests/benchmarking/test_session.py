@@ -24,7 +24,7 @@ ONE = Settings(1)
 
 
 @pytest.mark.usefixtures("faulty_runtimes")
-def test_what_was_converted_is_found_again(tmp_path):
+def test_what_was_converted_is_found_again_unless_by_another_torch(tmp_path):
     arguments = {"runtimes": ["honest"], "settings": ONE, "sampling": QUICK, "folder": tmp_path, "batch": 2}
     first = bench(SMALL, **arguments)
     again = bench(SMALL, **arguments)
@@ -32,12 +32,6 @@ def test_what_was_converted_is_found_again(tmp_path):
     table = again.to_frame()
     assert table["speedup"][0] == 1.0
     assert (table["throughput_per_s"] == 2 / table["median_s"]).all()
-
-
-@pytest.mark.usefixtures("faulty_runtimes")
-def test_what_another_torch_or_exporter_converted_is_converted_again(tmp_path):
-    arguments = {"runtimes": ["honest"], "settings": ONE, "sampling": QUICK, "folder": tmp_path}
-    bench(SMALL, **arguments)
     (note,) = tmp_path.rglob("honest/converted.json")
     fresh = json.loads(note.read_text())
     assert {"opclock", "torch", "faulty"} == set(fresh["versions"])
@@ -72,7 +66,14 @@ def test_numbers_and_nested_inputs_go_into_every_runtime(tmp_path):
     assert result.note == ""
 
 
-@pytest.mark.usefixtures("faulty_runtimes")
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """One bench of all runtimes that misbehave, and of one that does not."""
+    names = ["raises", "wrong", "shapeless", "hangs", "dies", "absent", "slow-to-convert", "spawns", "honest"]
+    with faulty.installed(tmp_path_factory.mktemp("site")):
+        return bench(SMALL, runtimes=names, settings=ONE, sampling=QUICK, timeouts=Timeouts(convert_s=8.0))
+
+
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [
@@ -85,19 +86,22 @@ def test_numbers_and_nested_inputs_go_into_every_runtime(tmp_path):
         ("slow-to-convert", "failed", ["convert", "no answer within 8 s"]),
     ],
 )
-def test_a_runtime_that_misbehaves_costs_its_row_alone(name, status, words):
-    timeouts = Timeouts(convert_s=8.0) if name == "slow-to-convert" else Timeouts()
-    result = bench(SMALL, runtimes=[name, "honest"], settings=ONE, sampling=QUICK, timeouts=timeouts)
-    eager, bad, good = result.rows
-    assert (eager.status, good.status) == ("ok", "ok")
-    assert good.median_s >= 0.0005
+def test_a_runtime_that_misbehaves_costs_its_row_alone(together, name, status, words):
+    (bad,) = (row for row in together.rows if row.runtime == name)
     assert bad.status == status
     for word in words:
         assert word in bad.reason
     assert "\n" not in bad.reason
     assert len(bad.samples) == 0
-    assert math.isnan(result.speedup(bad))
-    assert list(result.to_frame()["status"]) == ["ok", status, "ok"]
+    assert math.isnan(together.speedup(bad))
+
+
+def test_the_others_are_timed_all_the_same(together):
+    good = [row for row in together.rows if row.status == "ok"]
+    assert [row.runtime for row in good] == ["eager", "spawns", "honest"]
+    assert all(row.median_s >= 0.0005 for row in good[1:])
+    table = together.to_frame().set_index("runtime")
+    assert table.index[table["status"] == "ok"].tolist() == ["eager", "spawns", "honest"]
 
 
 @pytest.mark.usefixtures("faulty_runtimes")
@@ -112,10 +116,8 @@ def test_an_unknown_runtime_is_refused():
         bench(SMALL, runtimes=["tvm"], settings=ONE)
 
 
-@pytest.mark.usefixtures("faulty_runtimes")
-def test_what_a_runtime_has_started_ends_with_it():
-    row = bench(SMALL, runtimes=["spawns"], settings=ONE, sampling=QUICK).rows[-1]
-    assert row.status == "ok"
+def test_what_a_runtime_has_started_ends_with_it(together):
+    assert next(row for row in together.rows if row.runtime == "spawns").status == "ok"
     helper = list(faulty.Spawns.helper)
     assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == helper]
 
