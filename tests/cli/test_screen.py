@@ -257,6 +257,20 @@ def test_compare_fits(stored, monkeypatch):
         assert done.stdout.count("slower") == 6
 
 
+def test_comparing_estimates_fits(stored, tmp_path, monkeypatch):
+    path = tmp_path / "estimate.json"
+    made = opclock("estimate", stored / "trace.json", "--profile", stored / "one.sqlite", "--json", path)
+    assert made.returncode == 0, made.stderr
+    for width in WIDTHS:
+        monkeypatch.setenv("COLUMNS", str(width))
+        done = opclock("compare", path, path, "--depth", "1")
+        assert fits(done.stdout.splitlines(), width), done.stderr
+        assert "verdict: undecided" in " ".join(done.stdout.split())
+    refused = opclock("compare", path, stored / "one.sqlite")
+    assert refused.returncode == 2
+    assert "two profiles, or two estimates" in refused.stderr
+
+
 def test_ascii_terminals_read_us(no_width):
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")

@@ -15,7 +15,8 @@ from opclock.errors import OpCallError
 from opclock.timing.inputs import Arguments
 from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.reference import forward_of
-from opclock.tracing.macs import macs
+from opclock.timing.verification import fault
+from opclock.tracing.macs import macs, uncounted
 from opclock.tracing.op_call import PackedParams, Quantization, TensorSpec, decode, encode
 from opclock.tracing.trace import Trace
 
@@ -54,6 +55,31 @@ def static(engine):
         return quantization.convert(prepared), (torch.randn(1, 4, 8, 8),)
 
 
+class Sequence(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        output = self.layer(x)
+        return output[0] if isinstance(output, tuple) else output
+
+
+# MACs of a layer on three steps of two sequences, or of a cell on two: gates times (inputs + states) times states.
+RECURRENT = {
+    "LSTM": (lambda: nn.LSTM(8, 16, num_layers=2, bidirectional=True), (3, 2, 8), 6 * 4 * 16 * 2 * (24 + 48)),
+    "GRU": (lambda: nn.GRU(8, 16), (3, 2, 8), 6 * 3 * 16 * 24),
+    "LSTMCell": (lambda: nn.LSTMCell(8, 16), (2, 8), 2 * 4 * 16 * 24),
+    "GRUCell": (lambda: nn.GRUCell(8, 16), (2, 8), 2 * 3 * 16 * 24),
+    "RNNCell": (lambda: nn.RNNCell(8, 16), (2, 8), 2 * 16 * 24),
+}
+
+
+def recurrent(kind, dtype=torch.qint8):
+    make, shape, _ = RECURRENT[kind]
+    return quantization.quantize_dynamic(Sequence(make()).eval(), {getattr(nn, kind)}, dtype), (torch.randn(shape),)
+
+
 def dynamic():
     net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10)).eval()
     with warnings.catch_warnings():
@@ -79,15 +105,48 @@ def test_a_static_model_is_traced_with_scales_and_packed_parameters(engine):
     assert Trace.from_json(traced.to_json()) == traced
 
 
-@pytest.mark.parametrize("make", [dynamic, lambda: static(torch.backends.quantized.engine)], ids=["dynamic", "static"])
-def test_quantised_models_are_timed_and_estimated(make, engine, tmp_path):
-    module, inputs = make()
-    traced = trace(module, inputs, name=f"int8 with {engine}")
-    with opclock.open_profile(tmp_path / "board.sqlite") as profile:
+def timed(module, inputs, folder):
+    """Trace, measure and estimate a model. Returns the trace."""
+    traced = trace(module, inputs)
+    with opclock.open_profile(folder / "board.sqlite") as profile:
         opclock.measure(traced, profile, forward=forward_of(module, inputs), threads=1, max_s=0.1)
         estimated = opclock.estimate(traced, profile, threads=1)
     assert estimated.complete
     assert estimated.total_s > 0
+    return traced
+
+
+@pytest.mark.parametrize("make", [dynamic, lambda: static(torch.backends.quantized.engine)], ids=["dynamic", "static"])
+def test_quantised_models_are_timed_and_estimated(make, engine, tmp_path):
+    timed(*make(), tmp_path)
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_recurrent_layers_are_traced_counted_and_rebuilt(kind, engine):
+    """They were refused: "an argument of the class CellParamsBase"."""
+    traced = trace(*recurrent(kind))
+    call = traced.calls[-1]
+    assert sum(map(macs, traced.calls)) == RECURRENT[kind][2]
+    assert not uncounted(traced)
+    assert Trace.from_json(traced.to_json()) == traced
+    assert fault(call.call, Arguments(traced).bind(call), ()) == ""
+
+
+def test_a_recurrent_layer_is_timed_and_estimated(tmp_path):
+    timed(*recurrent("LSTM"), tmp_path)
+
+
+@pytest.mark.skipif("x86" not in ENGINES, reason="float16 weights need FBGEMM")
+def test_float16_weights_are_packed_as_float16():
+    before, torch.backends.quantized.engine = torch.backends.quantized.engine, "x86"
+    try:
+        traced = trace(*recurrent("GRU", torch.float16))
+        call = traced.calls[-1]
+        assert fault(call.call, Arguments(traced).bind(call), ()) == ""
+        (cell,) = (value for value in call.call.args[2])
+        assert (cell.prepack, cell.args[0].prepack) == ("make_quantized_cell_params_fp16", "linear_prepack_fp16")
+    finally:
+        torch.backends.quantized.engine = before
 
 
 def test_products_of_packed_weights_are_counted():

@@ -1,4 +1,4 @@
-"""opclock compare: the times of the same op calls in two profiles."""
+"""opclock compare: the same op calls in two profiles, or the modules of two estimates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli import options
+from opclock.cli.flags import show_flags
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "opclock.compare/1"
+ESTIMATES_SCHEMA = "opclock.compare_estimates/1"
+DEPTH = 2  # "features.3": the blocks of most networks
 
 
 @click.command()
@@ -24,27 +27,67 @@ SCHEMA = "opclock.compare/1"
 @click.option("--fresh", is_flag=True, help="Measure the shared op calls again here, both sides in turn.")
 @click.option("--first-python", metavar="PATH", help="Interpreter that measures FIRST again.  [default: this one]")
 @click.option("--second-python", metavar="PATH", help="Interpreter that measures SECOND again.  [default: this one]")
+@click.option("--depth", type=click.IntRange(min=0),
+              help=f"Levels of the module path in the table of two estimates.  [default: {DEPTH}]")  # fmt: skip
 @options.reporter_option
 def compare(
-    first: Path, second: Path, fresh: bool, first_python: str | None, second_python: str | None, reporter: Reporter
-) -> None:
-    """Compare the op calls that two profiles share: two boards, two torch versions, or before and after a change.
+    first: Path, second: Path, fresh: bool, first_python: str | None, second_python: str | None, depth: int | None,
+    reporter: Reporter,
+) -> None:  # fmt: skip
+    """Compare two profiles op call by op call, or two estimates module by module.
 
-    The ratio is the time in SECOND divided by the time in FIRST, with a 95 % interval. On one machine, the change of
+    FIRST and SECOND are two profiles: of two boards, of two torch versions, or from before and after a change. The
+    ratio is the time in SECOND divided by the time in FIRST, with a 95 % interval. On one machine, the change of
     the machine itself is taken off, as control workloads in both profiles show it. The verdict is "same" if the op
     call is within 10 %, "faster" or "slower" if chance does not explain the difference, else "undecided". At most
     two in a hundred of the changes are due to chance. The reason stands beside each verdict.
 
     With --fresh the times in the profiles are not used. One process for each side measures the op calls again, block
     by block in turn, each in its own environment. The profiles stay as they are.
+
+    Or FIRST and SECOND are two estimates (FILE.json, from 'opclock estimate --json'), such as one network's in float32
+    and in int8. The tables show which modules and operator classes take longer, and whether it is kernels, quantising
+    and dequantising, or the host.
     """
-    if not fresh:
-        for option, python in (("--first-python", first_python), ("--second-python", second_python)):
-            if python is not None:
-                raise OptionError(f"{option} {python}: an interpreter only measures with --fresh")
+    estimates = [path.suffix == ".json" for path in (first, second)]
+    _check_options(first, second, any(estimates), fresh, (first_python, second_python), depth)
+    if all(estimates):
+        _compare_estimates(first, second, DEPTH if depth is None else depth, reporter)
+    elif fresh:
+        _measure_again(first, second, (first_python or sys.executable, second_python or sys.executable), reporter)
+    else:
         _compare(first, second, reporter)
-        return
-    _measure_again(first, second, (first_python or sys.executable, second_python or sys.executable), reporter)
+
+
+def _check_options(
+    first: Path, second: Path, estimates: bool, fresh: bool, pythons: tuple[str | None, str | None], depth: int | None
+) -> None:
+    """Raise OptionError where the files or the options do not go together."""
+    if estimates and not first.suffix == second.suffix == ".json":
+        raise OptionError(f"{first} and {second}: give two profiles, or two estimates (.json)")
+    if estimates and fresh:
+        raise OptionError("--fresh: only op calls of profiles are measured again, not those of estimates")
+    if depth is not None and not estimates:
+        raise OptionError(f"--depth {depth}: only estimates are compared by module")
+    for option, python in zip(("--first-python", "--second-python"), pythons, strict=True):
+        if python is not None and not fresh:
+            raise OptionError(f"{option} {python}: an interpreter only measures with --fresh")
+
+
+def _compare_estimates(first: Path, second: Path, depth: int, reporter: Reporter) -> None:
+    from opclock.estimation.estimate_comparison import EstimateComparison
+    from opclock.estimation.estimate_file import read_estimate
+    from opclock.report.estimate_comparison_tables import class_table, module_table, summary
+
+    comparison = EstimateComparison(read_estimate(first), read_estimate(second), depth)
+    reporter.json({"schema": ESTIMATES_SCHEMA, **comparison.to_json()})
+    reporter.table(module_table(comparison))
+    reporter.say("")
+    reporter.table(class_table(comparison))
+    reporter.say(summary(comparison))
+    if comparison.first.setting != comparison.second.setting:
+        reporter.say(f"note: the settings differ: {comparison.first.setting}, and {comparison.second.setting}")
+    show_flags(reporter, [*comparison.first.flags, *comparison.second.flags])
 
 
 def _compare(first: Path, second: Path, reporter: Reporter) -> None:

@@ -64,12 +64,12 @@ def estimate(
 
 
 def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
+    from opclock.estimation.estimate_file import document
     from opclock.report.estimate_tables import device_sentence, share_table, summary
     from opclock.report.trace_table import uncounted_sentence
 
     by_class, by_module = estimated.by_class(), estimated.by_module(depth)
-    reporter.json({"schema": "opclock.estimate/1", "model": estimated.model, **estimated.setting._asdict(),
-                   **estimated.to_json(), "by_module": by_module, "unknown": list(estimated.unknown)})  # fmt: skip
+    reporter.json(document(estimated, depth))
     reporter.say(summary(estimated))
     reporter.table(share_table("operator class", by_class, estimated.total_s))
     reporter.say("")

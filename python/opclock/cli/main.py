@@ -40,7 +40,7 @@ VERBS = {
     "Estimate": {
         "estimate": "Estimate a model's latency and where the time goes.",
         "validate": "Compare estimates with real inference.",
-        "compare": "Compare the op calls of two profiles.",
+        "compare": "Compare two profiles or two estimates.",
         "profile": "Inspect, merge and prune profile files.",
     },
     "Benchmark": {

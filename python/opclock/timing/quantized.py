@@ -63,6 +63,8 @@ def packed(value: PackedParams) -> Any:  # noqa: ANN401 - a class of the backend
     def built(part: Any) -> Any:  # noqa: ANN401
         if isinstance(part, TensorSpec):
             return new_weight(part, 2)
+        if isinstance(part, PackedParams):
+            return packed(part)
         return [built(item) for item in part] if isinstance(part, tuple) else part
 
     before = torch.backends.quantized.engine

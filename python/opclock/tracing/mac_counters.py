@@ -20,8 +20,15 @@ def _shape(value: Value) -> Shape:
 
 def _matrices(call: OpCall) -> int:
     """Elements of all matrices among the arguments in lists: of a recurrent layer's weights, without its biases."""
-    lists = [value for value in call.args if isinstance(value, tuple)]
-    return sum(spec.numel for spec in tensors(tuple(lists)) if len(spec.shape) == 2)
+    lists = tuple(value for value in call.args if isinstance(value, tuple))
+    return sum(spec.numel for spec in tensors(_unpacked(lists)) if len(spec.shape) == 2)
+
+
+def _unpacked(value: Value) -> Value:
+    """The value with what packed parameters are made of in their place."""
+    if isinstance(value, PackedParams):
+        return _unpacked(value.args)
+    return tuple(map(_unpacked, value)) if isinstance(value, tuple) else value
 
 
 def _inner(argument: int = 0) -> Counter:
@@ -157,8 +164,12 @@ _BY_COUNTER: dict[Counter, tuple[str, ...]] = {
     ),
     _native_attention: ("_native_multi_head_attention",),
     _encoder_layer: ("_transformer_encoder_layer_fwd",),
-    _layer: ("lstm", "gru", "rnn_tanh", "rnn_relu", "_cudnn_rnn", "miopen_rnn"),
-    _cell: ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
+    _layer: ("lstm", "gru", "rnn_tanh", "rnn_relu", "_cudnn_rnn", "miopen_rnn", "quantized_lstm", "quantized_gru"),
+    _cell: (
+        "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", "quantized_lstm_cell", "quantized_gru_cell",
+        "quantized_rnn_tanh_cell", "quantized_rnn_relu_cell", "quantized_lstm_cell_dynamic",
+        "quantized_gru_cell_dynamic", "quantized_rnn_tanh_cell_dynamic", "quantized_rnn_relu_cell_dynamic",
+    ),
     _onednn_layer: ("mkldnn_rnn_layer",),
     _bags: ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only"),
 }  # fmt: skip

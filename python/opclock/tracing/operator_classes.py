@@ -36,7 +36,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell",
         "mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell",
         "quantized_lstm", "quantized_gru", "quantized_lstm_cell", "quantized_gru_cell", "quantized_rnn_tanh_cell",
-        "quantized_rnn_relu_cell",
+        "quantized_rnn_relu_cell", "quantized_lstm_cell_dynamic", "quantized_gru_cell_dynamic",
+        "quantized_rnn_tanh_cell_dynamic", "quantized_rnn_relu_cell_dynamic",
     ),
     "normalisation": (
         "batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training", "layer_norm", "native_layer_norm",
@@ -75,6 +76,15 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "masked_select", "nonzero", "one_hot", "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only",
         "index_copy",
     ),
+    "quantisation": (
+        "quantize_per_tensor", "quantize_per_tensor_dynamic", "quantize_per_channel", "quantize_per_token", "quantize",
+        "quantize_per_channel_group", "dequantize", "dequantize_per_tensor", "dequantize_per_channel",
+        "dequantize_per_token", "dequantize_per_channel_group", "choose_qparams", "choose_qparams_symmetric",
+        "choose_qparams_per_token", "choose_qparams_per_token_asymmetric", "_choose_qparams_per_tensor", "int_repr",
+        "quantize_affine", "dequantize_affine", "choose_qparams_affine", "fake_quantize_per_tensor_affine",
+        "fake_quantize_per_channel_affine", "_make_per_tensor_quantized_tensor", "_make_per_channel_quantized_tensor",
+        "q_scale", "q_zero_point", "convert_element_type",
+    ),
     "resize": (
         "upsample_nearest1d", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d",
         "upsample_linear1d", "upsample_trilinear3d", "_upsample_nearest_exact2d", "grid_sampler", "grid_sampler_2d",
@@ -97,6 +107,8 @@ _CLASS_OF = {name: operator_class for operator_class, names in CLASSES.items() f
 
 # The classes that a MAC count includes.
 MAC_CLASSES = ("convolution", "gemm", "recurrent")
+
+QUANTISATION = "quantisation"  # kernels that quantise and dequantise
 
 
 def class_of(call: OpCall) -> str:

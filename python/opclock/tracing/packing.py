@@ -25,7 +25,8 @@ def quantization_of(tensor: torch.Tensor) -> Quantization | None:
 
 
 def _linear(packed: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ANN401
-    return "linear_prepack", tuple(torch.ops.quantized.linear_unpack(packed))
+    weight, bias = torch.ops.quantized.linear_unpack(packed)
+    return "linear_prepack" if weight.is_quantized else "linear_prepack_fp16", (weight, bias)
 
 
 def _convolution(dimensions: int) -> Callable[[Any], tuple[str, tuple[Any, ...]]]:
@@ -44,12 +45,23 @@ def _embedding(packed: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ANN401
     return "embedding_bag_prepack", (torch.ops.quantized.embedding_bag_unpack(packed),)
 
 
+def _cell(packed: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ANN401
+    """Of one layer and direction of an LSTM or GRU: the state holds two packed matrices, and for int8 two biases."""
+    kind, biases, _numbers, integers, matrices = packed.__getstate__()[0]
+    if kind == "quantized_dynamic":
+        return "make_quantized_cell_params_dynamic", (*matrices, *biases, bool(integers[0]))
+    if kind == "quantized_fp16":
+        return "make_quantized_cell_params_fp16", tuple(matrices)
+    raise TraceError(f"parameters of a recurrent layer of the kind {kind} cannot be recorded: quantise it dynamically")
+
+
 # Classes of packed parameters → the operator that makes them, and its arguments.
 PREPACKED: dict[str, Callable[[Any], tuple[str, tuple[Any, ...]]]] = {
     "LinearPackedParamsBase": _linear,
     "Conv2dPackedParamsBase": _convolution(2),
     "Conv3dPackedParamsBase": _convolution(3),
     "EmbeddingPackedParamsBase": _embedding,
+    "CellParamsBase": _cell,
 }
 
 
