@@ -1,141 +1,93 @@
-"""Runs the corpus. Results are kept in a file, so that the same command goes on where it stopped."""
+"""Public architectures as a benchmark: traced with fake tensors and by a real run, compared, and played.
+
+python -m benchmarks.corpus                    # every model; results are kept, and the same command goes on
+python -m benchmarks.corpus --cut              # about 60 of them, under two minutes; exits with 1 where one is wrong
+python -m benchmarks.corpus --validate         # a sample of 40: estimate against real inference, on a quiet machine
+python -m benchmarks.corpus --name bart        # one model, examined again
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import time
-from collections import Counter
-from multiprocessing.connection import Connection
+import sys
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from benchmarks.corpus import samples, tables
+from benchmarks.corpus.children import Named, Task, in_children
+from benchmarks.corpus.examining import Row, examine
 from benchmarks.corpus.kinds import KINDS
-from opclock.errors import OpclockError
-from opclock.timing.host_playback import PlayedHost
-from opclock.timing.reference import forward_of
-from opclock.tracing.program import first_difference
-from opclock.tracing.recorder import trace
-from opclock.tracing.trace import Trace
+from benchmarks.corpus.validating import validate
 
-LIMIT_S = 180  # for one model: it is then counted as slow
+Rows = dict[Named, Row]
 
 
-def _attempt(model: torch.nn.Module, inputs: Any, *, real: bool | None) -> Trace | str:  # noqa: ANN401
-    try:
-        return trace(model, inputs, real=real)
-    except OpclockError as error:
-        return str(error)
+def _kept(file: Path) -> Rows:
+    """The rows of a file; the latest one of each model."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {(row["kind"], row["name"]): row for row in map(json.loads, lines)}
 
 
-def examine(kind: str, name: str) -> dict[str, Any]:
-    """Trace one model both ways and play it.
-
-    Args:
-        kind: one of ``KINDS``.
-        name: its name there.
-
-    Returns:
-        JSON-ready: ``outcome`` ("same", "differs", "fake fails", "real fails", "both fail", "not built"), ``why``,
-        the numbers of op calls, ``note`` (that of the trace that opclock takes by itself), ``played`` and seconds.
-    """
-    start = time.perf_counter()
-    torch.manual_seed(0)
-    try:
-        model, inputs = KINDS[kind][1](name)
-    except Exception as error:  # whatever an architecture needs that is not here
-        return {"outcome": "not built", "why": f"{type(error).__name__}: {str(error)[:200]}"}
-    model = model.eval()
-    built_s = time.perf_counter() - start
-    fake, real = _attempt(model, inputs, real=False), _attempt(model, inputs, real=True)
-    row: dict[str, Any] = {"built_s": round(built_s, 1)}
-    if isinstance(fake, Trace) and isinstance(real, Trace):
-        why = first_difference(fake, real)
-        row |= {"outcome": "differs" if why else "same", "why": why}
-    elif isinstance(real, Trace):
-        row |= {"outcome": "fake fails", "why": fake}
-    else:
-        row |= {"outcome": "real fails" if isinstance(fake, Trace) else "both fail", "why": real}
-    row |= {f"{way}_calls": len(one.calls) for way, one in (("fake", fake), ("real", real)) if isinstance(one, Trace)}
-    taken = _attempt(model, inputs, real=None) if row["outcome"] != "same" else fake
-    if isinstance(taken, Trace):
-        row |= {"note": taken.note, "right": isinstance(real, Trace) and not first_difference(taken, real)}
-        row["played"] = _played(taken, model, inputs)
-    return row | {"seconds": round(time.perf_counter() - start, 1)}
+def _models(options: argparse.Namespace) -> list[Named]:
+    if options.cut:
+        return list(samples.CUT)
+    if options.validate:
+        return list(samples.VALIDATED)
+    return [(kind, name) for kind in options.kind or KINDS for name in KINDS[kind].names()[:: options.every]]
 
 
-def _played(traced: Trace, model: torch.nn.Module, inputs: Any) -> str:  # noqa: ANN401
-    try:
-        PlayedHost(traced, forward_of(model, inputs))
-    except OpclockError as error:
-        return str(error)
-    return "yes"
+def _run(task: Task, models: Sequence[Named], options: argparse.Namespace, file: Path) -> Rows:
+    """Run the task for the models that the file has no row of."""
+    rows = _kept(file)
+    left = [model for model in models if options.name or model not in rows]
+    torch.set_num_threads(1)  # children are forked
+    for kind in dict.fromkeys(kind for kind, _name in left):
+        KINDS[kind].build(KINDS[kind].first)  # imports once what all children need
+    jobs = 1 if options.validate else options.jobs
+    for (kind, name), row in in_children(task, left, jobs=jobs, limit_s=options.limit_s, max_s=options.max_s):
+        rows[kind, name] = {"kind": kind, "name": name, **row}
+        with file.open("a") as kept:
+            kept.write(json.dumps(rows[kind, name]) + "\n")
+        print(f"{kind}:{name}: {tables.line(row)}", flush=True)
+    return {model: rows[model] for model in models if model in rows}
 
 
-def _child(kind: str, name: str, to: Connection) -> None:
-    torch.set_num_threads(1)
-    try:
-        to.send(examine(kind, name))
-    except BaseException as error:  # the corpus goes on
-        to.send({"outcome": "traceback", "why": f"{type(error).__name__}: {str(error)[:300]}"})
-
-
-def _in_child(kind: str, name: str) -> dict[str, Any]:
-    """Examine in a process of its own: a crash or a hang is one row."""
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe()
-    child = context.Process(target=_child, args=(kind, name, there))
-    child.start()
-    there.close()
-    try:
-        return dict(here.recv()) if here.poll(LIMIT_S) else {"outcome": "slow", "why": f"over {LIMIT_S} s"}
-    except EOFError:
-        return {"outcome": "crash", "why": "the process ended"}
-    finally:
-        child.kill()
-        child.join()
-
-
-def _print(rows: list[dict[str, Any]]) -> None:
-    outcomes = sorted({row["outcome"] for row in rows})
-    print("| kind | " + " | ".join(outcomes) + " | right by itself | played |")
-    print("| --- |" + " ---: |" * (len(outcomes) + 2))
-    for kind in KINDS:
-        some = [row for row in rows if row["kind"] == kind]
-        if some:
-            count = Counter(row["outcome"] for row in some)
-            right, played = (sum(row.get(key) in (True, "yes") for row in some) for key in ("right", "played"))
-            print(f"| {kind} | " + " | ".join(str(count[one]) for one in outcomes) + f" | {right} | {played} |")
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.corpus", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--cut", action="store_true", help="the models of samples.CUT; results are not kept")
+    which.add_argument("--validate", action="store_true", help="validate those of samples.VALIDATED")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="only this kind")
+    parser.add_argument("--name", action="append", help="only this model, even where there is a result")
+    parser.add_argument("--every", type=int, default=1, help="only every so manieth model")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--limit-s", type=float, default=120, help="seconds for one model")
+    parser.add_argument("--max-s", type=float, default=1e9, help="begin no model after so many seconds")
+    parser.add_argument(
+        "--results", type=Path, help="keeps the rows; default: build/corpus.jsonl or build/corpus-validated.jsonl"
+    )
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.corpus", description=__doc__)
-    parser.add_argument("--kind", choices=KINDS, action="append", help="only this kind")
-    parser.add_argument("--name", action="append", help="only this model; it is examined again")
-    parser.add_argument("--every", type=int, default=1, help="only every so manieth model")
-    parser.add_argument("--max-s", type=float, default=1e9, help="stop after so many seconds")
-    parser.add_argument("--results", type=Path, default=Path("corpus.jsonl"), help="file that keeps the rows")
-    options = parser.parse_args()
-    lines = options.results.read_text().splitlines() if options.results.exists() else []
-    rows = {(row["kind"], row["name"]): row for row in map(json.loads, lines)}
-    start = time.perf_counter()
-    torch.set_num_threads(1)  # children are forked
-    for kind in options.kind or KINDS:
-        names = options.name or KINDS[kind][0]()[:: options.every]
-        KINDS[kind][1](names[0] if kind != "transformers" else "bert")  # imports once what all children need
-        for name in names:
-            if time.perf_counter() - start > options.max_s or (not options.name and (kind, name) in rows):
-                continue
-            row = {"kind": kind, "name": name, **_in_child(kind, name)}
-            rows[kind, name] = row
-            with options.results.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"{kind}:{name}: {row['outcome']} {row.get('why', '')[:200]}", flush=True)
-    _print(list(rows.values()))
+    """Run what was asked for and print it."""
+    options = _options()
+    warnings.simplefilter("ignore")  # what model libraries say about their own code
+    models = [model for model in _models(options) if not options.name or model[1] in options.name]
+    file = options.results or Path("build", "corpus-validated.jsonl" if options.validate else "corpus.jsonl")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if options.cut and not options.results:
+        file.unlink(missing_ok=True)
+    rows = list(_run(validate if options.validate else examine, models, options, file).values())
+    print(tables.of_validations(rows) if options.validate else tables.by_kind(rows))
+    if options.cut and any(not tables.is_right(row) for row in rows):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

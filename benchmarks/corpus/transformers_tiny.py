@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-# Sizes that are set where a config has the attribute. Widths divide by the numbers of heads.
+from benchmarks.corpus.transformers_settings import INPUTS, NOT_BUILT, SETTINGS
+
+# Sizes that are set where a config has a larger one. Widths divide by the numbers of heads.
 DEPTH = dict.fromkeys(
     ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers", "depth",
      "num_encoder_layers", "num_decoder_layers", "vision_layers", "num_query_layers"), 2
@@ -21,43 +23,85 @@ WIDTH = {
     "num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2,
 }  # fmt: skip
 VOCABULARY = {"vocab_size": 1024}
-PARTS = ("text_config", "vision_config", "audio_config", "encoder", "decoder", "backbone_config", "thinker_config")
 TOKENS = 16
+MOST_PARAMETERS = 4e8
 
 
-def _shrink(config: Any, sizes: dict[str, int], *, nested: bool = True) -> None:  # noqa: ANN401
-    for name, size in sizes.items():
-        value = getattr(config, name, None)
-        if isinstance(value, int) and not isinstance(value, bool) and value > size:
-            try:
-                setattr(config, name, size)
-            except (AttributeError, NotImplementedError, ValueError, TypeError):
-                continue
+def _parts(config: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The configurations inside a configuration, by name."""
+    return {name: part for name, part in vars(config).items() if hasattr(part, "to_dict")}
+
+
+def _smaller(config: Any, sizes: dict[str, int]) -> dict[str, int]:  # noqa: ANN401
+    """The sizes that are larger in a configuration."""
+    values = {name: getattr(config, name, None) for name in sizes}
+    return {
+        name: sizes[name]
+        for name, value in values.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value > sizes[name]
+    }
+
+
+def _arguments(config: Any, sizes: dict[str, int]) -> dict[str, Any]:  # noqa: ANN401
+    """What makes a configuration small when it is constructed, so that what it derives from sizes fits."""
+    parts = {name: {"model_type": part.model_type, **_arguments(part, sizes)} for name, part in _parts(config).items()}
+    return _smaller(config, sizes) | parts
+
+
+def _shrink(config: Any, sizes: dict[str, int]) -> None:  # noqa: ANN401
+    """Make a configuration small that cannot be constructed small."""
+    for name, size in _smaller(config, sizes).items():
+        try:
+            setattr(config, name, size)
+        except (AttributeError, NotImplementedError, ValueError, TypeError):
+            continue
     kinds = getattr(config, "layer_types", None)
     if isinstance(kinds, list) and isinstance(getattr(config, "num_hidden_layers", None), int):
         config.layer_types = kinds[: config.num_hidden_layers]
+    for part in _parts(config).values():
+        _shrink(part, sizes)
+
+
+def _fix_tokens(config: Any) -> None:  # noqa: ANN401
+    """Special tokens inside the vocabulary."""
     vocabulary = getattr(config, "vocab_size", None)
-    if isinstance(vocabulary, int):
-        for token in ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"):
-            value = getattr(config, token, None)
-            if isinstance(value, int) and value >= vocabulary:
-                setattr(config, token, 1)
-    for part in PARTS if nested else ():
-        inner = getattr(config, part, None)
-        if hasattr(inner, "to_dict"):
-            _shrink(inner, sizes)
+    for token in ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"):
+        value = getattr(config, token, None)
+        if isinstance(vocabulary, int) and isinstance(value, int) and value >= vocabulary:
+            setattr(config, token, 1)
+    for part in _parts(config).values():
+        _fix_tokens(part)
+
+
+def _configs(model_type: str, failures: list[str]) -> Iterator[Any]:
+    """Configurations to try, the smallest first."""
+    from transformers import CONFIG_MAPPING
+
+    made = CONFIG_MAPPING[model_type]
+    if model_type in SETTINGS:
+        yield made(**SETTINGS[model_type])
+        return
+    for sizes in (DEPTH | WIDTH | VOCABULARY, DEPTH | VOCABULARY, DEPTH):
+        try:
+            yield made(**_arguments(made(), sizes))
+        except Exception as error:  # a combination that this architecture does not have
+            failures.append(f"{type(error).__name__}: {str(error)[:150]}")
+        config = made()
+        _shrink(config, sizes)
+        yield config
 
 
 def _models(model_type: str, failures: list[str]) -> Iterator[torch.nn.Module]:
-    from transformers import CONFIG_MAPPING, AutoModel
+    from transformers import AutoModel
 
-    for sizes in (DEPTH | WIDTH | VOCABULARY, DEPTH | VOCABULARY, DEPTH):
+    for config in _configs(model_type, failures):
         try:
-            config = CONFIG_MAPPING[model_type]()
-            _shrink(config, sizes)
+            _fix_tokens(config)
             with torch.device("meta"):
                 small = AutoModel.from_config(config)
-            if sum(parameter.numel() for parameter in small.parameters()) > 4e8:
+            parameters = sum(parameter.numel() for parameter in small.parameters())
+            if parameters > MOST_PARAMETERS:
+                failures.append(f"too large: {parameters:.1e} parameters")
                 continue
             yield AutoModel.from_config(config).eval()
         except Exception as error:  # a combination that this architecture does not have
@@ -65,7 +109,7 @@ def _models(model_type: str, failures: list[str]) -> Iterator[torch.nn.Module]:
 
 
 def _number(config: Any, name: str, default: int) -> int:  # noqa: ANN401
-    for one in (config, *(getattr(config, part, None) for part in PARTS)):
+    for one in (config, *_parts(config).values()):
         value = getattr(one, name, None)
         if isinstance(value, (list, tuple)) and value:
             value = value[0]
@@ -108,9 +152,11 @@ def build(model_type: str) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
     Raises:
         ValueError: no small config can be built, or no input is taken.
     """
+    if model_type in NOT_BUILT:
+        raise ValueError(NOT_BUILT[model_type])
     failures: list[str] = []
     for model in _models(model_type, failures):
-        for inputs in _inputs(model):
+        for inputs in [INPUTS[model_type]()] if model_type in INPUTS else _inputs(model):
             try:
                 with torch.inference_mode():
                     model(**inputs)
@@ -118,4 +164,4 @@ def build(model_type: str) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
                 failures.append(f"{type(error).__name__}: {str(error)[:150]}")
             else:
                 return model, inputs
-    raise ValueError(failures[0] if failures else "too large")
+    raise ValueError(" | ".join(dict.fromkeys(failures)) or "no inputs are known")
