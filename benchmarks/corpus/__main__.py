@@ -69,9 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--limit-s", type=float, default=120, help="seconds for one model")
     parser.add_argument("--max-s", type=float, default=1e9, help="begin no model after so many seconds")
-    parser.add_argument(
-        "--results", type=Path, help="keeps the rows; default: build/corpus.jsonl or build/corpus-validated.jsonl"
-    )
+    parser.add_argument("--results", type=Path, help="keeps the rows; by default a file in build")
     return parser.parse_args()
 
 
@@ -80,9 +78,10 @@ def main() -> None:
     options = _options()
     warnings.simplefilter("ignore")  # what model libraries say about their own code
     models = [model for model in _models(options) if not options.name or model[1] in options.name]
-    file = options.results or Path("build", "corpus-validated.jsonl" if options.validate else "corpus.jsonl")
+    name = "corpus-validated" if options.validate else "corpus-cut" if options.cut else "corpus"
+    file = options.results or Path("build", f"{name}.jsonl")
     file.parent.mkdir(parents=True, exist_ok=True)
-    if options.cut and not options.results:
+    if options.cut:
         file.unlink(missing_ok=True)
     rows = list(_run(validate if options.validate else examine, models, options, file).values())
     print(tables.of_validations(rows) if options.validate else tables.by_kind(rows))

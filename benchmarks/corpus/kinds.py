@@ -28,6 +28,8 @@ def build_torchvision(name: str) -> Built:
     quick: dict[str, Any] = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
     if name in list_models(module=detection) or name in list_models(module=segmentation):
         quick = {"weights_backbone": None}
+    if "rcnn" in name:  # few proposals: without compiled operators their alignment is in Python
+        quick |= {"min_size": 160, "max_size": 160, "rpn_pre_nms_top_n_test": 20, "rpn_post_nms_top_n_test": 5}
     model = get_model(name, weights=None, **quick)
     if name in list_models(module=optical_flow):
         return model, (torch.randn(1, 3, 128, 128), torch.randn(1, 3, 128, 128))

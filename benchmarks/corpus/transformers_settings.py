@@ -15,7 +15,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def _series() -> dict[str, torch.Tensor]:
+def _series(_config: object) -> dict[str, torch.Tensor]:
     past, future = 24 + 7, 8  # seven lags
     return {
         "past_values": torch.randn(1, past), "past_time_features": torch.randn(1, past, 1),
@@ -29,19 +29,19 @@ def _ids(tokens: int = 16) -> torch.Tensor:
 
 
 # Inputs of a forward whose names or shapes are its own.
-INPUTS: dict[str, Callable[[], dict[str, Any]]] = {
+INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "autoformer": _series,
     "informer": _series,
     "time_series_transformer": _series,
-    "patchtst": lambda: {"past_values": torch.randn(1, 32, 1)},
-    "patchtsmixer": lambda: {"past_values": torch.randn(1, 32, 1)},
-    "timesfm": lambda: {
+    "patchtst": lambda _config: {"past_values": torch.randn(1, 32, 1)},
+    "patchtsmixer": lambda _config: {"past_values": torch.randn(1, 32, 1)},
+    "timesfm": lambda _config: {
         "past_values": torch.randn(1, 512),
         "past_values_padding": torch.zeros(1, 512, dtype=torch.long),
         "freq": torch.zeros(1, 1, dtype=torch.long),
     },
-    "timesfm2_5": lambda: {"past_values": torch.randn(1, 512)},
-    "decision_transformer": lambda: {
+    "timesfm2_5": lambda _config: {"past_values": torch.randn(1, 512)},
+    "decision_transformer": lambda _config: {
         "states": torch.randn(1, 8, 17),
         "actions": torch.randn(1, 8, 4),
         "rewards": torch.randn(1, 8, 1),
@@ -49,15 +49,18 @@ INPUTS: dict[str, Callable[[], dict[str, Any]]] = {
         "timesteps": torch.arange(8)[None],
         "attention_mask": torch.ones(1, 8),
     },
-    "bros": lambda: {"input_ids": _ids(), "bbox": torch.rand(1, 16, 4)},
-    "lxmert": lambda: {
+    "bros": lambda _config: {"input_ids": _ids(), "bbox": torch.rand(1, 16, 4)},
+    "lxmert": lambda _config: {
         "input_ids": _ids(),
         "visual_feats": torch.randn(1, 10, 2048),
         "visual_pos": torch.rand(1, 10, 4),
     },
-    "visual_bert": lambda: {"input_ids": _ids(), "visual_embeds": torch.randn(1, 10, 512)},
-    "speecht5": lambda: {"input_values": torch.randn(1, 50, 64), "decoder_input_values": torch.randn(1, 20, 64)},
-    "univnet": lambda: {"input_features": torch.randn(1, 20, 100)},
+    "visual_bert": lambda _config: {"input_ids": _ids(), "visual_embeds": torch.randn(1, 10, 512)},
+    "speecht5": lambda _config: {
+        "input_values": torch.randn(1, 50, 64),
+        "decoder_input_values": torch.randn(1, 20, 64),
+    },
+    "univnet": lambda _config: {"input_features": torch.randn(1, 20, 100)},
 }
 
 # Why there is no small model of an architecture.

@@ -20,7 +20,8 @@ WIDTH = {
     "intermediate_size": 96, "d_ff": 96, "n_inner": 96, "ffn_dim": 96, "encoder_ffn_dim": 96, "decoder_ffn_dim": 96,
     "moe_intermediate_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "n_head": 4, "n_heads": 4,
     "num_heads": 4, "encoder_attention_heads": 4, "decoder_attention_heads": 4, "head_dim": 16, "d_kv": 16,
-    "num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2,
+    "num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1,
+    "topk_group": 1,
 }  # fmt: skip
 VOCABULARY = {"vocab_size": 1024}
 TOKENS = 16
@@ -32,9 +33,18 @@ def _parts(config: Any) -> dict[str, Any]:  # noqa: ANN401
     return {name: part for name, part in vars(config).items() if hasattr(part, "to_dict")}
 
 
+def _value(config: Any, name: str) -> Any:  # noqa: ANN401
+    try:
+        return getattr(config, name, None)
+    except Exception:  # one that differs between layers
+        return None
+
+
 def _smaller(config: Any, sizes: dict[str, int]) -> dict[str, int]:  # noqa: ANN401
     """The sizes that are larger in a configuration."""
-    values = {name: getattr(config, name, None) for name in sizes}
+    values = {name: _value(config, name) for name in sizes}
+    if getattr(config, "qk_rope_head_dim", None):  # latent attention: the width of a head has two parts
+        values.pop("head_dim", None)
     return {
         name: sizes[name]
         for name, value in values.items()
@@ -78,15 +88,13 @@ def _configs(model_type: str, failures: list[str]) -> Iterator[Any]:
     from transformers import CONFIG_MAPPING
 
     made = CONFIG_MAPPING[model_type]
-    if model_type in SETTINGS:
-        yield made(**SETTINGS[model_type])
-        return
-    for sizes in (DEPTH | WIDTH | VOCABULARY, DEPTH | VOCABULARY, DEPTH):
+    own = SETTINGS.get(model_type, {})
+    for sizes in (DEPTH | WIDTH | VOCABULARY, WIDTH | VOCABULARY, DEPTH | VOCABULARY, DEPTH):
         try:
-            yield made(**_arguments(made(), sizes))
+            yield made(**(_arguments(made(**own), sizes) | own))
         except Exception as error:  # a combination that this architecture does not have
             failures.append(f"{type(error).__name__}: {str(error)[:150]}")
-        config = made()
+        config = made(**own)
         _shrink(config, sizes)
         yield config
 
@@ -110,7 +118,7 @@ def _models(model_type: str, failures: list[str]) -> Iterator[torch.nn.Module]:
 
 def _number(config: Any, name: str, default: int) -> int:  # noqa: ANN401
     for one in (config, *_parts(config).values()):
-        value = getattr(one, name, None)
+        value = _value(one, name)
         if isinstance(value, (list, tuple)) and value:
             value = value[0]
         if isinstance(value, int):
@@ -135,12 +143,24 @@ def _inputs(model: torch.nn.Module) -> Iterator[dict[str, torch.Tensor]]:
         text | decoder, image, text | image, image | decoder, waveform | decoder,
         {"input_features": torch.randn(1, mels, length)} | decoder,
         {"input_features": torch.randn(1, 100, mels)} | decoder, {"input_values": torch.randn(1, 200, mels)},
+        {"input_values": torch.randn(1, _number(config, "max_length", 200), mels)},
         {"input_values": torch.randn(1, 1, 16000)}, {"pixel_values": torch.randn(1, channels, 224, 224)},
         {"pixel_values": torch.randn(1, 8, channels, side, side)},
-        {"pixel_values_videos": torch.randn(1, 8, channels, side, side)},
+        {"pixel_values_videos": torch.randn(1, 8, channels, side, side)}, *_patches(config, names),
         {"input_ids": ids}, {"inputs": torch.randint(3, 100, (1, 2048))}, {"past_values": torch.randn(1, 512, 1)},
     ]  # fmt: skip
     yield from (one for one in tries if set(one) - {"attention_mask"} <= set(names) or "kwargs" in names)
+
+
+def _patches(config: Any, names: list[str]) -> Iterator[dict[str, torch.Tensor]]:  # noqa: ANN401
+    """An image as flat patches with its numbers of frames, rows and columns of them."""
+    if "grid_thw" not in names:
+        return
+    frames, rows, columns = 1, 8, 8
+    patch, channels = _number(config, "patch_size", 14), _number(config, "in_channels", 3)
+    for depth in (_number(config, "temporal_patch_size", 1), 1):
+        flat = torch.randn(frames * rows * columns, channels * depth * patch**2)
+        yield {names[0]: flat, "grid_thw": torch.tensor([[frames, rows, columns]])}
 
 
 def build(model_type: str) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
@@ -156,7 +176,7 @@ def build(model_type: str) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
         raise ValueError(NOT_BUILT[model_type])
     failures: list[str] = []
     for model in _models(model_type, failures):
-        for inputs in [INPUTS[model_type]()] if model_type in INPUTS else _inputs(model):
+        for inputs in [INPUTS[model_type](model.config)] if model_type in INPUTS else _inputs(model):
             try:
                 with torch.inference_mode():
                     model(**inputs)

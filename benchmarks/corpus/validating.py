@@ -27,8 +27,8 @@ def validate(kind: str, name: str) -> Row:
         name: its name there.
 
     Returns:
-        JSON-ready: ``error`` and ``repeat`` (fractions), ``reference_ms``, ``interval`` (whether the estimate's holds the
-        reference), ``op_calls``, ``flags``; or ``outcome`` and ``why`` where it was refused.
+        JSON-ready: ``error`` and ``repeat`` (fractions), ``reference_ms``, ``op_calls``, ``flags`` and ``interval``
+        (whether the estimate's holds the reference); or ``outcome`` and ``why`` where it was refused.
     """
     torch.manual_seed(0)
     module, inputs = KINDS[kind].build(name)
