@@ -50,6 +50,13 @@ def undisturbed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
+def short_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, measure and validate take fewer rounds than a good number needs."""
+    monkeypatch.setattr("opclock.timing.measure.MAX_S", 0.2)
+    monkeypatch.setattr("opclock.validation.session.MAX_S", 0.2)
+
+
+@pytest.fixture
 def profile_path(tmp_path: Path) -> Path:
     return tmp_path / "board.sqlite"
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import opclock, opclock_process, refused
+from helpers import opclock, opclock_process, opclock_short, refused
 
 from opclock.profiles.profile import Profile
 
@@ -124,6 +124,7 @@ def test_a_model_without_op_calls_leaves_no_profile(factories, tmp_path):
     assert not (tmp_path / "p.sqlite").exists()
 
 
+@pytest.mark.usefixtures("short_sampling")
 def test_trace_measure_estimate(factories, tmp_path):
     profile, stored = tmp_path / "p.sqlite", tmp_path / "t.json"
     assert opclock("trace", f"{factories}:good", "--json", stored).returncode == 0
@@ -143,6 +144,7 @@ def test_trace_measure_estimate(factories, tmp_path):
             "no measurement", "opclock measure")  # fmt: skip
 
 
+@pytest.mark.usefixtures("short_sampling")
 def test_validate_json_report_and_max_error(factories, tmp_path):
     report = tmp_path / "report"
     done = opclock(
@@ -211,7 +213,7 @@ def test_torchvision_that_is_missing_is_one_line(tmp_path):
 def test_pinned_to_one_core(factories, tmp_path):
     core = min(os.sched_getaffinity(0))
     profile = tmp_path / "pinned.sqlite"
-    done = opclock_process("measure", f"{factories}:good", "--cpus", core, "--profile", profile)
+    done = opclock_short("measure", f"{factories}:good", "--cpus", core, "--profile", profile)
     assert done.returncode == 0, done.stderr
     with Profile.open(profile) as kept:
         pool = kept.pool(1)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
-from helpers import opclock_process, refused
+from helpers import refused
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+from opclock.cli.main import main
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("short_sampling")]
 
 LOUD = """
 import ctypes, sys
@@ -61,10 +64,26 @@ def model(tmp_path):
     return written
 
 
+@pytest.fixture
+def command(capfd):
+    """The command line in this process, with all that reaches its descriptors: what compiled code prints, too."""
+
+    def run(*arguments):
+        given, code = [str(argument) for argument in arguments], 0
+        capfd.readouterr()
+        try:
+            main(given)
+        except SystemExit as end:
+            code = end.code
+        return subprocess.CompletedProcess(given, code, *capfd.readouterr())
+
+    return run
+
+
 @pytest.mark.parametrize("verb", ["trace", "measure", "validate"])
-def test_prints_of_a_model_spoil_no_json_and_come_once(verb, model, tmp_path):
+def test_prints_of_a_model_spoil_no_json_and_come_once(verb, model, tmp_path, command):
     profile = [] if verb == "trace" else ["--profile", tmp_path / "p.sqlite"]
-    done = opclock_process(verb, model(LOUD), *profile, "--json", "-")
+    done = command(verb, model(LOUD), *profile, "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["schema"].startswith("opclock.")
     for line in ("importing", "building", "shape (1, 8)", "warned"):
@@ -72,34 +91,34 @@ def test_prints_of_a_model_spoil_no_json_and_come_once(verb, model, tmp_path):
     assert "from C" in done.stderr
     if verb != "trace":
         assert done.stderr.count("the model prints more") == 1
-        estimated = opclock_process("estimate", model(LOUD), *profile, "--json", "-")
+        estimated = command("estimate", model(LOUD), *profile, "--json", "-")
         assert json.loads(estimated.stdout)["schema"].startswith("opclock.estimate/")
 
 
-def test_a_bench_of_a_loud_model_has_clean_json(model):
-    done = opclock_process("bench", model(LOUD), "--runtime", "eager", "--duration", 0.1, "--json", "-")
+def test_a_bench_of_a_loud_model_has_clean_json(model, command):
+    done = command("bench", model(LOUD), "--runtime", "eager", "--duration", 0.1, "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["schema"].startswith("opclock.bench/")
     assert "shape" not in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["trace", "measure", "validate", "bench"])
-def test_a_forward_that_exits_is_one_line(verb, model, tmp_path):
+def test_a_forward_that_exits_is_one_line(verb, model, tmp_path, command):
     profile = ["--profile", tmp_path / "p.sqlite"] if verb in ("measure", "validate") else []
     more = ["--runtime", "eager"] if verb == "bench" else []
-    refused(opclock_process(verb, model(EXITS), *profile, *more), "exited")
+    refused(command(verb, model(EXITS), *profile, *more), "exited")
 
 
-def test_a_factory_that_exits_is_one_line(model):
-    refused(opclock_process("trace", model(EXITS, "make_exit")), "exited", "must return a module")
+def test_a_factory_that_exits_is_one_line(model, command):
+    refused(command("trace", model(EXITS, "make_exit")), "exited", "must return a module")
 
 
-def test_an_exit_with_a_message_is_told(model):
-    refused(opclock_process("trace", model("import sys; sys.exit('no licence')")), "exited (no licence)", "__main__")
+def test_an_exit_with_a_message_is_told(model, command):
+    refused(command("trace", model("import sys; sys.exit('no licence')")), "exited (no licence)", "__main__")
 
 
 @pytest.mark.parametrize("at_import", ["", "parse()"])
-def test_a_file_that_reads_the_command_line_is_one_line(at_import, model):
-    done = opclock_process("trace", model(PARSES.format(at_import=at_import)))
+def test_a_file_that_reads_the_command_line_is_one_line(at_import, model, command):
+    done = command("trace", model(PARSES.format(at_import=at_import)))
     refused(done, "exited", "read the command line", "--width")
     assert len(done.stderr.splitlines()) == 1

@@ -72,7 +72,7 @@ def test_three_numbers_of_every_op_call_and_an_estimate_of_both_lanes(model, pro
     assert again.ended == "nothing_to_do"
 
 
-@pytest.mark.usefixtures("device")
+@pytest.mark.usefixtures("device", "short_sampling")
 def test_a_validation_and_its_row(model, profile):
     row = validate([model], profile, threads=2).rows[0]
     assert row.estimate.total_s > 0

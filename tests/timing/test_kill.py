@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from helpers import INTERRUPTIBLE
+from helpers import INTERRUPTIBLE, opclock
 
 from opclock.errors import ProfileError
 from opclock.profiles.profile import Profile
@@ -41,6 +41,7 @@ def wait_for_rounds(process, path, more_than):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_sampling")
 def test_sigkill_at_random_moments(tmp_path, profile_path):
     (tmp_path / "m.py").write_text(MODEL)
     command = [sys.executable, "-m", "opclock", "measure", f"{tmp_path}/m.py:factory", "--threads", "1", "--profile",
@@ -58,7 +59,7 @@ def test_sigkill_at_random_moments(tmp_path, profile_path):
         assert rounds >= kept
         kept = rounds
     assert kept > 0
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = opclock(*command[3:])
     assert "kept in" in done.stdout
     with Profile.open(profile_path) as profile:
         pools = [profile.pool(pool) for pool in profile.pools(["in_model"], "cpu", 1)]

@@ -9,6 +9,8 @@ from small_model import Classifier
 from opclock.models.loading import Model
 from opclock.validation.validate import validate, validate_model
 
+pytestmark = pytest.mark.usefixtures("short_sampling")
+
 
 @pytest.fixture
 def small():
