@@ -35,7 +35,6 @@ def script(monkeypatch, waits):
 ALWAYS = itertools.repeat(1.0)
 
 
-@pytest.mark.usefixtures("short_sampling")
 def test_sampling_goes_on_until_enough_rounds_are_clean(small, profile, monkeypatch):
     script(monkeypatch, itertools.cycle([0, 0, 0, 0, 1.0, 0, 0, 0, 0, 0]))
     traced = trace(*small)
