@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +11,10 @@ from torch import nn
 
 from opclock.errors import OpCallError
 from opclock.extension import load_aten
+from opclock.timing.binding import BoundPool
 from opclock.timing.inputs import Arguments
-from opclock.timing.verification import check_answer, overwritten
+from opclock.timing.missing import condition_of
+from opclock.timing.verification import check_answer, overwritten, pytorch_answer
 from opclock.tracing.recorder import trace
 
 NAN = float("nan")
@@ -33,7 +36,8 @@ def check(forward, answer_of=None, position=0):
     pool = load_aten().Pool(0, True)
     number = pool.add(first.call.operator, first.call.overload, bound.args, bound.kwargs, 0, [], restored)
     asked = pool if answer_of is None else SimpleNamespace(answer=lambda n: answer_of(pool.answer(n)))
-    check_answer(asked, number, first.call, bound, restored)
+    theirs, _ = pytorch_answer(first.call, bound, restored)
+    check_answer(asked, number, first.call, restored, theirs)
     return bound.tensors[0]
 
 
@@ -88,3 +92,23 @@ def test_in_place_views_are_compared_and_get_their_shape_back(forward):
     check(forward, position=1)
     with pytest.raises(OpCallError, match="gives another answer"):
         check(forward, lambda answer: [answer[0] + 1], position=1)
+
+
+def test_each_op_call_runs_once_through_pytorch_and_once_on_the_timed_path():
+    """It ran twice through PyTorch, to see whether it runs and then for its answer."""
+    runs = Counter()
+
+    class Counted(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            runs[func.overloadpacket.__name__] += 1
+            return func(*args, **(kwargs or {}))
+
+    class Model(nn.Module):
+        def forward(self, x):
+            return torch.sin(x) + torch.sin(x)
+
+    traced = trace(Model(), (torch.randn(6, 4),))
+    arguments = Arguments(traced)
+    with Counted():
+        BoundPool(traced, range(len(traced.calls)), arguments, condition_of(traced, 1), 0)
+    assert (runs["sin"], runs["add"]) == (2, 2)

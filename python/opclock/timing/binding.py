@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,13 @@ from opclock.extension import load_aten
 from opclock.profiles.condition import Condition
 from opclock.timing.cache_state import inputs, results
 from opclock.timing.inputs import Arguments, Bound, Restored
-from opclock.timing.verification import check_answer, fault, operator_errors, overwritten
+from opclock.timing.verification import (
+    RefusedError,
+    check_answer,
+    operator_errors,
+    overwritten,
+    pytorch_answer,
+)
 from opclock.tracing.dataflow import feeds
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Trace, TracedCall
@@ -24,27 +30,46 @@ STAND_IN = TracedCall(OpCall("aten::empty", "memory_format", ((0,),)), (TensorSp
 CHECKED = ("in_model", "interleaved", "back_to_back")  # other timings run the same op calls beside one of these
 
 
-def _runnable(trace: Trace, positions: Sequence[int], arguments: Arguments, *, check: bool) -> Trace:
-    """The trace with a stand-in for each op call that does not run on rebuilt arguments."""
-    tried: set[str] = set()
-    for position in positions if check else ():
-        traced = trace.calls[position]
-        if traced.call.key in tried:
-            continue
-        tried.add(traced.call.key)
-        bound = arguments.bind(traced)
-        if reason := fault(traced.call, bound, _restored(traced, arguments, bound)):
-            arguments.unknown[traced.call.key] = f"{traced.call}: {reason}"
-    if not arguments.unknown:
+def refusals(trace: Trace, keys: Collection[str]) -> tuple[str, ...]:
+    """Why none of these op calls of a trace runs on rebuilt arguments; empty where one of them does."""
+    arguments, reasons = Arguments(trace), dict[str, str]()
+    for traced in trace.calls:
+        if traced.call.key in keys and traced.call.key not in reasons:
+            bound = arguments.bind(traced)
+            try:
+                pytorch_answer(traced.call, bound, _restored(traced, arguments, bound))
+            except RefusedError as error:
+                reasons[traced.call.key] = f"{traced.call}: {error}"
+            else:
+                return ()
+    return tuple(reasons.values())
+
+
+def _with_stand_ins(trace: Trace, unknown: Collection[str]) -> Trace:
+    """The trace with a stand-in for each op call with one of these keys."""
+    if not unknown:
         return trace
-    calls = (STAND_IN if traced.call.key in arguments.unknown else traced for traced in trace.calls)
-    return replace(trace, calls=tuple(calls))
+    return replace(trace, calls=tuple(STAND_IN if one.call.key in unknown else one for one in trace.calls))
 
 
 def _restored(traced: TracedCall, arguments: Arguments, bound: Bound) -> list[Restored]:
     """The arguments that an op call changes, each with what restores it."""
     call, specs = traced.call, traced.call.tensors()
     return [(bound.tensors[i], arguments.first(bound.tensors[i], specs[i], call)) for i in overwritten(traced)]
+
+
+def _add(
+    pool: Any, traced: TracedCall, bound: Bound, restored: Sequence[Restored], *, group: int = 0,  # noqa: ANN401
+    rewritten: Sequence[torch.Tensor] = (),
+) -> int:  # fmt: skip
+    """Add an op call to a compiled pool. Returns its number there."""
+    call = traced.call
+    with operator_errors(call.operator):
+        number: int = pool.add(
+            call.operator, call.overload, bound.args, bound.kwargs, group, list(rewritten), list(restored),
+            traced.launches,
+        )  # fmt: skip
+    return number
 
 
 class BoundPool:
@@ -60,15 +85,15 @@ class BoundPool:
 
         Raises OpCallError where memory is short, or where an answer differs from PyTorch's.
         """
-        trace = _runnable(trace, positions, arguments, check=condition.timing in CHECKED)
+        self.verified_s = 0.0  # wall seconds inside the first runs
+        self.lane = "host" if queue_of(condition.device) == "cpu" else condition.lane
+        if condition.timing in CHECKED:
+            self._verify(trace, positions, arguments, condition)
+        trace = _with_stand_ins(trace, arguments.unknown)
         self.keys = [trace.calls[position].call.key for position in positions]
         self.groups = {key: group for group, key in enumerate(dict.fromkeys(self.keys))}  # equal calls share samples
         self.calls = [trace.calls[position] for position in positions]
-        self.verified_s = 0.0  # wall seconds inside the first runs
-        device = queue_of(condition.device)
-        self.lane = "host" if device == "cpu" else condition.lane
-        with operator_errors(f"on {condition.device}"):
-            self.compiled: Any = load_aten().Pool(seed % SEEDS, not condition.in_order, device, self.lane)
+        self.compiled: Any = self._new_pool(condition, seed)
         self._add_calls(trace, positions, arguments, condition)
         if condition.in_order:
             self._keep_outputs(trace, positions)
@@ -78,30 +103,41 @@ class BoundPool:
         """Keys of the op calls in which the host waits for the device."""
         return sorted({key for key, waits in zip(self.keys, self.compiled.waits, strict=True) if waits})
 
+    def _new_pool(self, condition: Condition, seed: int = 0) -> Any:  # noqa: ANN401
+        with operator_errors(f"on {condition.device}"):
+            return load_aten().Pool(seed % SEEDS, not condition.in_order, queue_of(condition.device), self.lane)
+
+    def _verify(self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition) -> None:
+        """Run each distinct op call once through PyTorch and once on the timed path, in a pool of their own."""
+        pool, verified = self._new_pool(condition), set(arguments.unknown)
+        for position in positions:
+            traced = trace.calls[position]
+            call = traced.call
+            if call.key in verified:
+                continue
+            verified.add(call.key)
+            bound = arguments.bind(traced)
+            restored = _restored(traced, arguments, bound)
+            try:
+                answer, spent_s = pytorch_answer(call, bound, restored)
+            except RefusedError as error:
+                arguments.unknown[call.key] = f"{call}: {error}"
+                continue
+            number = _add(pool, traced, bound, restored)
+            self.verified_s += spent_s + check_answer(pool, number, call, restored, answer)
+
     def _add_calls(self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition) -> None:
         bound = {position: arguments.bind(trace.calls[position]) for position in positions}
         rewritten: dict[int, list[torch.Tensor]] = {}
         if queue_of(condition.device) == "cpu":  # on a device, rewriting would enter the queue that is timed
             rewritten = results(trace, bound) if condition.in_order else inputs(trace, bound)
-        checked: set[str] = set()
-        for position, key in zip(positions, self.keys, strict=True):
-            check = condition.timing in CHECKED and key not in checked
-            self._add(trace, position, arguments, bound[position], rewritten.get(position, []), check=check)
-            checked.add(key)
-
-    def _add(
-        self, trace: Trace, position: int, arguments: Arguments, bound: Bound, rewritten: list[torch.Tensor], *,
-        check: bool,
-    ) -> None:  # fmt: skip
-        traced = trace.calls[position]
-        call, restored = traced.call, _restored(traced, arguments, bound)
-        with operator_errors(call.operator):
-            number = self.compiled.add(
-                call.operator, call.overload, bound.args, bound.kwargs, self.groups[call.key], rewritten, restored,
-                traced.launches,
+        for position in positions:
+            traced = trace.calls[position]
+            restored = _restored(traced, arguments, bound[position])
+            _add(
+                self.compiled, traced, bound[position], restored,
+                group=self.groups[traced.call.key], rewritten=rewritten.get(position, []),
             )  # fmt: skip
-        if check:
-            self.verified_s += check_answer(self.compiled, number, call, bound, restored)
 
     def _keep_outputs(self, trace: Trace, positions: Sequence[int]) -> None:
         """Keep outputs as long as the model does, so that memory is allocated in the same order.

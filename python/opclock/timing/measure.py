@@ -20,6 +20,7 @@ from opclock.formatting import counted
 from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
+from opclock.timing.binding import refusals
 from opclock.timing.device_graph import can_capture
 from opclock.timing.host_playback import Forward, Host
 from opclock.timing.host_standin import host_for
@@ -112,8 +113,12 @@ def measure(
     check_calls(trace)
     missing = missing_calls(trace, profile, threads)
     known = len(trace.unique) - len(missing)
-    if not missing and (forward is None or host_known(trace, profile, threads)):
-        return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", _flags(trace, profile, threads))
+    unknown = refusals(trace, missing)
+    nothing_to_time = known > 0 and len(unknown) == len(missing)
+    incomplete: tuple[Flag, ...] = ("incomplete",) if unknown else ()
+    if nothing_to_time and (forward is None or host_known(trace, profile, threads)):
+        flags = ordered([*incomplete, *_flags(trace, profile, threads)])
+        return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", flags, unknown=unknown)
     if note := elsewhere_note(trace, profile):
         warnings.warn(note, stacklevel=CALLER)
     with thread_team(threads):
@@ -121,9 +126,9 @@ def measure(
         host, remark = host_for(trace, forward)
         if forward is not None and remark:
             warnings.warn(f"{trace.model}: {remark}", stacklevel=CALLER)
-        if not missing and remark:  # the host cannot be played, and the table is filled already
-            flags = ordered(["host_by_table", *_flags(trace, profile, threads)])
-            return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", flags, remark)
+        if nothing_to_time and remark:  # the host cannot be played, and the table is filled already
+            flags = ordered(["host_by_table", *incomplete, *_flags(trace, profile, threads)])
+            return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", flags, remark, unknown)
         rounds, ended, unknown = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
     own = [*(["host_by_table"] if remark else []), *(["incomplete"] if unknown else [])]
     flags = ordered([*own, *_flags(trace, profile, threads)])

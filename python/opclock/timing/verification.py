@@ -1,4 +1,4 @@
-"""Compares the answer of the timed path with PyTorch's. Op calls with another answer are not timed."""
+"""Compares the answer of the timed path with PyTorch's. Op calls with another answer, or with none, are not timed."""
 
 from __future__ import annotations
 
@@ -44,49 +44,59 @@ def _restore(pairs: Sequence[Restored], call: OpCall) -> None:
                 tensor.copy_(first)
 
 
-def fault(call: OpCall, bound: Bound, restored: Sequence[Restored]) -> str:
-    """Why an op call does not run on rebuilt arguments, in one line; "" where it does. Memory errors pass."""
+class RefusedError(Exception):
+    """An op call does not run on rebuilt arguments. Its text says why, in one line."""
+
+
+def pytorch_answer(call: OpCall, bound: Bound, restored: Sequence[Restored]) -> tuple[object, float]:
+    """Run an op call through PyTorch.
+
+    Args:
+        call: the op call.
+        bound: its arguments.
+        restored: tensors that it changes, each as it was at first (see ``Arguments.first``).
+
+    Returns:
+        A copy of its output, and the wall seconds that it took.
+
+    Raises:
+        RefusedError: it raises. Memory errors pass.
+    """
+    _restore(restored, call)  # another call of the model may have written the buffer that they share
+    start = time.perf_counter()
     try:
-        _restore(restored, call)
         with torch.inference_mode():
-            find_operator(call)(*bound.args, **bound.kwargs)
+            output = find_operator(call)(*bound.args, **bound.kwargs)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a kernel may raise anything where it is given what it does not accept
-        return first_line(error)
-    return ""
+        raise RefusedError(first_line(error)) from error
+    return _copy(output), time.perf_counter() - start
 
 
-def check_answer(pool: Any, number: int, call: OpCall, bound: Bound, restored: Sequence[Restored]) -> float:  # noqa: ANN401
+def check_answer(pool: Any, number: int, call: OpCall, restored: Sequence[Restored], answer: object) -> float:  # noqa: ANN401
     """Compare the answer of the timed path with PyTorch's.
 
     Args:
         pool: the compiled pool.
         number: the op call's number in the pool.
         call: the op call.
-        bound: its arguments.
-        restored: tensors that it changes, each as it was at first (see ``Arguments.first``).
+        restored: tensors that it changes, each as it was at first.
+        answer: PyTorch's.
 
     Returns:
-        The wall seconds that the two runs took.
+        The wall seconds that the run took.
 
     Raises:
         OpCallError: the answers differ.
     """
-    operator = find_operator(call)
-    _restore(restored, call)  # another call of the model may have written the buffer that they share
+    _restore(restored, call)
     start = time.perf_counter()
     with operator_errors(call.operator):
         ours = pool.answer(number)
     spent_s = time.perf_counter() - start
-    if torch.Tag.nondeterministic_seeded in operator.tags or "empty" in call.name:
+    if torch.Tag.nondeterministic_seeded in find_operator(call).tags or "empty" in call.name:
         return spent_s
-    ours = [_copy(item) for item in ours]
-    _restore(restored, call)
-    start = time.perf_counter()
-    with torch.inference_mode():
-        answer = operator(*bound.args, **bound.kwargs)
-    spent_s += time.perf_counter() - start
     theirs = list(answer) if isinstance(answer, tuple) and len(ours) != 1 else [answer] if ours else []
     if not all(_agree(left, right) for left, right in zip(ours, theirs, strict=True)):
         raise OpCallError(f"{call} gives another answer through opclock than through PyTorch: not timed; "
@@ -98,7 +108,9 @@ def _copy(output: object) -> object:
     """A copy that stays as it is when the op call runs again."""
     if isinstance(output, torch.Tensor):
         return output.clone()
-    return [_copy(item) for item in output] if isinstance(output, (list, tuple)) else output
+    if isinstance(output, tuple):
+        return tuple(_copy(item) for item in output)
+    return [_copy(item) for item in output] if isinstance(output, list) else output
 
 
 def _agree(left: object, right: object) -> bool:
