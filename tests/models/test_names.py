@@ -14,6 +14,7 @@ from torch import nn
 
 from opclock import trace
 from opclock.errors import ModelError, OptionError
+from opclock.models import libraries
 from opclock.models.libraries import LIBRARIES
 from opclock.models.loading import load_model
 from opclock.models.names import KINDS
@@ -62,6 +63,23 @@ def test_a_model_of_timm_has_the_image_it_is_made_for():
     assert model.inputs[0].shape == (1, 3, 256, 256)
     with pytest.raises(ModelError, match="did you mean resnet"):
         load_model("timm:resnt18")
+
+
+@pytest.mark.parametrize(
+    ("engines", "options"),
+    [(["x86", "fbgemm"], {"quantize": True}), (["qnnpack"], {"quantize": True, "backend": "qnnpack"})],
+)
+def test_quantised_models_of_torchvision_are_quantised(engines, options, monkeypatch):
+    """They were built ready to be quantised, and ran in float32. Their own backend, FBGEMM, is missing on Arm."""
+    given = {}
+    models = SimpleNamespace(
+        list_models=lambda: ["quantized_resnet18"],
+        get_model=lambda _name, **options: given.update(options) or nn.Conv2d(3, 4, 1),
+    )
+    monkeypatch.setattr(libraries, "installed", lambda *_names: models)
+    monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", engines)
+    load_model("torchvision:quantized_resnet18")
+    assert given == {"weights": None, **options}
 
 
 def test_a_description_of_ultralytics(monkeypatch):

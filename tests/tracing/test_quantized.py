@@ -11,13 +11,15 @@ from torch.ao import quantization
 
 import opclock
 from opclock import trace
-from opclock.errors import OpCallError
+from opclock.errors import OpCallError, TraceError
 from opclock.timing.inputs import Arguments
 from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.reference import forward_of
 from opclock.timing.verification import fault
-from opclock.tracing.macs import macs, uncounted
+from opclock.tracing import packing
+from opclock.tracing.macs import macs, model_macs, uncounted
 from opclock.tracing.op_call import PackedParams, Quantization, TensorSpec, decode, encode
+from opclock.tracing.operator_classes import class_of
 from opclock.tracing.trace import Trace
 
 ENGINES = [name for name in ("x86", "qnnpack", "onednn") if name in torch.backends.quantized.supported_engines]
@@ -182,6 +184,61 @@ def test_a_quantised_tensor_is_made_as_its_spec_says(shape, stride, quantization
         assert (made.q_scale(), made.q_zero_point()) == (0.5, 3)
     assert len(set(made.int_repr().flatten().tolist())) > 1
     assert decode(encode(spec)) == spec
+
+
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_embeddings_are_rebuilt(kind, bits):
+    """Their weights, with zero points that are no integers, could not be made."""
+    four, eight = quantization.float_qparams_weight_only_qconfig_4bit, quantization.float_qparams_weight_only_qconfig
+    module = nn.Sequential(kind(100, 16)).eval()
+    module[0].qconfig = four if bits == 4 else eight
+    traced = trace(quantization.convert(quantization.prepare(module)), (torch.randint(0, 100, (4, 6)),))
+    (call,) = traced.calls
+    assert fault(call.call, Arguments(traced).bind(call), ()) == ""
+    assert class_of(call.call) == "index"
+
+
+class Decomposed(nn.Module):
+    """As PT2E writes it: quantising and dequantising around an operator on floating-point numbers."""
+
+    def forward(self, x):
+        operators = torch.ops.quantized_decomposed
+        how = (0.05, 3, 0, 255, torch.uint8)
+        x = operators.dequantize_per_tensor(operators.quantize_per_tensor(x, *how), *how)
+        scale, zero_point = operators.choose_qparams.tensor(x, 0, 255, 1e-5, torch.uint8)
+        found = (scale, zero_point, 0, 255, torch.uint8)
+        return operators.dequantize_per_tensor.tensor(operators.quantize_per_tensor.tensor(x, *found), *found)
+
+
+def test_decomposed_operators_are_quantisation(tmp_path):
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers them
+
+    traced = timed(Decomposed(), (torch.randn(2, 8),), tmp_path)
+    assert [class_of(one.call) for one in traced.calls] == ["quantisation"] * 5
+    assert not uncounted(traced)
+
+
+class FourBits(nn.Module):
+    def __init__(self):
+        super().__init__()
+        weight = torch.randint(0, 16, (16, 64), dtype=torch.int32)
+        self.register_buffer("weight", torch.ops.aten._convert_weight_to_int4pack_for_cpu(weight, 1))
+        self.register_buffer("scales", torch.rand(2, 16, 2, dtype=torch.bfloat16))
+
+    def forward(self, x):
+        return torch.ops.aten._weight_int4pack_mm_for_cpu(x, self.weight, 32, self.scales)
+
+
+def test_products_with_int4_weights_are_timed_and_counted(tmp_path):
+    traced = timed(FourBits(), (torch.randn(4, 64, dtype=torch.bfloat16),), tmp_path)
+    assert model_macs(traced) == 4 * 64 * 16
+
+
+def test_what_cannot_be_recorded_is_named_with_its_operator(monkeypatch):
+    monkeypatch.setattr(packing, "PREPACKED", {})
+    with pytest.raises(TraceError, match=r"quantized::linear_dynamic: .*LinearPackedParamsBase.*leave this module as"):
+        trace(*dynamic(), real=True)
 
 
 def test_parameters_of_a_backend_that_is_missing_are_named():

@@ -35,8 +35,15 @@ def _torchvision(name: str) -> ModuleAndInputs:
     if name not in known:
         raise ModelError(f"torchvision has no model {name!r}{nearest(name, known)}")
     # The default initialisation of Inception models takes minutes, and the weights do not affect timing.
-    quick = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    quick: dict[str, Any] = {"init_weights": False} if name.endswith(("inception_v3", "googlenet")) else {}
+    if name.startswith("quantized_"):
+        quick |= {"quantize": True, **_quantised_backend()}
     return models.get_model(name, weights=None, **quick), (torch.randn(IMAGE),)
+
+
+def _quantised_backend() -> dict[str, str]:
+    """What to add to a quantised model's options: torchvision's own choice, FBGEMM, is for x86 only."""
+    return {} if "fbgemm" in torch.backends.quantized.supported_engines else {"backend": "qnnpack"}
 
 
 def _timm(name: str) -> ModuleAndInputs:

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from opclock.errors import OpCallError, first_line
-from opclock.tracing.op_call import PackedParams, TensorSpec
+from opclock.tracing.op_call import PackedParams, Quantization, TensorSpec
 
 INTEGERS = {"qint8": torch.int8, "quint8": torch.uint8, "qint32": torch.int32}
+EMBEDDINGS = {"quint8": torch.quint8, "quint4x2": torch.quint4x2}  # their zero points are floating-point numbers
 SPREAD = 100  # random integers lie as far from the zero point, where the dtype allows it
 
 
@@ -27,6 +28,8 @@ def new_quantized(spec: TensorSpec) -> torch.Tensor:
     """
     how = spec.quantization
     assert how is not None
+    if how.scheme == "per_channel_affine_float_qparams" and spec.dtype in EMBEDDINGS:
+        return _new_embedding(spec, how)
     if spec.dtype not in INTEGERS:
         raise OpCallError(f"a tensor of dtype {spec.dtype} cannot be made: opclock makes {', '.join(INTEGERS)}")
     dtype = INTEGERS[spec.dtype]
@@ -43,6 +46,15 @@ def new_quantized(spec: TensorSpec) -> torch.Tensor:
             zero_points = torch.full((channels,), how.zero_point, dtype=torch.int64)
             made = torch._make_per_channel_quantized_tensor(whole, scales, zero_points, how.axis)
         return made if made.stride() == spec.stride or how.axis is not None else _strided(made, spec)
+
+
+def _new_embedding(spec: TensorSpec, how: Quantization) -> torch.Tensor:
+    assert how.axis is not None
+    channels = spec.shape[how.axis]
+    with torch.inference_mode(mode=False):
+        scales, zero_points = torch.full((channels,), how.scale), torch.full((channels,), float(how.zero_point))
+        numbers = (torch.randint(0, 16, spec.shape) - how.zero_point) * how.scale
+        return torch.quantize_per_channel(numbers, scales, zero_points, how.axis, EMBEDDINGS[spec.dtype])
 
 
 def _strided(made: torch.Tensor, spec: TensorSpec) -> torch.Tensor:

@@ -160,6 +160,8 @@ _NOT_ZERO = _always("between", 1, 8)
 _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 _LOSSES = ("nll_loss", "nll_loss_nd", "nll_loss2d", "nll_loss_forward", "cross_entropy_loss")
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+_BY_TENSOR = ("quantize_per_tensor", "dequantize_per_tensor", "quantize_affine", "dequantize_affine")
+_BY_CHANNEL = ("quantize_per_channel", "dequantize_per_channel")
 _DIVISIONS = ("div", "divide", "true_divide", "floor_divide", "remainder", "fmod")
 
 # Names of operators, the name of an argument in their schemas, and its values.
@@ -198,6 +200,10 @@ _RULES: tuple[tuple[tuple[str, ...], str, Rule], ...] = (
     (("_grouped_mm", "_scaled_grouped_mm", "_scaled_grouped_mm_v2"), "offs", _group_ends),
     (("repeat_interleave",), "repeats", _repeats),
     (("segment_reduce",), "lengths", lambda traced, place: Values("parts", (_size(traced.call, 0, 0),))),
+    (_BY_TENSOR, "scale", _always("positive")),
+    (_BY_TENSOR, "zero_point", _always("filled", 0)),
+    (_BY_CHANNEL, "scales", _always("positive")),
+    (_BY_CHANNEL, "zero_points", _always("filled", 0)),
     (("searchsorted",), "sorted_sequence", _always("sorted")),
     (("bucketize",), "boundaries", _always("sorted")),
     (("roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool"), "rois",

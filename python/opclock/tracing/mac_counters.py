@@ -135,7 +135,8 @@ _BY_COUNTER: dict[Counter, tuple[str, ...]] = {
     ),
     _transposed: (
         "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "slow_conv_transpose2d", "slow_conv_transpose3d",
-        "cudnn_convolution_transpose", "miopen_convolution_transpose",
+        "cudnn_convolution_transpose", "miopen_convolution_transpose", "conv_transpose1d_dynamic",
+        "conv_transpose2d_dynamic", "conv_transpose3d_dynamic",
     ),
     _either_convolution: ("convolution", "_convolution", "convolution_overrideable"),
     _time_convolution: ("conv_tbc",),
@@ -146,7 +147,7 @@ _BY_COUNTER: dict[Counter, tuple[str, ...]] = {
         "_weight_int4pack_mm_with_scales_and_zeros", "fbgemm_linear_fp16_weight", "fbgemm_linear_int8_weight",
         "fbgemm_linear_fp16_weight_fp32_activation", "fbgemm_linear_int8_weight_fp32_activation", "linear_dynamic",
         "linear_relu", "linear_relu_dynamic", "linear_dynamic_fp16", "qlinear_pointwise", "_linear_pointwise",
-        "linear_leaky_relu", "linear_tanh",
+        "linear_leaky_relu", "linear_tanh", "linear_relu_dynamic_fp16",
     ),
     _inner(1): ("addmm", "addmv", "baddbmm", "_addmm_activation"),
     _batches_added: ("addbmm",),
@@ -185,10 +186,10 @@ _PRODUCT_WORDS = re.compile(
 # Those of them that multiply no matrices.
 _NO_PRODUCTS = re.compile(
     r"vector_norm|linalg_norm|linalg_cross|linalg_diagonal|vander|powsum|check_errors|fftfreq|fftshift|fused_(?:lstm|gru)"
-    r"|pack|reorder|flatten|sum_coo|slice_inverse|qr_helper|get_plan_cache|set_plan_cache|clear_plan_cache"
+    r"|pack|reorder|flatten|sum_coo|convert_element_type|slice_inverse|qr_helper|get_plan_cache|set_plan_cache|clear_plan_cache"
 )
 # Operators of other namespaces are known by their name only: these multiply no matrices.
-_NAMESPACES = ("aten", "prim", "prims", "quantized_decomposed")
+_NAMESPACES = ("aten", "prim", "prims", "quantized", "quantized_decomposed", "torchao")
 _OTHER_WITHOUT = re.compile(
     r"nms|roi_|box|image|decode|encode|quantize|dequantize|resize|sort|unique|^add|^mul|^cat|relu"
 )

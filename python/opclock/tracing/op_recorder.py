@@ -12,6 +12,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_map_only
 
+from opclock.errors import TraceError
 from opclock.tracing.control_flow import control_flow
 from opclock.tracing.execution import Execution, written_tensors
 from opclock.tracing.known_values import KnownValues
@@ -25,6 +26,15 @@ from opclock.tracing.trace import TracedCall
 def _wraps(tensor: object) -> bool:
     """Whether a tensor is of a subclass that calls operators on the tensors that it wraps."""
     return is_traceable_wrapper_subclass(tensor)
+
+
+@contextmanager
+def _naming(operator: str) -> Iterator[None]:
+    """Name the operator in front of a TraceError inside the block."""
+    try:
+        yield
+    except TraceError as error:
+        raise TraceError(f"{operator}: {error}") from error
 
 
 UNRECORDED = ("prim", "profiler")  # they run no kernel: only fake tensors get the first; the second mark a profile
@@ -86,12 +96,13 @@ class OpRecorder(TorchDispatchMode):
         self.storages.note_freed(len(self.calls))
         met: list[tuple[Any, ...]] = []
         seen_args, seen_kwargs = tree_map_only(torch.Tensor, self._execution.shown, (args, kwargs))
-        call = OpCall(
-            func._schema.name,
-            func._schema.overload_name,
-            value_of(seen_args, met),
-            tuple((name, value_of(argument, met)) for name, argument in seen_kwargs.items()),
-        )
+        with _naming(func._schema.name):
+            call = OpCall(
+                func._schema.name,
+                func._schema.overload_name,
+                value_of(seen_args, met),
+                tuple((name, value_of(argument, met)) for name, argument in seen_kwargs.items()),
+            )
         reads = tuple(self.storages.number(tensor, "weight") for tensor in given)
         values = tuple(
             (number, known)

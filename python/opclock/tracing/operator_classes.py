@@ -15,6 +15,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "cudnn_convolution_transpose", "miopen_convolution", "miopen_convolution_transpose",
         "miopen_depthwise_convolution", "deform_conv2d", "conv1d_relu", "conv2d_relu", "conv3d_relu", "conv2d_add",
         "conv2d_add_relu", "conv1d_dynamic", "conv2d_dynamic", "conv3d_dynamic",
+        "conv_transpose1d_dynamic", "conv_transpose2d_dynamic", "conv_transpose3d_dynamic",
     ),
     "gemm": (
         "linear", "mm", "addmm", "bmm", "baddbmm", "addbmm", "matmul", "mv", "addmv", "dot", "einsum", "bilinear",
@@ -30,7 +31,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "fbgemm_linear_fp16_weight", "fbgemm_linear_int8_weight", "fbgemm_linear_fp16_weight_fp32_activation",
         "fbgemm_linear_int8_weight_fp32_activation", "linear_dynamic", "linear_relu", "linear_relu_dynamic",
         "linear_leaky_relu", "linear_tanh",
-        "linear_dynamic_fp16", "qlinear_pointwise", "_linear_pointwise",
+        "linear_dynamic_fp16", "linear_relu_dynamic_fp16", "qlinear_pointwise", "_linear_pointwise",
     ),
     "recurrent": (
         "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell",
@@ -42,7 +43,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "normalisation": (
         "batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training", "layer_norm", "native_layer_norm",
         "group_norm", "native_group_norm", "instance_norm", "rms_norm", "local_response_norm", "_weight_norm",
-        "linalg_vector_norm", "norm", "cudnn_batch_norm",
+        "linalg_vector_norm", "norm", "cudnn_batch_norm", "batch_norm1d", "batch_norm2d", "batch_norm3d",
+        "batch_norm_relu", "batch_norm1d_relu", "batch_norm2d_relu", "batch_norm3d_relu",
     ),
     "activation": (
         "relu", "relu6", "hardtanh", "sigmoid", "hardsigmoid", "silu", "gelu", "hardswish", "mish", "tanh",
@@ -54,10 +56,12 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "log", "neg", "abs", "reciprocal", "sin", "cos", "erf", "square", "addcmul", "addcdiv", "lerp", "where",
         "masked_fill", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not", "bitwise_and",
         "bitwise_or", "bitwise_not", "maximum", "minimum", "fmod", "floor", "ceil", "round", "sign", "isnan", "isinf",
+        "add_relu", "add_scalar", "add_scalar_relu", "mul_relu", "mul_scalar", "mul_scalar_relu",
     ),
     "concat": (
         "cat", "concat", "stack", "hstack", "vstack", "split_copy", "channel_shuffle", "native_channel_shuffle", "roll",
         "pad", "constant_pad_nd", "reflection_pad2d", "replication_pad2d", "pixel_shuffle", "pixel_unshuffle", "flip",
+        "cat_relu",
     ),
     "pooling": (
         "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
@@ -74,7 +78,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "index": (
         "embedding", "index", "index_select", "gather", "scatter", "scatter_add", "index_put", "index_add", "take",
         "masked_select", "nonzero", "one_hot", "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only",
-        "index_copy",
+        "index_copy", "embedding_byte", "embedding_4bit", "embedding_bag_byte", "embedding_bag_4bit",
+        "embedding_bag_byte_rowwise_offsets", "embedding_bag_4bit_rowwise_offsets",
     ),
     "quantisation": (
         "quantize_per_tensor", "quantize_per_tensor_dynamic", "quantize_per_channel", "quantize_per_token", "quantize",

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from opclock.errors import TraceError
+from opclock.errors import TraceError, first_line
 from opclock.tracing.op_call import Quantization
 
 PER_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)
@@ -73,9 +73,15 @@ def parts_of(packed: torch.ScriptObject) -> tuple[str, tuple[Any, ...]]:
     """
     name = str(packed._type()).rpartition(".")[2]
     if name not in PREPACKED:
-        raise TraceError(f"an argument of the class {name} cannot be recorded: opclock knows {', '.join(PREPACKED)}")
+        raise TraceError(
+            f"an argument of the class {name} cannot be recorded: quantise with torch.ao.quantization or torchao, or "
+            f"leave this module as it was (opclock knows {', '.join(PREPACKED)})"
+        )
     try:
         with torch.inference_mode():
             return PREPACKED[name](packed)
     except RuntimeError as error:
-        raise TraceError(f"packed parameters of the class {name} cannot be read: {error}") from error
+        raise TraceError(
+            f"packed parameters of the class {name} cannot be read ({first_line(error)}): choose another backend in "
+            "torch.backends.quantized.engine, or leave this module as it was"
+        ) from error
