@@ -8,6 +8,7 @@ from torch import nn
 
 from opclock.errors import TraceError
 from opclock.models.zoo import ZOO
+from opclock.tracing.program import first_difference
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace
 
@@ -54,6 +55,45 @@ def test_fake_and_real_traces_have_the_same_strides_and_lifetimes():
     assert [call.writes for call in fake.calls] == [call.writes for call in real.calls]
     lives = [[storage.freed_before for storage in traced.storages] for traced in (fake, real)]
     assert lives[0] == lives[1]
+
+
+STRIDES = {
+    "multiplied": lambda x: x * x,
+    "scaled": lambda x: x * 2,
+    "normalised": lambda x: nn.functional.layer_norm(x, x.shape[-1:]),
+    "batch normalised": lambda x: nn.functional.batch_norm(x[0].transpose(1, 2), torch.zeros(16), torch.ones(16)),
+    "copied": torch.clone,
+    "rolled": lambda x: x.roll(1, -1),
+}
+
+
+@pytest.mark.parametrize("name", STRIDES)
+def test_dimensions_of_size_one_have_the_strides_of_a_real_run(name):
+    class Net(nn.Module):
+        def forward(self, x):
+            return STRIDES[name](x)
+
+    odd = torch.randn(256).as_strided((1, 1, 16, 16), (256, 16, 16, 1))
+    for image in (odd, torch.randn(2, 8, 16, 16).to(memory_format=torch.channels_last)[:1]):
+        fake, real = trace(Net(), (image,), real=False), trace(Net(), (image,), real=True)
+        assert [call.outputs for call in fake.calls] == [call.outputs for call in real.calls]
+
+
+def test_fast_attention_has_no_second_output_unless_asked():
+    layer = nn.MultiheadAttention(8, 2, batch_first=True).eval()
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x, x, x, need_weights=False)[0]
+
+    x = torch.randn(1, 4, 8)
+    fake, real = trace(Net().eval(), (x,), real=False), trace(Net().eval(), (x,), real=True)
+    assert fake.calls[-1].call.name == "_native_multi_head_attention"
+    assert not first_difference(fake, real)
 
 
 def test_parameters_are_known_as_such():

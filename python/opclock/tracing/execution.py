@@ -10,7 +10,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from opclock.tracing.fake_kernels import FAKE_KERNELS, as_really, on_meta, without_generators
+from opclock.tracing.fake_kernels import FAKE_KERNELS, as_really
+from opclock.tracing.meta import on_meta, without_generators
 from opclock.tracing.specs import flat_tensors
 
 KNOWN_BYTES = 64 << 20  # a float32 mask of 4096 x 4096; values of larger tensors would cost time and memory
