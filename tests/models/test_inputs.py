@@ -7,6 +7,7 @@ import torch
 from opclock.errors import EstimateError, ModelError, OptionError
 from opclock.estimation.baselines import buffer_bytes, mac_regression
 from opclock.models.cifar100 import DEVIATION, MEAN, RECORD_BYTES, read_images
+from opclock.models.loading import load_model
 from opclock.models.random_inputs import InputSpec, parse_input, random_inputs
 
 
@@ -109,3 +110,14 @@ def test_buffers_are_powers_of_two_within_bounds():
     assert buffer_bytes((1 << 22) + 1) == 1 << 23
     assert buffer_bytes(1 << 22) == 1 << 22
     assert buffer_bytes(1 << 40) == 1 << 28
+
+
+def test_a_model_is_the_same_each_time(tmp_path):
+    """A quantised model had other scales in each process: what was measured was not found again."""
+    path = tmp_path / "random.py"
+    path.write_text("import torch\ndef make(): return torch.nn.Linear(4, 4), torch.randn(1, 4)\n", encoding="utf-8")
+    before = torch.get_rng_state()
+    first, second = (load_model(f"{path}:make") for _ in range(2))
+    assert torch.equal(first.module.weight, second.module.weight)
+    assert torch.equal(first.inputs[0], second.inputs[0])
+    assert torch.equal(torch.get_rng_state(), before)

@@ -15,11 +15,12 @@ from opclock.errors import OpCallError, TraceError
 from opclock.timing.inputs import Arguments
 from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.reference import forward_of
-from opclock.timing.verification import fault
+from opclock.timing.verification import pytorch_answer
 from opclock.tracing import packing
 from opclock.tracing.macs import macs, model_macs, uncounted
 from opclock.tracing.op_call import PackedParams, Quantization, TensorSpec, decode, encode
 from opclock.tracing.operator_classes import class_of
+from opclock.tracing.packing import quantization_of
 from opclock.tracing.trace import Trace
 
 ENGINES = [name for name in ("x86", "qnnpack", "onednn") if name in torch.backends.quantized.supported_engines]
@@ -131,7 +132,7 @@ def test_recurrent_layers_are_traced_counted_and_rebuilt(kind, engine):
     assert sum(map(macs, traced.calls)) == RECURRENT[kind][2]
     assert not uncounted(traced)
     assert Trace.from_json(traced.to_json()) == traced
-    assert fault(call.call, Arguments(traced).bind(call), ()) == ""
+    pytorch_answer(call.call, Arguments(traced).bind(call), ())
 
 
 def test_a_recurrent_layer_is_timed_and_estimated(tmp_path):
@@ -144,11 +145,19 @@ def test_float16_weights_are_packed_as_float16():
     try:
         traced = trace(*recurrent("GRU", torch.float16))
         call = traced.calls[-1]
-        assert fault(call.call, Arguments(traced).bind(call), ()) == ""
+        pytorch_answer(call.call, Arguments(traced).bind(call), ())
         (cell,) = (value for value in call.call.args[2])
         assert (cell.prepack, cell.args[0].prepack) == ("make_quantized_cell_params_fp16", "linear_prepack_fp16")
     finally:
         torch.backends.quantized.engine = before
+
+
+def test_scales_are_recorded_with_two_digits():
+    """Their last digits differ from machine to machine, and no measurement would be found on another one."""
+    quantised = torch.quantize_per_tensor(torch.ones(4), 0.0123456, 3, torch.quint8)
+    traced = trace(Decomposed(0.0123456), (torch.randn(4),))
+    assert quantization_of(quantised).scale == 0.012
+    assert traced.calls[0].call.args[1] == 0.012
 
 
 def test_products_of_packed_weights_are_counted():
@@ -195,16 +204,22 @@ def test_embeddings_are_rebuilt(kind, bits):
     module[0].qconfig = four if bits == 4 else eight
     traced = trace(quantization.convert(quantization.prepare(module)), (torch.randint(0, 100, (4, 6)),))
     (call,) = traced.calls
-    assert fault(call.call, Arguments(traced).bind(call), ()) == ""
+    pytorch_answer(call.call, Arguments(traced).bind(call), ())
     assert class_of(call.call) == "index"
 
 
 class Decomposed(nn.Module):
     """As PT2E writes it: quantising and dequantising around an operator on floating-point numbers."""
 
+    def __init__(self, scale=0.05):
+        super().__init__()
+        self.scale = scale
+
     def forward(self, x):
+        from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the operators
+
         operators = torch.ops.quantized_decomposed
-        how = (0.05, 3, 0, 255, torch.uint8)
+        how = (self.scale, 3, 0, 255, torch.uint8)
         x = operators.dequantize_per_tensor(operators.quantize_per_tensor(x, *how), *how)
         scale, zero_point = operators.choose_qparams.tensor(x, 0, 255, 1e-5, torch.uint8)
         found = (scale, zero_point, 0, 255, torch.uint8)
@@ -212,8 +227,6 @@ class Decomposed(nn.Module):
 
 
 def test_decomposed_operators_are_quantisation(tmp_path):
-    from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers them
-
     traced = timed(Decomposed(), (torch.randn(2, 8),), tmp_path)
     assert [class_of(one.call) for one in traced.calls] == ["quantisation"] * 5
     assert not uncounted(traced)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from opclock.models.saved import EXPORTED, SAVED, from_file
 from opclock.tracing.forward import Reset
 from opclock.tracing.model_inputs import Inputs
 
+SEED = 0  # of random weights and inputs, so that a model is the same in each process
 OWN = "auto"  # the dtype that keeps the model's
 WAYS = "zoo:NAME, torchvision:NAME, timm:NAME, hf:NAME, FILE.py:FACTORY, package.module:FACTORY, FILE.pt2 or FILE.pt"
 
@@ -55,11 +58,12 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
     """
     if dtype not in (OWN, *FLOATS):
         raise OptionError(f"--dtype {dtype}: choose one of {', '.join((OWN, *FLOATS))}")
-    module, inputs, reset = _found(text)
-    if weights is not None:
-        _load_weights(module, weights)
-    if input_text is not None:
-        inputs = random_inputs(input_text, module)
+    with _seeded():
+        module, inputs, reset = _found(text)
+        if weights is not None:
+            _load_weights(module, weights)
+        if input_text is not None:
+            inputs = random_inputs(input_text, module)
     if inputs is None:
         raise ModelError(
             f"{text} has no example inputs: give --input, such as --input 1x3x224x224 or --input input_ids=1x128:int64"
@@ -69,6 +73,17 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
     return Model(_display_name(text), module, inputs, reset)
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Draw the same numbers inside the block each time: a quantised model's op calls depend on its random weights."""
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(SEED)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
 
 
 def _found(text: str) -> tuple[torch.nn.Module, Inputs | None, Reset | None]:

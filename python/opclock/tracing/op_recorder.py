@@ -18,6 +18,7 @@ from opclock.tracing.execution import Execution, written_tensors
 from opclock.tracing.known_values import KnownValues
 from opclock.tracing.model_inputs import Inputs
 from opclock.tracing.op_call import OpCall
+from opclock.tracing.packing import with_rounded_scale
 from opclock.tracing.specs import flat_tensors, known_values, value_of
 from opclock.tracing.storages import Storages
 from opclock.tracing.trace import TracedCall
@@ -35,6 +36,14 @@ def _naming(operator: str) -> Iterator[None]:
         yield
     except TraceError as error:
         raise TraceError(f"{operator}: {error}") from error
+
+
+def _op_call(schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any], met: list[tuple[Any, ...]]) -> OpCall:  # noqa: ANN401
+    names = [argument.name for argument in schema.arguments]
+    given = zip(names, value_of(args, met), strict=False)  # the last arguments may be left out
+    values = tuple(with_rounded_scale(schema.name, name, value) for name, value in given)
+    named = tuple((name, with_rounded_scale(schema.name, name, value_of(value, met))) for name, value in kwargs.items())
+    return OpCall(schema.name, schema.overload_name, values, named)
 
 
 UNRECORDED = ("prim", "profiler")  # they run no kernel: only fake tensors get the first; the second mark a profile
@@ -97,12 +106,7 @@ class OpRecorder(TorchDispatchMode):
         met: list[tuple[Any, ...]] = []
         seen_args, seen_kwargs = tree_map_only(torch.Tensor, self._execution.shown, (args, kwargs))
         with _naming(func._schema.name):
-            call = OpCall(
-                func._schema.name,
-                func._schema.overload_name,
-                value_of(seen_args, met),
-                tuple((name, value_of(argument, met)) for name, argument in seen_kwargs.items()),
-            )
+            call = _op_call(func._schema, seen_args, seen_kwargs, met)
         reads = tuple(self.storages.number(tensor, "weight") for tensor in given)
         values = tuple(
             (number, known)

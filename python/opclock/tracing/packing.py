@@ -8,9 +8,20 @@ from typing import Any
 import torch
 
 from opclock.errors import TraceError, first_line
-from opclock.tracing.op_call import Quantization
+from opclock.tracing.op_call import Quantization, Value
 
 PER_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)
+
+
+def rounded(scale: float) -> float:
+    """A scale with two significant digits: others differ by machine, and no kernel takes longer by them."""
+    return float(f"{scale:.1e}")
+
+
+def with_rounded_scale(operator: str, argument: str, value: Value) -> Value:
+    """An op call's argument as it is recorded: rounded where it is the scale of an operator on quantised tensors."""
+    quantised = "quantize" in operator or operator.startswith(("torchao::", "onednn::"))
+    return rounded(value) if quantised and "scale" in argument and isinstance(value, float) else value
 
 
 def quantization_of(tensor: torch.Tensor) -> Quantization | None:
@@ -20,8 +31,8 @@ def quantization_of(tensor: torch.Tensor) -> Quantization | None:
     scheme = str(tensor.qscheme())[6:]
     if tensor.qscheme() in PER_CHANNEL:
         scale, zero_point = float(tensor.q_per_channel_scales()[0]), float(tensor.q_per_channel_zero_points()[0])
-        return Quantization(scheme, scale, int(zero_point), tensor.q_per_channel_axis())
-    return Quantization(scheme, tensor.q_scale(), tensor.q_zero_point())
+        return Quantization(scheme, rounded(scale), int(zero_point), tensor.q_per_channel_axis())
+    return Quantization(scheme, rounded(tensor.q_scale()), tensor.q_zero_point())
 
 
 def _linear(packed: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ANN401
