@@ -42,7 +42,7 @@ landscape: $(VENV)/.runtimes
 # Without the tests that take long, and those that need other runtimes, a GPU or Arm.
 test: test-cpp test-python
 
-test-python: $(VENV)/.test
+test-python: $(VENV)/.installed $(VENV)/.test
 	@$(PYTEST) -m "not slow and not runtimes"
 
 # Those, too, where this machine can run them.
@@ -83,7 +83,7 @@ coverage: test-cpp $(VENV)/.runtimes $(VENV)/.test
 	@$(BIN)/coverage report
 
 # The same code on 64-bit Arm, emulated, in a Debian root that is kept for the next time (tests/arm/run).
-test-arm: $(VENV)/.test $(DOCTEST)
+test-arm: $(VENV)/.installed $(VENV)/.test $(DOCTEST)
 	@VENV=$(VENV) tests/arm/run
 
 # Whatever needs a GPU, with the torch that this machine's Python has; nothing is fetched. 8 minutes on an H100.
@@ -93,18 +93,18 @@ test-gpu:
 	@$(PYTHON) -m benchmarks.gpu --json gpu.json
 
 # Estimates against real inference: the development set (12 minutes), or four small models (under three).
-accuracy: $(VENV)/.accuracy
+accuracy: $(VENV)/.installed $(VENV)/.accuracy
 	@$(BIN)/python -m benchmarks.accuracy
 
 # Estimates beside busy processes (12 minutes), and compare on one machine at different minutes (half an hour).
-stability: $(VENV)/.test
+stability: $(VENV)/.installed $(VENV)/.test
 	@$(BIN)/python -m benchmarks.stability.busy
 	@$(BIN)/python -m benchmarks.stability.compare
 
-accuracy-quick: $(VENV)/.test
+accuracy-quick: $(VENV)/.installed $(VENV)/.test
 	@$(BIN)/python -m benchmarks.accuracy --quick
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.installed $(VENV)/.lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff check --preview --select PLW1514 . # encodings are named: Windows has a default of its own
 	@$(BIN)/ruff format --check .
@@ -134,7 +134,7 @@ tsan: $(DOCTEST)
 
 # The C++ tests and those of both extensions, under the address and undefined-behaviour sanitizers, and the share of C++
 # lines that they reach. Python has leaks of its own.
-asan: $(VENV)/.test $(VENV)/.cpp $(DOCTEST)
+asan: $(VENV)/.installed $(VENV)/.test $(VENV)/.cpp $(DOCTEST)
 	$(call build_for_python,asan)
 	@LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  PYTHONPATH=build/asan/site $(BIN)/python -m pytest -q -p no:cacheprovider tests/core
@@ -149,7 +149,7 @@ wheel-pure: $(VENV)/.build
 	$(STEP) "making the pure wheel" env OPCLOCK_PURE=1 $(BIN)/python -m build --wheel --no-isolation
 
 # The documentation site, in build/docs.
-docs: $(VENV)/.docs
+docs: $(VENV)/.installed $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Environments. A newer pip than a new environment has reads dependency groups; build requirements lie in it, so that
@@ -170,19 +170,26 @@ $(VENV)/.build: $(VENV)/.torch
 	$(STEP) "installing what builds opclock" $(PIP) install --group build
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.build $(SOURCES)
-	$(STEP) "building and installing opclock" $(PIP) install --no-build-isolation \
-	  --config-settings=build-dir=build/extension '.[report]'
+# Apart from its installation: it may be compiled while pip installs other things.
+$(VENV)/.wheel: $(VENV)/.build $(SOURCES)
+	@rm -rf $(VENV)/wheel
+	$(STEP) "building opclock" $(PIP) wheel --no-build-isolation --no-deps --config-settings=build-dir=build/extension \
+	  --wheel-dir $(VENV)/wheel .
+	@touch $@
+
+# By force: pip takes a wheel of the same version for the one that is installed.
+$(VENV)/.installed: $(VENV)/.wheel
+	$(STEP) "installing opclock" bash -c '$(PIP) install --force-reinstall --no-deps $(VENV)/wheel/*.whl && \
+	  $(PIP) install "$$(echo $(VENV)/wheel/*.whl)[report]"'
 	@touch $@
 
 # Some runtimes depend on torch: the one that is installed stays.
 $(VENV)/.runtimes: $(VENV)/.installed
 	@$(PIP) list --format=freeze | grep '^torch==' >$(VENV)/torch.txt
-	$(STEP) "installing the runtimes" $(PIP) install --no-build-isolation --config-settings=build-dir=build/extension \
-	  -c $(VENV)/torch.txt '.[runtimes]'
+	$(STEP) "installing the runtimes" bash -c '$(PIP) install -c $(VENV)/torch.txt "$$(echo $(VENV)/wheel/*.whl)[runtimes]"'
 	@touch $@
 
-$(VENV)/.%: $(VENV)/.installed
+$(VENV)/.%: $(VENV)/.build
 	$(STEP) "installing what $* needs" $(PIP) install --group $*
 	@touch $@
 

@@ -38,15 +38,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip("needs a CUDA device")
 
 
-@pytest.fixture(autouse=True)
-def undisturbed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def undisturbed() -> Iterator[None]:
     """To this process the kernel seems to know of no other program, so that no test depends on a quiet machine."""
     from opclock.board import contention
 
-    if not request.module.__name__.endswith("test_contention"):
-        monkeypatch.setattr(
-            contention.Contention, "read", lambda self: contention.Counters(time.perf_counter(), 0, 0, 0, 0)
-        )
+    with pytest.MonkeyPatch.context() as patch:
+        nothing = contention.Counters(0.0, 0, 0, 0, 0)
+        patch.setattr(contention.Contention, "read", lambda self: nothing._replace(wall_s=time.perf_counter()))
+        yield
 
 
 @pytest.fixture
@@ -54,6 +54,12 @@ def short_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, measure and validate take fewer rounds than a good number needs."""
     monkeypatch.setattr("opclock.timing.measure.MAX_S", 0.2)
     monkeypatch.setattr("opclock.validation.session.MAX_S", 0.2)
+
+
+@pytest.fixture
+def quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new profile's ceilings are made up, not measured."""
+    monkeypatch.setattr("opclock.timing.ceiling_runs._rate", lambda *_: 1e11)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ def everything(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(landscape, "SAMPLING", QUICK)
         patch.setattr(landscape, "BATCH_SAMPLING", QUICK)
+        patch.setattr(landscape, "ESTIMATE_S", 0.2)
         return landscape.run(tmp_path_factory.mktemp("study"), models=[SMALL], runtimes=installed, batches=[1, 2],
                              settings=ONE)  # fmt: skip
 

@@ -14,6 +14,13 @@ import pytest
 from opclock.board.contention import Contention, Counters, stalled_s, stolen_s
 from opclock.board.system import allowed_cores
 
+READ = Contention.read  # before conftest's stand-in takes its place
+
+
+@pytest.fixture(autouse=True)
+def asked_for_real(monkeypatch):
+    monkeypatch.setattr(Contention, "read", READ)
+
 
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)

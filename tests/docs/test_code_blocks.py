@@ -18,10 +18,7 @@ from opclock.cli.main import commands
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN_ELSEWHERE = "add-a-kernel.md"  # the tests of sweeps run its block, and check what it finds
-MARKS = {
-    "sweeps.md": pytest.mark.slow,  # a new profile's ceilings are measured first
-    "runtimes.md": pytest.mark.runtimes("onnxruntime"),
-}
+MARKS = {"runtimes.md": pytest.mark.runtimes("onnxruntime")}
 PYTHON_PAGES = [
     pytest.param(page, marks=MARKS.get(page.name, ()))
     for page in PAGES
@@ -100,6 +97,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("reader")
 
 
+@pytest.mark.usefixtures("short_sampling", "quick_ceilings")
 @pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: name(page))
 def test_python_blocks_run(page, folder, monkeypatch):
     monkeypatch.chdir(folder)

@@ -18,6 +18,7 @@ QUICK = SamplingOptions(warmup=1, iterations=8, duration_s=1.0)
 def test_a_study_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
     monkeypatch.setattr(landscape, "SAMPLING", QUICK)
     monkeypatch.setattr(landscape, "BATCH_SAMPLING", QUICK)
+    monkeypatch.setattr(landscape, "ESTIMATE_S", 0.2)
     refusing = SMALL.replace(":small", ":refuses")
     arguments = {"runtimes": ["honest", "dies"], "batches": [1, 2], "settings": Settings(1)}
     with pytest.raises(ModelError, match="not today"):

@@ -24,30 +24,37 @@ from opclock.flags import UNTRUSTED
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.sweeps import FAMILIES, grouping, run
-from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS
+from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.export import exported, google_benchmark
 from opclock.sweeps.results import sweep_rows, sweep_table
 from opclock.sweeps.run import expected_s, run_sweep
+from opclock.timing import ceiling_runs
 from opclock.timing.ceiling_runs import measure_ceilings
 
 ROOT = Path(__file__).resolve().parents[2]
+SMALL_BUFFER = 1 << 18
 SMALL = {"channels": [16, 64], "size": [7, 14], "operator": ["add", "relu"], "layout": ["contiguous", "in_place"]}
 
 
 @pytest.fixture(scope="module")
 def only_ceilings(tmp_path_factory):
-    """A profile with this machine's ceilings for one thread, measured once for all tests."""
+    """A profile with this machine's ceilings for one thread, of large buffers too as of a small one."""
     path = tmp_path_factory.mktemp("ceilings") / "board.sqlite"
-    with Profile.create_or_open(path, read_board()) as profile:
+    measured = ceiling_runs._rate
+    with pytest.MonkeyPatch.context() as patch, Profile.create_or_open(path, read_board()) as profile:
+        patch.setattr(
+            ceiling_runs, "_rate", lambda name, nbytes, *more: measured(name, min(nbytes, SMALL_BUFFER), *more)
+        )
         measure_ceilings(profile, 1)
     return path
 
 
 @pytest.fixture
-def path(only_ceilings, tmp_path):
-    """A copy of it for one test."""
+def path(only_ceilings, tmp_path, monkeypatch):
+    """A copy of it for one test, whose sweeps are short."""
+    monkeypatch.setattr(run, "FOR_ROWS", Amount(blocks=5, block_s=0.01, fewest=1, most=3))
     return shutil.copy(only_ceilings, tmp_path / "board.sqlite")
 
 
@@ -142,7 +149,7 @@ def test_a_kernel_that_does_not_run_here_is_skipped_with_its_reason(path):
         assert all("mish" in reason for reason in done.skipped)
 
 
-@pytest.mark.slow  # a new profile's ceilings are measured first
+@pytest.mark.usefixtures("quick_ceilings")
 def test_the_loop_from_python(path):
     table = package.sweep("conv2d", in_channels=[8, 16], out_channels=[16], size=range(4, 9, 4), kernel=[1, 3],
                           groups=[1, "depthwise"], threads=[1, 2][: torch.get_num_threads()],
@@ -161,7 +168,7 @@ def test_sweeps_as_in_models_carry_the_host(path):
         assert "Linear/aten::linear" in pool.host_kinds
 
 
-@pytest.mark.slow  # here, too
+@pytest.mark.usefixtures("quick_ceilings")
 def test_the_document_on_families_runs(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/add-a-kernel.md").read_text(), re.DOTALL)
     made: dict[str, object] = {}
