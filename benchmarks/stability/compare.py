@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,9 @@ from opclock.profiles.comparison import compare
 from opclock.profiles.profile import Profile
 
 CHANGE = 1.10
+
+# The profiles of both sides, and what compare says of them as they are then.
+Measured = tuple[Sequence[tuple[Path, Path]], Callable[[], pd.DataFrame]]
 
 
 def main() -> None:
@@ -41,10 +45,10 @@ def main() -> None:
     pairs = _in_turn(chosen.pairs, chosen.threads) if chosen.fresh else _minutes_apart(
         chosen.pairs, chosen.threads, chosen.pause
     )  # fmt: skip
-    for number, (first, second) in enumerate(pairs):
-        unchanged.append(_verdicts(first, second, in_turn=chosen.fresh))
-        slower = _slow_down(second, np.random.default_rng(number))
-        table = _verdicts(first, second, in_turn=chosen.fresh)
+    for number, (profiles, table_of) in enumerate(pairs):
+        unchanged.append(table_of())
+        slower = _slow_down([second for _, second in profiles], np.random.default_rng(number))
+        table = table_of()
         changed.append(table[table["op_call"].isin(slower)])
         print(f"pair {number + 1}: {unchanged[-1]['verdict'].value_counts().to_dict()}", flush=True)
     alike, moved = (pd.concat(tables)["verdict"].value_counts(normalize=True) for tables in (unchanged, changed))
@@ -53,7 +57,7 @@ def main() -> None:
     sys.exit(int(false > 0.01 or same <= 0.5 or found < 0.9))
 
 
-def _minutes_apart(count: int, threads: int, pause_s: float) -> Iterator[tuple[Path, Path]]:
+def _minutes_apart(count: int, threads: int, pause_s: float) -> Iterator[Measured]:
     """Sweep into two profiles, with a pause between the two."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
@@ -61,17 +65,17 @@ def _minutes_apart(count: int, threads: int, pause_s: float) -> Iterator[tuple[P
             _sweep(first, threads)
             time.sleep(pause_s)
             _sweep(second, threads)
-            yield first, second
+            yield [(first, second)], partial(_verdicts, first, second)
 
 
-def _in_turn(count: int, threads: int) -> Iterator[tuple[Path, Path]]:
-    """Sweep once; then measure that profile's kernels again in two processes in turn."""
+def _in_turn(count: int, threads: int) -> Iterator[Measured]:
+    """Sweep once; then measure that profile's kernels again in pairs of processes in turn."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "once.sqlite"
         _sweep(path, threads)
         for _ in range(count):
             with remeasured(path, path, (sys.executable, sys.executable)) as measured:
-                yield measured.profiles
+                yield measured.profiles, measured.table
 
 
 def _sweep(path: Path, threads: int) -> None:
@@ -79,25 +83,32 @@ def _sweep(path: Path, threads: int) -> None:
     subprocess.run([*command, "--profile", str(path)], check=True, capture_output=True)
 
 
-def _verdicts(first: Path, second: Path, *, in_turn: bool) -> pd.DataFrame:
+def _verdicts(first: Path, second: Path) -> pd.DataFrame:
     with Profile.open(first) as one, Profile.open(second) as other:
-        return compare(one, other, in_turn=in_turn)
+        return compare(one, other)
 
 
-def _slow_down(path: Path, random: np.random.Generator) -> set[str]:
-    """Make a random half of a profile's op calls slower. Returns their keys."""
-    with sqlite3.connect(path) as connection:
-        keys = {row[0]: row[1] for row in connection.execute("SELECT id, key FROM op_call")}
-        chosen = {number for number in keys if random.random() < 0.5}
-        members: dict[int, list[int]] = {}
-        for pool, number in connection.execute("SELECT pool, op_call FROM member ORDER BY pool, position"):
-            members.setdefault(pool, []).append(number)
-        for pool, number, blob in connection.execute("SELECT pool, number, seconds FROM round").fetchall():
-            factors = [CHANGE if member in chosen else 1.0 for member in members[pool]]
-            slower = (np.frombuffer(blob, "<f8") * factors).astype("<f8").tobytes()
-            connection.execute("UPDATE round SET seconds = ? WHERE pool = ? AND number = ?", (slower, pool, number))
-    connection.close()
-    return {keys[number] for number in chosen}
+def _slow_down(paths: Sequence[Path], random: np.random.Generator) -> set[str]:
+    """Make a random half of the profiles' op calls slower, the same in each. Returns their keys."""
+    chosen: dict[str, bool] = {}
+    for path in paths:
+        with sqlite3.connect(path) as connection:
+            keys = dict(connection.execute("SELECT id, key FROM op_call"))
+            for key in sorted(keys.values()):
+                chosen.setdefault(key, random.random() < 0.5)
+            _multiply(connection, {number for number, key in keys.items() if chosen[key]})
+        connection.close()
+    return {key for key, slower in chosen.items() if slower}
+
+
+def _multiply(connection: sqlite3.Connection, op_calls: set[int]) -> None:
+    members: dict[int, list[int]] = {}
+    for pool, number in connection.execute("SELECT pool, op_call FROM member ORDER BY pool, position"):
+        members.setdefault(pool, []).append(number)
+    for pool, number, blob in connection.execute("SELECT pool, number, seconds FROM round").fetchall():
+        factors = [CHANGE if member in op_calls else 1.0 for member in members[pool]]
+        slower = (np.frombuffer(blob, "<f8") * factors).astype("<f8").tobytes()
+        connection.execute("UPDATE round SET seconds = ? WHERE pool = ? AND number = ?", (slower, pool, number))
 
 
 if __name__ == "__main__":

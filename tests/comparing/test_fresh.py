@@ -11,13 +11,17 @@ import tempfile
 import threading
 import time
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import psutil
 import pytest
+from click.testing import CliRunner
 from helpers import INTERRUPTIBLE, opclock, refused
 
 from opclock.board.identity import read_board
+from opclock.cli.main import commands
+from opclock.comparing import fresh
 from opclock.comparing.fresh import remeasured
 from opclock.errors import ComparisonError
 from opclock.profiles.condition import Condition
@@ -71,10 +75,16 @@ def standin(path, answer):
     return path
 
 
-def test_new_measurements_are_compared_and_the_old_ones_stay(pair, tmp_path, temporary):
+@pytest.fixture
+def one_process(monkeypatch):
+    """One process a side instead of five."""
+    monkeypatch.setattr(fresh, "PROCESSES", 1)
+
+
+def test_new_measurements_are_compared_and_the_old_ones_stay(pair, tmp_path, temporary, one_process):
     before = [path.read_bytes() for path in pair]
-    done = opclock("compare", *pair, "--fresh", "--json", tmp_path / "out.json")
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(commands, ["compare", *map(str, pair), "--fresh", "--json", str(tmp_path / "out.json")])
+    assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "out.json").read_text())
     assert [side["python"] for side in told["sides"]] == list(PYTHONS)
     assert len(told["rows"]) == 2
@@ -82,7 +92,7 @@ def test_new_measurements_are_compared_and_the_old_ones_stay(pair, tmp_path, tem
         assert (row["family"], row["timing"], row["threads"]) == ("elementwise", "interleaved", 1)
         assert 0 < row["first_s"] < 0.1  # not the second of the old profiles
         assert row["ratio"] > 0
-    assert "2 op calls" in done.stdout
+    assert "2 op calls" in done.output
     assert [path.read_bytes() for path in pair] == before
     assert list(temporary.iterdir()) == []
 
@@ -91,19 +101,23 @@ def test_new_measurements_are_compared_and_the_old_ones_stay(pair, tmp_path, tem
 def measured(tmp_path_factory):
     """What both sides measured of two op calls, and of one that no torch has."""
     paths = [older(tmp_path_factory.mktemp("pair") / name, more=[UNKNOWN]) for name in "ab"]
-    with remeasured(*paths, PYTHONS) as measured:
-        yield measured
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fresh, "PROCESSES", 2)
+        with remeasured(*paths, PYTHONS) as measured:
+            yield measured
 
 
 def test_each_block_has_its_neighbour_on_the_other_side(measured):
-    with Profile.open(measured.profiles[0]) as first, Profile.open(measured.profiles[1]) as second:
-        one, other = (profile.pool(1, all_rounds=True) for profile in (first, second))
-    assert set(one.blocks) == set(other.blocks)
-    assert one.keys == other.keys
+    assert len(measured.profiles) == 2
+    for pair in measured.profiles:
+        with Profile.open(pair[0]) as first, Profile.open(pair[1]) as second:
+            one, other = (profile.pool(1, all_rounds=True) for profile in (first, second))
+        assert set(one.blocks) == set(other.blocks)
+        assert one.keys == other.keys
 
 
-def test_each_side_is_one_file(measured):
-    for path in measured.profiles:
+def test_each_process_leaves_one_file(measured):
+    for path in chain.from_iterable(measured.profiles):
         assert [other.name for other in path.parent.glob(f"{path.name}*")] == [path.name]
 
 
@@ -177,7 +191,7 @@ def test_a_killed_child_is_one_line(pair, temporary):
     killed = []
 
     def kill(text, _fraction):
-        if "thread" in text and not killed:
+        if "op calls" in text and not killed:
             killed.append(children(os.getpid())[-1])
             killed[0].kill()
 

@@ -83,8 +83,7 @@ def test_without_controls_a_shift_of_the_whole_table_may_be_the_machine(tmp_path
     pair = [write(tmp_path / str(shift), rng, machine=shift, controls=False) for shift in (0.0, 0.1)]
     table = compared(*pair)
     assert set(table["verdict"]) == {"undecided"}
-    assert table["reason"].str.contains("no control workloads|is not reliable: imprecise").all()
-    assert table["reason"].str.contains("no control workloads").any()
+    assert table["reason"].str.contains("no control workloads").all()
     assert table["machine"].isna().all()
 
 
@@ -100,11 +99,28 @@ def test_zero_seconds_divide_nothing(tmp_path):
     assert table.loc["zero", "reason"] == "the clock saw no time pass"
 
 
-def test_an_unreliable_measurement_decides_nothing(tmp_path):
+def test_noise_decides_nothing(tmp_path):
     rng = np.random.default_rng(2)
-    table = compared(write(tmp_path / "a", rng), write(tmp_path / "b", rng, noise=2.0, changed=5.0))
-    assert set(table["verdict"]) == {"undecided"}
-    assert table["reason"].str.contains("is not reliable: imprecise").all()
+    table = compared(*(write(tmp_path / name, rng, noise=1.0) for name in "ab"))
+    assert (table["verdict"] == "undecided").mean() > 0.98
+    assert table["reason"].str.contains("known to").mean() > 0.98
+
+
+def test_slow_rounds_of_other_programs_are_no_difference(tmp_path):
+    """In the second half of the rounds of one profile everything takes half as long again."""
+    rng, paths = np.random.default_rng(5), [tmp_path / name for name in "ab"]
+    keys = [str(kernel) for kernel in range(KERNELS)]
+    for slow, path in ((0.0, paths[0]), (0.4, paths[1])):
+        with Profile.create_or_open(path, BOARD) as profile:
+            pool = profile.start_pool(CONDITION, keys, [1] * KERNELS, signature="s")
+            for _ in range(20):
+                rounds = rng.normal(0, 0.01, (ROUNDS, KERNELS)) + slow * (np.arange(ROUNDS) % 2)[:, None]
+                controls = dict.fromkeys(WORKLOADS, 1e-3)
+                profile.add_rounds(pool, 1e-4 * np.exp(rounds), np.full(ROUNDS, 1e-6), None, controls=controls)
+            profile.end_pool(pool, "settled", ["narrow"] * KERNELS, {})
+    table = compared(*paths)
+    assert np.all(table["second_s"] > 1.1 * table["first_s"])
+    assert set(table["verdict"]) == {"same"}
 
 
 def test_a_contended_measurement_is_undecided_and_not_missing(tmp_path):
@@ -119,27 +135,6 @@ def test_a_contended_measurement_is_undecided_and_not_missing(tmp_path):
     table = compared(*paths)
     assert list(table["verdict"]) == ["undecided"]
     assert table["reason"].str.contains("contended").all()
-
-
-def test_in_turn_the_machine_falls_on_both_sides(tmp_path):
-    """The machine changes by 20 % from block to block. The control workloads are of another torch, and do not count."""
-    rng, kernels, blocks = np.random.default_rng(3), 40, 20
-    machine = rng.normal(0, 0.2, blocks)
-    changed = 0.25 * (np.arange(kernels) % 4 == 0)
-    for name, change, control_s in (("a", 0.0, 1e-3), ("b", changed, 2e-3)):
-        with Profile.create_or_open(tmp_path / name, BOARD) as profile:
-            keys = [str(kernel) for kernel in range(kernels)]
-            pool = profile.start_pool(CONDITION, keys, [1] * kernels, signature="s")
-            for block in range(blocks):
-                rounds = change + machine[block] + rng.normal(0, 0.02, (ROUNDS, kernels))
-                controls = dict.fromkeys(WORKLOADS, control_s)
-                profile.add_rounds(pool, 1e-4 * np.exp(rounds), np.full(ROUNDS, 1e-6), None, controls=controls)
-            profile.end_pool(pool, "settled", ["narrow"] * kernels, {})
-    with Profile.open(tmp_path / "a") as one, Profile.open(tmp_path / "b") as other:
-        table = compare(one, other, in_turn=True)
-    assert table["machine"].isna().all()
-    np.testing.assert_allclose(np.log(table["ratio"]), changed[table["op_call"].astype(int)], atol=0.02)
-    assert table["verdict"].tolist() == ["slower" if int(key) % 4 == 0 else "same" for key in table["op_call"]]
 
 
 def test_a_comparison_of_two_profiles(tmp_path):

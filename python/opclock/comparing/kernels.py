@@ -26,15 +26,25 @@ from opclock.timing.memory_budget import memory_budget_bytes
 from opclock.timing.sampler import Sampler
 from opclock.tracing.op_call import OpCall
 
-SEED = 0  # both sides make the same random choices
 SIDES = 2  # share the memory
 
 
 class Kernels:
     """The op calls of one environment. Only one group of pools is bound at a time."""
 
-    def __init__(self, profile: str) -> None:
-        """Make a new profile in this file. Raises ProfileError, or ExtensionError without the compiled parts."""
+    def __init__(self, profile: str, *, blocks: int, seed: int) -> None:
+        """Make a new profile.
+
+        Args:
+            profile: its file.
+            blocks: how many blocks of rounds each op call gets.
+            seed: for every random order. Both sides have the same.
+
+        Raises:
+            ProfileError: the file cannot be written.
+            ExtensionError: opclock lacks its compiled parts.
+        """
+        self._blocks, self._seed = blocks, seed
         self.board = read_board()
         self._profile = Profile.create_or_open(profile, self.board)
         self._device, self._threads = "cpu", 1
@@ -70,7 +80,7 @@ class Kernels:
     def group(self, keys: Iterable[str]) -> list[list[list[str]]]:
         """Divide op calls into pools, and these into groups that fit into half of the memory: keys by pool."""
         budget = memory_budget_bytes(self._device) // SIDES
-        pools = grouped([self._planned[key] for key in keys], (POOL_BYTES,), random.Random(SEED), budget)
+        pools = grouped([self._planned[key] for key in keys], (POOL_BYTES,), random.Random(self._seed), budget)
         return [[[one.call.key for one in pool] for pool in group] for group in windows(pools, budget)]
 
     def attempt(self, pools: Iterable[Sequence[str]]) -> dict[str, str]:
@@ -93,7 +103,13 @@ class Kernels:
             trace = as_trace(kernels)
             condition = Condition.of("interleaved", self._device, self._threads, touched_bytes(kernels))
             sampler = Sampler(
-                trace, range(len(keys)), Arguments(trace, one_block=True), self._profile, condition, None, seed=SEED
+                trace,
+                range(len(keys)),
+                Arguments(trace, one_block=True),
+                self._profile,
+                condition,
+                None,
+                seed=self._seed,
             )
             sampler.warm_up()
             self._bound.append((sampler, FOR_ROWS.in_block(sampler.usual_round_s())))
@@ -107,7 +123,7 @@ class Kernels:
         """Time one block of rounds. Returns which fraction of the usual rounds is done, and whether they are enough."""
         sampler, in_block = self._bound[pool]
         sampler.block(in_block)
-        usual = FOR_ROWS.blocks * in_block
+        usual = self._blocks * in_block
         return min(1.0, sampler.rounds / usual), sampler.clean_rounds >= usual or sampler.rounds >= MOST * usual
 
     def end(self) -> None:

@@ -39,7 +39,7 @@ class Server:
         _keep_to(request["cores"])
         from opclock.comparing.kernels import Kernels
 
-        self._kernels = Kernels(request["profile"])
+        self._kernels = Kernels(request["profile"], blocks=request["blocks"], seed=request["seed"])
         return {"board": self._kernels.board.to_json()}
 
     def plan(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -75,19 +75,21 @@ class Side(ChildProcess):
             return "opclock is missing there: install it in that environment"
         return ""
 
-    def open(self, older: Profile) -> dict[str, Any]:
+    def open(self, older: Profile, blocks: int, *, seed: int) -> dict[str, Any]:
         """Let the child make its new profile, on the cores of the older one. Returns the board's description.
 
         Args:
             older: the profile that is measured again.
+            blocks: how many blocks of rounds each op call gets.
+            seed: for every random order.
 
         Raises:
             ComparisonError: the older profile is of another machine or another torch.
         """
         before = older.board()
-        now: dict[str, Any] = self.request("open", profile=str(self.profile), cores=before.get("allowed") or [])[
-            "board"
-        ]
+        cores = before.get("allowed") or []
+        request = {"profile": str(self.profile), "cores": cores, "blocks": blocks, "seed": seed}
+        now: dict[str, Any] = self.request("open", **request)["board"]
         if not same_machine(_any_cores(before), _any_cores(now)):
             raise ComparisonError(
                 f"{older.path} is of another machine ({before['identity']}); this one is {now['identity']}: measure "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from opclock.profiles.pool import Pool
-from opclock.profiles.statistics import Samples
+from opclock.profiles.statistics import Samples, log_fast
 from opclock.profiles.verdicts import centre
 
 # Standard deviation of a model's time from one minute to another on one shared machine, in logarithms: without control
@@ -36,8 +36,8 @@ class Machine:
     @staticmethod
     def between(first: Pool, second: Pool) -> Machine:
         """The difference between two pools of one machine, by the control workloads that both have."""
-        usual = _usual(first), _usual(second)
-        shifts = np.array([usual[1][name] - usual[0][name] for name in sorted(set(usual[0]) & set(usual[1]))])
+        fast = _fast(first), _fast(second)
+        shifts = np.array([fast[1][name] - fast[0][name] for name in sorted(set(fast[0]) & set(fast[1]))])
         if shifts.size < MIN_WORKLOADS:
             return Machine(error=UNSEEN, note="; no control workloads, so the machine's part is not known")
         shift = centre(shifts)
@@ -76,8 +76,6 @@ def _moved(machine: Machine, mean: float, spread: float, of_mean: float) -> Mach
     return replace(machine, shift=shift, error=error, note=_note(shift))
 
 
-PROCESSES = 0.02  # medians of processes of one model differed by 0.7 % to 3 %, and in turn each side is one process
-IN_TURN = Machine(error=PROCESSES, note="; measured in turn")
 OTHER_BOARD = Machine(note="; the boards differ, and nothing is taken off")
 ON_A_DEVICE = Machine(note="; control workloads show the host alone, and nothing is taken off")
 
@@ -89,10 +87,10 @@ def same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     return all((first.get(name) or None) == (second.get(name) or None) for name in names)
 
 
-def _usual(pool: Pool) -> dict[str, float]:
-    """By the control workload's name: the logarithm of its median seconds over the pool's blocks."""
-    medians = {name: np.nanmedian(seconds) for name, seconds in pool.controls.items() if np.isfinite(seconds).any()}
-    return {name: float(np.log(median)) for name, median in medians.items() if median > 0}
+def _fast(pool: Pool) -> dict[str, float]:
+    """By the control workload's name: the logarithm of its fast seconds, as those of op calls."""
+    sampled = {name: seconds[np.isfinite(seconds)] for name, seconds in pool.controls.items()}
+    return {name: log_fast(seconds) for name, seconds in sampled.items() if seconds.size and np.all(seconds > 0)}
 
 
 def _note(shift: float) -> str:

@@ -16,6 +16,7 @@ BATCHES = 48  # at most; a batch is a run of whole blocks
 COARSE_BATCHES = 24  # show a slow state of the machine below the noise of single rounds
 MAX_DEGREES = 24  # of freedom: more narrow the interval by less than 3 %
 MIN_DEGREES = 3  # fewer make an interval several times too wide
+FAST = 0.05  # the quantile of rounds that is compared between profiles
 FLAT = 0.7  # of the frequency up to which a first-order autoregressive process has a flat spectrum
 
 
@@ -110,6 +111,16 @@ def _quantiles(ordered: Samples, middle: float, half_share: float) -> tuple[floa
     ends = [float(np.interp((0.5 + side * within) * (count + 1) - 1, ranks, ordered)) for side in (-1, 1)]
     scale = half_share / within if within > 0 else 1.0
     return middle - (middle - ends[0]) * scale, middle + (ends[1] - middle) * scale
+
+
+def log_fast(seconds: Samples) -> float:
+    """The logarithm of the ``FAST`` quantile of these times.
+
+    Other programs and the states of a shared machine only make rounds slower, so the fast ones are alike from process
+    to process and from minute to minute where medians differ by some percent (Chen and Revels 2016, Robust
+    benchmarking in noisy environments). A change of the kernel moves them as it moves the median.
+    """
+    return float(np.log(np.quantile(seconds, FAST)))
 
 
 def typical_round(rounds: Samples) -> Samples:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtr, stdtrit  # scipy.stats takes half a second to import
 
 from opclock.profiles.statistics import Samples
@@ -18,7 +17,6 @@ EQUAL = 0.10
 FALSE_CHANGES = 0.02
 FALSE_SAME = 0.05  # of the rows that differ by more than EQUAL
 LEAST_SPREAD, USUAL_SPREAD, ENOUGH_ROWS = 0.007, 0.03, 20  # from profile to profile; the usual one without enough rows
-USUAL_IN_TURN = 0.015  # from process to process, in the same minutes: 0.7 to 3 %
 # Blocks of one profile are alike, because the machine's states outlast it: where they give a standard error of 1, 3 and
 # 6 %, rows scattered by 3, 6 and 14 % from profile to profile.
 STATES = 2.3
@@ -39,7 +37,7 @@ class Shift:
     blocks: tuple[int, int]  # in each pool
     machine: float = 0.0  # the standard error of the machine's part
     identical: bool = False  # both sides are the same samples
-    paired: bool = False  # from differences of blocks that were taken next to each other, equally many in each pool
+    paired: bool = False  # from differences of pairs that were measured in turn; ``blocks`` is how many on each side
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,9 @@ def judge(shifts: list[Shift]) -> Judged:
 def _row_errors(shifts: list[Shift]) -> Samples:
     """By row: the usual standard deviation of its shift from one pair of profiles to another.
 
-    A row whose blocks differ more also differs more from profile to profile. Blocks that were taken in turn share the
-    machine's states, so there they count as they are. The variance between blocks is the row's
-    own and the table's typical one, weighted by their degrees of freedom (Smyth 2004).
+    A row whose blocks differ more also differs more from profile to profile. Pairs that were measured in turn share the
+    machine's states, so they count as they are. The variance is the row's own and the table's typical one, weighted by
+    their degrees of freedom (Smyth 2004).
     """
     counts = np.array([one.blocks for one in shifts], dtype=float)
     own = np.array([one.within for one in shifts])
@@ -113,8 +111,7 @@ def _row_errors(shifts: list[Shift]) -> Samples:
     freedom = np.where(known, np.where(paired, counts[:, 0] - 1, counts.sum(axis=1) - 2), 0.0)
     typical = float(np.median(own[known])) if known.any() else LEAST_SPREAD**2
     variance = (freedom * np.where(known, own, 0.0) + BLOCK_FREEDOM * typical) / (freedom + BLOCK_FREEDOM)
-    usual = np.where(paired, USUAL_IN_TURN, USUAL_SPREAD)
-    spread = LEAST_SPREAD if len(shifts) >= ENOUGH_ROWS else usual
+    spread = np.where(paired | (len(shifts) >= ENOUGH_ROWS), LEAST_SPREAD, USUAL_SPREAD)
     errors: Samples = np.sqrt(spread**2 + np.where(paired, 1.0, STATES**2) * variance * (1 / counts).sum(axis=1))
     return errors
 
@@ -146,8 +143,3 @@ def scatter(value: Samples, own: Samples, reach: float) -> float:
         squares = ((value[unchanged] - middle) / own[unchanged]) ** 2
         factor = max(LEAST_FACTOR, float(np.sqrt(np.mean(squares) / OF_TRIMMED)))
     return factor
-
-
-def median_by_block(samples: Samples, blocks: npt.NDArray[np.int_]) -> Samples:
-    """By block: the median of its rounds' samples (rounds x positions)."""
-    return np.array([np.median(samples[blocks == block]) for block in np.unique(blocks)])
