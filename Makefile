@@ -45,9 +45,10 @@ test: test-cpp test-python
 test-python: $(VENV)/.installed $(VENV)/.test
 	@$(PYTEST) -m "not slow and not runtimes"
 
-# Those, too, where this machine can run them.
-test-all: test-cpp $(VENV)/.runtimes $(VENV)/.test
+# Those, too, where this machine can run them, and a cut of the corpus of public architectures (two minutes).
+test-all: test-cpp $(VENV)/.runtimes $(VENV)/.test $(VENV)/.corpus
 	@$(PYTEST)
+	@$(BIN)/python -m benchmarks.corpus --cut
 
 # Debian's package, unpacked without root.
 build/doctest:
@@ -187,6 +188,12 @@ $(VENV)/.installed: $(VENV)/.wheel
 $(VENV)/.runtimes: $(VENV)/.installed
 	@$(PIP) list --format=freeze | grep '^torch==' >$(VENV)/torch.txt
 	$(STEP) "installing the runtimes" bash -c '$(PIP) install -c $(VENV)/torch.txt "$$(echo $(VENV)/wheel/*.whl)[runtimes]"'
+	@touch $@
+
+# The corpus's libraries, too.
+$(VENV)/.corpus: $(VENV)/.build
+	@$(PIP) list --format=freeze | grep '^torch==' >$(VENV)/torch.txt
+	$(STEP) "installing the corpus" $(PIP) install -c $(VENV)/torch.txt --group corpus
 	@touch $@
 
 $(VENV)/.%: $(VENV)/.build

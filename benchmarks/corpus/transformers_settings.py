@@ -9,6 +9,8 @@ import torch
 
 # Arguments of the configuration, in place of the sizes that are set for all.
 SETTINGS: dict[str, dict[str, Any]] = {
+    "bamba": {"attn_layer_indices": [1]},
+    "moonshine_streaming": {"num_key_value_heads": 8},
     "autoformer": {"prediction_length": 8, "context_length": 24, "num_time_features": 1},
     "informer": {"prediction_length": 8, "context_length": 24, "num_time_features": 1},
     "time_series_transformer": {"prediction_length": 8, "context_length": 24, "num_time_features": 1},
@@ -60,10 +62,25 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "input_values": torch.randn(1, 50, 64),
         "decoder_input_values": torch.randn(1, 20, 64),
     },
+    "blip_2_qformer": lambda config: {
+        "query_embeds": torch.randn(1, 32, config.hidden_size),
+        "encoder_hidden_states": torch.randn(1, 50, config.encoder_hidden_size),
+    },
+    "gemma4_vision": lambda config: {
+        "pixel_values": torch.rand(1, 36, 3 * config.patch_size**2),
+        "pixel_position_ids": torch.cartesian_prod(torch.arange(6), torch.arange(6))[None],
+    },
+    "pp_ocrv6_small_det": lambda _config: {"pixel_values": torch.randn(1, 3, 160, 160)},
+    "minicpm_ocr_vision": lambda config: {
+        "pixel_values": torch.randn(1, 3, config.patch_size, 16 * config.patch_size),
+        "tgt_sizes": torch.tensor([[4, 4]]),
+    },
     "univnet": lambda _config: {"input_features": torch.randn(1, 20, 100)},
 }
 
 # Why there is no small model of an architecture.
 NOT_BUILT: dict[str, str] = {
+    "musicgen_melody": "AutoModel gives its configuration of several parts to the decoder, which takes it not",
+    "pe_video_encoder": "its image encoder, of timm, has one size: 3e8 parameters",
     "layoutlmv2": "needs detectron2, which is no package of an index",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -40,15 +41,21 @@ def _value(config: Any, name: str) -> Any:  # noqa: ANN401
         return None
 
 
+def _set(config: Any, name: str, value: Any) -> None:  # noqa: ANN401
+    with suppress(AttributeError, NotImplementedError, ValueError, TypeError):  # one that follows from others
+        setattr(config, name, value)
+
+
 def _smaller(config: Any, sizes: dict[str, int]) -> dict[str, int]:  # noqa: ANN401
     """The sizes that are larger in a configuration."""
     values = {name: _value(config, name) for name in sizes}
     if getattr(config, "qk_rope_head_dim", None):  # latent attention: the width of a head has two parts
+        sizes = {**sizes, "num_key_value_heads": sizes.get("num_attention_heads", 0)}
         values.pop("head_dim", None)
     return {
         name: sizes[name]
         for name, value in values.items()
-        if isinstance(value, int) and not isinstance(value, bool) and value > sizes[name]
+        if isinstance(value, int) and not isinstance(value, bool) and value > sizes[name] > 0
     }
 
 
@@ -61,13 +68,10 @@ def _arguments(config: Any, sizes: dict[str, int]) -> dict[str, Any]:  # noqa: A
 def _shrink(config: Any, sizes: dict[str, int]) -> None:  # noqa: ANN401
     """Make a configuration small that cannot be constructed small."""
     for name, size in _smaller(config, sizes).items():
-        try:
-            setattr(config, name, size)
-        except (AttributeError, NotImplementedError, ValueError, TypeError):
-            continue
+        _set(config, name, size)
     kinds = getattr(config, "layer_types", None)
     if isinstance(kinds, list) and isinstance(getattr(config, "num_hidden_layers", None), int):
-        config.layer_types = kinds[: config.num_hidden_layers]
+        _set(config, "layer_types", kinds[: config.num_hidden_layers])
     for part in _parts(config).values():
         _shrink(part, sizes)
 
@@ -144,6 +148,7 @@ def _inputs(model: torch.nn.Module) -> Iterator[dict[str, torch.Tensor]]:
         {"input_features": torch.randn(1, mels, length)} | decoder,
         {"input_features": torch.randn(1, 100, mels)} | decoder, {"input_values": torch.randn(1, 200, mels)},
         {"input_values": torch.randn(1, _number(config, "max_length", 200), mels)},
+        {"input_features": torch.randn(1, mels, length), "input_features_mask": torch.ones(1, length).long()},
         {"input_values": torch.randn(1, 1, 16000)}, {"pixel_values": torch.randn(1, channels, 224, 224)},
         {"pixel_values": torch.randn(1, 8, channels, side, side)},
         {"pixel_values_videos": torch.randn(1, 8, channels, side, side)}, *_patches(config, names),
