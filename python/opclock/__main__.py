@@ -1,5 +1,25 @@
-"""``python -m opclock`` is the same as ``opclock``."""
+"""The command ``opclock``, and ``python -m opclock``: what belongs to its process, from the first import to the end."""
 
-from opclock.cli.main import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line. Ctrl-C is one line also while it is being imported."""
+    try:
+        from opclock.cli.main import main as run
+        from opclock.model_output import shorten_tracebacks
+
+        shorten_tracebacks()
+        run()
+    except KeyboardInterrupt:  # before the command line could handle it
+        sys.stderr.write("opclock: interrupted; nothing was stored\n")
+        sys.exit(130)
+    except SystemExit as end:
+        from opclock.model_output import leave_threads
+
+        leave_threads(end.code)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,12 @@
 """The errors that a user can cause. Each message is one line with the offending value and the next step."""
 
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 CPP_BACKTRACE = "Exception raised from "  # with it begins what PyTorch adds to its messages
 MAX_DESCRIPTION = 400  # characters: about four lines of a terminal
+MAX_TEXT = 20_000  # characters of a message that are looked at: some hold a whole tensor
 
 
 class OpclockError(Exception):
@@ -58,14 +61,23 @@ class OptionError(OpclockError):
     """An option has an invalid value."""
 
 
+def message_of(error: BaseException) -> str:
+    """An error's message; "" where its own code fails to make one."""
+    try:
+        return str(error)[:MAX_TEXT]
+    except Exception:
+        return ""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, without a backtrace; the error's type where the message is empty."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (message_of(error).strip() or type(error).__name__).splitlines()[0]
+    return textwrap.shorten(line, MAX_DESCRIPTION, placeholder=" ...")
 
 
 def described(error: BaseException) -> str:
     """An error of a user's code in one line: its type and its whole message, which may have had several lines."""
-    text = str(error).partition(CPP_BACKTRACE)[0]
+    text = message_of(error).partition(CPP_BACKTRACE)[0]
     whole = f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__
     return textwrap.shorten(whole, MAX_DESCRIPTION, placeholder=" ...")
 
@@ -75,3 +87,18 @@ def raised(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"exited ({error.code if isinstance(error.code, str) else 'sys.exit'})"
     return f"raised {described(error)}"
+
+
+@contextmanager
+def model_errors(doer: str) -> Iterator[None]:
+    """Raise what a model's code raises inside the block as a ModelError. Ctrl-C and opclock's own errors pass.
+
+    Args:
+        doer: whose code it is, as the message begins: "the factory m.py:make".
+    """
+    try:
+        yield
+    except (OpclockError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # sys.exit, too: it would end the user's program
+        raise ModelError(f"{doer} {raised(error)}") from error

@@ -38,7 +38,7 @@ BAD_USES = {
     "models=[3]: give a list": (lambda profile, _: opclock.validate([3], profile, threads=1), ModelError),
     "identity makes no op call: there is nothing to time": (
         lambda profile, _: opclock.validate([NO_CALLS], profile, threads=1), TraceError),
-    "--device nope: ": (lambda *_: opclock.sweep("gemm", **GEMM, device="nope"), OptionError),
+    "device='nope': ": (lambda *_: opclock.sweep("gemm", **GEMM, device="nope"), OptionError),
     "give an open profile, as opclock.open_profile(path) and opclock.Profile.open(path) return or a path": (
         lambda *_: opclock.sweep("gemm", **GEMM, profile=5), ProfileError),
     "threads=[]: give a whole number or a list": (lambda *_: opclock.sweep("gemm", **GEMM, threads=[]), OptionError),

@@ -75,7 +75,7 @@ def test_inputs_without_a_batch_get_one_clear_line():
 
 def test_the_user_names_the_batch():
     assert found(Mixing(), torch.randn(4, 5), asked=1) == Batching((1,))
-    with pytest.raises(OptionError, match=r"--batch-dim 2: no input has this dimension.*4x5"):
+    with pytest.raises(OptionError, match=r"batch_dim=2: no input has this dimension.*4x5"):
         found(Mixing(), torch.randn(4, 5), asked=2)
 
 

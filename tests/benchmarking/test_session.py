@@ -162,7 +162,7 @@ def test_bench_from_the_command_line(tmp_path):
         (("zoo:mobilenet", "--runtime", "tvm"), ["no runtime 'tvm'"]),
         (("zoo:mobilenet", "--percentiles", "0,50"), ["--percentiles '0,50'"]),
         (("zoo:nothing",), ["the zoo has no model 'nothing'"]),
-        (("zoo:mobilenet", "--input", "1xbad"), ["--input '1xbad' is not a shape"]),
+        (("zoo:mobilenet", "--input", "1xbad"), ["--input 1xbad: not a shape"]),
         (("zoo:mobilenet", "--weights", "/no/weights.pt"), ["cannot read the weights /no/weights.pt: No such file"]),
     ],
 )

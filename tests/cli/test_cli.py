@@ -56,7 +56,7 @@ def factories(tmp_path_factory):
         ("zoo:nothing", ["zoo", "nothing", "vgg16"]),
         ("nothing", ["zoo:NAME"]),
         ("FILE:raises", ["raised ValueError", "weights are elsewhere"]),
-        ("FILE:exits", ["exited (sys.exit)", "return a module"]),
+        ("FILE:exits", ["exited (sys.exit)", "the factory"]),
         ("FILE:number", ["returned int", "torch.nn.Module"]),
         ("FILE:absent", ["no factory 'absent'", "good"]),
         ("FILE:not_callable", ["no factory"]),

@@ -110,7 +110,7 @@ def test_a_forward_that_exits_is_one_line(verb, model, tmp_path, command):
 
 
 def test_a_factory_that_exits_is_one_line(model, command):
-    refused(command("trace", model(EXITS, "make_exit")), "exited", "must return a module")
+    refused(command("trace", model(EXITS, "make_exit")), "the factory", "exited")
 
 
 def test_an_exit_with_a_message_is_told(model, command):

@@ -45,7 +45,7 @@ def test_dtypes_and_names_of_inputs():
     ],
 )
 def test_nonsense_shapes(text):
-    with pytest.raises(OptionError, match="--input"):
+    with pytest.raises(OptionError, match="input_text="):
         parse_input(text)
 
 

@@ -188,7 +188,7 @@ def test_waiting_for_a_second_device_names_it(device, monkeypatch):
 
 @pytest.mark.parametrize("text", ["meta", "tpu", "cuda:99", "xla"])
 def test_a_device_that_cannot_be_used_is_refused_with_the_next_step(text):
-    with pytest.raises(OptionError, match=f"--device {text}"):
+    with pytest.raises(OptionError, match=f"device='{text}'"):
         checked_device(text)
 
 

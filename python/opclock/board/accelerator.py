@@ -66,14 +66,14 @@ def checked_device(text: str) -> str:
         device = torch.device(text)
         if device.type == "cpu":
             if device.index:
-                raise OptionError(f"--device {text}: there is one CPU; write cpu, and choose its cores with --cpus")
+                raise OptionError(f"device={text!r}: there is one CPU; write cpu, and choose its cores with --cpus")
             return "cpu"
         whole = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise OptionError(f"--device {text}: torch {torch.__version__} cannot use it ({first_line(error)}); "
+        raise OptionError(f"device={text!r}: torch {torch.__version__} cannot use it ({first_line(error)}); "
                           "install the torch that is built for this board") from error  # fmt: skip
     if whole.type == "meta":
-        raise OptionError(f"--device {text}: nothing runs there")
+        raise OptionError(f"device={text!r}: nothing runs there")
     return str(whole)
 
 

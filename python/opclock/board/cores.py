@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from opclock.argument_checks import shown
 from opclock.board.quota import cpu_quota
 from opclock.board.system import allowed_cores
 from opclock.errors import OptionError
@@ -101,10 +102,10 @@ def check_threads(threads: int) -> None:
     """Raise OptionError for fewer than one thread, and for more threads than cores that this process may use."""
     allowed = len(allowed_cores())
     if not isinstance(threads, int) or isinstance(threads, bool):
-        raise OptionError(f"threads {threads!r} is no whole number: give one from 1 to {allowed}")
+        raise OptionError(f"threads={shown(threads)}: give a whole number from 1 to {allowed}")
     if not 1 <= threads <= allowed:
         raise OptionError(
-            f"--threads {threads}: this process may use {counted(allowed, 'core')}; more threads than cores wait "
+            f"threads={threads}: this process may use {counted(allowed, 'core')}; more threads than cores wait "
             "for one another in every kernel"
         )
 

@@ -15,18 +15,8 @@ from typing import Any
 import click
 
 from opclock.board.system import drop_refused
+from opclock.cli.explaining import BAD_INPUT, explained
 from opclock.cli.signals import end_by_signals
-from opclock.errors import OpclockError
-
-BAD_INPUT = 2
-# Optional dependencies, and how to install each.
-INSTALLED_BY = {
-    "torch": "pip install torch",
-    **dict.fromkeys(("matplotlib", "jinja2", "tabulate"), "pip install 'opclock[report]'"),
-}
-# In PyTorch's messages, which differ by its allocator.
-OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
-INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 # Command NAME is the function NAME in opclock.cli.NAME. The short helps are here so that --help imports no command.
 VERBS = {
@@ -128,8 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = BAD_INPUT
-    except (Exception, KeyboardInterrupt) as error:
-        message, code = _explained(error)
+    except BaseException as error:
+        message, code = explained(error)
         if message is None:
             raise
         if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
@@ -154,24 +144,3 @@ def _drop_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _explained(error: BaseException) -> tuple[str | None, int]:
-    """Return the line that a user sees for this error, and the exit code. The line is None for a bug in opclock."""
-    if isinstance(error, click.ClickException | OpclockError):
-        return error.format_message() if isinstance(error, click.ClickException) else str(error), BAD_INPUT
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        notes = getattr(error.__cause__ or error, "__notes__", ["nothing was stored"])
-        return f"interrupted; {notes[0]}", getattr(error.__cause__ or error, "code", INTERRUPTED)
-    if isinstance(error, ImportError):
-        name = error.name or "a module"
-        remedy = INSTALLED_BY.get(name)
-        missing = f"this needs {name}, which is not installed: {remedy}"
-        return missing if remedy else f"cannot import {name} ({error}); 'opclock doctor' names the remedy", BAD_INPUT
-    if isinstance(error, OSError):
-        return f"cannot use {error.filename or 'standard output'}: {error.strerror or error}", BAD_INPUT
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
-    ):
-        return "out of memory: use a smaller input or batch, or stop other processes", BAD_INPUT
-    return None, BAD_INPUT

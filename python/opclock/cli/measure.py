@@ -59,8 +59,9 @@ def measure(
                 write(sys.stderr, f"note: {note}")
             summary = time_calls(traced, profile, forward=forward, threads=count, seed=seed, progress=progress)
     reporter.json({"schema": "opclock.measure/1", "model": traced.model, **vars(summary)})
+    again = f" ({summary.again} of them again, as other programs disturbed them before)" if summary.again else ""
     reporter.say(
-        f"{traced.model}: {counted(summary.timed, 'op call')} timed, {summary.known} known before, "
+        f"{traced.model}: {counted(summary.timed, 'op call')} timed{again}, {summary.known} known before, "
         f"{counted(summary.rounds, 'round')} in {quantity(summary.seconds, SECONDS)} ({summary.ended}); "
         f"kept in {profile_path}"
     )

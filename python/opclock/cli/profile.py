@@ -49,8 +49,14 @@ def merge(target: Path, sources: tuple[Path, ...]) -> None:
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 def prune(path: Path) -> None:
     """Remove pools whose op calls were all measured again later, in the same condition."""
+    from opclock.profiles.maintenance import contended
     from opclock.profiles.maintenance import prune as remove
     from opclock.profiles.profile import Profile
 
     with Profile.edit(path) as opened:
         Reporter().say(f"{counted(remove(opened), 'pool')} removed from {path}")
+        if stay := contended(opened):
+            Reporter().say(
+                f"{counted(stay, 'contended pool')} kept: other programs disturbed them, and nothing "
+                "better replaces them; measure those models again while the machine is quiet"
+            )

@@ -36,6 +36,8 @@ class Reporter:
     def __init__(self, json_to: str | None = None) -> None:
         """Check before any work that the JSON can be written. Raises OptionError if it cannot."""
         self.json_to = json_to
+        if json_to is not None and not json_to.strip():
+            raise OptionError(f"--json {json_to!r}: name a file, or - for standard output")
         if json_to is not None and json_to != "-":
             check_writable(Path(json_to))
 

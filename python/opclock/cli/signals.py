@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-NAMES = ("SIGTERM", "SIGHUP")  # Windows lacks the second
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 
 
 class EndedBySignal(KeyboardInterrupt):
-    """The command was told to end. It ends as after Ctrl-C: children and temporary folders go.
+    """The command was told to end. Children and temporary folders go.
 
     Attributes:
         code: the exit code, as in shells.
@@ -25,13 +25,16 @@ class EndedBySignal(KeyboardInterrupt):
 
 @contextmanager
 def end_by_signals() -> Iterator[None]:
-    """Inside the block, SIGTERM and SIGHUP raise EndedBySignal. A second one is handled as before the block."""
+    """Inside the block, Ctrl-C, SIGTERM and SIGHUP raise EndedBySignal.
+
+    A second one is handled as before the block; a second Ctrl-C ends the process, as a model may catch the first.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, before[number])
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else before[number])
         raise EndedBySignal(number)
 
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]

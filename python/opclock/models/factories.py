@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from opclock.errors import ModelError, described, raised
+from opclock.errors import ModelError, described, model_errors, raised
 from opclock.models.names import KINDS, did_you_mean, nearest
 from opclock.tracing.forward import Reset
 from opclock.tracing.model_inputs import CallInputs, Inputs, arguments_of, simplest
@@ -47,12 +47,8 @@ def from_factory(text: str, place: str, name: str) -> tuple[torch.nn.Module, Inp
         if not callable(factory):
             known = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
             raise ModelError(f"{place} has no factory {name!r}{nearest(name, known)}")
-        try:
+        with model_errors(f"the factory {text}"):
             result = factory()
-        except SystemExit as error:
-            raise ModelError(f"the factory {text} {raised(error)}; it must return a module") from error
-        except Exception as error:
-            raise ModelError(f"the factory {text} {raised(error)}") from error
     result, reset = _without_reset(result)
     module, inputs = checked_result(text, result)
     return module, inputs, reset
@@ -94,9 +90,11 @@ def _as_a_script(place: str, folder: str) -> Iterator[None]:
 def _import(name: str, text: str) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
     except SystemExit as error:
         raise ModelError(f"{name} {raised(error)} when it was imported for {text}{EXIT_REMEDY}") from error
-    except Exception as error:
+    except BaseException as error:
         hint = did_you_mean(name, KINDS) if isinstance(error, ModuleNotFoundError) and error.name == name else ""
         raise ModelError(f"cannot import {name} for {text}: {described(error)}{hint}") from error
 
@@ -112,9 +110,11 @@ def _load_file(path: Path) -> Any:  # noqa: ANN401
     sys.modules[module.__name__] = module
     try:
         spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
     except SystemExit as error:
         raise ModelError(f"{path} {raised(error)} when it was run{EXIT_REMEDY}") from error
-    except Exception as error:
+    except BaseException as error:
         raise ModelError(f"{path} cannot be run: {described(error)}") from error
     return module
 

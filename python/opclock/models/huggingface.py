@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import queue
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -20,6 +26,7 @@ TOKENS = 128  # of text, where the model takes as many
 SAMPLES = 16_000  # of a waveform: one second
 FRAMES = 3_000  # of a spectrogram: Whisper's thirty seconds
 VIDEO_FRAMES = 16  # where the configuration names no number
+CONNECT_S = 5.0  # for the hub to answer
 Tensors = dict[str, torch.Tensor]
 
 
@@ -39,12 +46,7 @@ def from_config(name: str) -> ModuleAndInputs:
 
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise ModelError(f"the folder {name} has no config.json")
-    try:
-        config = transformers.AutoConfig.from_pretrained(name)
-    except Exception as error:  # of many kinds: the network, the hub, the file
-        raise ModelError(
-            f"no configuration for hf:{name} (a model of the hub, or a folder with a config.json): {first_line(error)}"
-        ) from error
+    config = _config(name)
     architecture = (getattr(config, "architectures", None) or ["AutoModel"])[0]
     kind = getattr(transformers, architecture, None)
     if kind is None:
@@ -53,6 +55,54 @@ def from_config(name: str) -> ModuleAndInputs:
                          f"{transformers.__version__} has not{nearest(architecture, known)}")  # fmt: skip
     module = kind.from_config(config) if architecture == "AutoModel" else kind._from_config(config)
     return module.eval(), _fitting(name, module)
+
+
+def _config(name: str) -> Any:  # noqa: ANN401
+    """The configuration, from a folder, the cache or the hub. Raises ModelError where there is none."""
+    import transformers
+
+    read = transformers.AutoConfig.from_pretrained
+    try:
+        with suppress(Exception):
+            return read(name, local_files_only=True)  # the hub is not asked whether there is a newer one
+        if not Path(name).is_dir() and (reason := _unreachable()):
+            raise ModelError(
+                f"hf:{name} is no folder and not in the cache, and the hub cannot be reached ({reason}): connect this "
+                "machine once, or give a folder with a config.json"
+            )
+        return read(name)
+    except ModelError:
+        raise
+    except Exception as error:  # of many kinds: the network, the hub, the file
+        raise ModelError(
+            f"no configuration for hf:{name} (a model of the hub, or a folder with a config.json): {first_line(error)}"
+        ) from error
+
+
+def _unreachable() -> str:
+    """Why the hub cannot be reached, after a few seconds; "" where it can. Its own library tries for half a minute."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    if getproxies():
+        return ""  # the way leads through them
+    address = urlsplit(constants.ENDPOINT)
+    answer: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            port = address.port or {"http": 80}.get(address.scheme, 443)
+            socket.create_connection((address.hostname or "", port), CONNECT_S).close()
+            answer.put("")
+        except OSError as error:
+            answer.put(f"{address.hostname}: {error.strerror or error}")
+
+    threading.Thread(target=connect, daemon=True).start()  # looking up a name has no time limit of its own
+    try:
+        return answer.get(timeout=CONNECT_S)
+    except queue.Empty:
+        return f"{address.hostname}: no answer within {CONNECT_S:.0f} s"
 
 
 def _fitting(name: str, module: Any) -> Tensors:  # noqa: ANN401

@@ -15,8 +15,10 @@ from opclock.models.factories import from_factory
 from opclock.models.libraries import LIBRARIES, from_library
 from opclock.models.random_inputs import FLOATS, random_inputs
 from opclock.models.saved import EXPORTED, SAVED, from_file
+from opclock.process_state import process_kept
 from opclock.tracing.forward import Reset
 from opclock.tracing.model_inputs import Inputs
+from opclock.tracing.torch_state import TorchState
 
 SEED = 0  # of random weights and inputs, so that a model is the same in each process
 OWN = "auto"  # the dtype that keeps the model's
@@ -57,8 +59,8 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
         OptionError: an invalid input or dtype.
     """
     if dtype not in (OWN, *FLOATS):
-        raise OptionError(f"--dtype {dtype}: choose one of {', '.join((OWN, *FLOATS))}")
-    with _seeded():
+        raise OptionError(f"dtype={dtype!r}: choose one of {', '.join((OWN, *FLOATS))}")
+    with _seeded(), process_kept(), _torch_kept_after_errors():
         module, inputs, reset = _found(text)
         if weights is not None:
             _load_weights(module, weights)
@@ -66,11 +68,13 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
             inputs = random_inputs(input_text, module)
     if inputs is None:
         raise ModelError(
-            f"{text} has no example inputs: give --input, such as --input 1x3x224x224 or --input input_ids=1x128:int64"
+            f"{text} has no example inputs: give --input (input_text=), such as 1x3x224x224 or input_ids=1x128:int64"
         )
     try:
         module, inputs = _converted(text, module, inputs, FLOATS.get(dtype), device)
-    except (RuntimeError, AssertionError, MemoryError) as error:
+    except OptionError:
+        raise
+    except Exception as error:  # the model's own code may take part
         raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
     return Model(_display_name(text), module, inputs, reset)
 
@@ -84,6 +88,17 @@ def _seeded() -> Iterator[None]:
         yield
     finally:
         torch.set_rng_state(before)
+
+
+@contextmanager
+def _torch_kept_after_errors() -> Iterator[None]:
+    """Put PyTorch's settings back where loading fails. A model that loads may need what its file has set."""
+    state = TorchState()
+    try:
+        yield
+    except BaseException:
+        state.restore()
+        raise
 
 
 def _found(text: str) -> tuple[torch.nn.Module, Inputs | None, Reset | None]:
@@ -124,8 +139,8 @@ def _converted(text: str, module: torch.nn.Module, inputs: Inputs, dtype: torch.
         others = {tensor.dtype for tensor in module.parameters() if tensor.is_floating_point()} - {dtype}
         if others:
             raise OptionError(
-                f"--dtype {str(dtype)[6:]}: {text} was exported in {str(others.pop())[6:]}; export it in this dtype "
-                "or leave --dtype out"
+                f"dtype={str(dtype)[6:]!r}: {text} was exported in {str(others.pop())[6:]}; export it in this dtype "
+                "or leave it out"
             )
 
     def convert(tensor: torch.Tensor) -> torch.Tensor:

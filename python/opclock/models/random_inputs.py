@@ -38,17 +38,17 @@ def parse_input(text: str) -> tuple[InputSpec, ...]:
         found = ITEM.fullmatch(item)
         if found is None:
             raise OptionError(
-                f"--input {text!r} is not a shape: write it as 1x3x32x32, with a dtype as 1x16:int64, with a name as "
+                f"input_text={text!r}: not a shape; write it as 1x3x32x32, with a dtype as 1x16:int64, with a name as "
                 "input_ids=1x16:int64, several joined by commas"
             )
         dtype = found["dtype"]
         if dtype is not None and dtype not in known:
-            raise OptionError(f"--input {text}: no dtype {dtype!r}{nearest(dtype, known)}")
+            raise OptionError(f"input_text={text!r}: no dtype {dtype!r}{nearest(dtype, known)}")
         shape = tuple(int(size) for size in found["shape"].split("x"))
         specs.append(InputSpec(shape, found["name"], known[dtype] if dtype else None))
     names = [spec.name for spec in specs if spec.name is not None]
     if len(set(names)) < len(names):
-        raise OptionError(f"--input {text}: a name stands there twice")
+        raise OptionError(f"input_text={text!r}: a name stands there twice")
     return tuple(specs)
 
 
@@ -72,7 +72,9 @@ def random_inputs(text: str, module: torch.nn.Module) -> Inputs:
         try:
             tensor = _tensor(spec, own, below)
         except (RuntimeError, MemoryError, TypeError, OverflowError) as error:
-            raise OptionError(f"--input {text}: no memory for a tensor of this size; give a smaller shape") from error
+            raise OptionError(
+                f"input_text={text!r}: no memory for a tensor of this size; give a smaller shape"
+            ) from error
         if spec.name is None:
             args.append(tensor)
         else:

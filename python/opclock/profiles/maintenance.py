@@ -177,6 +177,11 @@ def prune(profile: Profile) -> int:
     return len(numbers)
 
 
+def contended(profile: ProfileReader) -> int:
+    """Count the pools that ended with too few clean rounds."""
+    return int(profile.ask("SELECT count(*) FROM pool WHERE ended = 'contended'")[0][0])
+
+
 def _shrink(profile: Profile) -> None:
     try:
         profile.ask("VACUUM")

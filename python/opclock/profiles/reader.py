@@ -176,6 +176,16 @@ class ProfileReader:
         matches = self.pool_matches(condition.timing, condition.device, condition.threads, keys)
         return {one.key for one in matches if one.ended and one.working_set == condition.working_set}
 
+    def contended(self, condition: Condition, keys: Iterable[str]) -> set[str]:
+        """Which of these op calls have only measurements with exactly this condition that other programs disturbed."""
+        rows = self.ask(
+            "SELECT DISTINCT o.key FROM json_each(?) wanted JOIN op_call o ON o.key = wanted.value "
+            f"JOIN condition c ON {_OF} AND c.working_set = ? JOIN member m ON m.op_call = o.id AND m.condition = c.id "
+            "JOIN pool p ON p.id = m.pool WHERE p.ended = 'contended'",
+            json_text(list(keys)), *_parts(condition),
+        )  # fmt: skip
+        return {row[0] for row in rows} - self.measured(condition, keys)
+
     def host_measured(self, condition: Condition, host_key: str) -> bool:
         """Whether an ended pool with exactly this condition has this host's work."""
         return bool(

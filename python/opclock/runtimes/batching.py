@@ -59,7 +59,7 @@ class Batching:
                 return list(tensors)
             raise ModelError(
                 f"{model}: no dimension of its inputs is a batch, so there is no batch {batch}: name one with "
-                "--batch-dim, or leave --batch at 1"
+                "--batch-dim (batch_dim=), or leave the batch at 1"
             )
         sizes = (tensor.shape[dim] for tensor, dim in zip(tensors, self.dims, strict=True) if dim is not None)
         return list(tensors) if all(size == batch for size in sizes) else self.other(tensors, batch)
@@ -129,7 +129,7 @@ def _same_size(tensors: Sequence[torch.Tensor], dim: int) -> tuple[int | None, .
     sizes = [tensor.shape[dim] for tensor in tensors if tensor.ndim > dim]
     if not sizes:
         shapes = ", ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in tensors)
-        raise OptionError(f"--batch-dim {dim}: no input has this dimension, counted from 0; their shapes are {shapes}")
+        raise OptionError(f"batch_dim={dim}: no input has this dimension, counted from 0; their shapes are {shapes}")
     return tuple(dim if tensor.ndim > dim and tensor.shape[dim] == sizes[0] else None for tensor in tensors)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from opclock.errors import OpCallError, described
+from opclock.errors import OpCallError, described, model_errors
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
@@ -106,12 +106,14 @@ class PlayedHost:
                 prepare(self._forward)
                 self._playback.run(self._forward, host_s)
             return host_s
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise OpCallError(f"the model cannot be played back: {described(error)}") from error
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """Play the Python of one inference during one round of the pool. See ``Host.round``."""
-        with torch.inference_mode():
+        with torch.inference_mode(), model_errors("in a later run, the model"):
             prepare(self._forward)
             pool.begin_round()
             self._playback.run(self._forward, host_s, pool)
@@ -119,6 +121,6 @@ class PlayedHost:
 
     def observe(self, kernel_s: Samples, host_s: Samples) -> None:
         """Run the model on its real inputs with kernels. Fills in seconds by op call, and of the host between them."""
-        with torch.inference_mode():
+        with torch.inference_mode(), model_errors("in a later run, the model"):
             prepare(self._forward)
             self._playback.observe(self._forward, kernel_s, host_s)

@@ -27,7 +27,7 @@ from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
 from opclock.timing.memory_budget import check_fit, memory_budget_bytes, split
-from opclock.timing.missing import LANE_TIMINGS, condition_of, host_known, missing_calls, timings_of
+from opclock.timing.missing import LANE_TIMINGS, condition_of, contended_calls, host_known, missing_calls, timings_of
 from opclock.timing.reference import runs_in_block
 from opclock.timing.sampler import Sampler
 from opclock.timing.stopping import is_over
@@ -48,6 +48,7 @@ class MeasureSummary:
     Attributes:
         timed: number of distinct op calls that were timed now.
         known: number of distinct op calls that the profile had already.
+        again: how many of the timed ones the profile had from rounds alone that other programs disturbed.
         rounds: passes over the op calls, including those of an earlier, interrupted run that was continued.
         seconds: wall time spent on timing.
         ended: "settled" where all op calls were sampled enough, "time_cap" where the time limit came first, or
@@ -65,6 +66,7 @@ class MeasureSummary:
     flags: tuple[Flag, ...]
     remark: str = ""
     unknown: tuple[str, ...] = ()
+    again: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def measure(
         threads: PyTorch's threads; the current setting if None.
         seed: for the order of rounds, where it is random.
         max_s: largest number of wall seconds of rounds; by default 3.5 s or 40 times the model's latency, and three
-            times that where other programs disturb the rounds.
+            times that where other programs disturb the rounds. At least five rounds are made. Rebuilding and checking
+            the op calls, and a warm-up of up to 1 s, come before them and do not count.
         progress: receives a text and the fraction of the time that is spent.
 
     Returns:
@@ -113,6 +116,7 @@ def measure(
     check_calls(trace)
     missing = missing_calls(trace, profile, threads)
     known = len(trace.unique) - len(missing)
+    again = contended_calls(trace, profile, threads) & missing
     unknown = refusals(trace, missing)
     nothing_to_time = known > 0 and len(unknown) == len(missing)
     incomplete: tuple[Flag, ...] = ("incomplete",) if unknown else ()
@@ -133,7 +137,8 @@ def measure(
     own = [*(["host_by_table"] if remark else []), *(["incomplete"] if unknown else [])]
     flags = ordered([*own, *_flags(trace, profile, threads)])
     timed = len(missing) - len(unknown)
-    return MeasureSummary(timed, known, rounds, time.perf_counter() - start, ended, flags, remark, unknown)
+    spent_s = time.perf_counter() - start
+    return MeasureSummary(timed, known, rounds, spent_s, ended, flags, remark, unknown, min(len(again), timed))
 
 
 def elsewhere_note(trace: Trace, profile: Profile) -> str:

@@ -33,6 +33,13 @@ def missing_calls(trace: Trace, profile: Profile, threads: int) -> set[str]:
     )
 
 
+def contended_calls(trace: Trace, profile: Profile, threads: int) -> set[str]:
+    """Keys of the trace's op calls that one of those timings has only from disturbed rounds."""
+    return set[str]().union(
+        *(profile.contended(condition_of(trace, threads, one), trace.unique) for one in timings_of(trace.device))
+    )
+
+
 def host_known(trace: Trace, profile: Profile, threads: int) -> bool:
     """Whether the profile has a finished measurement of the model's own host in its condition."""
     return profile.host_measured(condition_of(trace, threads), host_key(trace))

@@ -14,7 +14,7 @@ import torch
 from opclock.argument_checks import Count, checked
 from opclock.board.accelerator import wait_for
 from opclock.board.contention import Contention
-from opclock.errors import ModelError, described
+from opclock.errors import model_errors
 from opclock.profiles.statistics import Samples, median_interval
 from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs
@@ -116,13 +116,12 @@ class ReferenceRun:
     def __init__(self, forward: Forward, name: str = "the model", device: str = "cpu") -> None:
         """Run the model a few times. Raises ModelError where the model raises."""
         self._forward = forward
+        self._name = name
         self._device = device
         contention = Contention()
         self._halves = (Runs(contention), Runs(contention))
-        try:
+        with model_errors(f"on real data, {name}"):
             warm_up = [self._once() for _ in range(WARM_UP_RUNS)]
-        except Exception as error:
-            raise ModelError(f"{name} raised on real data: {described(error)}") from error
         self.runs = runs_in_block(min(warm_up))
 
     def _once(self) -> float:
@@ -135,9 +134,13 @@ class ReferenceRun:
             return time.perf_counter() - start
 
     def block(self, half: int) -> float:
-        """Run one block for a half (0 or 1). Its first run is not kept. Returns the wall seconds it took."""
+        """Run one block for a half (0 or 1). Its first run is not kept. Returns the wall seconds it took.
+
+        Raises ModelError where the model raises.
+        """
         start = time.perf_counter()
-        self._halves[half].block(self._once, self.runs, self._once)
+        with model_errors(f"in a later run, {self._name}"):
+            self._halves[half].block(self._once, self.runs, self._once)
         return time.perf_counter() - start
 
     @property

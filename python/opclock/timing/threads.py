@@ -8,15 +8,16 @@ from contextlib import contextmanager
 import torch
 
 from opclock.board.cores import check_threads
+from opclock.tracing.torch_state import torch_kept
 
 
 @contextmanager
 def thread_team(threads: int) -> Iterator[None]:
-    """Set PyTorch's threads inside the block. Raises OptionError below 1, and above the cores it may use."""
+    """Set PyTorch's threads inside the block. Afterwards its settings are as before, whatever a model has changed.
+
+    Raises OptionError below one thread, and above the cores that this process may use.
+    """
     check_threads(threads)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_kept():
+        torch.set_num_threads(threads)
         yield
-    finally:
-        torch.set_num_threads(before)

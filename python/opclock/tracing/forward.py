@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from opclock.errors import ModelError, raised
+from opclock.errors import ModelError, model_errors, raised
 from opclock.tracing.model_inputs import arguments_of
 
 Reset = Callable[[], object]
@@ -30,18 +30,24 @@ class Forward:
         self._reset = reset
 
     def prepare(self) -> None:
-        """Put the model's state back."""
+        """Put the model's state back. Raises ModelError where that raises."""
         if self._reset is not None:
-            self._reset()
+            with model_errors(f"the reset of {type(self._model).__name__}"):
+                self._reset()
 
     def __call__(self) -> Any:  # noqa: ANN401
-        """Run the model. What yields its results runs to its end. Raises ModelError where the model exits."""
+        """Run the model. What yields its results runs to its end.
+
+        Raises ModelError for what is no Exception, such as SystemExit.
+        """
         try:
             result = self._model(*self._args, **self._kwargs)
-        except SystemExit as error:  # it would end the user's program, in whatever round
+            if isinstance(result, Iterator):
+                deque(result, maxlen=0)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # it would end the user's program, in whatever round
             raise ModelError(f"the forward of {type(self._model).__name__} {raised(error)}") from error
-        if isinstance(result, Iterator):
-            deque(result, maxlen=0)
         return result
 
 

@@ -11,6 +11,8 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 
+from opclock.errors import message_of
+
 # The errors that fake tensors raise where values are needed, or a kernel that computes shapes.
 NEEDS_DATA = (
     DataDependentOutputException,
@@ -30,11 +32,11 @@ ADVICE = (
 
 def needs_data(error: Exception) -> bool:
     """Whether an error comes from fake tensors that have no values."""
-    return isinstance(error, NEEDS_DATA) or ".numpy() is not supported for tensor subclasses" in str(error)
+    return isinstance(error, NEEDS_DATA) or ".numpy() is not supported for tensor subclasses" in message_of(error)
 
 
 def advice(error: Exception) -> str:
     """The step that makes the model work."""
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {message_of(error)}"
     found = (step for pattern, step in ADVICE if re.search(pattern, text, re.IGNORECASE))
     return next(found, "call the model once without opclock to see where")

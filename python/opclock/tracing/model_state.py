@@ -1,4 +1,4 @@
-"""What a run of a model may change: Python attributes, lists and caches, and states of random generators."""
+"""What a run of a model may change: attributes, lists and caches, random generators, and PyTorch's settings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from opclock.tracing.torch_state import TorchState
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
 CONTAINERS = (dict, list, set, deque)
@@ -70,6 +72,7 @@ class ModelState:
     def __init__(self, *roots: Any) -> None:  # noqa: ANN401
         self._roots = roots
         self._random = _random_state()
+        self._torch = TorchState()
         everything = list(_reachable(roots))
         self._contents = [(item, item.copy()) for item in everything if isinstance(item, CONTAINERS)]
         self._generators = [(item, item.get_state()) for item in everything if isinstance(item, torch.Generator)]
@@ -82,6 +85,7 @@ class ModelState:
                 item.extend(before) if isinstance(item, list | deque) else item.update(before)
         for generator, state in self._generators:
             generator.set_state(state)
+        self._torch.restore()
         random.setstate(self._random[0])
         np.random.set_state(self._random[1])
         torch.set_rng_state(self._random[2])

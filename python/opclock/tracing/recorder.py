@@ -104,6 +104,7 @@ class _Tracer:
     def _record(self, execution: Execution) -> Trace:
         self._forward.prepare()
         recorder = OpRecorder(self._model, self._inputs, execution)
+        threads = torch.get_num_threads()
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             stack.enter_context(quiet_torch())
@@ -117,6 +118,11 @@ class _Tracer:
                 raise
             except Exception as error:
                 raise self._explained(error) from error
+        if torch.get_num_threads() != threads:
+            raise TraceError(
+                f"the forward of {self.name} sets PyTorch's threads to {torch.get_num_threads()}: take that out, and "
+                "give their number to opclock"
+            )
         return Trace(
             model=self.name,
             inputs=tuple(spec_of(tensor) for tensor in flat_tensors(self._inputs)),

@@ -93,10 +93,12 @@ class Trace:
 
     @cached_property
     def working_set(self) -> int:
-        """Bytes that one inference touches: its weights, and the peak of activations alive at once."""
+        """Bytes that one inference touches: weights, inputs that it writes, and the peak of activations at once."""
         used = {number for traced in self.calls for number in (*traced.reads, *traced.writes)}
         weights = sum(self.storages[number].nbytes for number in used if self.storages[number].kind == "weight")
-        return weights + self._peak_activations()
+        written = {number for traced in self.calls for number in traced.writes}
+        inputs = sum(self.storages[number].nbytes for number in written if self.storages[number].kind == "input")
+        return weights + inputs + self._peak_activations()
 
     def _peak_activations(self) -> int:
         change = [0] * (len(self.calls) + 1)

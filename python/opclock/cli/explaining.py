@@ -1,0 +1,75 @@
+"""What a user sees of an error: one line and an exit code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import traceback
+
+import click
+
+from opclock.errors import OpclockError, OptionError, message_of, raised
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
+# Optional dependencies, and how to install each.
+INSTALLED_BY = {
+    "torch": "pip install torch",
+    **dict.fromkeys(("matplotlib", "jinja2", "tabulate"), "pip install 'opclock[report]'"),
+}
+FILE_MODULE = "opclock_file_"  # then its stem: the name of a model's file as a module
+# In PyTorch's messages, which differ by its allocator.
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+# An error of a public function begins with the argument as Python writes it.
+ARGUMENT = re.compile(r"(threads|device|dtype|input_text|batch_dim)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+?): ")
+OPTIONS = {"input_text": "--input", "batch_dim": "--batch-dim"}  # for the others it is the argument's name
+
+
+def explained(error: BaseException) -> tuple[str | None, int]:
+    """Return the line that a user sees for this error, and the exit code. The line is None for a bug in opclock."""
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        notes = getattr(error.__cause__ or error, "__notes__", ["nothing was stored"])
+        return f"interrupted; {notes[0]}", getattr(error.__cause__ or error, "code", INTERRUPTED)
+    return _line(error), BAD_INPUT
+
+
+def _line(error: BaseException) -> str | None:  # noqa: PLR0911 - one for each kind
+    if isinstance(error, OptionError):
+        return _as_option(str(error))
+    if isinstance(error, click.ClickException | OpclockError):
+        return error.format_message() if isinstance(error, click.ClickException) else str(error)
+    if line := of_model_file(error):
+        return line
+    if isinstance(error, ImportError):
+        name = error.name or "a module"
+        remedy = INSTALLED_BY.get(name)
+        missing = f"this needs {name}, which is not installed: {remedy}"
+        return missing if remedy else f"cannot import {name} ({error}); 'opclock doctor' names the remedy"
+    if isinstance(error, OSError):
+        return f"cannot use {error.filename or 'standard output'}: {error.strerror or error}"
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in message_of(error) for words in OUT_OF_MEMORY)
+    ):
+        return "out of memory: use a smaller input or batch, or stop other processes"
+    return None
+
+
+def _as_option(message: str) -> str:
+    """A message that begins with an argument as in Python, such as "threads=3: ...", with the command's option."""
+    found = ARGUMENT.match(message)
+    if found is None:
+        return message
+    name, value = found.groups()
+    text = str(ast.literal_eval(value)) if value[0] in "'\"" else value
+    return f"{OPTIONS.get(name, f'--{name}')} {shlex.quote(text)}: {message[found.end() :]}"
+
+
+def of_model_file(error: BaseException) -> str | None:
+    """The line about an error that a model's file raised where opclock expects none; None for any other error."""
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)
+              if str(frame.f_globals.get("__name__")).startswith(FILE_MODULE)]  # fmt: skip
+    if not frames:
+        return None
+    frame, line = frames[-1]
+    return f"the model {raised(error)} (line {line} of {frame.f_code.co_filename})"

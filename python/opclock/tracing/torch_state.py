@@ -1,0 +1,58 @@
+"""PyTorch's global settings, which a model's code may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+def _device() -> torch.device | None:
+    """The default device; None where none was set."""
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return None if context is None else context.device
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+# By name: reads a setting, and sets it.
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
+    "threads": (torch.get_num_threads, torch.set_num_threads),
+    "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "default device": (_device, torch.set_default_device),
+    "gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "deterministic algorithms": (
+        _deterministic,
+        lambda mode: torch.use_deterministic_algorithms(mode[0], warn_only=mode[1]),
+    ),
+    "precision of float32 products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda on: torch.set_autocast_enabled("cpu", on)),
+    "oneDNN": (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+}
+
+
+class TorchState:
+    """PyTorch's global settings at one time."""
+
+    def __init__(self) -> None:
+        self._values = {name: read() for name, (read, _) in SETTINGS.items()}
+
+    def restore(self) -> None:
+        """Put back what has changed."""
+        for name, (read, put) in SETTINGS.items():
+            if read() != self._values[name]:
+                put(self._values[name])
+
+
+@contextmanager
+def torch_kept() -> Iterator[None]:
+    """Give PyTorch's global settings back as they were before the block."""
+    state = TorchState()
+    try:
+        yield
+    finally:
+        state.restore()
