@@ -11,7 +11,7 @@ from torch.ao import quantization
 
 import opclock
 from opclock import trace
-from opclock.errors import OpCallError, TraceError
+from opclock.errors import DataNeededError, OpCallError, TraceError
 from opclock.timing.inputs import Arguments
 from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.reference import forward_of
@@ -246,6 +246,15 @@ class FourBits(nn.Module):
 def test_products_with_int4_weights_are_timed_and_counted(tmp_path):
     traced = timed(FourBits(), (torch.randn(4, 64, dtype=torch.bfloat16),), tmp_path)
     assert model_macs(traced) == 4 * 64 * 16
+
+
+def test_packed_parameters_need_a_real_run():
+    """The note of the trace held PyTorch's hints for its own staff."""
+    module, inputs = dynamic()
+    said = "quantized::linear_dynamic takes packed parameters, which need a real run"
+    assert trace(module, inputs).note.startswith(f"traced by a real run, as fake tensors fail: {said}")
+    with pytest.raises(DataNeededError, match=said):
+        trace(module, inputs, real=False)
 
 
 def test_what_cannot_be_recorded_is_named_with_its_operator(monkeypatch):

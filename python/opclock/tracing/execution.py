@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from opclock.errors import DataNeededError
 from opclock.tracing.fake_kernels import FAKE_KERNELS, as_really
 from opclock.tracing.meta import on_meta, without_generators
 from opclock.tracing.specs import flat_tensors
@@ -126,8 +127,12 @@ class FakeExecution:
         return self._stands_for.get(tensor.untyped_storage()._cdata, tensor)
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        """See ``Execution``."""
+        """See ``Execution``. Raises DataNeededError for packed parameters, which have no fake counterpart."""
         given = flat_tensors((args, tuple(kwargs.values())))
+        if any(isinstance(leaf, torch.ScriptObject) for leaf in tree_leaves((args, kwargs))):
+            raise DataNeededError(
+                f"{func._schema.name} takes packed parameters, which need a real run (real=True, --real)"
+            )
         if all(self.knows(tensor) for tensor in given) and self._has_small_outputs(func, args, kwargs):
             return self._real.run(func, args, kwargs)
         for tensor in written_tensors(func._schema, args, kwargs):

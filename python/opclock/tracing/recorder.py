@@ -201,6 +201,6 @@ def trace(
     except TraceError as error:
         return replace(
             tracer.steady(real=True)[1],
-            note=f"traced by a real run, as fake tensors fail: {_said(error.__cause__ or error)}",
+            note=f"traced by a real run, as fake tensors fail: {_said(error.__cause__) if error.__cause__ else error}",
         )
     return _checked(tracer, first, fake) if _fits(model, fake) else fake
