@@ -42,8 +42,8 @@ def compare(
     call is within 10 %, "faster" or "slower" if chance does not explain the difference, else "undecided". At most
     two in a hundred of the changes are due to chance. The reason stands beside each verdict.
 
-    With --fresh the times in the profiles are not used. One process for each side measures the op calls again, block
-    by block in turn, each in its own environment. The profiles stay as they are.
+    With --fresh the times in the profiles are not used. Five pairs of processes measure the op calls again, one process
+    for each side, block by block in turn, each in its own environment. The profiles stay as they are.
 
     Or FIRST and SECOND are two estimates (FILE.json, from 'opclock estimate --json'), such as one network's in float32
     and in int8. The tables show which modules and operator classes take longer, and whether it is kernels, quantising
