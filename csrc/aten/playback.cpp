@@ -26,8 +26,24 @@ thread_local bool dry_running = false;
 // has it. It is the host's work, and runs.
 bool hidden() { return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python); }
 
+// Inside torch.autocast, the kernel that casts an operator's arguments and calls it again: a trace has the casts and
+// the second call. kKey comes before autocast, so that the playback calls it; none where nothing is cast.
+c10::DispatchKey casting(const c10::OperatorHandle& op) {
+  for (const auto key : {c10::DispatchKey::AutocastCPU, c10::DispatchKey::AutocastCUDA}) {
+    if (!c10::impl::tls_is_dispatch_key_excluded(key) && op.hasKernelForDispatchKey(key)) return key;
+  }
+  return c10::DispatchKey::Undefined;
+}
+
 // Marks of a profile (torch.profiler.record_function) run no kernel, and no trace has them.
 bool marks(const c10::OperatorHandle& op) { return op.operator_name().name.rfind("profiler::", 0) == 0; }
+
+// torch.Tensor.as_subclass, which gives results the class of an argument, calls alias() hidden from Python dispatch
+// modes, and leaves no sign of that: it is the one alias() that no trace has.
+template <class Operator>
+bool wraps(const c10::OperatorHandle& op) {
+  return std::is_same_v<Operator, at::_ops::alias> && !active->expects(op);
+}
 
 void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
   if (dry_running) {
@@ -38,6 +54,10 @@ void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::j
   if (hidden() || marks(op)) {
     const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
     op.callBoxed(stack);
+    return;
+  }
+  if (const auto key = casting(op); key != c10::DispatchKey::Undefined) {
+    op.redispatchBoxed(c10::DispatchKeySet(key), stack);
     return;
   }
   const PlayedCall& call = active->arrive(op);
@@ -92,11 +112,14 @@ struct Unboxed<Operator, Return(Arguments...)> {
         return Return();
       }
     }
-    if (hidden()) {
+    static const c10::OperatorHandle op = find_operator(Operator::name, Operator::overload_name);
+    if (hidden() || wraps<Operator>(op)) {
       const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
       return Operator::call(std::forward<Arguments>(arguments)...);
     }
-    static const c10::OperatorHandle op = find_operator(Operator::name, Operator::overload_name);
+    if (const auto key = casting(op); key != c10::DispatchKey::Undefined) {
+      return Operator::redispatch(c10::DispatchKeySet(key), std::forward<Arguments>(arguments)...);
+    }
     const PlayedCall& call = active->arrive(op);
     if (active->observing()) {
       const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
@@ -219,16 +242,21 @@ void Playback::leave_kernel() {
   leave();
 }
 
+bool Playback::expects(const c10::OperatorHandle& op) const {
+  return position_ < calls_.size() && calls_[position_].op == op;
+}
+
 const PlayedCall& Playback::arrive(const c10::OperatorHandle& op) {
   host_s_.push_back(clock_->elapsed_s(host_start_, clock_->stop()));
-  if (position_ >= calls_.size() || !(calls_[position_].op == op)) {
+  if (!expects(op)) {
     const std::string traced =
         position_ < calls_.size() ? toString(calls_[position_].op.operator_name()) : std::string("the end");
     throw std::runtime_error("call " + std::to_string(position_) + " is " + toString(op.operator_name()) +
                              ", the trace has " + traced);
   }
   if (co_run_ != nullptr) {
-    const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+    // The pool's op call has its own dtypes: the model's autocast must not cast its arguments.
+    const c10::impl::ExcludeDispatchKeyGuard alone(c10::DispatchKeySet(kKey) | c10::autocast_dispatch_keyset);
     co_run_->visit();
   }
   return calls_[position_++];

@@ -47,6 +47,8 @@ class Playback {
   // Called in place of the model's kernel, at each call of the model: stops the host's time, makes the visit and
   // returns what was recorded.
   const PlayedCall& arrive(const c10::OperatorHandle& op);
+  // Whether the trace's next call is of this operator.
+  bool expects(const c10::OperatorHandle& op) const;
   std::size_t size() const { return calls_.size(); }
   bool observing() const { return observing_; }
   void enter_kernel() { kernel_start_ = clock_->start(); }

@@ -25,6 +25,10 @@ class DataNeededError(TraceError):
     """A model cannot run on fake tensors, so only a real run can trace it."""
 
 
+class NestedTensorError(TraceError):
+    """A model makes nested tensors, which have no strides."""
+
+
 class UnsteadyError(TraceError):
     """A model does not do the same in every run: chance or a state decides."""
 

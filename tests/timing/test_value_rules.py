@@ -95,6 +95,26 @@ USES = {
     "buckets": (lambda x: torch.bucketize(x, x.flatten().sort().values), (r(3, 9),)),
     "negative_indices": (lambda x: x[whole(-1, 0)], (r(3, 4),)),
     "expanded_indices": (lambda x, i: x.gather(0, i[None].expand(3, 4)), (r(5, 4), torch.randint(0, 5, (4,)))),
+    "labels": (
+        lambda x, y: functional.ctc_loss(x.log_softmax(-1), y, whole(12, 10), whole(4, 3)),
+        (r(12, 2, 5), torch.randint(1, 5, (2, 4))),
+    ),
+    "labels_in_a_row": (
+        lambda x, y, n, m: torch.ctc_loss(x.log_softmax(-1), y, n, m),
+        (r(12, 2, 5), torch.randint(1, 5, (7,)), whole(12, 10), whole(4, 3)),
+    ),
+    "masked_scatter": (lambda x, y: y.masked_scatter(x > x.median(), x), (r(60, 40), r(60, 40))),
+    "masked_scatter_few": (
+        lambda x, m, y: y.masked_scatter(m[..., None].expand_as(y), x),
+        (r(3, 4), torch.arange(1200) % 400 == 0, r(1200, 4)),
+    ),
+    "masked_select": (lambda x: x[x[:, 0] > 0].sum() + x.masked_select(x > 0).sum(), (r(1200, 4),)),
+    "masked_put": (lambda x, m, y: x.clone().index_put_((m,), y), (r(1200, 4), torch.arange(1200) % 400 == 0, r(3, 4))),
+    "masked_put_one": (lambda x, m: x.clone().index_put_((m,), x[0, 0]), (r(1200, 4), torch.arange(1200) % 400 == 0)),
+    "nonzero": (lambda x: (x > 0).nonzero().sum(), (r(1200),)),
+    "ldl_solve": (
+        lambda x: torch.linalg.ldl_solve(*torch.linalg.ldl_factor(covariance(x)), x.mT), (r(8, 4),),
+    ),
     "binned": (lambda x, i: torch.bincount(i, minlength=4).sum() + x, (r(1), torch.randint(0, 4, (9,)))),
 }  # fmt: skip
 

@@ -277,13 +277,3 @@ def test_op_calls_in_other_threads_are_refused_by_name(real):
 @WAYS
 def test_forked_op_calls_and_threads_without_op_calls_are_traced(real):
     assert names(trace(Split("fork"), (torch.randn(1, 4),), real=real)) == ["linear", "add"]
-
-
-def test_nested_tensors_are_refused_with_what_to_do():
-    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
-    padding = torch.zeros(2, 10, dtype=torch.bool)
-    padding[1, 6:] = True
-    inputs = {"src": torch.randn(2, 10, 32), "src_key_padding_mask": padding}
-    with pytest.raises(TraceError, match="enable_nested_tensor=False"):
-        trace(nn.TransformerEncoder(layer, 1).eval(), inputs)
-    assert trace(nn.TransformerEncoder(layer, 1, enable_nested_tensor=False).eval(), inputs).calls

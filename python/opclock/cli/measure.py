@@ -52,7 +52,7 @@ def measure(
             else:
                 loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
                 traced = options.traced(loaded, real=real)
-                forward = forward_of(loaded.module, loaded.inputs, loaded.reset)
+                forward = forward_of(loaded.module, loaded.inputs, loaded.reset, traced.steps)
             check_calls(traced)  # before a profile is created
         with options.writable_profile(profile_path) as profile, progress_display() as progress:
             if note := elsewhere_note(traced, profile):

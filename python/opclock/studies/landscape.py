@@ -187,7 +187,7 @@ def _eager_classes(name: str, settings: Settings) -> tuple[dict[str, float], str
             loaded = load_model(name, dtype=settings.precision)
             traced = trace(loaded.module, loaded.inputs, name=loaded.name, reset=loaded.reset)
             with Profile.create_or_open(folder / "profile.sqlite", read_board()) as profile:
-                forward = forward_of(loaded.module, loaded.inputs, loaded.reset)
+                forward = forward_of(loaded.module, loaded.inputs, loaded.reset, traced.steps)
                 measure(traced, profile, forward=forward, threads=settings.threads, max_s=ESTIMATE_S)
                 return estimate(traced, profile, threads=settings.threads).by_class(), ""
     except OpclockError as error:

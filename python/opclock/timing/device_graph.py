@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from opclock.errors import ModelError, first_line
+from opclock.tracing.forward import prepared
 
 WARM_UP_RUNS = 3  # on a separate stream, before a capture: libraries choose and set up their kernels
 
@@ -42,7 +43,7 @@ class CudaGraph:
             # After a failed capture, its stream would stay the current one.
             with (
                 torch.cuda.device(device),
-                torch.inference_mode(),
+                prepared(run),
                 torch.cuda.stream(torch.cuda.current_stream(device)),
             ):
                 side = torch.cuda.Stream()

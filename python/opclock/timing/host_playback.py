@@ -18,7 +18,7 @@ from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
 from opclock.timing.operators import named_constant
 from opclock.timing.quantized import new_quantized
-from opclock.tracing.forward import prepare
+from opclock.tracing.forward import prepared
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_call import NamedConstant, TensorSpec, Value, tensors
 from opclock.tracing.trace import Trace
@@ -92,8 +92,7 @@ class PlayedHost:
 
     def _run_really(self) -> None:
         try:
-            with torch.inference_mode():
-                prepare(self._forward)
+            with prepared(self._forward):
                 self._forward()
         except Exception as error:
             raise OpCallError(f"the model cannot be played back, nor run: {described(error)}") from error
@@ -102,8 +101,7 @@ class PlayedHost:
         """Host seconds by kind, without kernels."""
         try:
             host_s = np.empty(len(self.kinds))
-            with torch.inference_mode():
-                prepare(self._forward)
+            with prepared(self._forward):
                 self._playback.run(self._forward, host_s)
             return host_s
         except KeyboardInterrupt:
@@ -113,14 +111,12 @@ class PlayedHost:
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """Play the Python of one inference during one round of the pool. See ``Host.round``."""
-        with torch.inference_mode(), model_errors("in a later run, the model"):
-            prepare(self._forward)
+        with prepared(self._forward), model_errors("in a later run, the model"):
             pool.begin_round()
             self._playback.run(self._forward, host_s, pool)
             return float(pool.end_round(seconds))
 
     def observe(self, kernel_s: Samples, host_s: Samples) -> None:
         """Run the model on its real inputs with kernels. Fills in seconds by op call, and of the host between them."""
-        with torch.inference_mode(), model_errors("in a later run, the model"):
-            prepare(self._forward)
+        with prepared(self._forward), model_errors("in a later run, the model"):
             self._playback.observe(self._forward, kernel_s, host_s)

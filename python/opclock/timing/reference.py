@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,9 +21,10 @@ from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs
 from opclock.timing.threads import thread_team
 from opclock.tracing.forward import Forward as ModelForward
-from opclock.tracing.forward import Reset, prepare
+from opclock.tracing.forward import Reset, prepared
 from opclock.tracing.model_inputs import arguments_of
 from opclock.tracing.specs import flat_tensors
+from opclock.tracing.trace import Step
 
 WARM_UP_RUNS = 3
 BLOCK_S = 0.04  # of runs in a row: long enough that the cold start of the first one no longer matters
@@ -100,9 +102,11 @@ class Reference:
         }
 
 
-def forward_of(model: torch.nn.Module, inputs: object, reset: Reset | None = None) -> Forward:
-    """A function that calls the model on its inputs; ``reset`` is called before each inference, untimed."""
-    return ModelForward(model, inputs, reset)
+def forward_of(
+    model: torch.nn.Module, inputs: object, reset: Reset | None = None, steps: Sequence[Step] = ()
+) -> Forward:
+    """A function that calls the model on its inputs. Before each inference, ``reset`` is called and ``steps`` taken."""
+    return ModelForward(model, inputs, reset, steps)
 
 
 def runs_in_block(latency_s: float) -> int:
@@ -120,13 +124,14 @@ class ReferenceRun:
         self._device = device
         contention = Contention()
         self._halves = (Runs(contention), Runs(contention))
+        if isinstance(forward, ModelForward):
+            forward.check_values()
         with model_errors(f"on real data, {name}"):
             warm_up = [self._once() for _ in range(WARM_UP_RUNS)]
         self.runs = runs_in_block(min(warm_up))
 
     def _once(self) -> float:
-        with torch.inference_mode():
-            prepare(self._forward)
+        with prepared(self._forward):
             wait_for(self._device)
             start = time.perf_counter()
             self._forward()

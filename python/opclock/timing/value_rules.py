@@ -42,6 +42,7 @@ MAKERS: dict[str, Callable[..., torch.Tensor]] = {
     "ends": lambda shape, total: torch.arange(1, shape[0] + 1) * total // max(1, shape[0]),  # of equal groups
     "parts": lambda shape, total: (total + torch.arange(shape[0] - 1, -1, -1)) // max(1, shape[0]),  # falling sizes
     "counting": lambda shape, first: torch.arange(first, first + math.prod(shape[-1:])).expand(shape),
+    "true": lambda shape, count: (torch.arange(math.prod(shape)) < count).reshape(shape),  # the first ones of a mask
     "filled": lambda shape, number: torch.full(shape, number),
     "batch_sizes": lambda shape, rows, first: _batch_sizes(shape[0], rows, first),
     "probabilities": lambda shape: torch.rand(shape) * 0.9 + 0.05,
@@ -95,7 +96,17 @@ def _rows_of(traced: TracedCall, place: int) -> Values:
 
 
 def _dimension_at(traced: TracedCall, place: int) -> Values:
-    """Indices of the dimension at their place in a list. A boolean mask before them stands for all its dimensions."""
+    """Indices of the dimension at their place in a list. A boolean mask before them stands for all its dimensions.
+
+    A mask has as many true ones as the call reads or writes.
+    """
+    mask = traced.call.args[1][place]
+    if mask.dtype == "bool":
+        put = traced.call.argument(2, "values")
+        elements = math.prod(_shape(put)) if put is not None else math.prod(next(tensors(traced.outputs)).shape)
+        if put is not None and elements == 1:  # one value for each, however many there are
+            raise ValueError("any mask will do")
+        return Values("true", (elements * mask.numel // max(1, _numel(traced.call, 0)),))
     before = traced.call.args[1][:place]
     skipped = sum(len(_shape(one)) if isinstance(one, TensorSpec) and one.dtype == "bool" else 1 for one in before)
     return below(_shape(traced.call.args[0])[skipped])
@@ -149,6 +160,41 @@ def _unpooled(traced: TracedCall, place: int) -> Values:
     return below(math.prod(traced.call.args[2]))
 
 
+def _chosen_by_mask(traced: TracedCall, place: int) -> Values:
+    """As many true ones as the output has elements, or rows; a mask may stand for only the first dimensions."""
+    call, elements = traced.call, sum(math.prod(spec.shape) for spec in tensors(traced.outputs))
+    mask = next(spec for spec in call.tensors() if spec.dtype == "bool")
+    return Values("true", (elements * mask.numel // max(1, _numel(call, 0)),))
+
+
+def _given_by_source(argument: int) -> Callable[[TracedCall, int], Values]:
+    """As many true ones as another argument has elements for them."""
+
+    def rule(traced: TracedCall, place: int) -> Values:
+        call = traced.call
+        mask = next(spec for spec in call.tensors()[1:] if spec.dtype == "bool")
+        return Values("true", (_numel(call, argument) * mask.numel // max(1, _numel(call, 0)),))
+
+    return rule
+
+
+def _found(traced: TracedCall, place: int) -> Values:
+    """As many true ones as an operator finds."""
+    return Values("true", (next(tensors(traced.outputs)).shape[0],))
+
+
+def _labels(traced: TracedCall, place: int) -> Values:
+    """Classes of a sequence other than the first one, which is the blank."""
+    return Values("between", (1, max(2, _shape(traced.call.args[0])[-1])))
+
+
+def _label_lengths(traced: TracedCall, place: int) -> Values:
+    labels, log_probs = _shape(traced.call.args[1]), _shape(traced.call.args[0])
+    if len(labels) == 1:  # those of all sequences, one after another
+        return Values("parts", (min(labels[0], log_probs[0] * log_probs[1]),))
+    return Values("filled", (min(labels[1], log_probs[0] // 2),))
+
+
 Rule = Callable[[TracedCall, int], Values]  # takes the tensor's place in its list as well
 
 
@@ -175,6 +221,14 @@ _RULES: tuple[tuple[tuple[str, ...], str, Rule], ...] = (
     (("one_hot",), "self", _one_hot),
     (("max_unpool2d", "max_unpool3d"), "indices", _unpooled),
     (_LOSSES, "target", _classes),
+    (("ctc_loss", "_ctc_loss"), "targets", _labels),
+    (("ctc_loss", "_ctc_loss"), "input_lengths", lambda traced, place: Values("filled", (_size(traced.call, 0, 0),))),
+    (("ctc_loss", "_ctc_loss"), "target_lengths", _label_lengths),
+    (("masked_scatter",), "mask", _given_by_source(2)),
+    (("masked_select",), "mask", _chosen_by_mask),
+    (("nonzero", "argwhere"), "self", _found),
+    (("linalg_ldl_solve",), "LD", _always("definite")),
+    (("linalg_ldl_solve",), "pivots", _always("counting", 1)),
     (("bernoulli", "multinomial"), "self", _always("probabilities")),
     (("bernoulli",), "p", _always("probabilities")),
     (("binomial",), "prob", _always("probabilities")),
@@ -225,7 +279,9 @@ def values_of(traced: TracedCall) -> list[Values | None]:
     chosen = []
     for number, (spec, (argument, place)) in enumerate(zip(call.tensors(), _arguments(call), strict=True)):
         rule = RULES.get((call.name.removesuffix("_"), argument)) or RULES.get((call.name, argument))
-        ruled = None if rule is None or spec.dtype == "bool" else _apply(rule, traced, place)
+        ruled = None if rule is None else _apply(rule, traced, place)
+        if ruled is not None and (ruled.maker == "true") != (spec.dtype == "bool"):
+            ruled = None
         chosen.append(_chosen(spec, known.get(number), ruled, anything))
     return chosen
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from opclock.errors import ModelError, model_errors, raised
 from opclock.tracing.model_inputs import arguments_of
+from opclock.tracing.steps import taken
+from opclock.tracing.trace import Step
 
 Reset = Callable[[], object]
 
@@ -17,23 +20,41 @@ Reset = Callable[[], object]
 class Forward:
     """One inference of a model."""
 
-    def __init__(self, model: torch.nn.Module, inputs: object, reset: Reset | None = None) -> None:
+    def __init__(
+        self, model: torch.nn.Module, inputs: object, reset: Reset | None = None, steps: Sequence[Step] = ()
+    ) -> None:
         """Keep the model.
 
         Args:
             model: the model.
             inputs: in any form that ``arguments_of`` takes.
             reset: puts the model's state back before each inference, such as a cache that it fills; not timed.
+            steps: that make it the program of its trace, see ``Trace.steps``; not timed.
         """
         self._model = model
         self._args, self._kwargs = arguments_of(model, inputs)
         self._reset = reset
+        self.steps = tuple(steps)
 
-    def prepare(self) -> None:
-        """Put the model's state back. Raises ModelError where that raises."""
-        if self._reset is not None:
-            with model_errors(f"the reset of {type(self._model).__name__}"):
-                self._reset()
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Take the steps for one inference inside the block, and put the model's state back.
+
+        Raises ModelError where that raises.
+        """
+        with torch.inference_mode(), taken(self.steps, self._model):
+            if self._reset is not None:
+                with model_errors(f"the reset of {type(self._model).__name__}"):
+                    self._reset()
+            yield
+
+    def check_values(self) -> None:
+        """Raise ModelError where parameters are on the meta device, so that the model can be traced but not run."""
+        if any(parameter.is_meta for parameter in self._model.parameters()):
+            raise ModelError(
+                f"{type(self._model).__name__} is on the meta device and has no values: it can be traced, measured and "
+                "estimated; to run it, give it memory with model.to_empty(device='cpu')"
+            )
 
     def __call__(self) -> Any:  # noqa: ANN401
         """Run the model. What yields its results runs to its end.
@@ -51,7 +72,8 @@ class Forward:
         return result
 
 
-def prepare(forward: Callable[[], object]) -> None:
-    """Put back the state of the model behind a forward that knows how. Call it before each inference, untimed."""
-    if isinstance(forward, Forward):
-        forward.prepare()
+@contextmanager
+def prepared(forward: Callable[[], object]) -> Iterator[None]:
+    """Call a forward once inside the block, in inference mode. What readies the model is done before, untimed."""
+    with forward.prepared() if isinstance(forward, Forward) else torch.inference_mode():
+        yield

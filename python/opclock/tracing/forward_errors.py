@@ -23,8 +23,8 @@ NEEDS_DATA = (
 
 # By the first pattern that an error's text matches: what the user can do.
 ADVICE = (
-    (r"does not require grad|inference tensor|requires_grad", "it takes gradients, and opclock traces inference: put "
-     "that part under torch.inference_mode(False) and torch.enable_grad(), on clones of its tensors"),
+    (r"does not require grad|inference tensor|requires_grad", "it takes gradients, and opclock runs inference "
+     "under torch.no_grad(): put that part under torch.enable_grad()"),
     (r"shape|size|dimension|expected.*input|channels|missing \d+ required|unexpected keyword|positional argument",
      "check that the input fits the model"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a run of a model may change: attributes, lists and caches, random generators, and PyTorch's settings."""
+"""What a run of a model may change: attributes, lists, caches, globals, random generators, and PyTorch's settings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from opclock.tracing.code_state import CodeState
 from opclock.tracing.torch_state import TorchState
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
@@ -73,7 +74,9 @@ class ModelState:
         self._roots = roots
         self._random = _random_state()
         self._torch = TorchState()
-        everything = list(_reachable(roots))
+        modules = [item for item in _reachable(roots) if isinstance(item, torch.nn.Module)]
+        self._code = CodeState(modules)
+        everything = list(_reachable((roots, self._code.values())))
         self._contents = [(item, item.copy()) for item in everything if isinstance(item, CONTAINERS)]
         self._generators = [(item, item.get_state()) for item in everything if isinstance(item, torch.Generator)]
 
@@ -83,6 +86,7 @@ class ModelState:
             if not _same(item, before):
                 item.clear()
                 item.extend(before) if isinstance(item, list | deque) else item.update(before)
+        self._code.restore()
         for generator, state in self._generators:
             generator.set_state(state)
         self._torch.restore()
@@ -106,7 +110,8 @@ class ModelState:
         """A number that differs where attributes, counters, caches' sizes or random states do."""
         python, numpy, torch_random = _random_state()
         random_bytes = (hash(python), numpy[1].tobytes(), numpy[2], torch_random.numpy().tobytes())
-        return hash((random_bytes, *(_mark(item) for item in _reachable(self._roots))))
+        everything = _reachable((self._roots, self._code.values()))
+        return hash((random_bytes, self._code.sizes(), *(_mark(item) for item in everything)))
 
 
 def _mark(item: Any) -> Any:  # noqa: ANN401

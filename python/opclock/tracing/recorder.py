@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -13,10 +14,10 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from opclock.argument_checks import checked
-from opclock.errors import DataNeededError, ModelError, TraceError, UnsteadyError, described
+from opclock.errors import DataNeededError, ModelError, NestedTensorError, TraceError, UnsteadyError, described
 from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
-from opclock.tracing.forward import Forward, Reset
+from opclock.tracing.forward import Forward, Reset, prepared
 from opclock.tracing.forward_errors import advice, needs_data
 from opclock.tracing.macs import model_macs
 from opclock.tracing.model_inputs import Inputs, arguments_of
@@ -25,7 +26,8 @@ from opclock.tracing.op_recorder import OpRecorder
 from opclock.tracing.other_threads import no_other_threads
 from opclock.tracing.program import first_difference
 from opclock.tracing.specs import check_layout, flat_tensors, spec_of
-from opclock.tracing.trace import Trace
+from opclock.tracing.steps import NOTES, step_for, without_compiling
+from opclock.tracing.trace import Step, Trace
 
 RUNS = 6  # of a model whose state changes: enough to meet what happens every third time
 CHECK_MEMORY_SHARE = 0.5  # fraction of the free memory that the activations of a run to check may take
@@ -34,12 +36,14 @@ CHECK_MACS = 20e9  # a larger model is not run to check its trace: seconds on a 
 
 @contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Without torch's log inside the block: it prints a traceback for each error of fake tensors."""
+    """Without torch's words inside the block: a traceback for each error of fake tensors, and their use of .grad."""
     log = logging.getLogger("torch._subclasses.fake_tensor")
     before = log.disabled
     log.disabled = True
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf", UserWarning)
+            yield
     finally:
         log.disabled = before
 
@@ -51,11 +55,18 @@ def _said(error: BaseException) -> str:
 class _Tracer:
     """Runs one model again and again, and records each run."""
 
-    def __init__(self, model: torch.nn.Module, inputs: Inputs, name: str, reset: Reset | None) -> None:
+    def __init__(
+        self, model: torch.nn.Module, inputs: Inputs, name: str, reset: Reset | None, steps: Sequence[Step]
+    ) -> None:
         self.name = name or type(model).__name__
         self._model = model
         self._inputs = inputs
-        self._forward = Forward(model, inputs, reset)
+        self._forward = Forward(model, inputs, reset, steps)
+
+    def next_step(self, error: TraceError) -> Step | None:
+        """A step that was not taken yet and may help after this error; None where there is none."""
+        step = step_for(error, self._model)
+        return None if step in self._forward.steps else step
 
     def materialise(self) -> None:
         """Run the model once, so that its lazy modules make their parameters."""
@@ -102,11 +113,11 @@ class _Tracer:
             state.restore()
 
     def _record(self, execution: Execution) -> Trace:
-        self._forward.prepare()
         recorder = OpRecorder(self._model, self._inputs, execution)
         threads = torch.get_num_threads()
         with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
+            stack.enter_context(prepared(self._forward))
+            uncompiled = stack.enter_context(without_compiling(self._model))
             stack.enter_context(quiet_torch())
             stack.enter_context(untraced())
             stack.enter_context(recorder.watching_modules())
@@ -131,10 +142,13 @@ class _Tracer:
             storages=recorder.storages.closed(len(recorder.calls)),
             calls=tuple(recorder.calls),
             real=isinstance(execution, RealExecution),
+            steps=(*self._forward.steps, *uncompiled),
         )
 
     def _explained(self, error: Exception) -> TraceError:
         said = _said(error)
+        if "NestedTensor" in said:
+            return NestedTensorError(f"the forward of {self.name} raised {said}; pad to one length instead")
         if needs_data(error):
             return DataNeededError(f"{self.name} cannot be traced without data ({said}): "
                                    "trace it by a real run (real=True, --real)")  # fmt: skip
@@ -154,6 +168,8 @@ def _checked(tracer: _Tracer, first: Trace, fake: Trace) -> Trace:
     try:
         difference = first_difference(first, tracer.once(real=True))
     except TraceError as error:
+        if tracer.next_step(error):
+            raise
         return replace(fake, note=f"not checked by a real run: {error}")
     if not difference:
         return fake
@@ -187,11 +203,27 @@ def trace(
         TraceError: the model is no module, or its forward raises.
     """
     inputs = arguments_of(model, inputs)
-    tracer = _Tracer(model, inputs, name, reset)
+    steps: tuple[Step, ...] = ()
     if any(is_lazy(parameter) for parameter in model.parameters()):
-        tracer.materialise()
+        _Tracer(model, inputs, name, reset, steps).materialise()
     for tensor in (*model.parameters(), *model.buffers(), *flat_tensors(inputs)):
         check_layout(tensor)
+    while True:
+        tracer = _Tracer(model, inputs, name, reset, steps)
+        try:
+            traced = _traced(tracer, model, real=real)
+        except TraceError as error:
+            step = tracer.next_step(error)
+            if step is None:
+                raise
+            steps = (*steps, step)
+        else:
+            notes = [NOTES[step] for step in traced.steps]
+            return replace(traced, note="; ".join(filter(None, [*notes, traced.note])))
+
+
+def _traced(tracer: _Tracer, model: torch.nn.Module, *, real: bool | None) -> Trace:
+    """The trace in the way that is asked for; else with fake tensors where these do as a real run does."""
     if real is not None:
         return tracer.steady(real=real)[1]
     try:
@@ -199,6 +231,8 @@ def trace(
     except UnsteadyError:
         raise
     except TraceError as error:
+        if tracer.next_step(error):
+            raise
         return replace(
             tracer.steady(real=True)[1],
             note=f"traced by a real run, as fake tensors fail: {_said(error.__cause__) if error.__cause__ else error}",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_flatten
 
-from opclock.errors import TraceError
+from opclock.errors import NestedTensorError, TraceError
 from opclock.tracing.known_values import MAX_EXACT, KnownValues
 from opclock.tracing.op_call import NamedConstant, PackedParams, TensorSpec, Value
 from opclock.tracing.packing import parts_of, quantization_of
@@ -17,9 +17,7 @@ from opclock.tracing.packing import parts_of, quantization_of
 def check_layout(tensor: torch.Tensor) -> None:
     """Raise TraceError for a tensor without strides, which cannot be recorded."""
     if tensor.is_nested:
-        raise TraceError(
-            "a nested tensor cannot be recorded: give nn.TransformerEncoder enable_nested_tensor=False, or pad instead"
-        )
+        raise NestedTensorError("a nested tensor cannot be recorded: pad its parts to one length instead")
     if tensor.layout != torch.strided:
         raise TraceError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be recorded: only strided ones can")
 

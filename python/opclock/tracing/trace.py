@@ -18,6 +18,7 @@ from opclock.tracing.op_call import OpCall, TensorSpec, Value, decode, encode, t
 SCHEMA = "opclock.trace/1"
 
 StorageKind = Literal["weight", "input", "activation"]
+Step = Literal["gradients", "padded", "uncompiled"]  # what ``steps.py`` does to a model
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Trace:
     calls: tuple[TracedCall, ...]
     real: bool = False  # recorded by a real run instead of with fake tensors
     note: str = ""  # what the user should know about the recording, in one line
+    steps: tuple[Step, ...] = ()  # without which the model does not do what was recorded, see ``steps.py``
 
     @cached_property
     def unique(self) -> dict[str, OpCall]:
@@ -151,6 +153,7 @@ class Trace:
             "calls": [traced.to_json() for traced in self.calls],
             "real": self.real,
             "note": self.note,
+            "steps": list(self.steps),
         }
 
     @staticmethod
@@ -169,6 +172,7 @@ class Trace:
                 tuple(TracedCall.from_json(call) for call in data["calls"]),
                 data.get("real", False),
                 data.get("note", ""),
+                tuple(data.get("steps", ())),
             )
             _check_storages(trace)
             return trace

@@ -88,7 +88,7 @@ class InterleavedSession:
         """
         self._request = request
         trace = request.trace
-        forward = forward_of(request.model.module, request.model.inputs, request.model.reset)
+        forward = forward_of(request.model.module, request.model.inputs, request.model.reset, trace.steps)
         self.reference = ReferenceRun(forward, request.model.name, trace.device)
         self.graph: GraphRun | None = None
         self.observers: Observers | None = None

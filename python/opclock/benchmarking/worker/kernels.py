@@ -41,8 +41,8 @@ class Kernels:
         torch.set_num_threads(settings.threads)
         model = _at_batch(load_model(job.model, input_text=job.input_text, dtype=settings.precision), job)
         self._threads = settings.threads
-        self._forward = forward_of(model.module, model.inputs, model.reset)
         self._trace = trace(model.module, model.inputs, name=f"{model.name}, batch {job.batch}", reset=model.reset)
+        self._forward = forward_of(model.module, model.inputs, model.reset, self._trace.steps)
         self._profile = Profile.create_or_open(profile, read_board())
         known = all_known(self._trace, self._profile, self._threads)
         self._sampling = None if known else self._warm()

@@ -1,0 +1,164 @@
+"""Kinds of models that people bring: each is traced as it runs, and its host played."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from opclock.errors import OpCallError, TraceError
+from opclock.timing.host_playback import PlayedHost
+from opclock.timing.reference import forward_of
+from opclock.tracing.recorder import trace
+
+WAYS = pytest.mark.parametrize("real", [None, False, True])
+
+
+def names(traced):
+    return [traced_call.call.name for traced_call in traced.calls]
+
+
+def play(traced, model, inputs):
+    return PlayedHost(traced, forward_of(model, inputs, steps=traced.steps)).alone()
+
+
+class Cast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(2, 4, 1), nn.Linear(4, 4)
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.bfloat16):
+            y = self.conv(x).relu()
+        return self.last(y.mean((2, 3)).float())
+
+
+@WAYS
+def test_autocast_is_recorded_with_its_casts_and_played(real):
+    model, inputs = Cast(), (torch.randn(1, 2, 4, 4),)
+    traced = trace(model, inputs, real=real)
+    assert names(traced) == ["to", "to", "to", "conv2d", "relu", "mean", "to", "linear"]
+    assert traced.calls[3].call.tensors()[0].dtype == "bfloat16"
+    assert play(traced, model, inputs).shape == (9,)
+
+
+class Spectrum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.filter = nn.Parameter(torch.randn(5, dtype=torch.complex64))
+
+    def forward(self, x):
+        return torch.fft.irfft(torch.fft.rfft(x) * self.filter, n=8), torch.view_as_complex(x.view(-1, 4, 2)).abs()
+
+
+@WAYS
+def test_complex_numbers_and_fourier_transforms(real):
+    model, inputs = Spectrum(), (torch.randn(2, 8),)
+    traced = trace(model, inputs, real=real)
+    assert {"fft_rfft", "fft_irfft", "view_as_complex"} <= set(names(traced))
+    play(traced, model, inputs)
+
+
+class Doubled(torch.Tensor):
+    """A class that changes nothing but the type of results."""
+
+
+def test_a_weight_of_a_subclass():
+    model = nn.Linear(4, 4)
+    model.weight = nn.Parameter(torch.randn(4, 4).as_subclass(Doubled))
+    inputs = (torch.randn(1, 4),)
+    traced = trace(model, inputs)
+    assert names(traced) == ["linear"]
+    assert isinstance(model.weight, Doubled)
+    play(traced, model, inputs)
+
+
+class Samples(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.generator = nn.Linear(4, 6), torch.Generator().manual_seed(0)
+
+    def forward(self, x):
+        chances = self.layer(x).softmax(-1)
+        return torch.multinomial(chances, 1, generator=self.generator), torch.bernoulli(
+            chances, generator=self.generator
+        )
+
+
+@WAYS
+def test_samples_by_a_generator_leave_it_as_it_was(real):
+    model, inputs = Samples(), (torch.randn(2, 4),)
+    before = model.generator.get_state()
+    traced = trace(model, inputs, real=real)
+    assert names(traced) == ["linear", "softmax", "multinomial", "bernoulli"]
+    assert torch.equal(model.generator.get_state(), before)
+    play(traced, model, inputs)
+
+
+class Yields(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+            yield x
+
+
+def test_a_result_that_is_a_generator_is_consumed():
+    model, inputs = Yields(), (torch.randn(1, 4),)
+    traced = trace(model, inputs)
+    assert names(traced) == ["linear", "linear"]
+    play(traced, model, inputs)
+
+
+class Chooses(nn.Module):
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, lambda t: t.relu(), lambda t: t.sigmoid(), (x,))
+
+
+def test_cond_takes_the_branch_of_the_data():
+    assert names(trace(Chooses(), (torch.ones(3),)))[-1] == "relu"
+    assert names(trace(Chooses(), (-torch.ones(3),)))[-1] == "sigmoid"
+    with pytest.raises(TraceError, match="without data"):
+        trace(Chooses(), (torch.ones(3),), real=False)
+
+
+@pytest.fixture(scope="module")
+def operators():
+    """Two custom operators: one with a fake kernel, and one without."""
+    with torch.library._scoped_library("opclock_kinds", "FRAGMENT") as library:
+        for name in ("known", "bare"):
+            library.define(f"{name}(Tensor x) -> Tensor")
+            library.impl(name, torch.relu if name == "bare" else torch.sigmoid, "CPU")
+        torch.library.register_fake("opclock_kinds::known", torch.empty_like, lib=library)
+        yield torch.ops.opclock_kinds
+
+
+@pytest.mark.parametrize("name", ["known", "bare"])
+def test_custom_operators_with_and_without_a_fake_kernel(operators, name):
+    class Calls(nn.Module):
+        def forward(self, x):
+            return getattr(operators, name)(x * 2) + 1
+
+    model, inputs = Calls(), (torch.randn(3),)
+    traced = trace(model, inputs)
+    assert names(traced) == ["mul", name, "add"]
+    assert traced.real == (name == "bare")
+    assert (name == "bare") == ("as fake tensors fail" in traced.note)
+    play(traced, model, inputs)
+    if name == "bare":
+        with pytest.raises(TraceError):
+            trace(model, inputs, real=False)
+
+
+def test_what_the_playback_cannot_follow_is_one_line():
+    class Maps(nn.Module):
+        def forward(self, x):
+            return torch.vmap(lambda row: torch.tanh(row @ row))(x)
+
+    model, inputs = Maps(), (torch.randn(2, 3),)
+    with pytest.raises(OpCallError, match="cannot be played back") as caught:
+        play(trace(model, inputs), model, inputs)
+    assert "\n" not in str(caught.value)
