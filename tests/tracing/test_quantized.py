@@ -17,7 +17,7 @@ from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.reference import forward_of
 from opclock.timing.verification import pytorch_answer
 from opclock.tracing import packing
-from opclock.tracing.macs import macs, model_macs, uncounted
+from opclock.tracing.macs import macs, model_macs, moved_bytes, uncounted
 from opclock.tracing.op_call import PackedParams, Quantization, TensorSpec, decode, encode
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.packing import quantization_of
@@ -166,6 +166,15 @@ def test_products_of_packed_weights_are_counted():
     assert counted["conv2d_relu"] == 8 * 36 * 2 * 9
     assert counted["linear"] == 8 * 4
     assert sum(map(macs, trace(*dynamic()).calls)) == 4 * (64 * 128 + 128 * 10)
+
+
+def test_packed_weights_are_bytes_of_the_model():
+    """They counted as nothing, neither in the working set nor in what an op call moves."""
+    traced = trace(*dynamic())
+    linear = next(one for one in traced.calls if one.call.name == "linear_dynamic")
+    weights = 64 * 128 + 128 * 10 + 4 * (128 + 10)
+    assert weights < traced.working_set < weights + 4 * 4 * (64 + 2 * 128 + 10) + 1
+    assert moved_bytes(linear) == 64 * 128 + 4 * 128 + 4 * 4 * (64 + 128)
 
 
 def test_each_call_has_packed_weights_of_its_own():

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 
-from opclock.tracing.op_call import OpCall, PackedParams, TensorSpec, Value, tensors
+from opclock.tracing.op_call import OpCall, PackedParams, TensorSpec, Value, tensors, unpacked
 from opclock.tracing.products import Shape, attention, broadcast, chain, convolution, einsum, transposed_convolution
 
 Counter = Callable[[OpCall, Shape], int]  # takes the shape of the first output
@@ -21,14 +21,7 @@ def _shape(value: Value) -> Shape:
 def _matrices(call: OpCall) -> int:
     """Elements of all matrices among the arguments in lists: of a recurrent layer's weights, without its biases."""
     lists = tuple(value for value in call.args if isinstance(value, tuple))
-    return sum(spec.numel for spec in tensors(_unpacked(lists)) if len(spec.shape) == 2)
-
-
-def _unpacked(value: Value) -> Value:
-    """The value with what packed parameters are made of in their place."""
-    if isinstance(value, PackedParams):
-        return _unpacked(value.args)
-    return tuple(map(_unpacked, value)) if isinstance(value, tuple) else value
+    return sum(spec.numel for spec in tensors(unpacked(lists)) if len(spec.shape) == 2)
 
 
 def _inner(argument: int = 0) -> Counter:

@@ -136,7 +136,7 @@ def moved_bytes(traced: TracedCall) -> int:
         return written
     if traced.call.name in PICKING:
         return 2 * written + sum(spec.moved for spec in read if "int" in spec.dtype)
-    return sum(spec.moved for spec in read) + written
+    return sum(spec.moved for spec in read) + sum(one.nbytes for one in traced.call.packed) + written
 
 
 def footprint_bytes(traced: TracedCall) -> int:

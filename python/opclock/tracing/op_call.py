@@ -95,6 +95,11 @@ class PackedParams:
     args: tuple[Value, ...]
     engine: str
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors that it is made of."""
+        return sum(spec.nbytes for spec in tensors(unpacked(self)))
+
 
 HOST = "host"  # device of a tensor that stays on the host when the others are placed on a device
 
@@ -182,6 +187,22 @@ def tensors(value: Value) -> Iterator[TensorSpec]:
             yield from tensors(item)
 
 
+def packed_in(value: Value) -> Iterator[PackedParams]:
+    """Iterate over all packed parameters in a value, depth first, but not over those inside others."""
+    if isinstance(value, PackedParams):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from packed_in(item)
+
+
+def unpacked(value: Value) -> Value:
+    """The value with what packed parameters are made of in their place."""
+    if isinstance(value, PackedParams):
+        return unpacked(value.args)
+    return tuple(map(unpacked, value)) if isinstance(value, tuple) else value
+
+
 @dataclass(frozen=True)
 class OpCall:
     """One operator with its arguments. This is what is timed, and its ``key`` identifies a measurement."""
@@ -221,6 +242,11 @@ class OpCall:
     @cached_property
     def _tensors(self) -> tuple[TensorSpec, ...]:
         return tuple(tensors((self.args, tuple(value for _, value in self.kwargs))))
+
+    @cached_property
+    def packed(self) -> tuple[PackedParams, ...]:
+        """The packed parameters among the arguments."""
+        return tuple(packed_in(self.args))
 
     def argument(self, position: int, name: str, default: Value = None) -> Value:
         """Look up an argument by its position, or by its name where it was given by keyword."""

@@ -100,7 +100,8 @@ class Trace:
         weights = sum(self.storages[number].nbytes for number in used if self.storages[number].kind == "weight")
         written = {number for traced in self.calls for number in traced.writes}
         inputs = sum(self.storages[number].nbytes for number in written if self.storages[number].kind == "input")
-        return weights + inputs + self._peak_activations()
+        packed = {(traced.module, one) for traced in self.calls for one in traced.call.packed}  # a cell runs each step
+        return weights + sum(one.nbytes for _, one in packed) + inputs + self._peak_activations()
 
     def _peak_activations(self) -> int:
         change = [0] * (len(self.calls) + 1)
