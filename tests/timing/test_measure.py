@@ -229,3 +229,15 @@ def test_a_model_that_keeps_a_table_and_resets_its_cache_is_played():
     played = PlayedHost(traced, forward_of(model, inputs, reset))
     assert [len(played.alone()) for _ in range(9)] == [len(traced.calls) + 1] * 9
     assert torch.equal(model.table, torch.arange(4.0).cos())
+
+
+def test_a_model_whose_python_reads_sizes_that_it_computes_is_played():
+    class Ragged(nn.Module):
+        def forward(self, x, lengths):
+            for _step in range(lengths.cumsum(0).tolist()[-1]):
+                x = x * 2
+            return x
+
+    inputs = torch.randn(1, 4), torch.tensor([2, 3])
+    traced = trace(Ragged(), inputs)
+    assert len(PlayedHost(traced, forward_of(Ragged(), inputs)).alone()) == len(traced.calls) + 1

@@ -7,6 +7,7 @@ displaces the other. So they co-run here: at each op call, the playback also tim
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from opclock.errors import OpCallError, described, model_errors
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
+from opclock.timing.host_values import readable_outputs
 from opclock.timing.operators import named_constant
 from opclock.timing.quantized import new_quantized
 from opclock.tracing.forward import prepared
@@ -51,16 +53,25 @@ class _Placeholders:
                 dtype = named_constant(NamedConstant("dtype", spec.dtype))
                 self._blocks[kind] = torch.empty(max(spec.span, 1), dtype=dtype, device=spec.device)
 
-    def make(self, value: Value) -> Any:  # noqa: ANN401
-        if isinstance(value, TensorSpec) and value.quantization is not None:
-            return self._quantized[value]
+    def make(self, value: Value, known: Any = None) -> Any:  # noqa: ANN401
+        """An output as recorded. ``known`` is that of a real run, with None for what is not kept."""
         if isinstance(value, TensorSpec):
-            return self._blocks[value.dtype, value.device].as_strided(value.shape, value.stride)
+            return known if _fits(known, value) else self._tensor(value)
         if isinstance(value, NamedConstant):
             return named_constant(value)
         if isinstance(value, tuple):
-            return [self.make(item) for item in value]
+            items = known if isinstance(known, list | tuple) and len(known) == len(value) else [None] * len(value)
+            return [self.make(*pair) for pair in zip(value, items, strict=True)]
         return value
+
+    def _tensor(self, spec: TensorSpec) -> torch.Tensor:
+        if spec.quantization is not None:
+            return self._quantized[spec]
+        return self._blocks[spec.dtype, spec.device].as_strided(spec.shape, spec.stride)
+
+
+def _fits(known: object, spec: TensorSpec) -> bool:
+    return isinstance(known, torch.Tensor) and tuple(known.shape) == spec.shape and str(known.dtype)[6:] == spec.dtype
 
 
 class PlayedHost:
@@ -71,29 +82,37 @@ class PlayedHost:
         self.key = host_key(trace)
         self.kinds = host_kinds(trace)
         self._forward = forward
-        with torch.inference_mode():
-            placeholders = _Placeholders(trace)
-            calls = [
-                (traced.call.operator, traced.call.overload, tuple(placeholders.make(item) for item in traced.outputs))
-                for traced in trace.calls
-            ]
-        self._playback = load_aten().Playback(calls)
+        self._trace = trace
+        self._playback = self._recording([])
         self._settle()
 
+    def _recording(self, known: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401
+        """A playback of the trace: its outputs are placeholders, but for those that are known."""
+        with torch.inference_mode():
+            placeholders = _Placeholders(self._trace)
+            calls = []
+            for traced, values in zip_longest(self._trace.calls, known, fillvalue=()):
+                outputs = tuple(placeholders.make(*pair) for pair in zip_longest(traced.outputs, values))
+                calls.append((traced.call.operator, traced.call.overload, outputs))
+        return load_aten().Playback(calls)
+
     def _settle(self) -> None:
-        """Play once; where the model's Python does not follow, because its first run does more, after a real run."""
+        """Play once; where the model's Python does not follow, play what it does after a real run, with values from it.
+
+        A first run may do more than later ones, and Python may read sizes that the model computes.
+        """
         state = ModelState(self._forward)
         try:
             self.alone()
         except OpCallError:
             state.restore()
-            self._run_really()
+            self._playback = self._recording(self._run_really())
             self.alone()
 
-    def _run_really(self) -> None:
+    def _run_really(self) -> list[tuple[Any, ...]]:
+        """Run the model once. Returns what its Python may read, see ``readable_outputs``."""
         try:
-            with prepared(self._forward):
-                self._forward()
+            return readable_outputs(self._forward, self._trace)
         except Exception as error:
             raise OpCallError(f"the model cannot be played back, nor run: {described(error)}") from error
 
