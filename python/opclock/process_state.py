@@ -19,13 +19,14 @@ def process_kept() -> Iterator[None]:
     """Give folder, command line, handlers of signals, timers and filters of warnings back as before the block."""
     folder = _folder()
     handlers = _handlers()
-    line, words = sys.argv, [*sys.argv]
+    line, words, path = sys.argv, [*sys.argv], [*sys.path]
     try:
         with warnings.catch_warnings():
             yield
     finally:
         sys.argv = line
         sys.argv[:] = words
+        sys.path += [place for place in path if place not in sys.path]  # what the model has added stays
         if folder is not None and _folder() != folder:
             with suppress(OSError):
                 os.chdir(folder)

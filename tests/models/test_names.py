@@ -24,6 +24,10 @@ def has(package):
     return importlib.util.find_spec(package) is not None
 
 
+if has("torchvision"):  # its compiled operators may be missing, and timm imports it
+    import benchmarks.torchvision_operators  # noqa: F401
+
+
 def test_the_kinds_of_names_are_the_libraries():
     assert set(KINDS) == set(LIBRARIES)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import BOARD, INTERLEAVED, add_pool, chain, filled
+from helpers import BOARD, INTERLEAVED, add_pool, chain, filled, opclock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,3 +188,14 @@ def test_a_merged_pool_is_nobodys_and_goes_on(tmp_path):
         pool = profile.resume_pool(INTERLEAVED, "a")
         profile.add_rounds(pool, np.ones((1, 1)), np.ones(1), None)
         assert profile.pool(pool).rounds == 14
+
+
+def test_contended_pools_that_stay_are_counted(profile_path):
+    """``prune`` kept them without a word, and ``measure`` called their op calls unknown when it timed them again."""
+    with Profile.create_or_open(profile_path, BOARD) as profile:
+        add_pool(profile, ["a", "b"], [1.0, 2.0], ended="contended")
+        add_pool(profile, ["b"], [2.0])
+        assert profile.contended(INTERLEAVED, ["a", "b", "c"]) == {"a"}
+    done = opclock("profile", "prune", profile_path)
+    assert "0 pools removed" in done.stdout
+    assert "1 contended pool kept: other programs disturbed" in done.stdout

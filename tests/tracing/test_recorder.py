@@ -256,3 +256,8 @@ def test_a_trace_file_is_named_where_it_is_refused(tmp_path):
         Trace.load(str(tmp_path / "o.json"))
     with pytest.raises(TraceError, match=r"missing\.json"):
         Trace.load("missing.json")
+
+
+def test_an_input_that_is_overwritten_counts_in_the_working_set():
+    """It counted as nothing, so that its kernel was measured among smaller caches."""
+    assert trace(torch.nn.ReLU(inplace=True), (torch.ones(1000),)).working_set == 4000
