@@ -28,8 +28,12 @@ def as_really(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: 
         return args[0]
     if name == FAST_ATTENTION and not argument_of(func, args, kwargs, "need_weights"):
         return output[0], None
-    if not isinstance(output, torch.Tensor):
-        return output
+    if name == "aten::sort":
+        return tuple(_restrided(func, args, kwargs, one) for one in output)
+    return _restrided(func, args, kwargs, output) if isinstance(output, torch.Tensor) else output
+
+
+def _restrided(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
     stride = real_strides(func, args, kwargs, output)
     return output if output.stride() == stride else output.as_strided(output.shape, stride, output.storage_offset())
 

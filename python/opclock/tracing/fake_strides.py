@@ -14,7 +14,7 @@ from opclock.tracing.specs import flat_tensors
 LIKE_META = ("aten::einsum", "aten::matmul", "aten::tensordot")  # beside views: made of views and a product
 IN_ORDER = ("aten::layer_norm", "aten::native_layer_norm")  # contiguous, whatever the strides of the input
 IN_FORMAT = ("aten::batch_norm", "aten::group_norm", "aten::roll")  # in the memory format of the input
-LIKE_INPUT = ("aten::clone", "aten::flip", "aten::prelu")
+LIKE_INPUT = ("aten::clone", "aten::flip", "aten::prelu", "aten::sort")
 POINTWISE = ("aten::hardswish", "aten::floor_divide")  # without PyTorch's tag
 ATTENTION = "aten::scaled_dot_product_attention"  # its output on the CPU has the layout of the queries
 
@@ -35,7 +35,7 @@ def real_strides(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outpu
     """
     name = func._schema.name
     same_shape = bool(args) and isinstance(args[0], torch.Tensor) and output.shape == args[0].shape
-    if name in LIKE_INPUT and same_shape and not kwargs and _is_dense(args[0]):
+    if name in LIKE_INPUT and same_shape and "memory_format" not in kwargs and _is_dense(args[0]):
         return tuple(args[0].stride())
     with unset_fake_temporarily():
         if name in IN_ORDER or _elementwise_in_order(func, args, kwargs, output):

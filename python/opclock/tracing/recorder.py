@@ -155,12 +155,14 @@ class _Tracer:
         return TraceError(f"the forward of {self.name} raised {said}; {advice(error)}")
 
 
-def _fits(model: torch.nn.Module, trace: Trace) -> bool:
-    """Whether one real run, to check a trace, costs little memory and time."""
-    tensors = [*model.parameters(), *model.buffers()]
-    if any(tensor.is_meta for tensor in tensors) or model_macs(trace) > CHECK_MACS:
-        return False
-    return trace.working_set < psutil.virtual_memory().available * CHECK_MEMORY_SHARE
+def _unfit(model: torch.nn.Module, trace: Trace) -> str:
+    """Why no real run checks a trace: it cannot, or would cost much memory or time. Empty where it does."""
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        return "the model has no data"
+    if (macs := model_macs(trace)) > CHECK_MACS:
+        return f"it would take {macs / 1e9:.0f} GMACs (real=True, --real)"
+    enough = trace.working_set < psutil.virtual_memory().available * CHECK_MEMORY_SHARE
+    return "" if enough else "memory is short"
 
 
 def _checked(tracer: _Tracer, first: Trace, fake: Trace) -> Trace:
@@ -237,4 +239,6 @@ def _traced(tracer: _Tracer, model: torch.nn.Module, *, real: bool | None) -> Tr
             tracer.steady(real=True)[1],
             note=f"traced by a real run, as fake tensors fail: {_said(error.__cause__) if error.__cause__ else error}",
         )
-    return _checked(tracer, first, fake) if _fits(model, fake) else fake
+    if why := _unfit(model, fake):
+        return replace(fake, note=f"not checked by a real run: {why}")
+    return _checked(tracer, first, fake)
