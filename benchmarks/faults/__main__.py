@@ -22,6 +22,7 @@ from opclock.timing import measure, sampler
 from opclock.validation import session
 
 EARLY = PLACES[:5]  # reached by every command
+AT_ODDS = ("float64", "autocast", "clears sys.path")  # with the rest of the model, or with what is imported later
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def cases(kind: str) -> list[Case]:
         for place in PLACES:
             codes = {0} if kind == "changed" else {130} if name == "KeyboardInterrupt" else {2}
             late = place not in EARLY or (name, place) == ("NotImplementedError", "eval")  # as exported programs do
-            mixed = kind == "changed" and name == "float64"  # weights from before, inputs from after
+            mixed = kind == "changed" and name in AT_ODDS
             found.append(Case(name, text, place, codes | ({0} if late else set()) | ({2} if mixed else set())))
     return found
 
