@@ -266,6 +266,15 @@ def test_packed_parameters_need_a_real_run():
         trace(module, inputs, real=False)
 
 
+@pytest.mark.parametrize("finish", [lambda script: script, torch.jit.freeze], ids=["scripted", "frozen"])
+def test_torchscript_of_a_quantised_model_takes_a_real_run(finish):
+    """A frozen MobileNetV2 ended the process: an error inside PyTorch's interpreter, which fake tensors cause."""
+    module, inputs = dynamic()
+    traced = trace(finish(torch.jit.script(module)), inputs)
+    assert [one.call.name for one in traced.calls].count("linear_dynamic") == 2
+    assert "TorchScript of a quantised model needs a real run" in traced.note
+
+
 def test_what_cannot_be_recorded_is_named_with_its_operator(monkeypatch):
     monkeypatch.setattr(packing, "PREPACKED", {})
     with pytest.raises(TraceError, match=r"quantized::linear_dynamic: .*LinearPackedParamsBase.*leave this module as"):

@@ -13,6 +13,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from opclock.errors import DataNeededError
 from opclock.tracing.fake_kernels import FAKE_KERNELS, as_really
 from opclock.tracing.meta import on_meta, without_generators
+from opclock.tracing.packing import is_quantised_script
 from opclock.tracing.specs import flat_tensors
 
 KNOWN_BYTES = 64 << 20  # a float32 mask of 4096 x 4096; values of larger tensors would cost time and memory
@@ -108,6 +109,8 @@ class FakeExecution:
     """
 
     def __init__(self, model: torch.nn.Module, inputs: Any) -> None:  # noqa: ANN401
+        if is_quantised_script(model):  # frozen, it ends the process where an operator inside it raises
+            raise DataNeededError("TorchScript of a quantised model needs a real run (real=True, --real)")
         self._mode = FakeTensorMode(allow_non_fake_inputs=True)
         self._real = RealExecution()
         self._fakes = WeakTensorKeyDictionary()

@@ -35,6 +35,13 @@ def quantization_of(tensor: torch.Tensor) -> Quantization | None:
     return Quantization(scheme, rounded(tensor.q_scale()), tensor.q_zero_point())
 
 
+def is_quantised_script(model: torch.nn.Module) -> bool:
+    """Whether a model is, or holds, TorchScript with operators on packed parameters."""
+    if isinstance(model, torch.jit.ScriptModule):
+        return hasattr(model, "forward") and "quantized::" in str(model.inlined_graph)
+    return any(is_quantised_script(child) for child in model.children())
+
+
 def _linear(packed: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ANN401
     weight, bias = torch.ops.quantized.linear_unpack(packed)
     return "linear_prepack" if weight.is_quantized else "linear_prepack_fp16", (weight, bias)
