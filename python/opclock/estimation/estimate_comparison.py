@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from opclock.errors import OptionError
-from opclock.estimation.result import AFTER_LAST, Estimate
+from opclock.estimation.result import AFTER_LAST, Estimate, outer_module
 from opclock.flags import Flag, untrusted
 from opclock.tracing.operator_classes import QUANTISATION
 
@@ -131,11 +130,9 @@ def by_module(estimate: Estimate, depth: int) -> dict[str, Seconds]:
     Raises:
         OptionError: a negative depth.
     """
-    if depth < 0:
-        raise OptionError(f"depth={depth}: give 0 for the whole model, or a number of parts of the path")
     seconds: dict[str, Seconds] = {}
     for part in estimate.parts:
-        path = ".".join(part.module.split(".")[:depth])
+        path = outer_module(part.module, depth)
         kernel_s, quantises = part.kernel_s or 0.0, part.operator_class == QUANTISATION
         own = Seconds(0.0 if quantises else kernel_s, kernel_s if quantises else 0.0, part.host_s)
         seconds[path] = seconds.get(path, Seconds()).plus(own)

@@ -47,6 +47,13 @@ class Part:
     source: Source = "measured"  # of kernel_s
 
 
+def outer_module(path: str, depth: int) -> str:
+    """The first ``depth`` parts of a module's path; "" for the whole model. Raises OptionError: a negative depth."""
+    if depth < 0:
+        raise OptionError(f"depth={depth}: give 0 for the whole model, or a number of parts of the path")
+    return ".".join(path.split(".")[:depth])
+
+
 @dataclass(frozen=True)
 class Estimate:
     """The expected time of one inference, and where it goes. All times are in seconds.
@@ -114,11 +121,9 @@ class Estimate:
         Raises:
             OptionError: a negative depth.
         """
-        if depth < 0:
-            raise OptionError(f"depth={depth}: give 0 for the whole model, or a number of parts of the path")
         seconds: dict[str, float] = {}
         for part in self.parts:
-            path = ".".join(part.module.split(".")[:depth])
+            path = outer_module(part.module, depth)
             seconds[path] = seconds.get(path, 0.0) + (part.kernel_s or 0.0) + part.host_s
         if self.host_tail_s:
             seconds[AFTER_LAST] = self.host_tail_s
