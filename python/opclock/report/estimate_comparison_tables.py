@@ -15,8 +15,8 @@ def module_table(comparison: EstimateComparison) -> Table:
     rows = [*(row for row in comparison.modules if row in most), comparison.whole]
     return Table([
         texts("module", [*(row.module or "(model)" for row in rows[:-1]), "all"]),
-        numbers("first", [row.first.total_s for row in rows], SECONDS, priority=1),
-        numbers("second", [row.second.total_s for row in rows], SECONDS, priority=1),
+        numbers("first", [row.first.total_s or None for row in rows], SECONDS, priority=1),
+        numbers("second", [row.second.total_s or None for row in rows], SECONDS, priority=1),
         numbers("change", [row.change.total_s for row in rows], SECONDS, signed=True),
         numbers("kernels", [row.change.kernels_s for row in rows], SECONDS, signed=True),
         numbers("quantisation", [row.change.quantisation_s for row in rows], SECONDS, signed=True),
