@@ -22,6 +22,14 @@ constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 thread_local Playback* active = nullptr;
 thread_local bool dry_running = false;
 
+// The playback on this thread. torch.jit.fork takes kKey along to a thread that has none.
+Playback& playing(const c10::OperatorHandle& op) {
+  if (active == nullptr) {
+    throw std::runtime_error("it calls " + toString(op.operator_name()) + " in another thread");
+  }
+  return *active;
+}
+
 // PyTorch hides what its own constructors call (the empty() inside torch.tensor()) from Python dispatch, so no trace
 // has it. It is the host's work, and runs.
 bool hidden() { return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python); }
@@ -42,7 +50,7 @@ bool marks(const c10::OperatorHandle& op) { return op.operator_name().name.rfind
 // modes, and leaves no sign of that: it is the one alias() that no trace has.
 template <class Operator>
 bool wraps(const c10::OperatorHandle& op) {
-  return std::is_same_v<Operator, at::_ops::alias> && !active->expects(op);
+  return std::is_same_v<Operator, at::_ops::alias> && !playing(op).expects(op);
 }
 
 void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
@@ -60,7 +68,7 @@ void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::j
     op.redispatchBoxed(c10::DispatchKeySet(key), stack);
     return;
   }
-  const PlayedCall& call = active->arrive(op);
+  const PlayedCall& call = playing(op).arrive(op);
   if (active->observing()) {
     const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
     active->enter_kernel();
@@ -120,7 +128,7 @@ struct Unboxed<Operator, Return(Arguments...)> {
     if (const auto key = casting(op); key != c10::DispatchKey::Undefined) {
       return Operator::redispatch(c10::DispatchKeySet(key), std::forward<Arguments>(arguments)...);
     }
-    const PlayedCall& call = active->arrive(op);
+    const PlayedCall& call = playing(op).arrive(op);
     if (active->observing()) {
       const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
       active->enter_kernel();

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+TORCHSCRIPT = "Traceback of TorchScript"
 CPP_BACKTRACE = "Exception raised from "  # with it begins what PyTorch adds to its messages
 MAX_DESCRIPTION = 400  # characters: about four lines of a terminal
 MAX_TEXT = 20_000  # characters of a message that are looked at: some hold a whole tensor
@@ -82,6 +83,8 @@ def first_line(error: BaseException) -> str:
 def described(error: BaseException) -> str:
     """An error of a user's code in one line: its type and its whole message, which may have had several lines."""
     text = message_of(error).partition(CPP_BACKTRACE)[0]
+    if TORCHSCRIPT in text:  # the code that was run, line by line; the reason comes last
+        text = text.strip().splitlines()[-1]
     whole = f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__
     return textwrap.shorten(whole, MAX_DESCRIPTION, placeholder=" ...")
 

@@ -95,6 +95,9 @@ USES = {
     "buckets": (lambda x: torch.bucketize(x, x.flatten().sort().values), (r(3, 9),)),
     "negative_indices": (lambda x: x[whole(-1, 0)], (r(3, 4),)),
     "expanded_indices": (lambda x, i: x.gather(0, i[None].expand(3, 4)), (r(5, 4), torch.randint(0, 5, (4,)))),
+    "shares": (lambda x: torch.quantile(x, torch.tensor([0.1, 0.5]), dim=1) + torch.quantile(x, x[0, 0].sigmoid()),
+               (r(4, 16),)),
+    "views_in_place": (lambda x: (x * 1).unsqueeze_(1).transpose_(1, 2).squeeze_(2).t_() + 1, (r(3, 4),)),
     "labels": (
         lambda x, y: functional.ctc_loss(x.log_softmax(-1), y, whole(12, 10), whole(4, 3)),
         (r(12, 2, 5), torch.randint(1, 5, (2, 4))),

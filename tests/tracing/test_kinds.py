@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
+
 import pytest
 import torch
 from torch import nn
@@ -151,6 +153,41 @@ def test_custom_operators_with_and_without_a_fake_kernel(operators, name):
     if name == "bare":
         with pytest.raises(TraceError):
             trace(model, inputs, real=False)
+
+
+class Sparse(nn.Module):
+    def forward(self, x):
+        edges = torch.sparse_coo_tensor(torch.tensor([[0, 1], [1, 0]]), x[:, 0], (2, 2))
+        return torch.sparse.mm(edges, x)
+
+
+@WAYS
+def test_a_sparse_tensor_is_one_line_with_what_to_do(real):
+    with pytest.raises(TraceError, match=r"sparse tensor.*index_add_") as caught:
+        trace(Sparse(), (torch.randn(2, 3),), real=real)
+    assert "\n" not in str(caught.value)
+
+
+class Forks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        left = torch.jit.fork(self.left, x)
+        return torch.jit.wait(left) + self.right(x)
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+def test_op_calls_of_fork_are_recorded_and_never_end_the_process(scripted):
+    model, inputs = Forks().eval(), (torch.randn(1, 4),)
+    if scripted:
+        model = torch.jit.script(model)
+    traced = trace(model, inputs)
+    assert names(traced) == ["linear", "linear", "add"]
+    assert "Traceback" not in traced.note
+    with suppress(OpCallError) if scripted else nullcontext():  # TorchScript's threads cannot be played
+        play(traced, model, inputs)
 
 
 def test_what_the_playback_cannot_follow_is_one_line():

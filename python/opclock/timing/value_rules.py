@@ -231,6 +231,7 @@ _RULES: tuple[tuple[tuple[str, ...], str, Rule], ...] = (
     (("linalg_ldl_solve",), "pivots", _always("counting", 1)),
     (("bernoulli", "multinomial"), "self", _always("probabilities")),
     (("bernoulli",), "p", _always("probabilities")),
+    (("quantile", "nanquantile"), "q", _always("probabilities")),
     (("binomial",), "prob", _always("probabilities")),
     (("binary_cross_entropy",), "self", _always("probabilities")),
     (("binary_cross_entropy",), "target", _always("probabilities")),

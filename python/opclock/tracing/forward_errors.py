@@ -25,6 +25,8 @@ NEEDS_DATA = (
 ADVICE = (
     (r"does not require grad|inference tensor|requires_grad", "it takes gradients, and opclock runs inference "
      "under torch.no_grad(): put that part under torch.enable_grad()"),
+    (r"Sparse\w*TensorImpl", "it makes a sparse tensor, and only strided ones can be recorded: compute with a dense "
+     "one, or with index_add_ of its entries"),
     (r"shape|size|dimension|expected.*input|channels|missing \d+ required|unexpected keyword|positional argument",
      "check that the input fits the model"),
 )  # fmt: skip
