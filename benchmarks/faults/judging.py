@@ -25,7 +25,8 @@ VERBS = {
 COMMAND = "import signal; signal.signal(2, signal.default_int_handler); from opclock.__main__ import main; main()"
 LOADING = ("import", "factory", "constructor", "eval", "parameters")
 LIMIT_S = 120.0
-HANG_S = 1.0  # after the first line of the model, until Ctrl-C is pressed
+HANG_S = 1.0  # from one Ctrl-C to the next
+REACHED = "reached"  # the file that a model writes when it comes to its fault
 
 
 def in_this_process(verb: str, statement: str, place: str, codes: set[int]) -> list[str]:
@@ -44,19 +45,19 @@ def in_this_process(verb: str, statement: str, place: str, codes: set[int]) -> l
 
 def in_a_process(verb: str, statement: str, place: str, codes: set[int]) -> list[str]:
     """Run one command as a terminal does; a model that hangs gets Ctrl-C, twice where it refuses the first."""
-    with _folder(f"print('here', flush=True); {statement}", place) as folder:
+    with _folder(f"open('{REACHED}', 'w').close(); {statement}", place) as folder:
         command = [sys.executable, "-c", COMMAND, verb, "m.py:make", *VERBS[verb], "--json", "out.json"]
         with (folder / "errors").open("w+b") as errors:
             child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, cwd=folder)
-            code = _ended(child, folder / "errors", hangs="wait_" in statement and "Thread" not in statement)
+            code = _ended(child, folder / REACHED, hangs="wait_" in statement and "Thread" not in statement)
         return list(_faults(code, (folder / "errors").read_text(errors="replace"), codes, folder))
 
 
-def _ended(child: subprocess.Popen[bytes], errors: Path, *, hangs: bool) -> int:
+def _ended(child: subprocess.Popen[bytes], reached: Path, *, hangs: bool) -> int:
     until = time.monotonic() + LIMIT_S
     while child.poll() is None and time.monotonic() < until:
         time.sleep(0.1)
-        if hangs and b"here" in errors.read_bytes():
+        if hangs and reached.exists():
             time.sleep(0.5)
             child.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
