@@ -91,7 +91,7 @@ class PlayedHost:
         with torch.inference_mode():
             placeholders = _Placeholders(self._trace)
             calls = []
-            for traced, values in zip_longest(self._trace.calls, known, fillvalue=()):
+            for traced, values in zip(self._trace.calls, known or [()] * len(self._trace.calls), strict=True):
                 outputs = tuple(placeholders.make(*pair) for pair in zip_longest(traced.outputs, values))
                 calls.append((traced.call.operator, traced.call.overload, outputs))
         return load_aten().Playback(calls)
