@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -245,6 +246,27 @@ def test_what_yields_runs_to_its_end(real):
             yield x.sigmoid()
 
     assert names(trace(Yields(), (torch.randn(2),), real=real)) == ["relu", "sigmoid"]
+
+
+class Fresh(OrderedDict):
+    """Holds classes and makes an object of one whenever it is asked for, as a table of activations does."""
+
+    def __getitem__(self, key):
+        return super().__getitem__(key)(1)
+
+
+def test_a_dictionary_that_makes_what_it_is_asked_for_is_as_before():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.activations = Fresh(leaky=nn.LeakyReLU)
+
+        def forward(self, x):
+            return self.activations["leaky"](x)
+
+    model = Net()
+    assert names(trace(model, (torch.randn(2),))) == ["leaky_relu"]
+    assert dict.get(model.activations, "leaky") is nn.LeakyReLU
 
 
 class Split(nn.Module):

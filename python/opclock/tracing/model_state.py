@@ -23,8 +23,8 @@ CONTAINERS = (dict, list, set, deque)
 def _parts(item: Any) -> Iterator[Any]:  # noqa: ANN401
     """What an object holds, in a fixed order. Classes, modules and objects of the standard library are no state."""
     if isinstance(item, dict):
-        yield from item.keys()
-        yield from item.values()
+        yield from dict.keys(item)
+        yield from dict.values(item)
     elif isinstance(item, list | tuple | deque):
         yield from item
     elif isinstance(item, types.MethodType):
@@ -77,7 +77,7 @@ class ModelState:
         modules = [item for item in _reachable(roots) if isinstance(item, torch.nn.Module)]
         self._code = CodeState(modules)
         everything = list(_reachable((roots, self._code.values())))
-        self._contents = [(item, item.copy()) for item in everything if isinstance(item, CONTAINERS)]
+        self._contents = [(item, _copied(item)) for item in everything if isinstance(item, CONTAINERS)]
         self._generators = [(item, item.get_state()) for item in everything if isinstance(item, torch.Generator)]
 
     def restore(self) -> None:
@@ -124,12 +124,17 @@ def _mark(item: Any) -> Any:  # noqa: ANN401
     return type(item).__name__, len(item) if isinstance(item, CONTAINERS) else 0
 
 
+def _copied(container: Any) -> Any:  # noqa: ANN401
+    """A container's items. Those of a dictionary as they lie in it: a subclass may make new ones for who asks."""
+    return dict(dict.items(container)) if isinstance(container, dict) else container.copy()
+
+
 def _same(now: Any, before: Any) -> bool:  # noqa: ANN401
     """Whether a container holds the same objects in the same order."""
     if len(now) != len(before):
         return False
     if isinstance(now, set):
         return bool(now == before)
-    if isinstance(now, dict) and not all(a is b for a, b in zip(now.values(), before.values(), strict=True)):
+    if isinstance(now, dict) and not all(a is b for a, b in zip(dict.values(now), before.values(), strict=True)):
         return False
     return all(a is b for a, b in zip(now, before, strict=True))
