@@ -80,6 +80,7 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
 
 # Why there is no small model of an architecture.
 NOT_BUILT: dict[str, str] = {
+    "bark": "it has no forward: its parts are called one by one to generate",
     "musicgen_melody": "AutoModel gives its configuration of several parts to the decoder, which takes it not",
     "pe_video_encoder": "its image encoder, of timm, has one size: 3e8 parameters",
     "layoutlmv2": "needs detectron2, which is no package of an index",
