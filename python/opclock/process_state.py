@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGPIPE", "SIGCHLD")  # Windows has the first two
 TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")  # they would end the process, or raise anywhere, later
@@ -41,12 +42,12 @@ def process_kept() -> Iterator[None]:
 def _folder() -> str | None:
     """The current folder; None where it was removed."""
     try:
-        return str(os.getcwd())  # noqa: PTH109 - a path without its links would be another text
+        return os.getcwd()  # noqa: PTH109 - a path without its links would be another text
     except OSError:
         return None
 
 
-def _handlers() -> dict[int, signal.Handlers | object]:
+def _handlers() -> dict[int, Any]:
     """The handlers of signals that can be put back: only the main thread may, and only those that Python knows."""
     if threading.current_thread() is not threading.main_thread():
         return {}

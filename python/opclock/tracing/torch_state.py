@@ -12,7 +12,8 @@ import torch
 def _device() -> torch.device | None:
     """The default device; None where none was set."""
     context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
-    return None if context is None else context.device
+    device: torch.device | None = None if context is None else context.device
+    return device
 
 
 def _deterministic() -> tuple[bool, bool]:
