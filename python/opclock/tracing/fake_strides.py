@@ -39,9 +39,11 @@ def real_strides(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outpu
         return tuple(args[0].stride())
     with unset_fake_temporarily():
         if name in IN_ORDER or _elementwise_in_order(func, args, kwargs, output):
-            return torch.empty(output.shape, device="meta").stride()
+            return tuple(torch.empty(output.shape, device="meta").stride())
         if name in IN_FORMAT:
-            return torch.empty(output.shape, device="meta", memory_format=suggest_memory_format(args[0])).stride()
+            return tuple(
+                torch.empty(output.shape, device="meta", memory_format=suggest_memory_format(args[0])).stride()
+            )
         if 1 in output.shape and (_is_view(func) or name in LIKE_META or name.startswith("aten::upsample")):
             return tuple(on_meta(func, args, kwargs).stride())
     if name == ATTENTION and output.is_cpu and same_shape:
