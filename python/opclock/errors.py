@@ -1,5 +1,6 @@
 """The errors that a user can cause. Each message is one line with the offending value and the next step."""
 
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,8 @@ def described(error: BaseException) -> str:
     """An error of a user's code in one line: its type and its whole message, which may have had several lines."""
     text = message_of(error).partition(CPP_BACKTRACE)[0]
     if TORCHSCRIPT in text:  # the code that was run, line by line; the reason comes last
-        text = text.strip().splitlines()[-1]
+        reasons = re.findall(r"^\w+Error: (?!The following operation)(\S.*)$", text, re.MULTILINE)
+        text = reasons[-1] if reasons else "an operation of TorchScript failed"
     whole = f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__
     return textwrap.shorten(whole, MAX_DESCRIPTION, placeholder=" ...")
 

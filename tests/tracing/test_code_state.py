@@ -87,6 +87,31 @@ def empty():
     Tables.scaled.cache_clear()
 
 
+class Makes(dict):
+    """Makes a new object at each reading, as the table of activations in transformers does."""
+
+    def __getitem__(self, key):
+        raise TypeError(f"{key} needs an argument")
+
+    def values(self):
+        return [self[key] for key in self]
+
+    def copy(self):
+        return Makes((key, self[key]) for key in self)
+
+
+MAKERS = Makes(relu=nn.ReLU)
+
+
+def test_a_global_table_that_makes_its_values_is_left_alone():
+    class Chooses(Tables):
+        def __init__(self):
+            super().__init__()
+            self.makers = MAKERS
+
+    assert trace(Chooses(), (torch.randn(4, 4),)).calls
+
+
 class Grows(nn.Module):
     def forward(self, x):
         TABLES[len(TABLES)] = x

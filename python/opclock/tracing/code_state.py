@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 NO_STATE = ("torch", "opclock", *sys.stdlib_module_names)  # packages whose state is no model's
 LARGEST = 10_000  # elements: larger containers are data sets and vocabularies
+PLAIN_CONTAINERS = (dict, list, set, tuple, deque, OrderedDict, defaultdict)
 Cached = functools._lru_cache_wrapper
 CODE = (type, types.FunctionType, types.ModuleType, property, staticmethod, classmethod, Cached)
 
@@ -77,6 +79,6 @@ class CodeState:
 
 
 def _may_change(value: Any) -> bool:  # noqa: ANN401
-    if isinstance(value, dict | list | set | tuple):
-        return len(value) <= LARGEST
+    if isinstance(value, dict | list | set | tuple | deque):  # subclasses may do anything where they are read
+        return type(value) in PLAIN_CONTAINERS and len(value) <= LARGEST
     return isinstance(value, torch.Tensor | torch.Generator | int | float | None) or _is_users(type(value).__module__)
