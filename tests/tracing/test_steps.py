@@ -11,6 +11,7 @@ from torch import nn
 
 from opclock.timing.host_playback import PlayedHost
 from opclock.timing.reference import ReferenceRun, forward_of, reference
+from opclock.tracing.macs import model_macs
 from opclock.tracing.model_inputs import CallInputs
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace
@@ -63,6 +64,8 @@ def test_a_padded_encoder_is_recorded_without_nested_tensors(real):
     assert traced.steps == ("padded",)
     assert "enable_nested_tensor=False" in traced.note
     assert "_transformer_encoder_layer_fwd" in names(traced)
+    rows, matrices, attention = 2 * 3, 8 * 24 + 8 * 8 + 2 * 8 * 8, 2 * 2 * 3 * 3 * 8
+    assert model_macs(traced) == rows * matrices + attention
     assert model.use_nested_tensor
     PlayedHost(traced, forward_of(model, CallInputs(*inputs), steps=traced.steps))
 

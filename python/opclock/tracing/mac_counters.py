@@ -102,7 +102,7 @@ def _native_attention(call: OpCall, output: Shape) -> int:
 
 def _encoder_layer(call: OpCall, output: Shape) -> int:
     batch, length, width = _shape(call.args[0])
-    matrices = sum(spec.numel for spec in call.tensors()[1:] if len(spec.shape) == 2)
+    matrices = sum(math.prod(_shape(call.args[i])) for i in (3, 5, 14, 16))  # a padding mask has two dimensions, too
     return batch * length * matrices + attention((batch, length, width), (length, width))
 
 
