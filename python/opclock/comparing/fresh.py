@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from opclock.comparing.side import Side
 from opclock.comparing.turns import Refused, Turns
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
+from opclock.temporary import temporary_folder
 
 # Processes of one side. A kernel of one process differs from that of another by 2 to 3 %, one in ten by 6 to 28 %: five
 # tell that from a change of 10 %.
@@ -62,7 +62,7 @@ def remeasured(
             torch, or a side fails.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="opclock-") as name,
+        temporary_folder() as made,
         Profile.open(first) as one,
         Profile.open(second) as two,
     ):
@@ -70,7 +70,7 @@ def remeasured(
         pairs: list[Profiles] = []
         refused: Refused = {}
         for number in range(PROCESSES):
-            folder = Path(name) / str(number)
+            folder = made / str(number)
             folder.mkdir()
 
             def report(text: str, done: float, number: int = number) -> None:
