@@ -29,16 +29,19 @@ def test_ctrl_c_looks_whether_anything_was_stored(tmp_path, monkeypatch, stored)
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_that_ends_the_parent_cleans_up(tmp_path, monkeypatch, name):
     number = getattr(signal, name)
-    before = signal.getsignal(number)
+    before = signal.signal(number, signal.SIG_DFL)  # these tests may run under nohup
 
     def told_to_end(_trace, _profile, **_options):
         os.kill(os.getpid(), number)
 
     monkeypatch.setattr("opclock.timing.measure.measure", told_to_end)
-    done = opclock("measure", SMALL, "--profile", tmp_path / "p.sqlite")
-    assert done.returncode == 128 + number
-    assert done.stderr.strip().endswith("opclock: interrupted; nothing was stored")
-    assert signal.getsignal(number) == before
+    try:
+        done = opclock("measure", SMALL, "--profile", tmp_path / "p.sqlite")
+        assert done.returncode == 128 + number
+        assert done.stderr.strip().endswith("opclock: interrupted; nothing was stored")
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")

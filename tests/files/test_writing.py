@@ -234,6 +234,30 @@ def test_json_does_not_replace_a_profile(profile, trace_file):
     assert profile.read_bytes() == before
 
 
+def test_json_does_not_replace_a_file_that_the_command_reads(tmp_path, trace_file, profile):
+    """A trace became an estimate, and a model's source became a trace."""
+    source = tmp_path / "model.py"
+    source.write_text("def make(): pass\n")
+    link = tmp_path / "link.json"
+    link.symlink_to(trace_file)
+    for arguments, kept in (
+        (estimated(trace_file, profile, "--json", trace_file), trace_file),
+        (estimated(trace_file, profile, f"--json={link}"), trace_file),
+        (("trace", f"{source}:make", "--json", source), source),
+    ):
+        before = kept.read_bytes()
+        refused(opclock_process(*arguments), "names this file twice")
+        assert kept.read_bytes() == before
+
+
+def test_json_may_replace_an_older_result(tmp_path, trace_file, profile):
+    result = tmp_path / "result.json"
+    result.write_text("{}")
+    done = opclock_process(*estimated(trace_file, profile, "--json", result))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(result.read_text())["schema"] == "opclock.estimate/1"
+
+
 @pytest.mark.parametrize("options", [(), ("--json", "-")])
 def test_a_reader_that_wants_no_more_is_no_failure(trace_file, profile, options):
     arguments = list(map(str, estimated(trace_file, profile, *options)))
@@ -270,6 +294,8 @@ def test_closed_standard_streams(trace_file, profile):
     for closing in (">&-", "2>&-", ">&- 2>&-"):
         done = subprocess.run(["bash", "-c", f"{command} {closing}"], check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+    done = subprocess.run(["bash", "-c", f"{command} --json - >&-"], check=False, capture_output=True, text=True)
+    refused(done, "--json -: standard output is closed")
 
 
 @posix

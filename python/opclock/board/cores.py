@@ -101,12 +101,12 @@ def alike(clusters: Iterable[Cluster]) -> bool:
 def check_threads(threads: int) -> None:
     """Raise OptionError for fewer than one thread, and for more threads than cores that this process may use."""
     allowed = len(allowed_cores())
-    if not isinstance(threads, int) or isinstance(threads, bool):
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise OptionError(f"threads={shown(threads)}: give a whole number from 1 to {allowed}")
-    if not 1 <= threads <= allowed:
+    if threads > allowed:
         raise OptionError(
-            f"threads={threads}: this process may use {counted(allowed, 'core')}; more threads than cores wait "
-            "for one another in every kernel"
+            f"threads={threads}: this process may use {counted(allowed, 'core')}, and more threads than cores wait "
+            f"for one another in every kernel; give at most {allowed}"
         )
 
 

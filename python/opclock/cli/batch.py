@@ -10,6 +10,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.files import write_whole
@@ -50,7 +51,7 @@ def batch(
 
     if not 0 < share <= 1:
         raise OptionError(f"--share {share}: give a fraction above 0 and up to 1, such as 0.95")
-    options.check_output("--plot", plot, (".png", ".svg"))
+    check_output("--plot", plot, (".png", ".svg"))
     options.checked_runtimes(runtime)
     settings = Settings(options.checked_threads(threads), precision)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:

@@ -9,6 +9,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import show_flags
+from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.model_output import model_output_apart
@@ -40,7 +41,7 @@ def ceilings(
     """
     from opclock.timing.ceiling_runs import measure_ceilings, remeasure_ceilings
 
-    options.check_output("--roofline", roofline, PICTURES)
+    check_output("--roofline", roofline, PICTURES)
     if model is not None and roofline is None:
         raise OptionError("--model is drawn on a roofline: give --roofline FILE.png as well")
     count = options.checked_threads(threads)

@@ -16,6 +16,7 @@ import click
 
 from opclock.board.system import drop_refused
 from opclock.cli.explaining import BAD_INPUT, explained
+from opclock.cli.outputs import remember_words
 from opclock.cli.signals import end_by_signals
 
 # Command NAME is the function NAME in opclock.cli.NAME. The short helps are here so that --help imports no command.
@@ -72,6 +73,13 @@ class Verbs(click.Group):
             code = super().invoke(ctx)
             sys.stdout.flush()
             return code
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the words begin with."""
+        remember_words(ctx, args)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command of this name, or None if there is none."""

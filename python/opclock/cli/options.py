@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -16,7 +16,6 @@ from opclock.board.system import allowed_cores, pin_to
 from opclock.cli.reporting import Reporter, write
 from opclock.errors import OptionError
 from opclock.extension import load_core
-from opclock.files import check_writable
 from opclock.runtimes.runtime import PRECISIONS
 from opclock.temporary import temporary_folder
 
@@ -89,15 +88,6 @@ def needs_core(verb: Function) -> Function:
         return verb(*arguments, **options)
 
     return cast("Function", checked)
-
-
-def check_output(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
-    """Check before long work that a file can be written. Raises OptionError if it cannot, or for another suffix."""
-    if path is None:
-        return
-    if path.suffix not in suffixes:
-        raise OptionError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
-    check_writable(path)
 
 
 def checked_runtimes(text: str) -> list[str]:

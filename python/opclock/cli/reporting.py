@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from opclock.cli.outputs import check_json
 from opclock.errors import OptionError
-from opclock.files import check_writable, json_text, write_json
+from opclock.files import json_text, write_json
 from opclock.formatting import duration
 from opclock.model_output import own_stream
 from opclock.progress import Progress, step_name
@@ -36,10 +37,8 @@ class Reporter:
     def __init__(self, json_to: str | None = None) -> None:
         """Check before any work that the JSON can be written. Raises OptionError if it cannot."""
         self.json_to = json_to
-        if json_to is not None and not json_to.strip():
-            raise OptionError(f"--json {json_to!r}: name a file, or - for standard output")
-        if json_to is not None and json_to != "-":
-            check_writable(Path(json_to))
+        if json_to is not None:
+            check_json(json_to)
 
     @property
     def stream(self) -> TextIO:

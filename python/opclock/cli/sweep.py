@@ -11,6 +11,7 @@ import click
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.groups import WholeHelp
+from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError, SweepError
 from opclock.extension import load_core
@@ -78,7 +79,7 @@ def sweep(
     load_core()
     from opclock.sweeps.presets import preset as planned_preset
 
-    options.check_output("--export", export_to, SUFFIXES)
+    check_output("--export", export_to, SUFFIXES)
     device = options.checked_device(device)
     planned, missing = planned_preset(preset, device)
     for reason, count in missing.items():
@@ -125,7 +126,7 @@ def _command(family: Family) -> click.Command:
     ) -> None:  # fmt: skip
         from opclock.sweeps.binding import plan_all
 
-        options.check_output("--export", export_to, SUFFIXES)
+        check_output("--export", export_to, SUFFIXES)
         given = {name: _parsed(name, ",".join(some), family.parameters[name]) for name, some in texts.items() if some}
         points, skipped = grid(family.name, given)
         device = options.checked_device(device)
