@@ -28,7 +28,7 @@ Rows = dict[Named, Row]
 
 def _kept(file: Path) -> Rows:
     """The rows of a file; the latest one of each model."""
-    lines = file.read_text().splitlines() if file.exists() else []
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return {(row["kind"], row["name"]): row for row in map(json.loads, lines)}
 
 
@@ -50,7 +50,7 @@ def _run(task: Task, models: Sequence[Named], options: argparse.Namespace, file:
     jobs = 1 if options.validate else options.jobs
     for (kind, name), row in in_children(task, left, jobs=jobs, limit_s=options.limit_s, max_s=options.max_s):
         rows[kind, name] = {"kind": kind, "name": name, **row}
-        with file.open("a") as kept:
+        with file.open("a", encoding="utf-8") as kept:
             kept.write(json.dumps(rows[kind, name]) + "\n")
         print(f"{kind}:{name}: {tables.line(row)}", flush=True)
     return {model: rows[model] for model in models if model in rows}
