@@ -16,8 +16,8 @@ from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace
 
 # What a row may say, in the table's order. Only the first two are right.
-SAME, TOLD, REFUSED, WRONG, NOT_BUILT = "same", "told", "refused", "wrong", "not built"
-OUTCOMES = (SAME, TOLD, REFUSED, WRONG, NOT_BUILT)
+SAME, NOTED, REFUSED, WRONG, NOT_BUILT = "same", "noted", "refused", "wrong", "not built"
+OUTCOMES = (SAME, NOTED, REFUSED, WRONG, NOT_BUILT)
 Row = dict[str, Any]
 
 
@@ -29,7 +29,7 @@ def examine(kind: str, name: str) -> Row:
         name: its name there.
 
     Returns:
-        JSON-ready: ``outcome`` (same: fake tensors do what a real run does; told: they do not, and the real trace was
+        JSON-ready: ``outcome`` (same: fake tensors do what a real run does; noted: they do not, and the real trace was
         taken with a note; refused: one line and no trace; wrong: a trace of another program, with no word of it),
         ``why``, the numbers of op calls, ``played`` ("yes" or why not) and seconds.
     """
@@ -64,7 +64,7 @@ def _traced(model: torch.nn.Module, inputs: Any) -> Row:  # noqa: ANN401
     if isinstance(taken, str):
         return row | {"outcome": REFUSED, "why": taken}
     right = taken.note and not first_difference(taken, real)
-    outcome = TOLD if right else WRONG
+    outcome = NOTED if right else WRONG
     return row | {"outcome": outcome, "why": difference, "note": taken.note, "played": _played(taken, model, inputs)}
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from benchmarks.corpus.examining import NOT_BUILT, OUTCOMES, SAME, TOLD, Row
+from benchmarks.corpus.examining import NOT_BUILT, NOTED, OUTCOMES, SAME, Row
 
 
 def is_right(row: Row) -> bool:
     """Whether the trace is the program that runs, and a model that was built can be played."""
-    return row["outcome"] == NOT_BUILT or (row["outcome"] in (SAME, TOLD) and row["played"] == "yes")
+    return row["outcome"] == NOT_BUILT or (row["outcome"] in (SAME, NOTED) and row["played"] == "yes")
 
 
 def line(row: Row) -> str:

@@ -85,10 +85,10 @@ def test_new_measurements_are_compared_and_the_old_ones_stay(pair, tmp_path, tem
     before = [path.read_bytes() for path in pair]
     done = CliRunner().invoke(commands, ["compare", *map(str, pair), "--fresh", "--json", str(tmp_path / "out.json")])
     assert done.exit_code == 0, done.output
-    told = json.loads((tmp_path / "out.json").read_text())
-    assert [side["python"] for side in told["sides"]] == list(PYTHONS)
-    assert len(told["rows"]) == 2
-    for row in told["rows"]:
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert [side["python"] for side in result["sides"]] == list(PYTHONS)
+    assert len(result["rows"]) == 2
+    for row in result["rows"]:
         assert (row["family"], row["timing"], row["threads"]) == ("elementwise", "interleaved", 1)
         assert 0 < row["first_s"] < 0.1  # not the second of the old profiles
         assert row["ratio"] > 0

@@ -1,4 +1,4 @@
-"""What a model needs so that it can be recorded is done by itself, and told."""
+"""What a model needs so that it can be recorded is done by itself, and the trace's note says so."""
 
 from __future__ import annotations
 

@@ -9,20 +9,21 @@ from scipy.special import stdtr, stdtrit  # scipy.stats takes half a second to i
 
 from opclock.profiles.statistics import Samples
 
-# Two kernels closer than 10 % count as the same. Two profiles of one shared machine differed by 5 % in a typical
-# row, whatever is taken off (docs/method.md), so a smaller margin could hardly ever be shown there.
+# Two kernels closer than 10 % count as the same. The fast rounds of two profiles of one shared machine differed by
+# 1.5 % in the median row, but by over 8 % in one row of ten (docs/method.md): a smaller margin could not be shown.
 EQUAL = 0.10
 # At most 2 % of the verdicts faster and slower are due to chance: where half of the rows changed, and all of these are
 # found, that is 1 % of the unchanged rows with Benjamini and Hochberg's procedure, which counts all rows as unchanged.
 FALSE_CHANGES = 0.02
 FALSE_SAME = 0.05  # of the rows that differ by more than EQUAL
 LEAST_SPREAD, USUAL_SPREAD, ENOUGH_ROWS = 0.007, 0.03, 20  # from profile to profile; the usual one without enough rows
-# Blocks of one profile are alike, because the machine's states outlast it: where they give a standard error of 1, 3 and
-# 6 %, rows scattered by 3, 6 and 14 % from profile to profile.
+# Batches of one profile are alike, because the machine's states outlast it. Where they give a standard error of 1, 2, 4
+# and 8 %, rows scattered by 1.6, 3.3, 6.4 and 11 % from profile to profile. Medians of blocks, which were compared
+# before, scattered by 2.3 times their standard error; so this errs on the wide side.
 STATES = 2.3
-LEAST_FACTOR = 0.5  # on a quiet machine blocks are independent
+LEAST_FACTOR = 0.5  # on a quiet machine batches are independent
 TAIL_FREEDOM = 6  # degrees of freedom of that scatter: some rows jump, such as with where their tensors lie in memory
-BLOCK_FREEDOM = 4  # how many degrees of freedom the table's typical block spread adds to that of one row
+BATCH_FREEDOM = 4  # how many degrees of freedom the table's typical spread of batches adds to that of one row
 QUARTER = 0.3186  # a quarter of normal numbers with a standard deviation of 1 are closer to 0
 TRIMMED, OF_TRIMMED = 2.0, 0.7737  # the variance of those normal numbers that are closer to 0 than 2
 PASSES = 20
@@ -32,12 +33,12 @@ PASSES = 20
 class Shift:
     """How one op call differs between two pools, in natural logarithms of time (second minus first)."""
 
-    value: float  # the Hodges-Lehmann estimate from the blocks, without the machine's part
-    within: float  # variance between blocks of one pool; NaN where neither pool has two
-    blocks: tuple[int, int]  # in each pool
+    value: float  # the Hodges-Lehmann estimate from the batches or pairs, without the machine's part
+    within: float  # variance of one side's batches, or half that of the pairs' differences; NaN where it has but one
+    batches: tuple[int, int]  # of blocks, on each side
     machine: float = 0.0  # the standard error of the machine's part
     identical: bool = False  # both sides are the same samples
-    paired: bool = False  # from differences of pairs that were measured in turn; ``blocks`` is how many on each side
+    paired: bool = False  # from differences of pairs that were measured in turn; ``batches`` is how many on each side
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def judge(shifts: list[Shift]) -> Judged:
     own = _row_errors(shifts)
     error = np.hypot(scatter(value, own, reach=2 * float(np.median(machine))) * own, machine)
     # What jumps from process to process is in the spread of pairs that were measured in turn.
-    freedom = np.array([BLOCK_FREEDOM + one.blocks[0] - 1 if one.paired else TAIL_FREEDOM for one in shifts])
+    freedom = np.array([BATCH_FREEDOM + one.batches[0] - 1 if one.paired else TAIL_FREEDOM for one in shifts])
     differs = adjusted(2 * stdtr(freedom, -np.abs(value) / error))
     equal = stdtr(freedom, (np.abs(value) - np.log1p(EQUAL)) / error)
     half = np.where(identical, 0.0, stdtrit(freedom, 0.975) * error)
@@ -102,17 +103,17 @@ def judge(shifts: list[Shift]) -> Judged:
 def _row_errors(shifts: list[Shift]) -> Samples:
     """By row: the usual standard deviation of its shift from one pair of profiles to another.
 
-    A row whose blocks differ more also differs more from profile to profile. Pairs that were measured in turn share the
-    machine's states, so they count as they are. The variance is the row's own and the table's typical one, weighted by
-    their degrees of freedom (Smyth 2004).
+    A row whose batches differ more also differs more from profile to profile. Pairs that were measured in turn share
+    the machine's states, so they count as they are. The variance is the row's own and the table's typical one, weighted
+    by their degrees of freedom (Smyth 2004).
     """
-    counts = np.array([one.blocks for one in shifts], dtype=float)
+    counts = np.array([one.batches for one in shifts], dtype=float)
     own = np.array([one.within for one in shifts])
     known = np.isfinite(own)
     paired = np.array([one.paired for one in shifts])
     freedom = np.where(known, np.where(paired, counts[:, 0] - 1, counts.sum(axis=1) - 2), 0.0)
     typical = float(np.median(own[known])) if known.any() else LEAST_SPREAD**2
-    variance = (freedom * np.where(known, own, 0.0) + BLOCK_FREEDOM * typical) / (freedom + BLOCK_FREEDOM)
+    variance = (freedom * np.where(known, own, 0.0) + BATCH_FREEDOM * typical) / (freedom + BATCH_FREEDOM)
     spread = np.where(paired | (len(shifts) >= ENOUGH_ROWS), LEAST_SPREAD, USUAL_SPREAD)
     errors: Samples = np.sqrt(spread**2 + np.where(paired, 1.0, STATES**2) * variance * (1 / counts).sum(axis=1))
     return errors
