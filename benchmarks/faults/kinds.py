@@ -59,7 +59,11 @@ CHANGED = {
 }  # fmt: skip
 # By name: statements that only a process of its own can show, and the exit codes that may follow.
 ENDED = {
-    "os._exit": ("os._exit(3)", {3, 2}), "abort": ("os.abort()", {-6, 2}),
+    "os._exit": ("os._exit(3)", {2}), "os._exit with 0": ("os._exit(0)", {2}),
+    "replaces itself": ("os.execl('/bin/true', 'true')", {2}), "os._exit in a thread": (
+        "one = threading.Thread(target=os._exit, args=(0,)); one.start(); one.join()", {0}),
+    "forks": ("child = os.fork() or os._exit(3); assert os.waitpid(child, 0)[1] == 3 << 8", {0}),
+    "abort": ("os.abort()", {-6, 2}),
     "kills itself": ("os.kill(os.getpid(), 9)", {-9, 2}), "SIGTERM": ("os.kill(os.getpid(), 15)", {143, 2}),
     "Ctrl-C": ("os.kill(os.getpid(), 2)", {130, 0}), "closes 1 and 2": ("os.close(1); os.close(2)", {0}),
     "closes all others": ("os.closerange(3, 64)", {0, 2}), "closes the real stdout": ("sys.__stdout__.close()", {0}),

@@ -69,7 +69,7 @@ def main() -> None:
             run.block(1)
             print("done", flush=True)
         halves = {name: run.reference() for name, run in runs.items()}
-    print(json.dumps({name: (list(each.samples), list(each.repeat)) for name, each in halves.items()}))
+    print(json.dumps({name: (list(each.first), list(each.repeat)) for name, each in halves.items()}))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The errors that a user can cause. Each message is one line with the offending value and the next step."""
 
+import errno
 import re
 import textwrap
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ TORCHSCRIPT = "Traceback of TorchScript"
 CPP_BACKTRACE = "Exception raised from "  # with it begins what PyTorch adds to its messages
 MAX_DESCRIPTION = 400  # characters: about four lines of a terminal
 MAX_TEXT = 20_000  # characters of a message that are looked at: some hold a whole tensor
+# In PyTorch's messages, which differ by its allocator.
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class OpclockError(Exception):
@@ -96,6 +99,14 @@ def raised(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"exited ({error.code if isinstance(error.code, str) else 'sys.exit'})"
     return f"raised {described(error)}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is short: Python's, the system's or PyTorch's."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = isinstance(error, RuntimeError) and any(words in message_of(error) for words in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or said
 
 
 @contextmanager

@@ -117,6 +117,11 @@ def text_of(path: Path) -> str:
         return ""
 
 
+def no_file(path: Path) -> str:
+    """What a message says where a file is missing: links may lead nowhere, or in a circle."""
+    return f"there is no file {path}" + (", only a link that leads to none" if path.is_symlink() else "")
+
+
 def _finite(data: Any) -> Any:  # noqa: ANN401
     if isinstance(data, float):
         return data if math.isfinite(data) else None
@@ -226,8 +231,9 @@ def _is_database(path: Path) -> bool:
 
 
 def _cannot_write(path: Path, error: OSError) -> OptionError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    remedy = (
-        "make room on its disk, or name a file on another" if full else "name a file in a folder that can be written"
-    )
+    remedy = "name a file in a folder that can be written"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "make room on its disk, or name a file on another"
+    elif error.errno == errno.ELOOP:
+        remedy = "its links lead in a circle: remove one, or name another file"
     return OptionError(f"cannot write {path}: {error.strerror}; {remedy}")

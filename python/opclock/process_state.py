@@ -1,4 +1,7 @@
-"""Puts back what a model's code changes in its process: folder, command line, signals, timers, filters of warnings."""
+"""Puts back what a model's code changes in its process: folder, command line, signals, timers, filters of warnings.
+
+A model's code cannot end the process either: what ends or replaces it at once raises, as ``sys.exit`` does.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,40 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGPIPE", "SIGCHLD")  # Windows has the first two
 TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")  # they would end the process, or raise anywhere, later
+ENDINGS = ("_exit", "execv", "execve")  # of ``os``: no cleaning up, no message, and often exit code 0
+
+
+class ProcessEnded(SystemExit):
+    """A model's code has called what ends or replaces the process at once. Its text names that."""
+
+
+@contextmanager
+def endings_raise() -> Iterator[None]:
+    """Inside the block, what ends or replaces this process at once raises ProcessEnded. Children are left alone."""
+    process, before = os.getpid(), {name: getattr(os, name) for name in ENDINGS}
+
+    def raising(name: str) -> Callable[..., NoReturn]:
+        def end(*arguments: Any) -> NoReturn:  # noqa: ANN401
+            if os.getpid() == process:
+                raise ProcessEnded(f"os.{name}")
+            before[name](*arguments)
+            raise AssertionError("the process has ended")
+
+        return end
+
+    for name in ENDINGS:
+        setattr(os, name, raising(name))
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(os, name, function)
 
 
 @contextmanager
@@ -22,7 +53,7 @@ def process_kept() -> Iterator[None]:
     handlers = _handlers()
     line, words, path = sys.argv, [*sys.argv], [*sys.path]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), endings_raise():
             yield
     finally:
         sys.argv = line

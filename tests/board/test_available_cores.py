@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from control_groups import V1, V2, groups
 
 from opclock.board import cores
 from opclock.board.cores import beyond_quota, default_threads
@@ -69,22 +70,6 @@ def test_variables_that_bind_nothing(monkeypatch):
     assert openmp_binding() == {}
 
 
-def groups(root, own, mounts, **files):
-    """Lay out /proc/self and control groups below root."""
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/self/cgroup").write_text(own)
-    (root / "proc/self/mountinfo").write_text(mounts)
-    for path, text in files.items():
-        file = root / "sys/fs/cgroup" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return root
-
-
-V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n"
-V1 = "33 30 0:29 {top} /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
-
-
 def test_a_quota_of_version_2_is_the_smallest_along_the_path(tmp_path):
     files = {"a/cpu.max": "150000 100000\n", "a/b/cpu.max": "max 100000\n", "a/b/c/cpu.max": "300000 100000\n",
              "cpu.max": "400000 100000\n", "other/cpu.max": "1000 100000\n"}  # fmt: skip
@@ -94,8 +79,11 @@ def test_a_quota_of_version_2_is_the_smallest_along_the_path(tmp_path):
 def test_a_quota_of_version_1_also_where_the_container_sees_only_its_own_group(tmp_path):
     files = {"cpu,cpuacct/cpu.cfs_quota_us": "50000\n", "cpu,cpuacct/cpu.cfs_period_us": "100000\n"}
     own = "4:cpu,cpuacct:/docker/abc\n3:memory:/docker/abc\n0::/\n"
-    assert cpu_quota(groups(tmp_path / "part", own, V1.format(top="/docker/abc"), **files)) == 0.5
-    assert cpu_quota(groups(tmp_path / "whole", own, V1.format(top="/"), **files)) == 0.5
+    assert (
+        cpu_quota(groups(tmp_path / "part", own, V1.format(top="/docker/abc", controllers="cpu,cpuacct"), **files))
+        == 0.5
+    )
+    assert cpu_quota(groups(tmp_path / "whole", own, V1.format(top="/", controllers="cpu,cpuacct"), **files)) == 0.5
 
 
 @pytest.mark.parametrize("limit", ["max 100000", "", "nonsense", "100000 0"])

@@ -16,6 +16,7 @@ from benchmarks.faults.kinds import source
 from opclock import load_model, reference, trace
 from opclock.cli.explaining import explained
 from opclock.errors import ModelError, OptionError, TraceError, described, first_line
+from opclock.process_state import endings_raise
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 NAMES = ("ValueError", "SystemExit", "GeneratorExit", "a class of its own", "a message that raises", "a long message",
@@ -88,6 +89,21 @@ def test_a_forward_that_sets_threads_is_refused():
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize("name", ["os._exit with 0", "replaces itself"])
+def test_a_model_that_ends_the_process_is_told(name):
+    (case,) = (one for one in cases("ended") if (one.name, one.place) == (name, "forward 1"))
+    assert in_this_process("trace", case.statement, case.place, case.codes) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_children_of_a_model_end_by_os_exit():
+    with endings_raise():
+        child = os.fork()
+        if child == 0:
+            os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
 class MuteError(Exception):
     def __str__(self):
         raise ValueError("no text")
@@ -136,7 +152,7 @@ def test_ctrl_c_during_the_first_imports_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a thread that stays", "hangs and refuses Ctrl-C"])
-def test_a_model_that_would_not_end_ends(name):
-    """A thread that it left kept the process for ever; a loop that catches everything could not be left."""
+def test_a_model_does_not_decide_when_the_command_ends(name):
+    """Its thread kept the process for ever; a loop that catches everything could not be left."""
     case = next(one for one in cases("ended") if one.name == name and one.place == "factory")
     assert in_a_process("trace", case.statement, case.place, case.codes) == []

@@ -12,6 +12,7 @@ from opclock.estimation.estimate_comparison import EstimateComparison, Seconds, 
 from opclock.estimation.estimate_file import document, read_estimate
 from opclock.estimation.result import AFTER_LAST, Coverage, Estimate, Part
 from opclock.estimation.setting import Setting
+from opclock.report.estimate_comparison_tables import module_table, summary
 
 US = 1e-6
 
@@ -64,6 +65,15 @@ def test_what_got_slower_comes_first_and_the_changes_add_up():
 )
 def test_a_verdict_needs_an_interval_beside_0_and_reliable_estimates(second, verdict):
     assert EstimateComparison(FLOAT, second, 2).verdict == verdict
+
+
+def test_models_that_quantise_nothing_have_no_column_for_it():
+    """It was a column of zeros."""
+    without, with_it = (EstimateComparison(FLOAT, second, 2) for second in (FLOAT, INT8))
+    names = [[column.name for column in module_table(one).columns] for one in (without, with_it)]
+    assert [any(name.startswith("quantisation") for name in shown) for shown in names] == [False, True]
+    assert "quantising" not in summary(without)
+    assert "quantising" in summary(with_it)
 
 
 def test_an_estimate_is_the_same_from_its_file(tmp_path):

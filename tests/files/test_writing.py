@@ -6,8 +6,6 @@ import json
 import os
 import stat
 import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -31,33 +29,6 @@ def old(tmp_path):
     return path
 
 
-@pytest.fixture(scope="module")
-def trace_file(tmp_path_factory):
-    """A trace that the command line can read without torch."""
-    from helpers import chain
-
-    path = tmp_path_factory.mktemp("traces") / "chain.json"
-    chain("relu", "conv2d", "relu").save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory):
-    """A profile of the calls of ``trace_file``."""
-    import numpy as np
-    from helpers import board_profile, chain
-
-    path = tmp_path_factory.mktemp("profiles") / "chain.sqlite"
-    calls = list({call.call.key: call for call in chain("relu", "conv2d", "relu").calls}.values())
-    board_profile(path, calls, np.full(len(calls), 1e-4))
-    return path
-
-
-def estimated(trace_file, profile, *options):
-    """The arguments of an estimate that takes a second."""
-    return ("estimate", trace_file, "--profile", profile, *options)
-
-
 def is_result(text):
     return json.loads(text)["schema"] == "opclock.estimate/1"
 
@@ -66,42 +37,12 @@ def leftovers(folder):
     return [path.name for path in folder.iterdir() if path.name.startswith(".opclock")]
 
 
-@root
-def test_a_device_stays_a_device(tmp_path, trace_file, profile):
-    device = tmp_path / "null"
-    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-    done = opclock_process(*estimated(trace_file, profile, "--json", device))
-    assert done.returncode == 0, done.stderr
-    assert stat.S_ISCHR(device.stat().st_mode)
-
-
-@root
-def test_a_full_device_is_one_line_and_stays_a_device(tmp_path, trace_file, profile):
-    device = tmp_path / "full"
-    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 7))
-    refused(opclock_process(*estimated(trace_file, profile, "--json", device)), "No space left", str(device))
-    assert stat.S_ISCHR(device.stat().st_mode)
-
-
-@posix
-def test_a_pipe_gets_the_result_and_stays_a_pipe(tmp_path, trace_file, profile):
-    pipe, read = tmp_path / "pipe", []
-    os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
-    reader.start()
-    done = opclock_process(*estimated(trace_file, profile, "--json", pipe))
-    reader.join(60)
-    assert done.returncode == 0, done.stderr
-    assert is_result(read[0])
-    assert pipe.is_fifo()
-
-
 @posix
 @pytest.mark.parametrize("target", ["old.json", "new.json"])
-def test_a_link_stays_and_its_target_changes(tmp_path, trace_file, profile, old, target):
+def test_a_link_stays_and_its_target_changes(tmp_path, estimated, old, target):
     link = tmp_path / "link.json"
     link.symlink_to(target)  # relative, dangling where the target is new
-    done = opclock_process(*estimated(trace_file, profile, "--json", link))
+    done = opclock_process(*estimated("--json", link))
     assert done.returncode == 0, done.stderr
     assert link.is_symlink()
     assert is_result((tmp_path / target).read_text())
@@ -114,28 +55,6 @@ def test_links_in_a_circle_are_refused(tmp_path):
     for act in (check_writable, lambda path: write_whole(path, b"x")):
         with pytest.raises(OptionError, match="cannot write"):
             act(tmp_path / "a")
-
-
-@posix
-@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
-def test_standard_output_by_name_takes_the_table_and_then_json(tmp_path, trace_file, profile, name):
-    arguments = list(map(str, estimated(trace_file, profile, "--json", name)))
-    through = subprocess.run([sys.executable, "-m", "opclock", *arguments], capture_output=True, text=True, check=True)
-    table, json_text = through.stdout.split("\n{\n", 1)
-    assert "operator class" in table
-    assert is_result("{\n" + json_text)
-    with (tmp_path / "out.txt").open("w") as out:
-        out.write("before\n")
-        out.flush()
-        subprocess.run([sys.executable, "-m", "opclock", *arguments], stdout=out, check=True)
-    assert (tmp_path / "out.txt").read_text() == "before\n" + through.stdout
-
-
-@posix
-def test_a_process_substitution_gets_the_result(tmp_path, trace_file, profile):
-    command = f"{sys.executable} -m opclock estimate {trace_file} --profile {profile} --json >(cat > {tmp_path}/copy)"
-    subprocess.run(["bash", "-c", f"{command}; sleep 0.5; wait"], check=True, capture_output=True)
-    assert is_result((tmp_path / "copy").read_text())
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, old, monkeypatch):
@@ -228,21 +147,21 @@ def test_checking_touches_nothing(tmp_path, old):
             check_writable(bad)
 
 
-def test_json_does_not_replace_a_profile(profile, trace_file):
+def test_json_does_not_replace_a_profile(profile, estimated):
     before = profile.read_bytes()
-    refused(opclock_process(*estimated(trace_file, profile, "--json", profile)), "is a profile")
+    refused(opclock_process(*estimated("--json", profile)), "is a profile")
     assert profile.read_bytes() == before
 
 
-def test_json_does_not_replace_a_file_that_the_command_reads(tmp_path, trace_file, profile):
+def test_json_does_not_replace_a_file_that_the_command_reads(tmp_path, trace_file, estimated):
     """A trace became an estimate, and a model's source became a trace."""
     source = tmp_path / "model.py"
     source.write_text("def make(): pass\n")
     link = tmp_path / "link.json"
     link.symlink_to(trace_file)
     for arguments, kept in (
-        (estimated(trace_file, profile, "--json", trace_file), trace_file),
-        (estimated(trace_file, profile, f"--json={link}"), trace_file),
+        (estimated("--json", trace_file), trace_file),
+        (estimated(f"--json={link}"), trace_file),
         (("trace", f"{source}:make", "--json", source), source),
     ):
         before = kept.read_bytes()
@@ -250,52 +169,12 @@ def test_json_does_not_replace_a_file_that_the_command_reads(tmp_path, trace_fil
         assert kept.read_bytes() == before
 
 
-def test_json_may_replace_an_older_result(tmp_path, trace_file, profile):
+def test_json_may_replace_an_older_result(tmp_path, estimated):
     result = tmp_path / "result.json"
     result.write_text("{}")
-    done = opclock_process(*estimated(trace_file, profile, "--json", result))
+    done = opclock_process(*estimated("--json", result))
     assert done.returncode == 0, done.stderr
     assert json.loads(result.read_text())["schema"] == "opclock.estimate/1"
-
-
-@pytest.mark.parametrize("options", [(), ("--json", "-")])
-def test_a_reader_that_wants_no_more_is_no_failure(trace_file, profile, options):
-    arguments = list(map(str, estimated(trace_file, profile, *options)))
-    with subprocess.Popen([sys.executable, "-m", "opclock", *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE) as process:  # fmt: skip
-        process.stdout.close()  # before the first line
-        complaint = process.stderr.read().decode()
-        assert process.wait(120) == 0, complaint
-    assert "Error" not in complaint
-
-
-@posix
-@pytest.mark.parametrize("options", [(), ("--json", "-"), ("--help",)])
-def test_a_full_disk_on_standard_output_is_one_line(trace_file, profile, options):
-    with Path("/dev/full").open("w", encoding="utf-8") as full:
-        done = subprocess.run([sys.executable, "-m", "opclock", *map(str, estimated(trace_file, profile, *options))],
-                              check=False, stdout=full, stderr=subprocess.PIPE, text=True)  # fmt: skip
-    refused(done, "No space left on device")
-    assert len(done.stderr.strip().splitlines()) == 1 or options == ("--json", "-"), done.stderr
-
-
-@pytest.mark.parametrize("environment", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-                                         {"PYTHONIOENCODING": "ascii"}])  # fmt: skip
-def test_a_terminal_without_unicode(trace_file, profile, environment):
-    for arguments in (estimated(trace_file, profile), ("--help",), ("sweep", "--help"), ("estimate", "no-µ-model")):
-        done = opclock_process(*arguments, env=environment)
-        assert "Traceback" not in done.stderr, done.stderr
-        assert done.returncode == (2 if "no-µ-model" in arguments else 0)
-
-
-@posix
-def test_closed_standard_streams(trace_file, profile):
-    command = f"{sys.executable} -m opclock estimate {trace_file} --profile {profile}"
-    for closing in (">&-", "2>&-", ">&- 2>&-"):
-        done = subprocess.run(["bash", "-c", f"{command} {closing}"], check=False, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    done = subprocess.run(["bash", "-c", f"{command} --json - >&-"], check=False, capture_output=True, text=True)
-    refused(done, "--json -: standard output is closed")
 
 
 @posix
@@ -320,13 +199,3 @@ def test_a_profile_is_a_file_and_links_to_it_stay(tmp_path, profile):
 def test_json_never_holds_nan():
     data = {"a": float("nan"), "b": [float("inf"), 1.5, (-float("inf"),)], "c": "NaN"}
     assert json.loads(json_text(data)) == {"a": None, "b": [None, 1.5, [None]], "c": "NaN"}
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_for_the_json_leaves_the_table(trace_file, profile):
-    done = opclock_process(*estimated(trace_file, profile, "--json", "/dev/full"))
-    assert done.returncode == 2
-    assert "convolution" in done.stdout
-    assert done.stderr.splitlines()[-1].startswith("opclock: cannot write /dev/full")
-    assert "make room" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import UserDict
 
@@ -69,10 +70,35 @@ def test_other_results_are_refused(result):
         checked_result("it", result)
 
 
-def test_inputs_without_a_tensor_are_refused():
+class Alone(nn.Module):
+    def forward(self):
+        return torch.ones(2)
+
+
+def test_inputs_without_a_tensor_are_refused_where_the_forward_takes_one():
     """The complaint said that a module and its inputs were needed, which is what was returned."""
-    with pytest.raises(ModelError, match="without a tensor"):
+    said = r"without a tensor, but the forward of Text takes ids, mask \(optional\), scale \(optional\) \(missing"
+    with pytest.raises(ModelError, match=said):
         checked_result("it", (Text(), ()))
+    module, inputs = checked_result("it", (Alone(), ()))  # it was told to give --input
+    assert len(trace(module, inputs).calls) == 1
+
+
+@pytest.mark.parametrize(("name", "kind"), [("three", "int"), ("nothing", "NoneType"), ("net", "Linear")])
+def test_what_is_no_function_is_told(tmp_path, name, kind):
+    """It was said not to exist; and a module was called as if it were a factory."""
+    written(tmp_path, file="three, nothing, net = 3, None, torch.nn.Linear(2, 2)\n")
+    with pytest.raises(ModelError, match=f"'{name}' in .*file.py is an object of type {kind}: name a function"):
+        load_model(f"{tmp_path / 'file.py'}:{name}")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+@pytest.mark.parametrize("name", ["circle.py:make", "circle.pt2", "circle.pt"])
+def test_a_link_to_itself_is_no_traceback(tmp_path, name):
+    path = tmp_path / name.partition(":")[0]
+    path.symlink_to(path)
+    with pytest.raises(ModelError, match=r"there is no file .*circle.*, only a link that leads to none"):
+        load_model(str(tmp_path / name))
 
 
 def written(folder, **files):

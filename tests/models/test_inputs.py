@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from opclock.errors import EstimateError, ModelError, OptionError
+from opclock import trace
+from opclock.errors import EstimateError, ModelError, OptionError, TraceError
 from opclock.estimation.baselines import buffer_bytes, mac_regression
 from opclock.models.cifar100 import DEVIATION, MEAN, RECORD_BYTES, read_images
 from opclock.models.loading import load_model
@@ -61,6 +62,54 @@ def test_random_inputs_fit_the_model():
     both = random_inputs("1x4:int64,mask=1x4", net)
     assert len(both.args) == 1
     assert list(both.kwargs) == ["mask"]
+
+
+MODEL = """
+import torch
+class Net(torch.nn.Module):
+    def forward(self, ids, mask=None):
+        return (ids if mask is None else ids * mask).float()
+class One(torch.nn.Module):
+    def forward(self, batch):
+        return batch["a"] + batch["b"]
+"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "net.py"
+    path.write_text(MODEL)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("ids=1x3:int64,msk=1x3", "got an unexpected keyword argument 'msk'"),
+        ("mask=1x3", "missing a required argument: 'ids'"),
+        ("1x3:int64,1x3,1x3", "too many positional arguments"),
+        ("1x3,ids=1x3", "multiple values for argument 'ids'"),
+    ],
+)
+def test_inputs_that_the_forward_does_not_take_are_told_with_those_that_it_takes(file, text, why):
+    """Its forward raised, or got a mapping, and the user was told to check that the input fits the model."""
+    said = rf"input_text='{text}': the forward of Net takes ids, mask \(optional\) \({why}\); write each as"
+    with pytest.raises(OptionError, match=said):
+        load_model(f"{file}:Net", input_text=text)
+
+
+def test_names_of_a_mapping_that_is_the_only_argument(file):
+    model = load_model(f"{file}:One", input_text="a=1x3,b=1x3")
+    assert len(trace(model.module, model.inputs).calls) == 1
+    wrong = load_model(f"{file}:One", input_text="a=1x3,c=1x3")
+    with pytest.raises(TraceError, match="its forward takes batch, and was given one mapping with a, c"):
+        trace(wrong.module, wrong.inputs)
+
+
+def test_inputs_of_torchscript_are_checked_too(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(3, 2)), tmp_path / "net.pt")
+    with pytest.raises(OptionError, match=r"the forward of .* takes input "):
+        load_model(str(tmp_path / "net.pt"), input_text="1x3,1x3")
 
 
 def binary(path, images):

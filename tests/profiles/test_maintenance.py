@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import BOARD, INTERLEAVED, add_pool, chain, filled, opclock
+from helpers import BOARD, INTERLEAVED, add_pool, chain, filled, opclock, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +54,20 @@ def test_a_merge_has_everything_of_both_and_twice_is_once(tmp_path_factory, firs
         assert contents(profile) == wanted
         assert profile.ceiling("loads_per_s", 1, 2) == 5.0
         assert profile.ask("PRAGMA foreign_key_check") == []
+
+
+def test_the_size_of_a_profile_includes_its_log(tmp_path):
+    path = tmp_path / "one.sqlite"
+    with Profile.create_or_open(path, BOARD) as writer:
+        add_pool(writer, ["a"], [1.0])
+        sizes = [path.with_name(name).stat().st_size for name in ("one.sqlite", "one.sqlite-wal")]
+        with Profile.open(path) as profile:
+            assert info(profile).nbytes == sum(sizes) > sizes[0]
+
+
+def test_a_merge_into_no_profile_says_which_comes_first(tmp_path):
+    done = opclock("profile", "merge", tmp_path / "new.sqlite", tmp_path / "a b.sqlite")
+    refused(done, "there is no profile", "name the profile first that takes in the others", "to begin a new one: cp '")
 
 
 def test_a_pool_that_went_on_since_the_last_merge_is_merged_again(tmp_path):

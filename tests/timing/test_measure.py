@@ -173,7 +173,7 @@ def test_what_no_trace_holds_is_host_work():
 
 def test_reference_has_a_repeat(small):
     found = reference(*small, blocks=4)
-    assert found.samples.size == found.repeat.size >= 8
+    assert found.first.size == found.repeat.size >= 8
     low, high = found.interval_s
     assert low <= found.median_s <= high
     assert np.isfinite(found.repeat_error)

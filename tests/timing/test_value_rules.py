@@ -11,12 +11,13 @@ from torch.nn import functional
 
 from opclock.estimation.estimate import estimate
 from opclock.timing.binding import BoundPool
-from opclock.timing.inputs import Arguments
+from opclock.timing.inputs import Arguments, RefusedError
 from opclock.timing.measure import measure
 from opclock.timing.missing import condition_of
 from opclock.timing.reference import forward_of
-from opclock.timing.value_rules import RULES, Values, values_of
-from opclock.timing.verification import RefusedError, overwritten, pytorch_answer
+from opclock.timing.value_rules import RULES, values_of
+from opclock.timing.values import Values
+from opclock.timing.verification import overwritten, pytorch_answer
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace

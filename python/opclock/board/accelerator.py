@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
-import psutil
 import torch
 
 from opclock.errors import OptionError, first_line
+from opclock.memory import free_memory_bytes
 
 SIMULATED = "simulated"
 # Reasons for a lowered clock, by bit (NVML's nvmlClocksEventReasons*), without idling.
@@ -99,7 +99,7 @@ def free_bytes(device: str) -> int:
     """
     backend = _backend(device)
     if backend is None or not hasattr(backend, "mem_get_info"):
-        return int(psutil.virtual_memory().available)
+        return free_memory_bytes()
     kept = backend.memory_reserved(device) - backend.memory_allocated(device)
     return int(backend.mem_get_info(device)[0]) + int(kept)
 

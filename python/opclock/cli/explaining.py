@@ -9,7 +9,7 @@ import traceback
 
 import click
 
-from opclock.errors import OpclockError, OptionError, message_of, raised
+from opclock.errors import OpclockError, OptionError, is_out_of_memory, raised
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as in shells
@@ -19,8 +19,6 @@ INSTALLED_BY = {
     **dict.fromkeys(("matplotlib", "jinja2", "tabulate"), "pip install 'opclock[report]'"),
 }
 FILE_MODULE = "opclock_file_"  # then its stem: the name of a model's file as a module
-# In PyTorch's messages, which differ by its allocator.
-OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 # An error of a public function begins with the argument as Python writes it.
 ARGUMENT = re.compile(r"(threads|device|dtype|input_text|batch_dim)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+?): ")
 OPTIONS = {"input_text": "--input", "batch_dim": "--batch-dim"}  # for the others it is the argument's name
@@ -46,12 +44,10 @@ def _line(error: BaseException) -> str | None:  # noqa: PLR0911 - one for each k
         remedy = INSTALLED_BY.get(name)
         missing = f"this needs {name}, which is not installed: {remedy}"
         return missing if remedy else f"cannot import {name} ({error}); 'opclock doctor' names the remedy"
+    if is_out_of_memory(error):
+        return "out of memory: use a smaller input or batch, or stop other processes"
     if isinstance(error, OSError):
         return f"cannot use {error.filename or 'standard output'}: {error.strerror or error}"
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in message_of(error) for words in OUT_OF_MEMORY)
-    ):
-        return "out of memory: use a smaller input or batch, or stop other processes"
     return None
 
 

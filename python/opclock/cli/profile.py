@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from opclock.cli import options
 from opclock.cli.groups import WholeHelp
 from opclock.cli.reporting import Reporter
+from opclock.errors import ProfileError
 from opclock.formatting import counted
 
 
@@ -33,13 +35,18 @@ def info(path: Path, reporter: Reporter) -> None:
 
 
 @profile.command()
-@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
-@click.argument("sources", metavar="OTHER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("target", metavar="INTO", type=click.Path(path_type=Path))
+@click.argument("sources", metavar="FROM...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def merge(target: Path, sources: tuple[Path, ...]) -> None:
-    """Copy the OTHER profiles into FILE. All must be of the same board and torch version."""
+    """Copy the profiles FROM into the existing profile INTO. All must be of the same board and torch version."""
     from opclock.profiles.maintenance import merge as copy
     from opclock.profiles.profile import Profile
 
+    if not target.exists():
+        raise ProfileError(
+            f"there is no profile {target}: name the profile first that takes in the others; to begin a new one: "
+            f"cp {shlex.quote(str(sources[0]))} {shlex.quote(str(target))}"
+        )
     with Profile.edit(target) as opened:
         for source in sources:
             Reporter().say(f"{counted(copy(opened, source), 'pool')} of {source} copied into {target}")

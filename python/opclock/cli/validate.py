@@ -54,6 +54,7 @@ def validate(
     """
     from opclock.models.cifar100 import with_images
     from opclock.models.loading import load_model
+    from opclock.tracing.torch_state import torch_kept
     from opclock.validation.validate import validate as compare
 
     device = options.checked_device(device)
@@ -62,10 +63,11 @@ def validate(
     if folder is not None:
         prepare_folder(folder)
     with model_output_apart():
-        loaded = [
-            with_images(load_model(name, input_text=input_text, dtype=dtype, device=device, weights=weights), data)
-            for name in models
-        ]
+        loaded = []
+        for name in models:
+            with torch_kept():  # the next model must not meet what this one has set
+                model = load_model(name, input_text=input_text, dtype=dtype, device=device, weights=weights)
+            loaded.append(with_images(model, data))
         count = options.checked_threads(threads)
         with options.writable_profile(profile_path) as profile, progress_display() as progress:
             validation = compare(loaded, profile, threads=count, seed=seed, real_trace=real, explain=explain,

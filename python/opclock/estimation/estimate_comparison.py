@@ -74,6 +74,11 @@ class EstimateComparison:
         return ModuleChange("", first, second)
 
     @property
+    def quantises(self) -> bool:
+        """Whether one of the two models quantises or dequantises."""
+        return bool(self.whole.first.quantisation_s or self.whole.second.quantisation_s)
+
+    @property
     def change_s(self) -> float:
         """The second's total minus the first's."""
         return self.second.total_s - self.first.total_s

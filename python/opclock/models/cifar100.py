@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,4 +71,4 @@ def with_images(model: Model, folder: Path | None) -> Model:
     images = torch.from_numpy(read_images(folder, first.shape[0])).to(first.device, first.dtype)
     if images.shape != first.shape:
         raise OptionError(f"--data holds 3x32x32 images, {model.name} takes {'x'.join(map(str, first.shape))}")
-    return Model(model.name, model.module, (images,))
+    return replace(model, inputs=(images,))

@@ -6,17 +6,18 @@ import argparse
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import torch
 
 from opclock.errors import ModelError, described, model_errors, raised
+from opclock.files import no_file
 from opclock.models.names import KINDS, did_you_mean, nearest
 from opclock.tracing.forward import Reset
-from opclock.tracing.model_inputs import CallInputs, Inputs, arguments_of, simplest
+from opclock.tracing.model_inputs import CallInputs, Inputs, arguments_of, misfit_of, simplest
 from opclock.tracing.specs import flat_tensors
 
 EXIT_REMEDY = "; put what exits or needs a command line under if __name__ == '__main__'"
@@ -40,18 +41,33 @@ def from_factory(text: str, place: str, name: str) -> tuple[torch.nn.Module, Inp
         ModelError: there is no such factory; its file or module raises when it is imported; the factory raises, or
             returns something else.
     """
-    folder = str(Path(place).resolve().parent) if place.endswith(".py") else ""
+    in_file = place.endswith(".py")
+    if in_file and not Path(place).is_file():
+        raise ModelError(no_file(Path(place)))
+    folder = str(Path(place).resolve().parent) if in_file else ""
     with _as_a_script(place, folder):
-        module = _load_file(Path(place)) if place.endswith(".py") else _import(place, text)
-        factory = getattr(module, name, None)
-        if not callable(factory):
-            known = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
-            raise ModelError(f"{place} has no factory {name!r}{nearest(name, known)}")
+        module = _load_file(Path(place)) if in_file else _import(place, text)
+        factory = _factory_in(module, place, name)
         with model_errors(f"the factory {text}"):
             result = factory()
     result, reset = _without_reset(result)
     module, inputs = checked_result(text, result)
     return module, inputs, reset
+
+
+def _factory_in(module: Any, place: str, name: str) -> Callable[[], Any]:  # noqa: ANN401
+    """The factory of this name. Raises ModelError where there is none, or where the name stands for something else."""
+    with model_errors(f"looking up {name} in {place}"):
+        factory = getattr(module, name, None)
+    if callable(factory) and not isinstance(factory, torch.nn.Module):
+        return cast("Callable[[], Any]", factory)
+    if factory is None and not hasattr(module, name):
+        known = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+        raise ModelError(f"{place} has no factory {name!r}{nearest(name, known)}")
+    raise ModelError(
+        f"{name!r} in {place} is an object of type {type(factory).__name__}: name a function without arguments that "
+        "returns the model"
+    )
 
 
 def _without_reset(result: Any) -> tuple[Any, Reset | None]:  # noqa: ANN401
@@ -100,8 +116,6 @@ def _import(name: str, text: str) -> Any:  # noqa: ANN401
 
 
 def _load_file(path: Path) -> Any:  # noqa: ANN401
-    if not path.is_file():
-        raise ModelError(f"there is no file {path}")
     # The name hides no other module; torch.compile imports the module again by it.
     spec = importlib.util.spec_from_file_location(f"opclock_file_{path.stem}", path)
     assert spec is not None
@@ -139,11 +153,11 @@ def checked_result(text: str, result: Any) -> ModuleAndInputs:  # noqa: ANN401
         given = _inputs(*result[1:])
         if given is not None:
             inputs = simplest(arguments_of(result[0], given))
-            if flat_tensors(inputs):
+            if flat_tensors(inputs) or not (misfit := misfit_of(result[0], inputs)):
                 return result[0], inputs
             raise ModelError(
-                f"the factory {text} returned a module and inputs without a tensor: return the module alone and give "
-                "--input, or give it a tensor"
+                f"the factory {text} returned a module and inputs without a tensor, but {misfit}: return the inputs "
+                "too, or the module alone and give --input"
             )
     raise ModelError(
         f"the factory {text} returned {_described(result)}: it must return a torch.nn.Module, or a module and its "

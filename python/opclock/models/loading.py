@@ -17,7 +17,8 @@ from opclock.models.random_inputs import FLOATS, random_inputs
 from opclock.models.saved import EXPORTED, SAVED, from_file
 from opclock.process_state import process_kept
 from opclock.tracing.forward import Reset
-from opclock.tracing.model_inputs import Inputs
+from opclock.tracing.model_inputs import Inputs, misfit_of
+from opclock.tracing.specs import each_once
 from opclock.tracing.torch_state import TorchState
 
 SEED = 0  # of random weights and inputs, so that a model is the same in each process
@@ -33,6 +34,7 @@ class Model:
     module: torch.nn.Module
     inputs: Inputs
     reset: Reset | None = None  # puts its state back before each inference
+    settings: TorchState | None = None  # PyTorch's, as they were once it was loaded; None: those of its user
 
 
 @checked
@@ -52,7 +54,8 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
         weights: a state dict to load, saved by ``torch.save(model.state_dict())``.
 
     Returns:
-        The module in evaluation mode on the device, its inputs and its name.
+        The module in evaluation mode on the device, its inputs and its name. PyTorch's settings stay as the model's
+        code has left them, as its forward may need them.
 
     Raises:
         ModelError: there is no such model, its factory raises or returns something else, or the weights do not fit.
@@ -66,6 +69,10 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
             _load_weights(module, weights)
         if input_text is not None:
             inputs = random_inputs(input_text, module)
+            if misfit := misfit_of(module, inputs):
+                raise OptionError(
+                    f"input_text={input_text!r}: {misfit}; write each as SHAPE in this order, or NAME=SHAPE"
+                )
     if inputs is None:
         raise ModelError(
             f"{text} has no example inputs: give --input (input_text=), such as 1x3x224x224 or input_ids=1x128:int64"
@@ -76,7 +83,7 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
         raise
     except Exception as error:  # the model's own code may take part
         raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
-    return Model(_display_name(text), module, inputs, reset)
+    return Model(_display_name(text), module, inputs, reset, TorchState())
 
 
 @contextmanager
@@ -144,7 +151,10 @@ def _converted(text: str, module: torch.nn.Module, inputs: Inputs, dtype: torch.
             )
 
     def convert(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+        wanted = dtype if tensor.is_floating_point() else None
+        if tensor.is_nested or tensor.layout != torch.strided or 0 not in tensor.stride():
+            return tensor.to(device=device, dtype=wanted)
+        return each_once(tensor).to(device=device, dtype=wanted).expand(tensor.shape)  # all might not fit into memory
 
     bare = any(tensor.is_meta for tensor in module.parameters())  # without data: traced where it stands
     module = module.to(device=None if bare else device, dtype=dtype)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from opclock.errors import ModelError, first_line
+from opclock.files import no_file
 from opclock.models.factories import ModuleAndInputs
 from opclock.tracing.model_inputs import CallInputs, simplest
 
@@ -28,7 +29,7 @@ def from_file(path: Path) -> ModuleAndInputs:
         ModelError: there is no such file, or it is something else.
     """
     if not path.is_file():
-        raise ModelError(f"there is no file {path}")
+        raise ModelError(no_file(path))
     return _exported(path) if path.suffix in EXPORTED else (_script(path), None)
 
 

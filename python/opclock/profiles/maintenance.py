@@ -12,7 +12,7 @@ from opclock.errors import ProfileError
 from opclock.files import json_text
 from opclock.formatting import counted
 from opclock.profiles.owner import is_running
-from opclock.profiles.profile import Profile
+from opclock.profiles.profile import Profile, log_of
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.schema import FINISHED
 
@@ -86,7 +86,7 @@ class ProfileInfo:
     configurations: dict[str, int]  # by family
     hosts: int
     ceilings: int
-    nbytes: int
+    nbytes: int  # of the file, and of the log beside it while it is written
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data."""
@@ -117,7 +117,7 @@ def info(profile: ProfileReader) -> ProfileInfo:
         configurations={str(family): int(number) for family, number in families},
         hosts=count("SELECT count(*) FROM host"),
         ceilings=count("SELECT count(*) FROM (SELECT DISTINCT name, bytes, threads FROM ceiling)"),
-        nbytes=profile.path.stat().st_size,
+        nbytes=sum(path.stat().st_size for path in (profile.path, log_of(profile.path)) if path.exists()),
     )
 
 

@@ -164,7 +164,7 @@ def _open_to_read(path: Path) -> tuple[sqlite3.Connection, int]:
     _refuse_others(path)
     if not path.is_file():
         raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
-    log = _log(path)
+    log = log_of(path)
     if path.stat().st_size == 0 and not log.exists():
         raise ProfileError(f"{path} is empty; write a profile with 'opclock measure MODEL --profile {path}'")
     _refuse_half_a_copy(path)
@@ -182,7 +182,7 @@ def _open_to_read(path: Path) -> tuple[sqlite3.Connection, int]:
             raise
 
 
-def _log(path: Path) -> Path:
+def log_of(path: Path) -> Path:
     """Where SQLite keeps what was written and is not in the file yet."""
     path = path.resolve()
     return path.with_name(path.name + "-wal")
@@ -207,7 +207,7 @@ def _misses_log(path: Path) -> bool:
             header = file.read(19)
     except OSError:  # SQLite will say why
         return False
-    return header.startswith(b"SQLite format 3\0") and header[18:] == bytes([WITH_LOG]) and not _log(path).exists()
+    return header.startswith(b"SQLite format 3\0") and header[18:] == bytes([WITH_LOG]) and not log_of(path).exists()
 
 
 def _fold_log(connection: sqlite3.Connection, owner: int) -> None:

@@ -19,7 +19,8 @@ def module_table(comparison: EstimateComparison) -> Table:
         numbers("second", [row.second.total_s or None for row in rows], SECONDS, priority=1),
         numbers("change", [row.change.total_s for row in rows], SECONDS, signed=True),
         numbers("kernels", [row.change.kernels_s for row in rows], SECONDS, signed=True),
-        numbers("quantisation", [row.change.quantisation_s for row in rows], SECONDS, signed=True),
+        *([numbers("quantisation", [row.change.quantisation_s for row in rows], SECONDS, signed=True)]
+          if comparison.quantises else []),
         numbers("host", [row.change.host_s for row in rows], SECONDS, signed=True),
     ], _title(comparison))  # fmt: skip
 
@@ -52,6 +53,7 @@ def summary(comparison: EstimateComparison) -> str:
         f"{name} {quantity(value, SECONDS, signed=True)}"
         for name, value in (("kernels", change.kernels_s), ("quantising and dequantising", change.quantisation_s),
                             ("host", change.host_s))
+        if name != "quantising and dequantising" or comparison.quantises
     )  # fmt: skip
     share = percent(comparison.change_s / first.total_s if first.total_s else None, signed=True)
     reason = f" ({', '.join(comparison.doubts)})" if comparison.doubts else ""

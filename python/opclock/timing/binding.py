@@ -12,14 +12,9 @@ from opclock.board.accelerator import queue_of
 from opclock.extension import load_aten
 from opclock.profiles.condition import Condition
 from opclock.timing.cache_state import inputs, results
-from opclock.timing.inputs import Arguments, Bound, Restored
-from opclock.timing.verification import (
-    RefusedError,
-    check_answer,
-    operator_errors,
-    overwritten,
-    pytorch_answer,
-)
+from opclock.timing.inputs import Arguments, Bound, RefusedError, Restored
+from opclock.timing.memory_budget import memory_budget_bytes, split
+from opclock.timing.verification import check_answer, operator_errors, overwritten, pytorch_answer
 from opclock.tracing.dataflow import feeds
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Trace, TracedCall
@@ -30,19 +25,56 @@ STAND_IN = TracedCall(OpCall("aten::empty", "memory_format", ((0,),)), (TensorSp
 CHECKED = ("in_model", "interleaved", "back_to_back")  # other timings run the same op calls beside one of these
 
 
-def refusals(trace: Trace, keys: Collection[str]) -> tuple[str, ...]:
-    """Why none of these op calls of a trace runs on rebuilt arguments; empty where one of them does."""
-    arguments, reasons = Arguments(trace), dict[str, str]()
+def refusals(trace: Trace, keys: Collection[str], condition: Condition) -> tuple[str, ...]:
+    """Why none of these op calls of a trace runs on rebuilt arguments; empty where one of them does.
+
+    Raises OpCallError where one op call of the trace needs more memory than it may use, before any runs.
+    """
+    if keys:
+        split(trace, memory_budget_bytes(trace.device))
+    arguments, pool = Arguments(trace), _new_pool(condition) if keys else None
     for traced in trace.calls:
-        if traced.call.key in keys and traced.call.key not in reasons:
-            bound = arguments.bind(traced)
-            try:
-                pytorch_answer(traced.call, bound, _restored(traced, arguments, bound))
-            except RefusedError as error:
-                reasons[traced.call.key] = f"{traced.call}: {error}"
-            else:
+        if traced.call.key in keys and traced.call.key not in arguments.unknown:
+            _verify(pool, traced, arguments)
+            if traced.call.key not in arguments.unknown:
                 return ()
-    return tuple(reasons.values())
+    return tuple(arguments.unknown.values())
+
+
+def _new_pool(condition: Condition, seed: int = 0) -> Any:  # noqa: ANN401
+    queue = queue_of(condition.device)
+    with operator_errors(f"on {condition.device}"):
+        return load_aten().Pool(seed % SEEDS, not condition.in_order, queue, _lane_of(condition))
+
+
+def _lane_of(condition: Condition) -> str:
+    return "host" if queue_of(condition.device) == "cpu" else condition.lane
+
+
+def _verify(pool: Any, traced: TracedCall, arguments: Arguments) -> float:  # noqa: ANN401
+    """Run an op call once through PyTorch and once on the timed path. Where it cannot run, note that it is unknown.
+
+    Args:
+        pool: a compiled pool, to which the op call is added.
+        traced: the op call.
+        arguments: of its trace.
+
+    Returns:
+        The wall seconds of both runs.
+
+    Raises:
+        OpCallError: memory is short, or the answers differ.
+    """
+    call = traced.call
+    try:
+        bound = arguments.bind(traced)
+        restored = _restored(traced, arguments, bound)
+        answer, spent_s = pytorch_answer(call, bound, restored)
+        number = _add(pool, traced, bound, restored)
+        return spent_s + check_answer(pool, number, call, restored, answer)
+    except RefusedError as error:
+        arguments.unknown[call.key] = f"{call}: {error}"
+        return 0.0
 
 
 def _with_stand_ins(trace: Trace, unknown: Collection[str]) -> Trace:
@@ -86,14 +118,14 @@ class BoundPool:
         Raises OpCallError where memory is short, or where an answer differs from PyTorch's.
         """
         self.verified_s = 0.0  # wall seconds inside the first runs
-        self.lane = "host" if queue_of(condition.device) == "cpu" else condition.lane
+        self.lane = _lane_of(condition)
         if condition.timing in CHECKED:
-            self._verify(trace, positions, arguments, condition)
+            self._verify_all(trace, positions, arguments, condition)
         trace = _with_stand_ins(trace, arguments.unknown)
         self.keys = [trace.calls[position].call.key for position in positions]
         self.groups = {key: group for group, key in enumerate(dict.fromkeys(self.keys))}  # equal calls share samples
         self.calls = [trace.calls[position] for position in positions]
-        self.compiled: Any = self._new_pool(condition, seed)
+        self.compiled: Any = _new_pool(condition, seed)
         self._add_calls(trace, positions, arguments, condition)
         if condition.in_order:
             self._keep_outputs(trace, positions)
@@ -103,28 +135,13 @@ class BoundPool:
         """Keys of the op calls in which the host waits for the device."""
         return sorted({key for key, waits in zip(self.keys, self.compiled.waits, strict=True) if waits})
 
-    def _new_pool(self, condition: Condition, seed: int = 0) -> Any:  # noqa: ANN401
-        with operator_errors(f"on {condition.device}"):
-            return load_aten().Pool(seed % SEEDS, not condition.in_order, queue_of(condition.device), self.lane)
-
-    def _verify(self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition) -> None:
-        """Run each distinct op call once through PyTorch and once on the timed path, in a pool of their own."""
-        pool, verified = self._new_pool(condition), set(arguments.unknown)
-        for position in positions:
-            traced = trace.calls[position]
-            call = traced.call
-            if call.key in verified:
-                continue
-            verified.add(call.key)
-            bound = arguments.bind(traced)
-            restored = _restored(traced, arguments, bound)
-            try:
-                answer, spent_s = pytorch_answer(call, bound, restored)
-            except RefusedError as error:
-                arguments.unknown[call.key] = f"{call}: {error}"
-                continue
-            number = _add(pool, traced, bound, restored)
-            self.verified_s += spent_s + check_answer(pool, number, call, restored, answer)
+    def _verify_all(self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition) -> None:
+        """Verify each distinct op call, in a pool of their own."""
+        pool, verified = _new_pool(condition), set(arguments.unknown)
+        for traced in (trace.calls[position] for position in positions):
+            if traced.call.key not in verified:
+                verified.add(traced.call.key)
+                self.verified_s += _verify(pool, traced, arguments)
 
     def _add_calls(self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition) -> None:
         bound = {position: arguments.bind(trace.calls[position]) for position in positions}

@@ -18,6 +18,7 @@ from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
 from opclock.timing.host_values import readable_outputs
+from opclock.timing.memory_budget import check_run
 from opclock.timing.operators import named_constant
 from opclock.timing.quantized import new_quantized
 from opclock.tracing.forward import prepared
@@ -111,6 +112,7 @@ class PlayedHost:
 
     def _run_really(self) -> list[tuple[Any, ...]]:
         """Run the model once. Returns what its Python may read, see ``readable_outputs``."""
+        check_run(self._trace)
         try:
             return readable_outputs(self._forward, self._trace)
         except Exception as error:

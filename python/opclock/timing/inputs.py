@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from opclock.errors import OpCallError, first_line
+from opclock.errors import OpCallError, first_line, is_out_of_memory
 from opclock.timing.operators import changes_layout, named_constant
 from opclock.timing.quantized import new_quantized, packed
-from opclock.timing.value_rules import Values, fill, values_of
+from opclock.timing.value_rules import values_of
+from opclock.timing.values import Values, fill
 from opclock.tracing.op_call import NamedConstant, OpCall, PackedParams, TensorSpec, Value
 from opclock.tracing.trace import Trace, TracedCall
 
@@ -20,6 +21,17 @@ MIN_MAPPED = 4096  # bytes: a page
 BLOCK = 1 << 16  # elements: more than a branch predictor can learn
 
 Restored = tuple[torch.Tensor, torch.Tensor]  # an argument that the call changes, and what restores it
+
+
+class RefusedError(OpCallError):
+    """One op call cannot be rebuilt, or does not run on rebuilt arguments. The others of its model can be timed."""
+
+
+def refused(error: Exception, call: OpCall) -> OpCallError:
+    """What an error while one op call is rebuilt or run means: memory is short, or this op call is refused."""
+    if is_out_of_memory(error):
+        return OpCallError(f"no memory for {call}: {first_line(error)}; use a smaller input or batch")
+    return RefusedError(first_line(error))
 
 
 @dataclass
@@ -130,8 +142,15 @@ class Arguments:
     def bind(self, traced: TracedCall) -> Bound:
         """Create the arguments of an op call of the trace, or reuse those of other calls as described above.
 
-        Raises OpCallError where memory is short, or where this torch lacks a named constant.
+        Raises RefusedError where they cannot be rebuilt, and OpCallError where memory is short.
         """
+        try:
+            with torch.inference_mode():
+                return self._built(traced)
+        except Exception as error:  # of many kinds: the trace, this torch and its backends decide
+            raise refused(error, traced.call) from error
+
+    def _built(self, traced: TracedCall) -> Bound:
         bound = Bound((), {}, fixed=self._own)
         values = iter(values_of(traced))
         reads = iter(traced.reads)
@@ -160,9 +179,8 @@ class Arguments:
                 return [build(item) for item in value]
             return value
 
-        with torch.inference_mode():
-            bound.args = tuple(build(value) for value in traced.call.args)
-            bound.kwargs = {name: build(value) for name, value in traced.call.kwargs}
+        bound.args = tuple(build(value) for value in traced.call.args)
+        bound.kwargs = {name: build(value) for name, value in traced.call.kwargs}
         return bound
 
     def first(self, tensor: torch.Tensor, spec: TensorSpec, call: OpCall) -> torch.Tensor:
@@ -203,13 +221,9 @@ class Arguments:
         weight = self._trace.storages[number].kind == "weight"
         key = ("weight", number, spec, values) if weight else ("activation", ordinal, spec, values)
         if key not in self._made:
-            try:
-                self._made[key] = new_weight(spec, 1) if weight else new_tensor(spec, 1)
-            except (RuntimeError, MemoryError) as error:
-                raise OpCallError(
-                    f"no memory for an argument {spec}: {first_line(error)}; use a smaller input or batch"
-                ) from error
+            made = new_weight(spec, 1) if weight else new_tensor(spec, 1)
             if values is not None:
-                fill(self._made[key], values)
-                self._own.add(self._made[key].data_ptr())
+                fill(made, values)
+                self._own.add(made.data_ptr())
+            self._made[key] = made
         return self._made[key]

@@ -117,7 +117,7 @@ def measure(
     missing = missing_calls(trace, profile, threads)
     known = len(trace.unique) - len(missing)
     again = contended_calls(trace, profile, threads) & missing
-    unknown = refusals(trace, missing)
+    unknown = refusals(trace, missing, condition_of(trace, threads))
     nothing_to_time = known > 0 and len(unknown) == len(missing)
     incomplete: tuple[Flag, ...] = ("incomplete",) if unknown else ()
     if nothing_to_time and (forward is None or host_known(trace, profile, threads)):

@@ -28,13 +28,24 @@ def check_fit(trace: Trace) -> None:
         )
 
 
+def check_run(trace: Trace) -> None:
+    """Raise OpCallError where one inference of the model needs more memory than is free. Its weights are there."""
+    free = free_bytes(trace.device)
+    if trace.run_bytes > free:
+        raise OpCallError(
+            f"a run of {trace.model} needs {quantity(trace.run_bytes, BYTES)} for its activations, "
+            f"{quantity(free, BYTES)} are free on {trace.device}: use a smaller input or batch"
+        )
+
+
 def split(trace: Trace, limit_bytes: int) -> list[range]:
     """Cut a trace into parts whose op calls fit into memory together.
 
     Args:
         trace: the model.
         limit_bytes: bytes that one part may take: its arguments, where equal activations share a buffer and each
-            weight has one; copies of those that are overwritten; and outputs as long as the model keeps them.
+            weight has one; copies of those that are overwritten; outputs as long as the model keeps them; and the
+            copies that kernels may make of expanded arguments.
 
     Returns:
         Ranges of positions, in order, that together cover the trace.
@@ -70,7 +81,7 @@ class _Part:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the buffers, which stay, and of the outputs where they are most."""
+        """Bytes of the buffers, which stay, and of outputs and copies where they are most."""
         return self._buffer_bytes + self._peak_bytes
 
     def add(self, trace: Trace, position: int) -> None:
@@ -80,7 +91,8 @@ class _Part:
         self._buffer_bytes += sum(spec.nbytes for _, _, spec in new)
         kept = {one: nbytes for one, nbytes in self._outputs.items() if trace.storages[one].freed_before > position}
         self._outputs = kept | {one: trace.storages[one].nbytes for one in trace.allocations[position]}
-        self._peak_bytes = max(self._peak_bytes, sum(self._outputs.values()))
+        copies = trace.calls[position].call.expanded_bytes if trace.calls[position].launches else 0
+        self._peak_bytes = max(self._peak_bytes, sum(self._outputs.values()) + copies)
 
 
 def _buffers(trace: Trace, traced: TracedCall) -> set[tuple[str, int, TensorSpec]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from opclock.board.accelerator import has_lanes
 from opclock.estimation.host_costs import host_key
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.profile import Profile
+from opclock.timing.binding import refusals
 from opclock.tracing.trace import Trace
 
 LANE_TIMINGS: tuple[Timing, ...] = ("in_model", "device", "isolated")  # on a device beside the host
@@ -45,6 +48,17 @@ def host_known(trace: Trace, profile: Profile, threads: int) -> bool:
     return profile.host_measured(condition_of(trace, threads), host_key(trace))
 
 
+def can_be_timed(trace: Trace, keys: Collection[str], threads: int) -> bool:
+    """Whether one of these op calls of the trace runs on rebuilt arguments."""
+    return bool(keys) and not refusals(trace, keys, condition_of(trace, threads))
+
+
+def nothing_to_time(trace: Trace, profile: Profile, threads: int) -> bool:
+    """Whether the profile has op calls of the trace, and lacks only those that do not run on rebuilt arguments."""
+    missing = missing_calls(trace, profile, threads)
+    return len(missing) < len(trace.unique) and not can_be_timed(trace, missing, threads)
+
+
 def all_known(trace: Trace, profile: Profile, threads: int) -> bool:
-    """Whether the profile has all op calls of the trace, and the model's own host."""
-    return not missing_calls(trace, profile, threads) and host_known(trace, profile, threads)
+    """Whether the profile has all op calls of the trace that can be timed, and the model's own host."""
+    return host_known(trace, profile, threads) and nothing_to_time(trace, profile, threads)

@@ -37,17 +37,17 @@ class Reference:
     """Samples of whole inferences in two independent halves, whose blocks alternate.
 
     Attributes:
-        samples: seconds of each run of the first half; runs that other programs disturbed are left out.
-        repeat: the same for the second half.
-        blocks: for each run of the first half the number of its block. A block's runs were made in a row.
+        first: seconds of each run of the first half; runs that other programs disturbed are left out.
+        repeat: the same for the second half, which repeats the measurement.
+        first_blocks: for each run of the first half the number of its block. A block's runs were made in a row.
         repeat_blocks: the same for the second half.
         disturbed: the number of runs that were left out.
         contended: whether so many were disturbed that the least disturbed ones are among the samples.
     """
 
-    samples: Samples
+    first: Samples
     repeat: Samples
-    blocks: npt.NDArray[np.int_] | None = None
+    first_blocks: npt.NDArray[np.int_] | None = None
     repeat_blocks: npt.NDArray[np.int_] | None = None
     disturbed: int = 0
     contended: bool = False
@@ -65,28 +65,40 @@ class Reference:
         )
 
     @cached_property
+    def samples(self) -> Samples:
+        """Seconds of each run of both halves, in the order of the blocks where it is known."""
+        every = np.concatenate([self.first, self.repeat])
+        return every if self._order is None else every[self._order]
+
+    @cached_property
+    def blocks(self) -> npt.NDArray[np.int_] | None:
+        """The number of the block of each of the samples. Blocks of equal number are neighbours in time."""
+        if self.first_blocks is None or self.repeat_blocks is None:
+            return None
+        return np.concatenate([self.first_blocks, self.repeat_blocks])[self._order]
+
+    @cached_property
+    def _order(self) -> npt.NDArray[np.int_] | None:
+        if self.first_blocks is None or self.repeat_blocks is None:
+            return None
+        return np.argsort(np.concatenate([self.first_blocks, self.repeat_blocks]), kind="stable")
+
+    @cached_property
     def median_s(self) -> float:
-        """The median of both halves together, in seconds."""
-        return float(np.median(self._all))
+        """The median of the samples, in seconds."""
+        return float(np.median(self.samples))
 
     @cached_property
     def interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the median, in seconds."""
-        if self.blocks is None or self.repeat_blocks is None:
-            return median_interval(self._all)
-        # The blocks of both halves alternate: those of equal number are neighbours in time.
-        blocks = np.concatenate([self.blocks, self.repeat_blocks])
-        order = np.argsort(blocks, kind="stable")
-        return median_interval(self._all[order], blocks=blocks[order])
+        return (
+            median_interval(self.samples) if self.blocks is None else median_interval(self.samples, blocks=self.blocks)
+        )
 
     @property
     def repeat_error(self) -> float:
         """Median of the second half / median of the first - 1. No estimate can be expected to be more accurate."""
-        return float(np.median(self.repeat) / np.median(self.samples)) - 1.0
-
-    @property
-    def _all(self) -> Samples:
-        return np.concatenate([self.samples, self.repeat])
+        return float(np.median(self.repeat) / np.median(self.first)) - 1.0
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, as in a validation's row."""
@@ -95,7 +107,7 @@ class Reference:
             "median_s": self.median_s,
             "ci_low_s": low,
             "ci_high_s": high,
-            "samples": len(self._all),
+            "samples": len(self.samples),
             "repeat_error": self.repeat_error,
             "disturbed": self.disturbed,
             "contended": self.contended,

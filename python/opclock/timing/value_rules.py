@@ -1,16 +1,14 @@
-"""The values that rebuilt arguments need so that their kernels accept them and cost what the model's do."""
+"""Which values rebuilt arguments need so that their kernels accept them and cost what the model's do."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
-from typing import Any, NamedTuple
-
-import torch
+from typing import Any
 
 from opclock.timing.operators import find_operator
+from opclock.timing.values import Values, below
 from opclock.tracing.known_values import KnownValues
 from opclock.tracing.op_call import OpCall, TensorSpec, Value, tensors
 from opclock.tracing.trace import TracedCall
@@ -18,59 +16,8 @@ from opclock.tracing.trace import TracedCall
 LARGEST = 1 << 62  # of drawn integers: sentinels are as large as int64 allows
 
 
-class Values(NamedTuple):
-    """Values for a tensor: a name in MAKERS and its numbers. Tensors with equal specs and values share a buffer."""
-
-    maker: str
-    numbers: tuple[int, ...] = ()
-
-
-def below(limit: int) -> Values:
-    """Integers in [0, limit)."""
-    return Values("between", (0, max(1, limit)))
-
-
 def _rising(total: int, closed: bool) -> Values:
     return Values("rising", (total, int(closed)))
-
-
-# By name: the values of a tensor of this shape, from the numbers of Values.
-MAKERS: dict[str, Callable[..., torch.Tensor]] = {
-    "exact": lambda shape, *numbers: torch.tensor(numbers).reshape(shape),
-    "between": lambda shape, low, high: torch.randint(low, high, shape),
-    "rising": lambda shape, total, closed: torch.arange(shape[0]) * total // max(1, shape[0] - closed),  # offsets
-    "ends": lambda shape, total: torch.arange(1, shape[0] + 1) * total // max(1, shape[0]),  # of equal groups
-    "parts": lambda shape, total: (total + torch.arange(shape[0] - 1, -1, -1)) // max(1, shape[0]),  # falling sizes
-    "counting": lambda shape, first: torch.arange(first, first + math.prod(shape[-1:])).expand(shape),
-    "true": lambda shape, count: (torch.arange(math.prod(shape)) < count).reshape(shape),  # the first ones of a mask
-    "filled": lambda shape, number: torch.full(shape, number),
-    "batch_sizes": lambda shape, rows, first: _batch_sizes(shape[0], rows, first),
-    "probabilities": lambda shape: torch.rand(shape) * 0.9 + 0.05,
-    "positive": lambda shape: torch.rand(shape) + 0.5,
-    "sorted": lambda shape: torch.linspace(-2, 2, shape[-1]).expand(shape),
-    "definite": lambda shape: _definite(shape),
-    "boxes": lambda shape, images: _boxes(shape, images),
-}
-
-
-def _batch_sizes(steps: int, rows: int, first: int) -> torch.Tensor:
-    """Falling sizes from ``first``, at least 1, that add up to the rows of a packed sequence."""
-    sizes: list[int] = []
-    for later in reversed(range(steps)):
-        sizes.append(max(1, min(first, rows - sum(sizes) - later)))
-    return torch.tensor(sizes)
-
-
-def _definite(shape: torch.Size) -> torch.Tensor:
-    """Symmetric matrices whose diagonal outweighs the rest of each row, so that they are positive definite."""
-    rest = torch.rand(shape)
-    return (rest + rest.mT) / 2 + shape[-1] * torch.eye(shape[-1])
-
-
-def _boxes(shape: torch.Size, images: int) -> torch.Tensor:
-    """Regions of interest: number of the image, then left, top, right and bottom."""
-    corners = torch.rand(shape[0], 2).repeat(1, 2) * 8 + torch.tensor([0.0, 0.0, 8.0, 8.0])
-    return torch.cat([torch.randint(0, max(1, images), (shape[0], 1)), corners], 1)
 
 
 def _shape(value: Value) -> tuple[int, ...]:
@@ -328,15 +275,3 @@ def _names(operator: str, overload: str) -> tuple[str, ...]:
     except (AttributeError, RuntimeError):
         return ()
     return tuple(argument.name for argument in schema.arguments)
-
-
-def fill(tensor: torch.Tensor, values: Values) -> None:
-    """Write values into a tensor, unless its shape is not as their maker expects.
-
-    Elements that share memory, as in an expanded tensor, are written once.
-    """
-    if not tensor.numel():
-        return
-    shared = tuple(slice(0, 1) if step == 0 else slice(None) for step in tensor.stride())
-    with torch.no_grad(), suppress(RuntimeError, IndexError):
-        tensor.detach()[shared].copy_(MAKERS[values.maker](tensor.shape, *values.numbers)[shared])

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from opclock.errors import OpCallError, first_line
-from opclock.timing.inputs import Bound, Restored
+from opclock.errors import OpCallError, first_line, is_out_of_memory
+from opclock.timing.inputs import Bound, RefusedError, Restored, refused
 from opclock.timing.operators import changes_layout, find_operator
 from opclock.tracing.op_call import OpCall
 from opclock.tracing.trace import TracedCall
@@ -21,13 +21,14 @@ HALF_TOLERANCE = 1e-2  # for numbers with fewer than 32 bits
 
 @contextmanager
 def operator_errors(operator: str) -> Iterator[None]:
-    """Convert the extension's errors inside the block to OpCallError, which names the operator."""
+    """Convert the extension's errors inside the block to RefusedError, or OpCallError where memory is short."""
     try:
         yield
     except ValueError as error:  # names it already
-        raise OpCallError(f"cannot time {error}") from error
+        raise RefusedError(f"cannot time {error}") from error
     except (RuntimeError, MemoryError) as error:
-        raise OpCallError(f"cannot time {operator}: {first_line(error)}") from error
+        kind = OpCallError if is_out_of_memory(error) else RefusedError
+        raise kind(f"cannot time {operator}: {first_line(error)}") from error
 
 
 def overwritten(traced: TracedCall) -> list[int]:
@@ -44,10 +45,6 @@ def _restore(pairs: Sequence[Restored], call: OpCall) -> None:
                 tensor.copy_(first)
 
 
-class RefusedError(Exception):
-    """An op call does not run on rebuilt arguments. Its text says why, in one line."""
-
-
 def pytorch_answer(call: OpCall, bound: Bound, restored: Sequence[Restored]) -> tuple[object, float]:
     """Run an op call through PyTorch.
 
@@ -60,17 +57,16 @@ def pytorch_answer(call: OpCall, bound: Bound, restored: Sequence[Restored]) -> 
         A copy of its output, and the wall seconds that it took.
 
     Raises:
-        RefusedError: it raises. Memory errors pass.
+        RefusedError: it raises.
+        OpCallError: memory is short.
     """
     _restore(restored, call)  # another call of the model may have written the buffer that they share
     start = time.perf_counter()
     try:
         with torch.inference_mode():
             output = find_operator(call)(*bound.args, **bound.kwargs)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
     except Exception as error:  # a kernel may raise anything where it is given what it does not accept
-        raise RefusedError(first_line(error)) from error
+        raise refused(error, call) from error
     answer, spent_s = _copy(output), time.perf_counter() - start
     _restore(restored, call)  # the timed path binds an argument in the shape that the model gives it
     return answer, spent_s
@@ -90,6 +86,7 @@ def check_answer(pool: Any, number: int, call: OpCall, restored: Sequence[Restor
         The wall seconds that the run took.
 
     Raises:
+        RefusedError: the timed path raises.
         OpCallError: the answers differ.
     """
     _restore(restored, call)
@@ -109,10 +106,20 @@ def check_answer(pool: Any, number: int, call: OpCall, restored: Sequence[Restor
 def _copy(output: object) -> object:
     """A copy that stays as it is when the op call runs again."""
     if isinstance(output, torch.Tensor):
-        return output.clone()
+        memory = _memory_of(output)
+        return output.clone() if memory is output else memory.clone().as_strided(output.shape, output.stride())
     if isinstance(output, tuple):
         return tuple(_copy(item) for item in output)
     return [_copy(item) for item in output] if isinstance(output, list) else output
+
+
+def _memory_of(tensor: torch.Tensor) -> torch.Tensor:
+    """The elements of an expanded tensor once each, in the order of memory; any other tensor as it is.
+
+    A view that expands a tensor or cuts it into windows may have millions of times the elements of its memory.
+    """
+    span = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor if span >= tensor.numel() else tensor.as_strided((span,), (1,))
 
 
 def _agree(left: object, right: object) -> bool:
@@ -131,6 +138,8 @@ def _agree(left: object, right: object) -> bool:
 def _same_values(left: torch.Tensor, right: torch.Tensor) -> bool:
     if left.shape != right.shape or left.dtype != right.dtype:
         return False
+    if left.stride() == right.stride():
+        left, right = _memory_of(left), _memory_of(right)
     if left.is_quantized:
         left, right = left.dequantize(), right.dequantize()
     if not left.is_floating_point() and not left.is_complex():

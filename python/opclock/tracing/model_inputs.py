@@ -54,15 +54,74 @@ def _takes(model: torch.nn.Module, named: Mapping[str, Any]) -> bool:
     """Whether the forward can be called with these names as keywords."""
     if not all(isinstance(name, str) for name in named):
         return False
-    if isinstance(model, torch.jit.ScriptModule):  # its Python signature is only (*args, **kwargs)
-        return set(named) <= {argument.name for argument in cast("Any", model.forward).schema.arguments}
+    signature = _signature_of(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        return set(named) <= set(signature.parameters) if signature else False
+    return not _unbound(signature, CallInputs((), dict(named)))
+
+
+def misfit_of(model: torch.nn.Module, inputs: object) -> str:
+    """Why a model's forward cannot be called with these inputs, judged by its signature. "" where it can.
+
+    Args:
+        model: the model.
+        inputs: in any form that ``arguments_of`` takes.
+
+    Returns:
+        The end of a message, which names what the forward takes.
+    """
+    signature = _signature_of(model)
+    given = arguments_of(model, inputs)
+    if isinstance(inputs, Mapping) and signature and set(inputs) & set(signature.parameters):
+        given = CallInputs((), dict(inputs))  # some of its names are keywords, so all were meant to be
+    why = _unbound(signature, given)
+    if not why or signature is None:
+        return ""
+    return f"the forward of {type(model).__name__} takes {_named(signature)} ({why})"
+
+
+def mapping_note(model: torch.nn.Module, inputs: object) -> str:
+    """For messages: that a model was called with one mapping, because its forward has no parameters of those names.
+
+    "" where it was called with something else.
+    """
+    args, kwargs = arguments_of(model, inputs)
+    signature = _signature_of(model)
+    if len(args) != 1 or kwargs or not isinstance(args[0], Mapping) or signature is None:
+        return ""
+    names = ", ".join(map(str, args[0]))
+    return f"its forward takes {_named(signature)}, and was given one mapping with {names}"
+
+
+def _named(signature: inspect.Signature) -> str:
+    """The names of parameters."""
+    named = [one for one in signature.parameters.values() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    return ", ".join(one.name + ("" if one.default is one.empty else " (optional)") for one in named) or "no input"
+
+
+def _signature_of(model: torch.nn.Module) -> inspect.Signature | None:
+    """The parameters of a model's forward; None where there are none to ask."""
     try:
-        inspect.signature(model.forward).bind(**named)
-    except TypeError:
-        return False
-    except ValueError:  # no signature to ask
-        return True
-    return True
+        if not isinstance(model, torch.jit.ScriptModule):  # its Python signature is only (*args, **kwargs)
+            return inspect.signature(model.forward)
+        arguments = cast("Any", model.forward).schema.arguments[1:]  # the first one is self
+    except (ValueError, TypeError, AttributeError, RuntimeError):
+        return None
+    kind, needed = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+    return inspect.Signature([
+        inspect.Parameter(one.name, kind, default=one.default_value if one.has_default_value() else needed)
+        for one in arguments
+    ])  # fmt: skip
+
+
+def _unbound(signature: inspect.Signature | None, inputs: CallInputs) -> str:
+    """Why a call with these inputs does not fit a signature; "" where it does."""
+    try:
+        if signature is not None:
+            signature.bind(*inputs.args, **inputs.kwargs)
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 def _register_mappings(value: Any) -> None:  # noqa: ANN401

@@ -13,6 +13,7 @@ from opclock.files import json_text
 ITEM_BYTES = {
     "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "complex64": 8, "complex128": 16,
     "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "qint8": 1, "quint8": 1, "qint32": 4,
+    "uint64": 8, "uint32": 4, "uint16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1,
 }  # fmt: skip
 
 
@@ -242,6 +243,12 @@ class OpCall:
     @cached_property
     def _tensors(self) -> tuple[TensorSpec, ...]:
         return tuple(tensors((self.args, tuple(value for _, value in self.kwargs))))
+
+    @property
+    def expanded_bytes(self) -> int:
+        """Bytes of contiguous copies of the expanded arguments, which many kernels make."""
+        expanded = (spec for spec in self.tensors() if spec.same_as is None and spec.numel > spec.span)
+        return sum(spec.numel * ITEM_BYTES.get(spec.dtype, 4) for spec in expanded)
 
     @cached_property
     def packed(self) -> tuple[PackedParams, ...]:

@@ -9,18 +9,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
-import psutil
 import torch
 from torch.nn.parameter import is_lazy
 
 from opclock.argument_checks import checked
 from opclock.errors import DataNeededError, ModelError, NestedTensorError, TraceError, UnsteadyError, described
+from opclock.memory import free_memory_bytes
 from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
 from opclock.tracing.forward import Forward, Reset, prepared
 from opclock.tracing.forward_errors import advice, needs_data
 from opclock.tracing.macs import model_macs
-from opclock.tracing.model_inputs import Inputs, arguments_of
+from opclock.tracing.model_inputs import Inputs, arguments_of, mapping_note
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_recorder import OpRecorder
 from opclock.tracing.other_threads import no_other_threads
@@ -152,7 +152,8 @@ class _Tracer:
         if needs_data(error):
             return DataNeededError(f"{self.name} cannot be traced without data ({said}): "
                                    "trace it by a real run (real=True, --real)")  # fmt: skip
-        return TraceError(f"the forward of {self.name} raised {said}; {advice(error)}")
+        note = mapping_note(self._model, self._inputs)
+        return TraceError(f"the forward of {self.name} raised {said}; {'; '.join(filter(None, (advice(error), note)))}")
 
 
 def _unfit(model: torch.nn.Module, trace: Trace) -> str:
@@ -161,7 +162,7 @@ def _unfit(model: torch.nn.Module, trace: Trace) -> str:
         return "the model has no data"
     if (macs := model_macs(trace)) > CHECK_MACS:
         return f"it would take {macs / 1e9:.0f} GMACs (real=True, --real)"
-    enough = trace.working_set < psutil.virtual_memory().available * CHECK_MEMORY_SHARE
+    enough = trace.run_bytes < free_memory_bytes() * CHECK_MEMORY_SHARE
     return "" if enough else "memory is short"
 
 

@@ -68,8 +68,13 @@ def known_values(tensor: torch.Tensor) -> KnownValues | None:
         return KnownValues(min(exact), max(exact), exact)
     if boolean:
         return None
-    low, high = tensor.aminmax()
+    low, high = each_once(tensor).aminmax()
     return KnownValues(int(low), int(high))
+
+
+def each_once(tensor: torch.Tensor) -> torch.Tensor:
+    """The part of an expanded tensor that holds each element once; all may be a thousand times as many."""
+    return tensor[tuple(slice(0, 1) if step == 0 else slice(None) for step in tensor.stride())]
 
 
 def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401

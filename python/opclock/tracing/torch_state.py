@@ -20,6 +20,10 @@ def _deterministic() -> tuple[bool, bool]:
     return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
+def _set_quantized_engine(name: str) -> None:
+    torch.backends.quantized.engine = name  # type: ignore[assignment]  # a property of the module
+
+
 # By name: reads a setting, and sets it.
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "threads": (torch.get_num_threads, torch.set_num_threads),
@@ -32,7 +36,14 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     ),
     "precision of float32 products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda on: torch.set_autocast_enabled("cpu", on)),
+    "dtype of autocast": (lambda: torch.get_autocast_dtype("cpu"), lambda kind: torch.set_autocast_dtype("cpu", kind)),
+    "autocast on CUDA": (lambda: torch.is_autocast_enabled("cuda"), lambda on: torch.set_autocast_enabled("cuda", on)),
+    "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "oneDNN": (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+    "backend of quantised models": (lambda: torch.backends.quantized.engine, _set_quantized_engine),
+    "fast path of attention": (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
+    "flash attention": (torch.backends.cuda.flash_sdp_enabled, torch.backends.cuda.enable_flash_sdp),
+    "attention by products": (torch.backends.cuda.math_sdp_enabled, torch.backends.cuda.enable_math_sdp),
 }
 
 
@@ -47,6 +58,13 @@ class TorchState:
         for name, (read, put) in SETTINGS.items():
             if read() != self._values[name]:
                 put(self._values[name])
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Have these settings inside the block, and afterwards those that there were before."""
+        with torch_kept():
+            self.restore()
+            yield
 
 
 @contextmanager

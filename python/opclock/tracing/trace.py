@@ -103,6 +103,12 @@ class Trace:
         packed = {(traced.module, one) for traced in self.calls for one in traced.call.packed}  # a cell runs each step
         return weights + sum(one.nbytes for _, one in packed) + inputs + self._peak_activations()
 
+    @cached_property
+    def run_bytes(self) -> int:
+        """Bytes that one inference allocates: the peak of activations, and the largest copies of expanded arguments."""
+        copies = (traced.call.expanded_bytes for traced in self.calls if traced.launches)
+        return self._peak_activations() + max(copies, default=0)
+
     def _peak_activations(self) -> int:
         change = [0] * (len(self.calls) + 1)
         for position, new in enumerate(self.allocations):

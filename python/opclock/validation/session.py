@@ -24,8 +24,8 @@ from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
 from opclock.timing.measure import lane_samplers
-from opclock.timing.memory_budget import check_fit
-from opclock.timing.missing import all_known, condition_of, missing_in
+from opclock.timing.memory_budget import check_fit, check_run
+from opclock.timing.missing import all_known, can_be_timed, condition_of, missing_in, nothing_to_time
 from opclock.timing.reference import ReferenceRun, forward_of
 from opclock.timing.sampler import Sampler
 from opclock.timing.stopping import is_over
@@ -88,6 +88,10 @@ class InterleavedSession:
         """
         self._request = request
         trace = request.trace
+        check_run(trace)
+        known = all_known(trace, request.profile, request.threads)
+        if not known:
+            check_fit(trace)
         forward = forward_of(request.model.module, request.model.inputs, request.model.reset, trace.steps)
         self.reference = ReferenceRun(forward, request.model.name, trace.device)
         self.graph: GraphRun | None = None
@@ -98,11 +102,12 @@ class InterleavedSession:
         self._binding_s = 0.0
         arguments = Arguments(trace)
         self._others: list[Sampler] = []  # each runs one block in every pass
-        if all_known(trace, request.profile, request.threads):
+        if known:
             self.flags.append("measured_earlier")
         else:
             self._bind(forward, arguments)
-        if missing_in(trace, request.profile, condition_of(trace, request.threads, "back_to_back")):
+        baseline = missing_in(trace, request.profile, condition_of(trace, request.threads, "back_to_back"))
+        if can_be_timed(trace, baseline, request.threads):
             self._others.append(request.sampler(arguments, "back_to_back", _first_positions(trace), None))
         if has_lanes(trace.device):
             try:
@@ -117,12 +122,13 @@ class InterleavedSession:
         host, remark = host_for(trace, forward)
         if remark:
             self.flags.append("host_by_table")
-        if has_lanes(trace.device):
+        if remark and nothing_to_time(trace, request.profile, request.threads):  # the table is filled already
+            self.flags.append("measured_earlier")
+        elif has_lanes(trace.device):
             self._kernels, *self._others = lane_samplers(
                 trace, request.profile, host, request.threads, request.seed, arguments
             )
         else:
-            check_fit(trace)
             self._kernels = request.sampler(arguments, "in_model", range(len(trace.calls)), host)
             if request.explain and isinstance(host, PlayedHost):
                 self.observers = Observers(trace, self._kernels, host)

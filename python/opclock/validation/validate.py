@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from opclock.argument_checks import Seconds, checked
@@ -49,14 +50,16 @@ def validate_model(
         ProfileError: the profile cannot be written.
         OptionError: fewer than one thread, or a time limit that is not above 0.
     """
-    traced = trace(model.module, model.inputs, name=model.name, real=real_trace, reset=model.reset)
-    check_calls(traced)
-    request = Request(model, traced, profile, threads, seed, explain, max_s)
+    with nullcontext() if model.settings is None else model.settings.in_force():
+        traced = trace(model.module, model.inputs, name=model.name, real=real_trace, reset=model.reset)
+        check_calls(traced)
+        request = Request(model, traced, profile, threads, seed, explain, max_s)
+        with thread_team(threads):
+            progress(f"{model.name}: warming up", 0.0)
+            session = InterleavedSession(request)
+            session.run(progress, f"{model.name}: kernels and reference in turn")
+            measure_s = session.end()
     with thread_team(threads):
-        progress(f"{model.name}: warming up", 0.0)
-        session = InterleavedSession(request)
-        session.run(progress, f"{model.name}: kernels and reference in turn")
-        measure_s = session.end()
         roofline_s = _roofline_s(request)
     return _row(request, session, measure_s, roofline_s)
 

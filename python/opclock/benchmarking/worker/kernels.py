@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -78,4 +78,4 @@ class Kernels:
 def _at_batch(model: Model, job: Job) -> Model:
     """The model with inputs of the same kind at the job's batch."""
     batched = iter(job.batching().resized(tensors_in(model.inputs), job.batch, model=job.model))
-    return Model(model.name, model.module, filled(model.inputs, batched), model.reset)
+    return replace(model, inputs=filled(model.inputs, batched))

@@ -23,6 +23,7 @@ import psutil
 from opclock import errors
 from opclock.board.system import all_cores
 from opclock.errors import ModelError, OpclockError
+from opclock.memory import free_memory_bytes
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
 
@@ -255,7 +256,7 @@ def log_of(job: Job) -> Path:
 
 def check_memory() -> None:
     """Raise RuntimeFailedError where too little memory is free for one more process."""
-    free = psutil.virtual_memory().available
+    free = free_memory_bytes()
     if free < MIN_FREE_BYTES:
         raise RuntimeFailedError(f"load: not enough memory, {free / 1e6:.0f} MB are free")
 
