@@ -7,6 +7,16 @@ from typing import Any
 
 import torch
 
+# For heads of 16.
+_MULTIMODAL: dict[str, Any] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
+_INDEXED = {
+    "num_hidden_layers": 2, "layer_types": ["linear_attention", "indexed_attention"],
+    "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16,
+    "indexer_budget": 8, "indexer_compress_ratio": 2,
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
+    "shared_expert_intermediate_size": 32, "hc_lowrank": 16, "rope_parameters": _MULTIMODAL,
+}  # fmt: skip
+
 # Arguments of the configuration, in place of the sizes that are set for all.
 SETTINGS: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1]},
@@ -14,7 +24,44 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "autoformer": {"prediction_length": 8, "context_length": 24, "num_time_features": 1},
     "informer": {"prediction_length": 8, "context_length": 24, "num_time_features": 1},
     "time_series_transformer": {"prediction_length": 8, "context_length": 24, "num_time_features": 1},
-}
+    "efficientloftr": {"out_features": [16, 16, 32, 64], "hidden_size": 64, "stage_num_blocks": [1, 1, 2, 2]},
+    "align": {"vision_config": {"image_size": 64, "width_coefficient": 1.0, "depth_coefficient": 1.0}},
+    "blt": {"encoder_hash_byte_group_vocab": 1002},
+    "edgetam": {
+        "vision_config": {"backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]]},
+        "prompt_encoder_config": {"image_size": 256},
+    },
+    "sam_hq": {"vision_config": {"image_size": 256}, "prompt_encoder_config": {"image_size": 256}},
+    "funnel": {"block_sizes": [1, 1]},
+    "pp_ocrv6_small_det": {
+        "backbone_config": {
+            "model_type": "pp_lcnet_v4", "stem_channels": [3, 8, 16],
+            "block_configs": [
+                [[3, 16, 16, 1, True]], [[3, 16, 32, 2, False]],
+                [[3, 32, 48, 2, True]], [[3, 48, 64, 2, False]],
+            ],
+            "out_features": ["stage1", "stage2", "stage3", "stage4"],
+        },
+        "layer_list_out_channels": [16, 32, 48, 64],
+    },
+    "gemma3n": {
+        "text_config": {
+            "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"], "num_kv_shared_layers": 0,
+            "hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": 1024, "intermediate_size": 96,
+            "activation_sparsity_pattern": 0.0, "laurel_rank": 8,
+        },
+    },
+    "glm4v_moe_text": {"rope_parameters": _MULTIMODAL | {"partial_rotary_factor": 0.5, "mrope_section": [1, 1, 2]}},
+    "hunyuan_vl": {"text_config": {"rope_parameters": _MULTIMODAL, "head_dim": 16}},
+    "cohere_compass_text": {"rope_parameters": {"full_attention": _MULTIMODAL}},
+    "qwen4_exp": {"text_config": _INDEXED},
+    "qwen4_exp_text": _INDEXED,
+    "omdet-turbo": {"image_size": 224},
+    "minicpm_ocr_vision": {"insert_layer_id": 0},
+    "minicpmv4_7_vision": {"insert_layer_id": 0},
+    "instructblip": {"image_token_index": 5},
+    "instructblipvideo": {"video_token_index": 5},
+}  # fmt: skip
 
 
 def _series(_config: object) -> dict[str, torch.Tensor]:
@@ -28,6 +75,29 @@ def _series(_config: object) -> dict[str, torch.Tensor]:
 
 def _ids(tokens: int = 16) -> torch.Tensor:
     return torch.randint(3, 100, (1, tokens))
+
+
+def _tiled(config: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    side = config.patch_size
+    return {
+        "pixel_values": torch.randn(1, 3, side, 16 * side),
+        "target_sizes": torch.tensor([[4, 4]], dtype=torch.int32),
+    }
+
+
+def _named_objects(_config: object) -> dict[str, torch.Tensor]:
+    return {
+        "pixel_values": torch.randn(1, 3, 224, 224),
+        "classes_input_ids": torch.randint(3, 100, (2, 8)), "classes_attention_mask": torch.ones(2, 8).long(),
+        "tasks_input_ids": _ids(), "tasks_attention_mask": torch.ones(1, 16).long(),
+        "classes_structure": torch.tensor([2]),
+    }  # fmt: skip
+
+
+def _with_image_tokens(config: Any, pixels: torch.Tensor) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    frames = pixels.shape[1] if pixels.dim() == 5 else 1
+    places = torch.full((1, frames * config.num_query_tokens), 5)
+    return {"pixel_values": pixels, "input_ids": torch.cat([places, _ids()], 1), "qformer_input_ids": _ids(8)}
 
 
 # Inputs of a forward whose names or shapes are its own.
@@ -71,16 +141,20 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "pixel_position_ids": torch.cartesian_prod(torch.arange(6), torch.arange(6))[None],
     },
     "pp_ocrv6_small_det": lambda _config: {"pixel_values": torch.randn(1, 3, 160, 160)},
-    "minicpm_ocr_vision": lambda config: {
-        "pixel_values": torch.randn(1, 3, config.patch_size, 16 * config.patch_size),
-        "tgt_sizes": torch.tensor([[4, 4]]),
-    },
+    "minicpm_ocr_vision": _tiled,
+    "minicpmv4_7_vision": _tiled,
+    "efficientloftr": lambda _config: {"pixel_values": torch.rand(1, 2, 3, 128, 128)},
+    "omdet-turbo": _named_objects,
+    "instructblip": lambda config: _with_image_tokens(config, torch.randn(1, 3, 224, 224)),
+    "instructblipvideo": lambda config: _with_image_tokens(config, torch.randn(1, 4, 3, 224, 224)),
     "univnet": lambda _config: {"input_features": torch.randn(1, 20, 100)},
 }
 
+# The part that is built where the whole has no forward.
+PARTS = {"bark": "semantic"}
+
 # Why there is no small model of an architecture.
 NOT_BUILT: dict[str, str] = {
-    "bark": "it has no forward: its parts are called one by one to generate",
     "musicgen_melody": "AutoModel gives its configuration of several parts to the decoder, which takes it not",
     "pe_video_encoder": "its image encoder, of timm, has one size: 3e8 parameters",
     "layoutlmv2": "needs detectron2, which is no package of an index",

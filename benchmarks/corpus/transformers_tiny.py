@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.corpus.transformers_settings import INPUTS, NOT_BUILT, SETTINGS
+from benchmarks.corpus.transformers_settings import INPUTS, NOT_BUILT, PARTS, SETTINGS
 
 # Sizes that are set where a config has a larger one. Widths divide by the numbers of heads.
 DEPTH = dict.fromkeys(
@@ -65,6 +65,12 @@ def _arguments(config: Any, sizes: dict[str, int]) -> dict[str, Any]:  # noqa: A
     return _smaller(config, sizes) | parts
 
 
+def _merged(sizes: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Arguments with own ones in their place, also in the configurations inside."""
+    inside = {name: _merged(sizes[name], part) for name, part in own.items() if isinstance(sizes.get(name), dict)}
+    return sizes | own | inside
+
+
 def _shrink(config: Any, sizes: dict[str, int]) -> None:  # noqa: ANN401
     """Make a configuration small that cannot be constructed small."""
     for name, size in _smaller(config, sizes).items():
@@ -95,7 +101,7 @@ def _configs(model_type: str, failures: list[str]) -> Iterator[Any]:
     own = SETTINGS.get(model_type, {})
     for sizes in (DEPTH | WIDTH | VOCABULARY, WIDTH | VOCABULARY, DEPTH | VOCABULARY, DEPTH):
         try:
-            yield made(**(_arguments(made(**own), sizes) | own))
+            yield made(**_merged(_arguments(made(**own), sizes), own))
         except Exception as error:  # a combination that this architecture does not have
             failures.append(f"{type(error).__name__}: {str(error)[:150]}")
         config = made(**own)
@@ -115,7 +121,8 @@ def _models(model_type: str, failures: list[str]) -> Iterator[torch.nn.Module]:
             if parameters > MOST_PARAMETERS:
                 failures.append(f"too large: {parameters:.1e} parameters")
                 continue
-            yield AutoModel.from_config(config).eval()
+            model = AutoModel.from_config(config).eval()
+            yield getattr(model, PARTS[model_type]) if model_type in PARTS else model
         except Exception as error:  # a combination that this architecture does not have
             failures.append(f"{type(error).__name__}: {str(error)[:150]}")
 

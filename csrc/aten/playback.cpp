@@ -1,5 +1,6 @@
 #include "aten/playback.hpp"
 
+#include <c10/core/InferenceMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
@@ -9,6 +10,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "aten/call.hpp"
 #include "aten/known_operators.hpp"
@@ -34,14 +36,45 @@ Playback& playing(const c10::OperatorHandle& op) {
 // has it. It is the host's work, and runs.
 bool hidden() { return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python); }
 
-// Inside torch.autocast, the kernel that casts an operator's arguments and calls it again: a trace has the casts and
-// the second call. kKey comes before autocast, so that the playback calls it; none where nothing is cast.
-c10::DispatchKey casting(const c10::OperatorHandle& op) {
-  for (const auto key : {c10::DispatchKey::AutocastCPU, c10::DispatchKey::AutocastCUDA}) {
-    if (!c10::impl::tls_is_dispatch_key_excluded(key) && op.hasKernelForDispatchKey(key)) return key;
+// Keys whose kernels call the operator again: autocast's with arguments that were cast, those of torch.vmap and
+// torch.func with the tensors inside theirs. A trace has the second call. kKey comes first, so the playback passes on.
+constexpr auto kCallAgain =
+    c10::autocast_dispatch_keyset |
+    c10::DispatchKeySet({c10::DispatchKey::FuncTorchDynamicLayerFrontMode, c10::DispatchKey::FuncTorchGradWrapper,
+                         c10::DispatchKey::FuncTorchVmapMode, c10::DispatchKey::FuncTorchBatched,
+                         c10::DispatchKey::FuncTorchDynamicLayerBackMode});
+constexpr auto kAfter = c10::DispatchKeySet(c10::DispatchKeySet::FULL_AFTER, kKey);
+
+// Outside inference mode, autograd comes before the kernels and calls what is below itself: a trace has these calls.
+constexpr auto kGoBelow = c10::autograd_dispatch_keyset;
+// Below autograd. Only backends outside PyTorch use it.
+constexpr auto kBelow = c10::DispatchKey::CustomRNGKeyId;
+
+// On this thread, calls are handed back at kBelow.
+class AtBelow : c10::impl::ForceDispatchKeyGuard {
+  static c10::impl::LocalDispatchKeySet changed() {
+    auto keys = c10::impl::tls_local_dispatch_key_set();
+    keys.included_ = keys.included_.remove(kKey).add(kBelow);
+    keys.excluded_ = keys.excluded_.add(c10::DispatchKey::BackendSelect);  // it would call past kBelow
+    return keys;
   }
-  return c10::DispatchKey::Undefined;
-}
+
+ public:
+  AtBelow() : ForceDispatchKeyGuard(changed()) {}
+  static c10::DispatchKeySet of(c10::DispatchKeySet keys) { return (keys & kAfter).add(kBelow); }
+};
+
+// On this thread, kernels are on.
+class KernelsOn : c10::impl::ForceDispatchKeyGuard {
+  static c10::impl::LocalDispatchKeySet changed() {
+    auto keys = c10::impl::tls_local_dispatch_key_set();
+    keys.excluded_ = keys.excluded_.add(kKey).add(kBelow).remove(c10::DispatchKey::BackendSelect);
+    return keys;
+  }
+
+ public:
+  KernelsOn() : ForceDispatchKeyGuard(changed()) {}
+};
 
 // Marks of a profile (torch.profiler.record_function) run no kernel, and no trace has them.
 bool marks(const c10::OperatorHandle& op) { return op.operator_name().name.rfind("profiler::", 0) == 0; }
@@ -53,24 +86,19 @@ bool wraps(const c10::OperatorHandle& op) {
   return std::is_same_v<Operator, at::_ops::alias> && !playing(op).expects(op);
 }
 
-void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
-  if (dry_running) {
-    torch::jit::drop(*stack, op.schema().arguments().size());
-    stack->resize(stack->size() + op.schema().returns().size());
-    return;
-  }
-  if (hidden() || marks(op)) {
-    const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
-    op.callBoxed(stack);
-    return;
-  }
-  if (const auto key = casting(op); key != c10::DispatchKey::Undefined) {
-    op.redispatchBoxed(c10::DispatchKeySet(key), stack);
-    return;
-  }
+// Autograd notes in what it gets how it was made: it gets a tensor of its own.
+c10::IValue fresh(const c10::IValue& output) {
+  if (output.isTensor() && output.toTensor().defined()) return output.toTensor().variable_data();
+  if (!output.isTensorList()) return output;
+  c10::List<at::Tensor> list;
+  for (const at::Tensor& tensor : output.toTensorVector()) list.push_back(tensor.variable_data());
+  return list;
+}
+
+void hand_back(const c10::OperatorHandle& op, torch::jit::Stack* stack, bool for_autograd = false) {
   const PlayedCall& call = playing(op).arrive(op);
   if (active->observing()) {
-    const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+    const KernelsOn kernels_on;
     active->enter_kernel();
     op.callBoxed(stack);
     active->leave_kernel();
@@ -80,11 +108,55 @@ void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::j
   torch::jit::Stack outputs;
   outputs.reserve(call.outputs.size());
   for (std::size_t i = 0; i < call.outputs.size(); ++i) {
-    outputs.push_back(call.from_argument[i] ? (*stack)[first + *call.from_argument[i]] : call.outputs[i]);
+    if (call.from_argument[i]) {
+      outputs.push_back((*stack)[first + *call.from_argument[i]]);
+    } else {
+      outputs.push_back(for_autograd ? fresh(call.outputs[i]) : call.outputs[i]);
+    }
   }
   stack->resize(first);
   for (auto& output : outputs) stack->push_back(std::move(output));
   active->leave();
+}
+
+// Most operators take no conjugated or negated tensors: PyTorch writes these out before.
+constexpr auto kWriteOut = c10::DispatchKeySet({c10::DispatchKey::Conjugate, c10::DispatchKey::Negative});
+
+void write_out(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const std::size_t count = op.schema().arguments().size();
+  for (std::size_t i = stack->size() - count; i < stack->size(); ++i) {
+    auto& argument = (*stack)[i];
+    if (!argument.isTensor() || !argument.toTensor().defined()) continue;
+    const at::Tensor& tensor = argument.toTensor();
+    if (tensor.is_conj() || tensor.is_neg()) argument = tensor.clone(tensor.suggest_memory_format());
+  }
+}
+
+void boxed(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
+  if (dry_running) {
+    torch::jit::drop(*stack, op.schema().arguments().size());
+    stack->resize(stack->size() + op.schema().returns().size());
+  } else if (hidden() || marks(op)) {
+    const KernelsOn kernels_on;
+    op.callBoxed(stack);
+  } else if (keys.has_any(kCallAgain)) {
+    op.redispatchBoxed(keys & kAfter, stack);
+  } else if (keys.has_any(kGoBelow)) {
+    const AtBelow below;
+    op.redispatchBoxed(AtBelow::of(keys), stack);
+  } else {
+    if (keys.has_any(kWriteOut)) write_out(op, stack);
+    hand_back(op, stack);
+  }
+}
+
+void boxed_below(const c10::OperatorHandle& op, c10::DispatchKeySet /*keys*/, torch::jit::Stack* stack) {
+  if (hidden() || marks(op)) {
+    const KernelsOn kernels_on;
+    op.callBoxed(stack);
+  } else {
+    hand_back(op, stack, true);
+  }
 }
 
 template <class First, class... Rest>
@@ -112,7 +184,7 @@ struct Unboxed;
 
 template <class Operator, class Return, class... Arguments>
 struct Unboxed<Operator, Return(Arguments...)> {
-  static Return play(Arguments... arguments) {
+  static Return play(c10::DispatchKeySet keys, Arguments... arguments) {
     if (dry_running) {
       if constexpr (std::is_reference_v<Return>) {
         return first_written(std::forward<Arguments>(arguments)...);
@@ -121,16 +193,23 @@ struct Unboxed<Operator, Return(Arguments...)> {
       }
     }
     static const c10::OperatorHandle op = find_operator(Operator::name, Operator::overload_name);
-    if (hidden() || wraps<Operator>(op)) {
-      const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+    const bool calls_again = keys.has_any(kCallAgain);
+    if (hidden() || (!calls_again && wraps<Operator>(op))) {
+      const KernelsOn kernels_on;
       return Operator::call(std::forward<Arguments>(arguments)...);
     }
-    if (const auto key = casting(op); key != c10::DispatchKey::Undefined) {
-      return Operator::redispatch(c10::DispatchKeySet(key), std::forward<Arguments>(arguments)...);
+    if (calls_again) return Operator::redispatch(keys & kAfter, std::forward<Arguments>(arguments)...);
+    if (keys.has_any(kGoBelow)) {
+      const AtBelow below;
+      return Operator::redispatch(AtBelow::of(keys), std::forward<Arguments>(arguments)...);
+    }
+    if (keys.has_any(kWriteOut)) {
+      constexpr auto kernel = &c10::impl::BoxedKernelWrapper<Return(Arguments...)>::call;
+      return kernel(c10::BoxedKernel::makeFromFunction<&boxed>(), op, keys, std::forward<Arguments>(arguments)...);
     }
     const PlayedCall& call = playing(op).arrive(op);
     if (active->observing()) {
-      const c10::impl::ExcludeDispatchKeyGuard kernels_on(kKey);
+      const KernelsOn kernels_on;
       active->enter_kernel();
       Return output = Operator::call(std::forward<Arguments>(arguments)...);
       active->leave_kernel();
@@ -165,9 +244,23 @@ void register_playback() {
     any->fallback(torch::CppFunction::makeFromBoxedFunction<&boxed>());
     auto aten = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", kKey, __FILE__, __LINE__);
     implement(*aten, Known{});
-    return std::make_pair(std::move(any), std::move(aten));
+    auto below = std::make_unique<torch::Library>(torch::Library::IMPL, "_", kBelow, __FILE__, __LINE__);
+    below->fallback(torch::CppFunction::makeFromBoxedFunction<&boxed_below>());
+    return std::make_tuple(std::move(any), std::move(aten), std::move(below));
   }();
   static_cast<void>(libraries);
+}
+
+// PyTorch takes kBelow for a backend. An operator that it defines for all backends at once has a kernel there, which
+// would call others: this one comes before it.
+void register_below(const c10::OperatorHandle& op) {
+  static std::vector<c10::RegistrationHandleRAII> kept;
+  const bool defined = op.hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd) ||
+                       op.hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutogradNonFunctional);
+  if (!defined || op.hasKernelForDispatchKey(kBelow)) return;
+  kept.push_back(c10::Dispatcher::singleton().registerImpl(op.operator_name(), kBelow,
+                                                           c10::KernelFunction::makeFromBoxedFunction<&boxed_below>(),
+                                                           std::nullopt, nullptr, "playback"));
 }
 
 std::optional<std::size_t> argument_handed_back(const c10::FunctionSchema& schema, const c10::Argument& output) {
@@ -205,7 +298,10 @@ PlayedCall::PlayedCall(c10::OperatorHandle handle, std::vector<c10::IValue> reco
   for (const auto& output : schema.returns()) from_argument.push_back(argument_handed_back(schema, output));
 }
 
-Playback::Playback(std::vector<PlayedCall> calls) : calls_(std::move(calls)) { register_playback(); }
+Playback::Playback(std::vector<PlayedCall> calls) : calls_(std::move(calls)) {
+  register_playback();
+  for (const auto& call : calls_) register_below(call.op);
+}
 
 Playback::~Playback() { abandon(); }
 
@@ -264,7 +360,9 @@ const PlayedCall& Playback::arrive(const c10::OperatorHandle& op) {
   }
   if (co_run_ != nullptr) {
     // The pool's op call has its own dtypes: the model's autocast must not cast its arguments.
-    const c10::impl::ExcludeDispatchKeyGuard alone(c10::DispatchKeySet(kKey) | c10::autocast_dispatch_keyset);
+    const KernelsOn kernels_on;
+    const c10::impl::ExcludeDispatchKeyGuard uncast(c10::autocast_dispatch_keyset);
+    const c10::InferenceMode inference;
     co_run_->visit();
   }
   return calls_[position_++];

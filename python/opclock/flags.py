@@ -74,7 +74,7 @@ MEANINGS = (
     Meaning("from_sweep", "Some kernels were measured in a sweep, not in this model.",
             "Run 'opclock measure' for this model into the profile.", untrusted=False),
     Meaning("host_by_table", "The host's cost comes from a table by kind of call: the model's Python was not played.",
-            "None is needed: the host counts as modelled.", untrusted=False),
+            "None for a prediction. Where a remark says why, the estimate is likely too low.", untrusted=False),
     Meaning("measured_earlier", "The profile had the kernels already: they and the model were not timed in turn.",
             "Give no --profile, or a new one, to time both in turn.", untrusted=False),
     Meaning("no_graph", "The model cannot be captured as a CUDA graph, so there is no time for one.",

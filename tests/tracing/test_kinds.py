@@ -12,6 +12,7 @@ from opclock.errors import OpCallError, TraceError
 from opclock.timing.host_playback import PlayedHost
 from opclock.timing.reference import forward_of
 from opclock.tracing.recorder import trace
+from opclock.tracing.trace import Trace
 
 WAYS = pytest.mark.parametrize("real", [None, False, True])
 
@@ -190,12 +191,64 @@ def test_op_calls_of_fork_are_recorded_and_never_end_the_process(scripted):
         play(traced, model, inputs)
 
 
-def test_what_the_playback_cannot_follow_is_one_line():
-    class Maps(nn.Module):
-        def forward(self, x):
-            return torch.vmap(lambda row: torch.tanh(row @ row))(x)
+class Maps(nn.Module):
+    """Transforms of functions: vmap, one in another, and the gradient by an argument."""
 
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, 3))
+
+    def forward(self, x):
+        each = torch.vmap(lambda row: torch.tanh(row @ self.weight) + torch.ones(3))(x)
+        pairs = torch.vmap(lambda one: torch.vmap(lambda other: (one - other).square().sum())(x))(x)
+        return each, pairs, torch.func.grad(lambda y: y.sin().sum())(x)
+
+
+@WAYS
+def test_transforms_of_functions_are_played(real):
     model, inputs = Maps(), (torch.randn(2, 3),)
+    traced = trace(model, inputs, real=real)
+    assert {"tanh", "pow", "cos"} <= set(names(traced))
+    assert play(traced, model, inputs).shape == (len(traced.calls) + 1,)
+    assert torch.equal(model(*inputs)[2], inputs[0].cos())  # kernels are on again
+
+
+class Counts(nn.Module):
+    def forward(self, x):
+        x = torch.cond(x.sum() > 0, lambda t: t.relu(), lambda t: t.sigmoid(), (x,))
+        return torch.while_loop(lambda i, _y: i < 3, lambda i, y: (i + 1, y * 2), (torch.tensor(0), x))
+
+
+def test_control_flow_is_played_on_the_branch_of_the_data():
+    for sign, branch in ((1, "relu"), (-1, "sigmoid")):
+        model, inputs = Counts(), (sign * torch.ones(3),)
+        traced = trace(model, inputs)
+        assert names(traced).count("mul") == 3
+        assert branch in names(traced)
+        assert play(traced, model, inputs).shape == (len(traced.calls) + 1,)
+
+
+class Conjugates(nn.Module):
+    def forward(self, x):
+        return torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(x).conj().transpose(0, 1), n=4)
+
+
+@WAYS
+def test_conjugated_numbers_are_recorded_as_such_and_played(real):
+    model, inputs = Conjugates(), (torch.randn(4, 4)[:, None],)
+    traced = trace(model, inputs, real=real)
+    assert "clone" in names(traced)
+    assert [one.call.tensors()[0].conjugate for one in traced.calls if one.call.name == "transpose"] == [True]
+    assert Trace.from_json(traced.to_json()) == traced
+    play(traced, model, inputs)
+
+
+def test_what_the_playback_cannot_follow_is_one_line():
+    class Imaginary(nn.Module):
+        def forward(self, x):
+            return x.conj().imag * 2
+
+    model, inputs = Imaginary(), (torch.randn(2, 3, dtype=torch.complex64),)
     with pytest.raises(OpCallError, match="cannot be played back") as caught:
         play(trace(model, inputs), model, inputs)
     assert "\n" not in str(caught.value)

@@ -47,6 +47,8 @@ def test_gradients_inside_a_forward_are_recorded_without_inference_mode(real):
     assert "pow" in names(traced)
     assert names(traced)[-1] == "neg"
     ReferenceRun(forward_of(model, (at,), steps=traced.steps))
+    played = PlayedHost(traced, forward_of(model, (at,), steps=traced.steps))
+    assert played.alone().shape == (len(traced.calls) + 1,)  # a second time: autograd found nothing of the first
     with pytest.raises(RuntimeError), torch.inference_mode():
         model(at)
 

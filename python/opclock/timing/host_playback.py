@@ -21,6 +21,7 @@ from opclock.timing.host_values import readable_outputs
 from opclock.timing.memory_budget import check_run
 from opclock.timing.operators import named_constant
 from opclock.timing.quantized import new_quantized
+from opclock.tracing.control_flow import let_playback_choose
 from opclock.tracing.forward import prepared
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_call import NamedConstant, TensorSpec, Value, tensors
@@ -68,7 +69,10 @@ class _Placeholders:
     def _tensor(self, spec: TensorSpec) -> torch.Tensor:
         if spec.quantization is not None:
             return self._quantized[spec]
-        return self._blocks[spec.dtype, spec.device].as_strided(spec.shape, spec.stride)
+        block = self._blocks[spec.dtype, spec.device]
+        tensor = torch.empty(0, dtype=block.dtype, device=block.device)  # a view would handle gradients differently
+        tensor.set_(block.untyped_storage(), 0, spec.shape, spec.stride)
+        return tensor.conj() if spec.conjugate else tensor
 
 
 def _fits(known: object, spec: TensorSpec) -> bool:
@@ -85,11 +89,13 @@ class PlayedHost:
         self._forward = forward
         self._trace = trace
         self._playback = self._recording([])
+        let_playback_choose()
         self._settle()
 
     def _recording(self, known: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401
         """A playback of the trace: its outputs are placeholders, but for those that are known."""
-        with torch.inference_mode():
+        gradients = "gradients" in self._trace.steps
+        with torch.inference_mode(mode=not gradients), torch.no_grad():
             placeholders = _Placeholders(self._trace)
             calls = []
             for traced, values in zip(self._trace.calls, known or [()] * len(self._trace.calls), strict=True):

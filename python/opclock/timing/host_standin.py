@@ -151,4 +151,4 @@ def host_for(trace: Trace, forward: Forward | None) -> tuple[Host, str]:
     try:
         return PlayedHost(trace, forward), ""
     except OpCallError as error:
-        return KindsHost(), f"{error}; its host cost comes from a table by kind of call"
+        return KindsHost(), f"{error}; its host cost comes from a table by kind of call, and is likely too low"

@@ -67,7 +67,8 @@ def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
         storage.fill_(False)[: spec.span // 2] = True
     else:
         storage.random_(min(below, torch.iinfo(dtype).max))
-    return storage.as_strided(spec.shape, spec.stride)
+    tensor = storage.as_strided(spec.shape, spec.stride)
+    return tensor.conj() if spec.conjugate else tensor
 
 
 def _fill(storage: torch.Tensor) -> None:

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Any
 
+import torch
 from torch._ops import HigherOrderOperator
 
 from opclock.errors import TraceError
+
+PLAYBACK_KEY = torch._C._parse_dispatch_key("TESTING_ONLY_GenericMode")  # kKey in csrc/aten/playback.cpp
+
+
+@cache
+def let_playback_choose() -> None:
+    """Run these operators in a playback as well: it then meets what their functions call.
+
+    What is registered stays. Nothing but a playback uses its key.
+    """
+    for operator in (torch.ops.higher_order.cond, torch.ops.higher_order.while_loop):
+        operator.py_impl(PLAYBACK_KEY)(partial(_played, operator))
+
+
+def _played(operator: HigherOrderOperator, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    return control_flow(operator, args, kwargs)
 
 
 def control_flow(operator: HigherOrderOperator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401

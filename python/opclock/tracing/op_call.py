@@ -38,7 +38,7 @@ class TensorSpec:
     ``same_as`` is the number of an earlier argument of the call that is the same tensor, if there is one: ``x * x``
     reads half the memory of ``x * y``, and self-attention may run another kernel. ``requires_grad`` is recorded because
     PyTorch folds a matmul or not depending on it, in inference as well. ``pinned`` marks page-locked host memory, which
-    a device can copy by itself.
+    a device can copy by itself. ``conjugate`` marks a view whose imaginary parts stand for their negatives.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +49,7 @@ class TensorSpec:
     requires_grad: bool = False
     pinned: bool = False
     quantization: Quantization | None = None
+    conjugate: bool = False
 
     @cached_property
     def numel(self) -> int:
@@ -116,10 +117,7 @@ def encode(value: Value) -> Any:  # noqa: ANN401, PLR0911
             data["device"] = value.device
         if value.same_as is not None:
             data["same_as"] = value.same_as
-        if value.requires_grad:
-            data["requires_grad"] = True
-        if value.pinned:
-            data["pinned"] = True
+        data |= {mark: True for mark in ("requires_grad", "pinned", "conjugate") if getattr(value, mark)}
         if value.quantization is not None:
             data["quantization"] = asdict(value.quantization)
         return data
@@ -149,9 +147,11 @@ def decode(data: Any) -> Value:  # noqa: ANN401, PLR0911
         if len(shape) != len(stride):
             raise ValueError(f"{len(shape)} sizes and {len(stride)} strides")
         device, same_as = data.get("device", "cpu"), data.get("same_as")
-        requires_grad, pinned = (data.get(name, False) for name in ("requires_grad", "pinned"))
+        requires_grad, pinned, conjugate = (data.get(name, False) for name in ("requires_grad", "pinned", "conjugate"))
         quantization = Quantization(**data["quantization"]) if "quantization" in data else None
-        return TensorSpec(shape, stride, data["tensor"], device, same_as, requires_grad, pinned, quantization)
+        return TensorSpec(
+            shape, stride, data["tensor"], device, same_as, requires_grad, pinned, quantization, conjugate
+        )
     if "prepack" in data:
         return PackedParams(data["prepack"], decode(data["args"]), data["engine"])
     if len(data) == 1:

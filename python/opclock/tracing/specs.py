@@ -32,6 +32,7 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
         str(tensor.device),
         requires_grad=tensor.requires_grad,
         quantization=quantization_of(tensor),
+        conjugate=tensor.is_conj(),
     )
 
 
