@@ -12,7 +12,7 @@ _MULTIMODAL: dict[str, Any] = {"rope_type": "default", "rope_theta": 1e4, "mrope
 _INDEXED = {
     "num_hidden_layers": 2, "layer_types": ["linear_attention", "indexed_attention"],
     "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16,
-    "indexer_budget": 8, "indexer_compress_ratio": 2,
+    "indexer_budget": 8, "indexer_compress_ratio": 2, "head_dim": 16,
     "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
     "shared_expert_intermediate_size": 32, "hc_lowrank": 16, "rope_parameters": _MULTIMODAL,
 }  # fmt: skip
@@ -25,14 +25,30 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "informer": {"prediction_length": 8, "context_length": 24, "num_time_features": 1},
     "time_series_transformer": {"prediction_length": 8, "context_length": 24, "num_time_features": 1},
     "efficientloftr": {"out_features": [16, 16, 32, 64], "hidden_size": 64, "stage_num_blocks": [1, 1, 2, 2]},
-    "align": {"vision_config": {"image_size": 64, "width_coefficient": 1.0, "depth_coefficient": 1.0}},
-    "blt": {"encoder_hash_byte_group_vocab": 1002},
+    "align": {"vision_config": {"image_size": 64, "depth_coefficient": 1.0}},
+    "blt": {"encoder_hash_byte_group_vocab": 1002, "use_cache": False},
     "edgetam": {
-        "vision_config": {"backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]]},
+        "vision_config": {
+            "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]],
+            "backbone_config": {
+                "model_type": "timm_wrapper", "architecture": "repvit_m1",
+                "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+            },
+        },
         "prompt_encoder_config": {"image_size": 256},
     },
+    "bailing_hybrid": {"layer_group_size": 2},
+    "blip-2": {"image_token_index": 5},
+    "chameleon": {"vocabulary_map": {"<image>": 5}},
+    "clvp": {"decoder_config": {"vocab_size": 8194}},
+    "codegen": {"rotary_dim": 8},
+    "deepseek_ocr2": {"text_config": {"num_hidden_layers": 2, "mlp_layer_types": ["dense", "sparse"]}},
+    "cohere_compass": {"text_config": {"rope_parameters": {"full_attention": _MULTIMODAL}}},
+    "csm": {"text_vocab_size": 1024},
+    "dbrx": {"attn_config": {"rope_theta": 1e4, "clip_qkv": 8.0}},
+    "deepseek_v2": {"num_experts_per_tok": 2},
     "sam_hq": {"vision_config": {"image_size": 256}, "prompt_encoder_config": {"image_size": 256}},
-    "funnel": {"block_sizes": [1, 1]},
+    "funnel": {"block_sizes": [1, 1], "architectures": ["FunnelModel"]},
     "pp_ocrv6_small_det": {
         "backbone_config": {
             "model_type": "pp_lcnet_v4", "stem_channels": [3, 8, 16],
@@ -47,8 +63,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gemma3n": {
         "text_config": {
             "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"], "num_kv_shared_layers": 0,
-            "hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": 1024, "intermediate_size": 96,
-            "activation_sparsity_pattern": 0.0, "laurel_rank": 8,
+            "hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": 1024, "intermediate_size": [96, 96],
+            "activation_sparsity_pattern": [0.0, 0.0], "laurel_rank": 8,
         },
     },
     "glm4v_moe_text": {"rope_parameters": _MULTIMODAL | {"partial_rotary_factor": 0.5, "mrope_section": [1, 1, 2]}},
@@ -94,10 +110,11 @@ def _named_objects(_config: object) -> dict[str, torch.Tensor]:
     }  # fmt: skip
 
 
-def _with_image_tokens(config: Any, pixels: torch.Tensor) -> dict[str, torch.Tensor]:  # noqa: ANN401
+def _with_image_tokens(config: Any, pixels: torch.Tensor, *, instruct: bool = True) -> dict[str, torch.Tensor]:  # noqa: ANN401
     frames = pixels.shape[1] if pixels.dim() == 5 else 1
     places = torch.full((1, frames * config.num_query_tokens), 5)
-    return {"pixel_values": pixels, "input_ids": torch.cat([places, _ids()], 1), "qformer_input_ids": _ids(8)}
+    inputs = {"pixel_values": pixels, "input_ids": torch.cat([places, _ids()], 1)}
+    return inputs | {"qformer_input_ids": _ids(8)} if instruct else inputs
 
 
 # Inputs of a forward whose names or shapes are its own.
@@ -147,6 +164,13 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "omdet-turbo": _named_objects,
     "instructblip": lambda config: _with_image_tokens(config, torch.randn(1, 3, 224, 224)),
     "instructblipvideo": lambda config: _with_image_tokens(config, torch.randn(1, 4, 3, 224, 224)),
+    "blip-2": lambda config: _with_image_tokens(config, torch.randn(1, 3, 224, 224), instruct=False),
+    "clap": lambda _config: {
+        "input_ids": _ids(),
+        "input_features": torch.randn(1, 1, 1001, 64),
+        "is_longer": torch.tensor([[False]]),
+    },
+    "clvp": lambda _config: {"input_ids": _ids(), "input_features": torch.randn(1, 80, 100)},
     "univnet": lambda _config: {"input_features": torch.randn(1, 20, 100)},
 }
 

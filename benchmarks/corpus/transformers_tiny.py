@@ -71,6 +71,13 @@ def _merged(sizes: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return sizes | own | inside
 
 
+def _one_of_each(config: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A layer of each type, where the first layers are of one type alone."""
+    types = list(dict.fromkeys(getattr(config, "layer_types", None) or ()))
+    whole = list(dict.fromkeys(type(config)().layer_types)) if types else []
+    return {"layer_types": whole, "num_hidden_layers": len(whole)} if len(whole) > len(types) else {}
+
+
 def _shrink(config: Any, sizes: dict[str, int]) -> None:  # noqa: ANN401
     """Make a configuration small that cannot be constructed small."""
     for name, size in _smaller(config, sizes).items():
@@ -101,7 +108,9 @@ def _configs(model_type: str, failures: list[str]) -> Iterator[Any]:
     own = SETTINGS.get(model_type, {})
     for sizes in (DEPTH | WIDTH | VOCABULARY, WIDTH | VOCABULARY, DEPTH | VOCABULARY, DEPTH):
         try:
-            yield made(**_merged(_arguments(made(**own), sizes), own))
+            small = _merged(_arguments(made(**own), sizes), own)
+            yield made(**small)
+            yield made(**small | _one_of_each(made(**small)))
         except Exception as error:  # a combination that this architecture does not have
             failures.append(f"{type(error).__name__}: {str(error)[:150]}")
         config = made(**own)
