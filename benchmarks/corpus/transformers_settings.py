@@ -42,7 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "chameleon": {"vocabulary_map": {"<image>": 5}},
     "clvp": {"decoder_config": {"vocab_size": 8194}},
     "codegen": {"rotary_dim": 8},
-    "deepseek_ocr2": {"text_config": {"num_hidden_layers": 2, "mlp_layer_types": ["dense", "sparse"]}},
+    "deepseek_ocr2": {"text_config": {"num_hidden_layers": 2, "mlp_layer_types": ["dense", "sparse"], "num_experts_per_tok": 2}},
     "cohere_compass": {"text_config": {"rope_parameters": {"full_attention": _MULTIMODAL}}},
     "csm": {"text_vocab_size": 1024},
     "dbrx": {"attn_config": {"rope_theta": 1e4, "clip_qkv": 8.0}},
