@@ -54,8 +54,18 @@ using Known = OperatorList<
     ops::zeros, ops::ones, ops::full, ops::empty_memory_format, ops::arange, ops::arange_start, ops::zeros_like,
     ops::ones_like, ops::full_like, ops::empty_like, ops::new_zeros, ops::new_ones, ops::new_full, ops::new_empty,
     ops::fill__Scalar, ops::fill__Tensor, ops::zero_, ops::lift_fresh>;
+
+// Those that forwards with gradients use most, as they are called below autograd. It decomposes others, such as linear:
+// these must not be implemented there, as PyTorch would no longer know which kernel is meant for other backends.
+using KnownBelow =
+    OperatorList<ops::mm, ops::addmm, ops::bmm, ops::t, ops::transpose_int, ops::view, ops::expand, ops::unsqueeze,
+                 ops::select_int, ops::slice_Tensor, ops::detach, ops::cat, ops::add_Tensor, ops::sub_Tensor,
+                 ops::mul_Tensor, ops::div_Tensor, ops::neg, ops::pow_Tensor_Scalar, ops::exp, ops::sin, ops::cos,
+                 ops::sum, ops::sum_dim_IntList, ops::ones_like, ops::relu, ops::tanh, ops::sigmoid, ops::silu,
+                 ops::threshold_backward, ops::tanh_backward, ops::sigmoid_backward, ops::silu_backward>;
 }  // namespace known_operators_detail
 
 using known_operators_detail::Known;
+using known_operators_detail::KnownBelow;
 
 }  // namespace opclock

@@ -14,12 +14,10 @@
 
 #include "aten/call.hpp"
 #include "aten/known_operators.hpp"
+#include "aten/playback_keys.hpp"
 
 namespace opclock {
 namespace {
-
-// A key above every backend that only PyTorch's own tests use: nothing else listens there.
-constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 
 thread_local Playback* active = nullptr;
 thread_local bool dry_running = false;
@@ -31,53 +29,6 @@ Playback& playing(const c10::OperatorHandle& op) {
   }
   return *active;
 }
-
-// PyTorch hides what its own constructors call (the empty() inside torch.tensor()) from Python dispatch, so no trace
-// has it. It is the host's work, and runs.
-bool hidden() { return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::Python); }
-
-// Keys whose kernels call the operator again: autocast's with arguments that were cast, those of torch.vmap and
-// torch.func with the tensors inside theirs. A trace has the second call. kKey comes first, so the playback passes on.
-constexpr auto kCallAgain =
-    c10::autocast_dispatch_keyset |
-    c10::DispatchKeySet({c10::DispatchKey::FuncTorchDynamicLayerFrontMode, c10::DispatchKey::FuncTorchGradWrapper,
-                         c10::DispatchKey::FuncTorchVmapMode, c10::DispatchKey::FuncTorchBatched,
-                         c10::DispatchKey::FuncTorchDynamicLayerBackMode});
-constexpr auto kAfter = c10::DispatchKeySet(c10::DispatchKeySet::FULL_AFTER, kKey);
-
-// Outside inference mode, autograd comes before the kernels and calls what is below itself: a trace has these calls.
-constexpr auto kGoBelow = c10::autograd_dispatch_keyset;
-// Below autograd. Only backends outside PyTorch use it.
-constexpr auto kBelow = c10::DispatchKey::CustomRNGKeyId;
-
-// On this thread, calls are handed back at kBelow.
-class AtBelow : c10::impl::ForceDispatchKeyGuard {
-  static c10::impl::LocalDispatchKeySet changed() {
-    auto keys = c10::impl::tls_local_dispatch_key_set();
-    keys.included_ = keys.included_.remove(kKey).add(kBelow);
-    keys.excluded_ = keys.excluded_.add(c10::DispatchKey::BackendSelect);  // it would call past kBelow
-    return keys;
-  }
-
- public:
-  AtBelow() : ForceDispatchKeyGuard(changed()) {}
-  static c10::DispatchKeySet of(c10::DispatchKeySet keys) { return (keys & kAfter).add(kBelow); }
-};
-
-// On this thread, kernels are on.
-class KernelsOn : c10::impl::ForceDispatchKeyGuard {
-  static c10::impl::LocalDispatchKeySet changed() {
-    auto keys = c10::impl::tls_local_dispatch_key_set();
-    keys.excluded_ = keys.excluded_.add(kKey).add(kBelow).remove(c10::DispatchKey::BackendSelect);
-    return keys;
-  }
-
- public:
-  KernelsOn() : ForceDispatchKeyGuard(changed()) {}
-};
-
-// Marks of a profile (torch.profiler.record_function) run no kernel, and no trace has them.
-bool marks(const c10::OperatorHandle& op) { return op.operator_name().name.rfind("profiler::", 0) == 0; }
 
 // torch.Tensor.as_subclass, which gives results the class of an argument, calls alias() hidden from Python dispatch
 // modes, and leaves no sign of that: it is the one alias() that no trace has.
@@ -118,9 +69,6 @@ void hand_back(const c10::OperatorHandle& op, torch::jit::Stack* stack, bool for
   for (auto& output : outputs) stack->push_back(std::move(output));
   active->leave();
 }
-
-// Most operators take no conjugated or negated tensors: PyTorch writes these out before.
-constexpr auto kWriteOut = c10::DispatchKeySet({c10::DispatchKey::Conjugate, c10::DispatchKey::Negative});
 
 void write_out(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const std::size_t count = op.schema().arguments().size();
@@ -178,6 +126,17 @@ void read(const std::vector<c10::IValue>& recorded, std::tuple<Tensors...>& outp
   std::apply([&](auto&... tensor) { ((tensor = recorded[next++].toTensor()), ...); }, output);
 }
 
+void make_fresh(at::Tensor& output) {
+  if (output.defined()) output = output.variable_data();
+}
+void make_fresh(std::vector<at::Tensor>& output) {
+  for (auto& tensor : output) make_fresh(tensor);
+}
+template <class... Tensors>
+void make_fresh(std::tuple<Tensors...>& output) {
+  std::apply([](auto&... tensor) { (make_fresh(tensor), ...); }, output);
+}
+
 // The same for an operator whose signature is known: nothing is boxed.
 template <class Operator, class Schema>
 struct Unboxed;
@@ -207,6 +166,20 @@ struct Unboxed<Operator, Return(Arguments...)> {
       constexpr auto kernel = &c10::impl::BoxedKernelWrapper<Return(Arguments...)>::call;
       return kernel(c10::BoxedKernel::makeFromFunction<&boxed>(), op, keys, std::forward<Arguments>(arguments)...);
     }
+    return hand_back(op, false, std::forward<Arguments>(arguments)...);
+  }
+
+  static Return play_below(Arguments... arguments) {
+    static const c10::OperatorHandle op = find_operator(Operator::name, Operator::overload_name);
+    if (hidden() || wraps<Operator>(op)) {
+      const KernelsOn kernels_on;
+      return Operator::call(std::forward<Arguments>(arguments)...);
+    }
+    return hand_back(op, true, std::forward<Arguments>(arguments)...);
+  }
+
+ private:
+  static Return hand_back(const c10::OperatorHandle& op, bool for_autograd, Arguments... arguments) {
     const PlayedCall& call = playing(op).arrive(op);
     if (active->observing()) {
       const KernelsOn kernels_on;
@@ -221,19 +194,30 @@ struct Unboxed<Operator, Return(Arguments...)> {
     } else {
       Return output;
       read(call.outputs, output);
+      if (for_autograd) make_fresh(output);
       active->leave();
       return output;
     }
   }
 };
 
+template <class Operator>
+std::string full_name() {
+  const std::string name = Operator::name, overload = Operator::overload_name;
+  return overload.empty() ? name : name + "." + overload;
+}
+
 template <class... Operators>
 void implement(torch::Library& library, OperatorList<Operators...> /*known*/) {
-  const auto full = [](const char* name, const char* overload) {
-    return *overload == 0 ? std::string(name) : std::string(name) + "." + overload;
-  };
-  (library.impl(full(Operators::name, Operators::overload_name).c_str(),
+  (library.impl(full_name<Operators>().c_str(),
                 torch::CppFunction(&Unboxed<Operators, typename Operators::schema>::play)),
+   ...);
+}
+
+template <class... Operators>
+void implement_below(torch::Library& library, OperatorList<Operators...> /*known*/) {
+  (library.impl(full_name<Operators>().c_str(),
+                torch::CppFunction(&Unboxed<Operators, typename Operators::schema>::play_below)),
    ...);
 }
 
@@ -246,7 +230,9 @@ void register_playback() {
     implement(*aten, Known{});
     auto below = std::make_unique<torch::Library>(torch::Library::IMPL, "_", kBelow, __FILE__, __LINE__);
     below->fallback(torch::CppFunction::makeFromBoxedFunction<&boxed_below>());
-    return std::make_tuple(std::move(any), std::move(aten), std::move(below));
+    auto aten_below = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", kBelow, __FILE__, __LINE__);
+    implement_below(*aten_below, KnownBelow{});
+    return std::make_tuple(std::move(any), std::move(aten), std::move(below), std::move(aten_below));
   }();
   static_cast<void>(libraries);
 }
