@@ -33,13 +33,14 @@ MIN_SPEEDUP = 4.0  # measured 8 to 20: half of that says that something broke
 MIN_BUDGET_S, BUDGET_LATENCIES = 5.0, 60  # what measuring a model from nothing may cost
 
 
-def validated(case: Case, threads: int) -> Row:
+def validated(case: Case, threads: int, processes: int) -> Row:
     """The case with a profile of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Profile.create_or_open(Path(folder) / "profile.sqlite", read_board()) as profile,
     ):
-        return validate_model(load_model(case.model, input_text=case.input_text), profile, threads=threads)
+        model = load_model(case.model, input_text=case.input_text)
+        return validate_model(model, profile, threads=threads, processes=processes)
 
 
 def record(case: Case, row: Row) -> dict[str, Any]:
@@ -62,13 +63,13 @@ def record(case: Case, row: Row) -> dict[str, Any]:
     }
 
 
-def run(cases: Sequence[Case], threads: Sequence[int]) -> pd.DataFrame:
+def run(cases: Sequence[Case], threads: Sequence[int], processes: int) -> pd.DataFrame:
     """One row a case and number of threads; a case that fails is named on stderr and left out."""
     records = []
     for count in threads:
         for case in cases:
             try:
-                records.append(record(case, validated(case, count)))
+                records.append(record(case, validated(case, count, processes)))
             except OpclockError as error:
                 print(f"{case.name}: {error}", file=sys.stderr)
                 continue
@@ -113,6 +114,7 @@ def main() -> None:
     """Run what was asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--processes", type=int, default=1, help="fresh processes that take turns in each case")
     parser.add_argument("--held-out", action="store_true", help="the models that no method was chosen on")
     parser.add_argument("--quick", action="store_true", help="four small models, and fail where the speedup is lost")
     parser.add_argument("--cases", nargs="+", help="only these, by the first word of their name")
@@ -123,7 +125,7 @@ def main() -> None:
     if options.cases:
         cases = [case for case in [*DEVELOPMENT, *HELD_OUT] if case.name.split()[0] in options.cases]
     for attempt in (1, 2):
-        table = run(cases, options.threads)
+        table = run(cases, options.threads, options.processes)
         figures = summary(table)
         print(shown(table), "\n")
         for threads, rows in table.groupby("threads"):

@@ -9,7 +9,7 @@ from typing import Literal
 # A flag is one of these names, so that a type checker finds a name without a meaning.
 Flag = Literal[
     "emulated", "contended", "throttled", "device_slowed", "device_idle", "clock_disagrees", "drifting", "unresolved",
-    "imprecise", "incomplete",
+    "imprecise", "incomplete", "layout",
     "unlike_cores", "spans_clusters", "other_device", "other_dtype", "other_working_set", "from_sweep", "host_by_table",
     "measured_earlier", "no_graph", "slower_than_float32",
 ]  # fmt: skip
@@ -61,6 +61,9 @@ MEANINGS = (
             "Stop other processes, or sample longer; then measure again, into a new profile."),
     Meaning("incomplete", "Some op calls have no time, and the total leaves them out.",
             "Run 'opclock measure' for this model and this number of threads."),
+    Meaning("layout", "Processes with many page faults are slower than others; the number is the mean of both.",
+            "Keep freed memory: jemalloc by LD_PRELOAD, or MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_.",
+            untrusted=False),
     Meaning("unlike_cores", "The threads could run on cores of several kinds, and waited for the slowest.",
             "Choose the cores of one cluster, such as --cpus 4-7.", untrusted=False),
     Meaning("spans_clusters", "The threads could run on equal cores that share neither clock nor cache.",

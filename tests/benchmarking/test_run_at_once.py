@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from opclock.benchmarking.worker.process import run_at_once
+from opclock.children.process import run_at_once
 
 LIMIT_S = 60.0
 

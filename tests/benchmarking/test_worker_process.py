@@ -10,18 +10,19 @@ import threading
 import psutil
 import pytest
 
-from opclock.benchmarking.worker import process
-from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, run_at_once
+from opclock.benchmarking.worker.process import WorkerProcess
+from opclock.children import process
+from opclock.children.process import RuntimeFailedError, run_at_once
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
 
 # A parent whose worker holds Python's lock, as converters do: no thread of the worker can run.
 PARENT = """
 import pathlib, sys, time
-from opclock.benchmarking.worker import process
+from opclock.benchmarking.worker.process import WorkerProcess
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import Settings
-worker = process.WorkerProcess(Job(pathlib.Path(sys.argv[1]), "zoo:mobilenet", runtime="stuck"), Settings(1))
+worker = WorkerProcess(Job(pathlib.Path(sys.argv[1]), "zoo:mobilenet", runtime="stuck"), Settings(1))
 print(worker._child.pid, flush=True)
 worker.ask("convert", 1000.0)
 """

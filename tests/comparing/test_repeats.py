@@ -21,7 +21,9 @@ def written(path, centre, rng, *, noise=0.05, waits=False):
         pool = profile.start_pool(CONDITION, [str(number) for number in range(KERNELS)], [1] * KERNELS, signature="s")
         for _ in range(BLOCKS):
             rounds = centre + rng.exponential(noise, (ROUNDS, KERNELS))
-            readings = Readings(*(np.full(ROUNDS, value) for value in (1.0, 0.5, 3.0, 0.5, 0.0))) if waits else None
+            readings = (
+                Readings(*(np.full(ROUNDS, value) for value in (1.0, 0.5, 3.0, 0.5, 0.0, 0.0))) if waits else None
+            )
             profile.add_rounds(pool, 1e-4 * np.exp(rounds), np.full(ROUNDS, 1e-6), None, readings)
         profile.end_pool(pool, "contended" if waits else "settled", ["narrow"] * KERNELS, {})
     return path

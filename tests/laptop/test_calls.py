@@ -12,9 +12,9 @@ PACKAGE = Path(opclock.__file__).parent
 ALLOWED = {
     "board/system.py": "asks first",
     "board/contention.py": "reads only what it found in /proc",
-    "benchmarking/worker/lifeline.py": "asks first",
-    "benchmarking/worker/process.py": "child processes, timed on the board",
-    "benchmarking/worker/serving.py": "child processes, timed on the board",
+    "children/lifeline.py": "asks first",
+    "children/process.py": "child processes, timed on the board",
+    "children/serving.py": "child processes, timed on the board",
     "timing/inputs.py": "memory of timed calls",
     "process_state.py": "asks first",
 }

@@ -126,7 +126,7 @@ def test_slow_rounds_of_other_programs_are_no_difference(tmp_path):
 def test_a_contended_measurement_is_undecided_and_not_missing(tmp_path):
     """Two profiles of contended pools "had no op call in common"."""
     rounds, paths = 6, (tmp_path / "a", tmp_path / "b")
-    waited = Readings(*(np.full(rounds, value) for value in (1.0, 0.5, 3.0, 0.5, 0.0)))
+    waited = Readings(*(np.full(rounds, value) for value in (1.0, 0.5, 3.0, 0.5, 0.0, 0.0)))
     for seconds, path in enumerate(paths, start=1):
         with Profile.create_or_open(path, BOARD) as profile:
             pool = profile.start_pool(CONDITION, ["one"], [1], signature="s")

@@ -62,8 +62,9 @@ def test_where_too_few_are_clean_those_that_waited_least_count_too():
 
 def test_one_round_is_filled_in_from_the_counters_around_it():
     rounds = Readings.unknown(2)
-    rounds.set(slice(1, 2), (1.0, 0.5, 3, 0.2, math.nan), (1.5, 0.6, 4, 0.4, math.nan))
+    rounds.set(slice(1, 2), (1.0, 0.5, 3, 0.2, math.nan, 100), (1.5, 0.6, 4, 0.4, math.nan, 130))
     assert rounds.wall_s[1] == pytest.approx(0.5)
     assert rounds.wait_s[1] == pytest.approx(0.1)
     assert rounds.switches[1] == 1
+    assert rounds.faults[1] == 30
     assert math.isnan(rounds.wall_s[0])

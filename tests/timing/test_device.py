@@ -85,7 +85,7 @@ def test_a_validation_and_its_row(model, profile):
 
 def lanes_with(recording, model, profile, monkeypatch):
     """An estimate's lanes on a device whose graphs are captured by this stand-in."""
-    monkeypatch.setattr(importlib.import_module("opclock.timing.measure"), "can_capture", lambda _: True)
+    monkeypatch.setattr(importlib.import_module("opclock.timing.lane_samplers"), "can_capture", lambda _: True)
     monkeypatch.setattr("opclock.timing.graph_rounds.CudaGraph", recording)
     traced = trace(model.module, model.inputs, name=model.name)
     measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=2, max_s=0.2)

@@ -12,7 +12,8 @@ from opclock.benchmarking.candidate import BLOCK_S, Candidate
 from opclock.benchmarking.conversion import prepare_model, work_folder
 from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.session import run_session
-from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, check_memory
+from opclock.benchmarking.worker.process import WorkerProcess
+from opclock.children.process import RuntimeFailedError, check_memory
 from opclock.errors import ModelError
 from opclock.flags import ordered
 from opclock.profiles.profile import Profile

@@ -11,7 +11,8 @@ import numpy as np
 
 from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.result import BenchRow
-from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, check_memory
+from opclock.benchmarking.worker.process import WorkerProcess
+from opclock.children.process import RuntimeFailedError, check_memory
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.disturbance import Readings, disturbed, kept
 from opclock.runtimes.job import Job

@@ -13,7 +13,8 @@ from typing import Any
 
 from opclock.benchmarking.candidate import Candidate
 from opclock.benchmarking.options import Timeouts
-from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess, run_at_once
+from opclock.benchmarking.worker.process import WorkerProcess
+from opclock.children.process import RuntimeFailedError, run_at_once
 from opclock.errors import ModelError, described
 from opclock.files import prepare_folder, write_json
 from opclock.progress import Progress, silent

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from opclock.benchmarking.candidate import Candidate
 from opclock.benchmarking.conversion import convert_all
 from opclock.benchmarking.options import SamplingOptions
-from opclock.benchmarking.worker.process import run_at_once
 from opclock.board.state import read_state, team_flags
+from opclock.children.process import run_at_once
 from opclock.progress import Progress, silent
 from opclock.timing.flags import throttle_flags
 from opclock.timing.interleaving import interleave

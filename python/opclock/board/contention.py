@@ -27,6 +27,7 @@ class Counters(NamedTuple):
     switches: float  # how often the kernel took a core from a thread of this process
     cpu_s: float  # CPU time of this process
     steal_s: float  # seconds that a virtual machine's host took from the allowed cores, in steps of 10 ms
+    faults: float = math.nan  # page faults of this process that needed no disk: new memory was touched
 
 
 class Contention:
@@ -61,7 +62,8 @@ class Contention:
             except (OSError, IndexError, ValueError):  # the thread ended
                 os.close(self._threads.pop(name))
         wait_s = sum(self._waited_ns.values()) / 1e9 if self._waited_ns else math.nan
-        return Counters(time.perf_counter(), wait_s, involuntary_switches(), time.process_time(), self._steal_s)
+        switches, faults = _resources()
+        return Counters(time.perf_counter(), wait_s, switches, time.process_time(), self._steal_s, faults)
 
     def close(self) -> None:
         """Close the files."""
@@ -72,13 +74,14 @@ class Contention:
         self.close()
 
 
-def involuntary_switches() -> float:
-    """How often the kernel took a core from a thread of this process; NaN where the system does not count it."""
+def _resources() -> tuple[float, float]:
+    """How often the kernel took a core from a thread of this process, and its page faults; NaN where not counted."""
     try:
         import resource
     except ImportError:  # Windows
-        return math.nan
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw)
+        return math.nan, math.nan
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return float(usage.ru_nivcsw), float(usage.ru_minflt)
 
 
 def stolen_s(root: Path = Path("/")) -> float:

@@ -23,12 +23,13 @@ from opclock.model_output import model_output_apart
 @options.profile_option("opclock.sqlite")
 @options.real_option
 @options.seed_option
+@options.processes_option
 @strict_option
 @options.reporter_option
 @options.needs_core
 def measure(
     model: str, input_text: str | None, dtype: str, device: str, threads: int | None, profile_path: Path,
-    real: bool | None, seed: int, strict: bool, reporter: Reporter,
+    real: bool | None, seed: int, processes: int, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time MODEL's host code, and those of its op calls that the profile lacks, on this board.
 
@@ -42,22 +43,21 @@ def measure(
             from opclock.models.loading import load_model
             from opclock.timing.measure import elsewhere_note
             from opclock.timing.measure import measure as time_calls
-            from opclock.timing.reference import forward_of
             from opclock.tracing.trace import Trace, check_calls
 
             count = options.checked_threads(threads)
             device = options.checked_device(device)
             if model.endswith(".json"):
-                traced, forward = Trace.load(Path(model)), None
+                traced, loaded = Trace.load(Path(model)), None
             else:
                 loaded = load_model(model, input_text=input_text, dtype=dtype, device=device)
                 traced = options.traced(loaded, real=real)
-                forward = forward_of(loaded.module, loaded.inputs, loaded.reset, traced.steps)
             check_calls(traced)  # before a profile is created
         with options.writable_profile(profile_path) as profile, progress_display() as progress:
             if note := elsewhere_note(traced, profile):
                 write(sys.stderr, f"note: {note}")
-            summary = time_calls(traced, profile, forward=forward, threads=count, seed=seed, progress=progress)
+            summary = time_calls(traced, profile, model=loaded, threads=count, seed=seed, progress=progress,
+                                 processes=processes)  # fmt: skip
     reporter.json({"schema": "opclock.measure/1", "model": traced.model, **vars(summary)})
     again = f" ({summary.again} of them again, as other programs disturbed them before)" if summary.again else ""
     reporter.say(

@@ -131,12 +131,13 @@ def _sizes(text: str) -> tuple[int, ...]:
 @options.profile_option(None)
 @options.data_option
 @options.seed_option
+@options.processes_option
 @strict_option
 @options.reporter_option
 @options.needs_core
 def hidden_costs(
-    report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, strict: bool,
-    reporter: Reporter,
+    report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, processes: int,
+    strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Test on ten CIFAR-100 models whether MACs explain the time on this board, and show where the rest goes."""
     from opclock.studies.hidden_costs import run
@@ -144,7 +145,7 @@ def hidden_costs(
     count = options.checked_threads(threads)
     prepare_folder(report)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
-        findings = run(profile, threads=count, images=data, seed=seed, progress=progress)
+        findings = run(profile, threads=count, images=data, seed=seed, processes=processes, progress=progress)
     _report_hidden_costs(findings, report, count, reporter)
     check_strict(reporter, joined(findings.table["flags"]), strict=strict)
 

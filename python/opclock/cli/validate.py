@@ -35,6 +35,7 @@ TOO_FAR = 1  # exit code if an error exceeds --max-error
 @options.data_option
 @options.real_option
 @options.seed_option
+@options.processes_option
 @click.option("--explain", is_flag=True,
               help="Split each error into kernel condition, host and the rest.")  # fmt: skip
 @click.option("--max-error", type=float, help="Exit with 1 if any model's error exceeds this fraction.")
@@ -45,8 +46,8 @@ TOO_FAR = 1  # exit code if an error exceeds --max-error
 @options.needs_core
 def validate(
     models: tuple[str, ...], input_text: str | None, dtype: str, device: str, threads: int | None,
-    profile_path: Path | None, weights: Path | None, data: Path | None, real: bool | None, seed: int, explain: bool,
-    max_error: float | None, folder: Path | None, strict: bool, reporter: Reporter,
+    profile_path: Path | None, weights: Path | None, data: Path | None, real: bool | None, seed: int, processes: int,
+    explain: bool, max_error: float | None, folder: Path | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate each MODEL, run it in the same rounds, and compare the two.
 
@@ -58,6 +59,8 @@ def validate(
     from opclock.validation.validate import validate as compare
 
     device = options.checked_device(device)
+    if explain and processes > 1:
+        raise OptionError("--explain observes the op calls of one process: leave out --processes")
     if max_error is not None and not 0 < max_error < float("inf"):
         raise OptionError(f"--max-error {max_error}: give a fraction above 0, such as 0.1")
     if folder is not None:
@@ -71,7 +74,7 @@ def validate(
         count = options.checked_threads(threads)
         with options.writable_profile(profile_path) as profile, progress_display() as progress:
             validation = compare(loaded, profile, threads=count, seed=seed, real_trace=real, explain=explain,
-                                 progress=progress)  # fmt: skip
+                                 progress=progress, processes=processes)  # fmt: skip
     _report(validation, folder, reporter, explain=explain)
     worst = max(abs(row.error) for row in validation.rows)
     if max_error is not None and worst > max_error:
@@ -81,6 +84,7 @@ def validate(
 
 
 def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, explain: bool) -> None:
+    from opclock.report.estimate_tables import layout_sentence
     from opclock.report.validation_files import write_validation
     from opclock.report.validation_tables import summary_sentence, table
     from opclock.validation.results import validation_table
@@ -94,6 +98,9 @@ def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, 
     title = f"{validation.board['identity']}, {counted(validation.rows[0].threads, 'thread')}"
     reporter.table(table(validation_table(validation), title))
     reporter.say(summary_sentence(validation.summary()))
+    for row in validation.rows:
+        if sentence := layout_sentence(row.estimate.processes):
+            reporter.say(f"{row.trace.model}: {sentence}")
     if explain:
         for row in validation.rows:
             _explain(row, reporter)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from opclock.benchmarking.worker.serving import serve
 from opclock.board.cores import ranges
 from opclock.board.system import allowed_cores, pin_to
+from opclock.children.serving import serve
 from opclock.errors import OptionError
 from opclock.profiles.schema import SCHEMA_VERSION
 from opclock.version import VERSION

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from opclock.benchmarking.worker.process import ChildProcess, RuntimeFailedError
+from opclock.children.process import ChildProcess, RuntimeFailedError
 from opclock.comparing.server import PROTOCOL
 from opclock.errors import ComparisonError
 from opclock.profiles.machine import same_machine
@@ -34,11 +34,10 @@ class Side(ChildProcess):
         """
         self.name, self.python = name, python
         self.profile = folder / f"{name}.sqlite"
-        self._text = folder / f"{name}.txt"
         # -P: a folder that happens to be the working directory must not stand in for the environment's opclock.
         command = [python, "-P", "-m", "opclock.comparing.server"]
         try:
-            super().__init__(command, self._text, {})
+            super().__init__(command, folder / f"{name}.txt", {})
         except RuntimeFailedError as error:
             raise ComparisonError(f"{self.option} {python}: {error}") from error
 
@@ -49,10 +48,8 @@ class Side(ChildProcess):
 
     @property
     def output(self) -> str:
-        """The last line of its output."""
-        lines = self._text.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f"it printed: {last}" if last else "it printed nothing"
+        """The last line of its output, whose file is temporary."""
+        return self.last_words
 
     def check(self) -> None:
         """See that an opclock is there which can do this. Raises ComparisonError where not."""

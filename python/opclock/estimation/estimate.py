@@ -16,7 +16,9 @@ from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition, Timing
+from opclock.profiles.processes import ProcessTimes, process_times
 from opclock.profiles.reader import ProfileReader
+from opclock.profiles.statistics import Samples
 from opclock.tracing.macs import macs, uncounted
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.placement import place
@@ -106,23 +108,39 @@ def _own_flags(estimate: Estimate) -> tuple[Flag, ...]:
     return imprecise if estimate.complete else (*imprecise, "incomplete")
 
 
-def _shares(kernels: KernelTimes, host: HostWork | None) -> list[Share]:
-    """The parts of the total: each pool's rounds, the predictions, and the host where no pool has it."""
+def _sums(kernels: KernelTimes, host: HostWork | None) -> dict[int, Samples]:
+    """By pool: the sum of what is taken from it, in seconds, by round."""
     sums = kernels.measured_sums()
-    shares = [kernels.predicted_share()] if kernels.predictions else []
     if host is not None and host.pool in sums:
         sums[host.pool] = sums[host.pool] + host.rounds_s
-    elif host is not None:
+    return sums
+
+
+def _shares(sums: dict[int, Samples], kernels: KernelTimes, host: HostWork | None) -> list[Share]:
+    """The parts of the total: each pool's rounds, the predictions, and the host where no pool has it."""
+    shares = [kernels.predicted_share()] if kernels.predictions else []
+    if host is not None and host.pool not in sums:
         shares.append(Share(host.total_s, *host.interval_s))
-    blocks = {pool.number: pool.blocks for pool in kernels.pools.values()}
-    return [*(Share.of(rounds_s, blocks[number]) for number, rounds_s in sums.items()), *shares]
+    pools = {pool.number: pool for pool in kernels.pools.values()}
+    measured = [Share.of(rounds_s, pools[number].blocks, pools[number].processes) for number, rounds_s in sums.items()]
+    return [*measured, *shares]
+
+
+def _processes(sums: dict[int, Samples], kernels: KernelTimes) -> tuple[ProcessTimes, ...]:
+    """What each process measured, in the pool with most of the time."""
+    if not sums:
+        return ()
+    number = max(sums, key=lambda one: float(np.median(sums[one])))
+    pool = next(pool for pool in kernels.pools.values() if pool.number == number)
+    return process_times(sums[number], pool.faults, blocks=pool.blocks, processes=pool.processes)
 
 
 def _of_sums(
     trace: Trace, setting: Setting, condition: Condition, kernels: KernelTimes, host: HostWork | None
 ) -> Estimate:
     """The estimate without a device: kernels and host in sequence. The parts are scaled to add up to the total."""
-    shares = _shares(kernels, host)
+    sums = _sums(kernels, host)
+    shares = _shares(sums, kernels, host)
     host_s = np.zeros(len(trace.calls) + 1) if host is None else host.calls_s
     total_s = sum(share.median_s for share in shares)
     parts_s = sum(kernels.seconds.get(traced.call.key, 0.0) for traced in trace.calls) + float(host_s.sum())
@@ -145,6 +163,7 @@ def _of_sums(
         coverage=_coverage(parts, total_s, 0.0 if host is None else host.modelled_s * scale),
         unknown=tuple(str(call) for key, call in trace.unique.items() if key not in kernels.seconds),
         flags=(*kernels.flags(condition), *(() if host is None else host.flags)),
+        processes=_processes(sums, kernels),
     )
 
 

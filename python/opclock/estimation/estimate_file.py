@@ -10,6 +10,7 @@ from typing import Any
 from opclock.errors import EstimateError
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting
+from opclock.profiles.processes import ProcessTimes
 
 SCHEMA = "opclock.estimate/1"
 NEXT_STEP = "write one with 'opclock estimate MODEL --json FILE'"
@@ -61,6 +62,7 @@ def estimate_of(data: dict[str, Any]) -> Estimate:
             unknown=tuple(data["unknown"]),
             flags=tuple(data["flags"]),
             uncounted_operators=tuple(data["uncounted_operators"]),
+            processes=tuple(map(ProcessTimes.from_json, data.get("processes", ()))),
         )
     except (KeyError, TypeError) as error:
         raise EstimateError(f"a damaged estimate ({type(error).__name__}: {error}); {NEXT_STEP}") from error

@@ -14,8 +14,9 @@ from opclock.errors import EstimateError
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
+from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import NEWEST, ProfileReader
-from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples, median_interval
+from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples
 from opclock.tracing.trace import Trace
 
 # The host's work after the last op call: it leaves the modules and returns the output.
@@ -148,6 +149,7 @@ class HostWork:
     pool: int | None  # the pool it was sampled in; None where it comes from the table by kind of call
     flags: tuple[Flag, ...]  # of that pool, or "host_by_table"
     blocks: Blocks | None = None  # by round
+    processes: Processes | None = None  # by round
     factor: float = 1.0  # the cost from the table, times and over it, is the 95 % interval
 
     @staticmethod
@@ -169,7 +171,7 @@ class HostWork:
         table = HostTable(profile, condition)
         sampled = table.sampled(host_key(trace), kernels)
         if sampled is not None:
-            return HostWork(sampled.host_s, sampled.number, sampled.flags, sampled.blocks)
+            return HostWork(sampled.host_s, sampled.number, sampled.flags, sampled.blocks, sampled.processes)
         kinds = host_kinds(trace)
         samples_s = np.array([[table.kind_s(kind) for kind in kinds]])
         return HostWork(samples_s, None, ("host_by_table",), factor=table.factor(kinds))
@@ -177,7 +179,7 @@ class HostWork:
     @cached_property
     def calls_s(self) -> Samples:
         """The median before each op call, and after the last."""
-        return np.asarray(np.median(self.samples_s, axis=0))
+        return np.asarray(middle(self.samples_s, self.processes))
 
     @cached_property
     def rounds_s(self) -> Samples:
@@ -187,14 +189,14 @@ class HostWork:
     @property
     def total_s(self) -> float:
         """The median of the sums."""
-        return float(np.median(self.rounds_s))
+        return float(middle(self.rounds_s, self.processes))
 
     @cached_property
     def interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the sum."""
         if self.pool is None:
             return self.total_s / self.factor, self.total_s * self.factor
-        return median_interval(self.rounds_s, blocks=self.blocks)
+        return middle_interval(self.rounds_s, blocks=self.blocks, processes=self.processes)
 
     @property
     def modelled_s(self) -> float:

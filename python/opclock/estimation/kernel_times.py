@@ -16,8 +16,9 @@ from opclock.estimation.predictor import Prediction, Predictor
 from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
+from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples, median_interval
+from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples
 from opclock.tracing.trace import Trace
 
 Source = Literal["measured", "modelled", "unknown"]
@@ -32,9 +33,10 @@ class Share:
     high_s: float
 
     @staticmethod
-    def of(rounds_s: Samples, blocks: Blocks | None = None) -> Share:
+    def of(rounds_s: Samples, blocks: Blocks | None = None, processes: Processes | None = None) -> Share:
         """Compute it from the sums of one pool's rounds."""
-        return Share(float(np.median(rounds_s)), *median_interval(rounds_s, blocks=blocks))
+        low_s, high_s = middle_interval(rounds_s, blocks=blocks, processes=processes)
+        return Share(float(middle(rounds_s, processes)), low_s, high_s)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class KernelTimes:
     @cached_property
     def seconds(self) -> dict[str, float]:
         """Seconds by op call, for the calls that have a time."""
-        medians = {key: float(np.median(pool.seconds[:, pool.positions[key]])) for key, pool in self.pools.items()}
+        medians = {key: pool.measurement(key).median_s for key, pool in self.pools.items()}
         return medians | {key: prediction.seconds for key, prediction in self.predictions.items()}
 
     def source(self, key: str) -> Source:

@@ -11,6 +11,7 @@ from opclock.estimation.device_timeline import DeviceTimeline
 from opclock.estimation.kernel_times import Source
 from opclock.estimation.setting import Setting
 from opclock.flags import Flag
+from opclock.profiles.processes import ProcessTimes
 from opclock.tracing.operator_classes import MAC_CLASSES
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Estimate:
     flags: tuple[Flag, ...] = ()
     uncounted_operators: tuple[str, ...] = ()  # they may multiply, and no part's ``macs`` counts them
     lanes: DeviceTimeline | None = None  # with a device beside the host; the parts are what each op call adds
+    processes: tuple[ProcessTimes, ...] = ()  # what each process measured, in the pool with most of the time
 
     @property
     def threads(self) -> int:
@@ -148,5 +150,6 @@ class Estimate:
             "coverage": asdict(self.coverage),
             "flags": list(self.flags),
             "uncounted_operators": list(self.uncounted_operators),
+            "processes": [one.to_json() for one in self.processes],
             **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from opclock.errors import ModelError, OptionError
-from opclock.models.loading import Model
+from opclock.models.loading import Model, Specification, load_model
 from opclock.tracing.specs import flat_tensors
 
 LABEL_BYTES = 2  # coarse, then fine
@@ -71,4 +71,18 @@ def with_images(model: Model, folder: Path | None) -> Model:
     images = torch.from_numpy(read_images(folder, first.shape[0])).to(first.device, first.dtype)
     if images.shape != first.shape:
         raise OptionError(f"--data holds 3x32x32 images, {model.name} takes {'x'.join(map(str, first.shape))}")
-    return replace(model, inputs=(images,))
+    known = model.specification
+    specification = None if known is None else replace(known, images=str(folder))
+    return replace(model, inputs=(images,), specification=specification)
+
+
+def load_again(specification: Specification) -> Model:
+    """Load a model as another process did. Raises as ``load_model`` and ``with_images`` do."""
+    model = load_model(
+        specification.text,
+        input_text=specification.input_text,
+        dtype=specification.dtype,
+        device=specification.device,
+        weights=specification.weights,
+    )
+    return with_images(model, None if specification.images is None else Path(specification.images))

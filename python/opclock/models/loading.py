@@ -27,6 +27,18 @@ WAYS = "zoo:NAME, torchvision:NAME, timm:NAME, hf:NAME, FILE.py:FACTORY, package
 
 
 @dataclass(frozen=True)
+class Specification:
+    """What ``load_model`` was given, so that another process can load the same model."""
+
+    text: str
+    input_text: str | None = None
+    dtype: str = OWN
+    device: str = "cpu"
+    weights: str | None = None
+    images: str | None = None  # folder of CIFAR-100, whose images are the input
+
+
+@dataclass(frozen=True)
 class Model:
     """A module in evaluation mode, with example inputs and its name in reports."""
 
@@ -35,6 +47,7 @@ class Model:
     inputs: Inputs
     reset: Reset | None = None  # puts its state back before each inference
     settings: TorchState | None = None  # PyTorch's, as they were once it was loaded; None: those of its user
+    specification: Specification | None = None  # None where it was not loaded by a name
 
 
 @checked
@@ -83,7 +96,8 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
         raise
     except Exception as error:  # the model's own code may take part
         raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
-    return Model(_display_name(text), module, inputs, reset, TorchState())
+    specification = Specification(text, input_text, dtype, device, None if weights is None else str(weights))
+    return Model(_display_name(text), module, inputs, reset, TorchState(), specification)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ class Readings:
     switches: Samples  # how often the kernel took a core from a thread of the process
     cpu_s: Samples  # CPU seconds of the process
     steal_s: Samples  # seconds that the host of a virtual machine took: the round's part of its block's
+    faults: Samples  # page faults of the process that needed no disk
 
     @staticmethod
     def unknown(rounds: int) -> Readings:

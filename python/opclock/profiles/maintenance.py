@@ -49,8 +49,9 @@ INSERT INTO member (pool, position, op_call, condition, calls_per_sample, reason
   SELECT moved.here, m.position, mine.id, p.condition, m.calls_per_sample, m.reason, m.started
   FROM moved JOIN other.member m ON m.pool = moved.there JOIN pool p ON p.id = moved.here
   JOIN other.op_call there ON there.id = m.op_call JOIN op_call mine ON mine.key = there.key;
-INSERT INTO round (pool, number, seconds, anchor_s, host, block, wall_s, wait_s, switches, cpu_s, steal_s)
-  SELECT moved.here, number, seconds, anchor_s, host, block, wall_s, wait_s, switches, cpu_s, steal_s
+INSERT INTO round
+  (pool, number, seconds, anchor_s, host, block, process, wall_s, wait_s, switches, cpu_s, steal_s, faults)
+  SELECT moved.here, number, seconds, anchor_s, host, block, process, wall_s, wait_s, switches, cpu_s, steal_s, faults
   FROM moved JOIN other.round r ON r.pool = moved.there;
 INSERT INTO control (pool, block, name, seconds) SELECT moved.here, block, name, seconds
   FROM moved JOIN other.control c ON c.pool = moved.there;

@@ -100,4 +100,8 @@ CREATE INDEX pool_of_host ON pool (host, started);
 CREATE INDEX pool_by_time ON pool (started);
 CREATE INDEX pool_with_host ON pool (started) WHERE host IS NOT NULL;
 """,
+    4: """
+ALTER TABLE round ADD COLUMN process INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE round ADD COLUMN faults REAL;
+""",
 }

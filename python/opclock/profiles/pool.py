@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition
-from opclock.profiles.statistics import Samples, median_interval
+from opclock.profiles.processes import (
+    Processes,
+    ProcessTimes,
+    differing_layouts,
+    middle,
+    middle_interval,
+    process_times,
+)
+from opclock.profiles.statistics import Samples
 
 
 @dataclass(frozen=True)
@@ -25,16 +33,17 @@ class Measurement:
     calls_per_sample: int
     reason: str  # why sampling stopped: narrow, stagnant or time_cap; "" where it was interrupted
     blocks: npt.NDArray[np.int_] | None = None  # by sample: the number of its block; None: not known
+    processes: Processes | None = None  # by sample: the number of its process; None: one process took all
 
     @cached_property
     def median_s(self) -> float:
-        """The median, in seconds of one call."""
-        return float(np.median(self.samples))
+        """The median, in seconds of one call; of several processes, the mean of their medians."""
+        return float(middle(self.samples, self.processes))
 
     @cached_property
     def interval_s(self) -> tuple[float, float]:
         """95 % interval of the median, in seconds."""
-        return median_interval(self.samples, blocks=self.blocks)
+        return middle_interval(self.samples, blocks=self.blocks, processes=self.processes)
 
     @property
     def mad_s(self) -> float:
@@ -59,6 +68,8 @@ class Pool:
     host_kinds: tuple[str, ...]  # by host call
     context: dict[str, Any]  # the clock, and the board's state before and after
     blocks: npt.NDArray[np.int_]  # by round: the number of its block, from 0; a block's rounds were taken in a row
+    processes: Processes | None  # by round: the number of its process, from 1; None: one process took all
+    faults: Samples  # by round: page faults that needed no disk; NaN: not known
     rounds: int  # all that were taken
     disturbed: int  # of all that were taken
     contended: bool  # rounds were disturbed, and fewer than MIN_CLEAN were not: the arrays hold disturbed ones too
@@ -67,17 +78,25 @@ class Pool:
     @cached_property
     def flags(self) -> tuple[Flag, ...]:
         """What was unusual about its rounds, the most serious first."""
-        return ordered([*self.context.get("flags", ()), *(("contended",) if self.contended else ())])
+        return ordered(
+            [
+                *self.context.get("flags", ()),
+                *(("contended",) if self.contended else ()),
+                *(("layout",) if self.processes is not None and differing_layouts(self.process_times) else ()),
+            ]
+        )
+
+    @cached_property
+    def process_times(self) -> tuple[ProcessTimes, ...]:
+        """What each process measured in a round."""
+        return process_times(self.rounds_s, self.faults, blocks=self.blocks, processes=self.processes)
 
     @property
     def round_flags(self) -> tuple[Flag, ...]:
         """The flags of its rounds as a whole: the pool's, and "imprecise"."""
-        return ordered(
-            [
-                *self.flags,
-                *precision_flags(float(np.median(self.rounds_s)), *median_interval(self.rounds_s, blocks=self.blocks)),
-            ]
-        )
+        median_s = float(middle(self.rounds_s, self.processes))
+        low_s, high_s = middle_interval(self.rounds_s, blocks=self.blocks, processes=self.processes)
+        return ordered([*self.flags, *precision_flags(median_s, low_s, high_s)])
 
     def flags_of(self, measurement: Measurement) -> tuple[Flag, ...]:
         """The flags of one of its op calls alone: those of the pool, "imprecise" and "unresolved"."""
@@ -112,4 +131,5 @@ class Pool:
             self.calls_per_sample[positions[0]],
             self.reasons[positions[0]],
             np.repeat(self.blocks, len(positions)),
+            None if self.processes is None else np.repeat(self.processes, len(positions)),
         )

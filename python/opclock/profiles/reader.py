@@ -219,14 +219,14 @@ class ProfileReader:
             "WHERE pool = ? ORDER BY position", number
         )  # fmt: skip
         rows = self.ask(
-            "SELECT seconds, anchor_s, host, block, wall_s, wait_s, switches, cpu_s, steal_s FROM round "
-            "WHERE pool = ? ORDER BY number", number
+            "SELECT seconds, anchor_s, host, block, process, wall_s, wait_s, switches, cpu_s, steal_s, faults "
+            "FROM round WHERE pool = ? ORDER BY number", number
         )  # fmt: skip
-        readings = Readings(*np.array([row[4:] for row in rows], dtype=float).reshape(-1, 5).T)
+        readings = Readings(*np.array([row[5:] for row in rows], dtype=float).reshape(-1, 6).T)
         marks = disturbed(readings)
         counting = np.ones(len(rows), dtype=bool) if all_rounds else kept(readings)
         kinds = tuple(json.loads(header[6])) if header[6] else ()
-        blocks = np.array([row[3] for row in rows], dtype=int)
+        blocks, processes = (np.array([row[column] for row in rows], dtype=int) for column in (3, 4))
         return Pool(
             number=number,
             condition=Condition(*header[:4]),
@@ -241,6 +241,8 @@ class ProfileReader:
             host_kinds=kinds,
             context=json.loads(header[7]),
             blocks=blocks[counting],
+            processes=processes[counting] if len(set(processes)) > 1 else None,
+            faults=readings.faults[counting],
             rounds=len(rows),
             disturbed=int(marks.sum()),
             contended=bool(marks.any()) and int((~marks).sum()) < MIN_CLEAN,

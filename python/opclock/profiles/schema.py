@@ -9,7 +9,7 @@ from opclock.errors import ProfileError
 from opclock.profiles.migrations import MIGRATIONS
 
 APPLICATION_ID = 0x6F70636B  # "opck", in the file's header: marks an SQLite database as a profile
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 FINISHED = "('settled', 'time_cap')"  # why pools ended whose op calls need not be measured again
 CHECKED_WHOLE = 1 << 23  # bytes: checking all of a larger file would take too long
 
@@ -55,7 +55,8 @@ CREATE TABLE round (
   anchor_s REAL NOT NULL,           -- of the control workload
   host BLOB,                        -- little-endian float64, one for each kind of host
   block INTEGER NOT NULL DEFAULT 0, -- rounds of one block were taken in a row
-  wall_s REAL, wait_s REAL, switches INTEGER, cpu_s REAL, steal_s REAL,  -- ``Readings``; NULL: not known
+  process INTEGER NOT NULL DEFAULT 0, -- by which of several processes, numbered from 1; 0: by the one that measured
+  wall_s REAL, wait_s REAL, switches INTEGER, cpu_s REAL, steal_s REAL, faults REAL,  -- ``Readings``; NULL: not known
   PRIMARY KEY (pool, number)
 ) WITHOUT ROWID;
 CREATE TABLE control (

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,15 @@ from opclock.tracing.trace import TracedCall
 
 
 class ProfileWriter(ProfileReader):
-    """Changes of an open profile. What a method wrote is on disk when it returns."""
+    """Changes of an open profile. What a method wrote is on disk when it returns.
+
+    Attributes:
+        owner: the process whose pools it writes, as ``owner.py`` names it.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        super().__init__(path, connection)
+        self.owner = this_process()
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
@@ -80,7 +89,7 @@ class ProfileWriter(ProfileReader):
             pool = connection.execute(
                 "INSERT INTO pool (signature, condition, host, started, context, owner, heartbeat) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (signature, condition_id, host_id, started, json_text(context or {}), this_process(), time.time()),
+                (signature, condition_id, host_id, started, json_text(context or {}), self.owner, time.time()),
             ).lastrowid
             connection.executemany(
                 "INSERT INTO op_call (key, outputs, writes) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
@@ -115,9 +124,9 @@ class ProfileWriter(ProfileReader):
                 (signature, condition.timing, condition.device, condition.threads, condition.working_set),
             ).fetchall()
             for pool, owner, heartbeat in unfinished:
-                if not is_running(owner, heartbeat):
+                if owner == self.owner or not is_running(owner, heartbeat):
                     connection.execute(
-                        "UPDATE pool SET owner = ?, heartbeat = ? WHERE id = ?", (this_process(), time.time(), pool)
+                        "UPDATE pool SET owner = ?, heartbeat = ? WHERE id = ?", (self.owner, time.time(), pool)
                     )
                     return int(pool)
         return None
@@ -132,7 +141,7 @@ class ProfileWriter(ProfileReader):
 
     def add_rounds(
         self, pool: int, seconds: Samples, control_s: Samples, host_s: Samples | None,
-        readings: Readings | None = None, *, controls: Mapping[str, float] | None = None,
+        readings: Readings | None = None, *, controls: Mapping[str, float] | None = None, process: int = 0,
     ) -> None:  # fmt: skip
         """Append a block of finished rounds to a pool. They are on disk when this returns.
 
@@ -143,6 +152,7 @@ class ProfileWriter(ProfileReader):
             host_s: seconds of host work, rounds x kinds; None where the host was not sampled.
             readings: what the kernel said about each round; None where it was not asked.
             controls: seconds of the control workloads that were sampled at this block, by name.
+            process: the number of the process that took them, from 1, where several take turns; 0 where one does all.
 
         Raises:
             ProfileError: the file cannot be written, or another process took the pool over.
@@ -150,7 +160,7 @@ class ProfileWriter(ProfileReader):
         count = len(seconds)
         hosts: Sequence[bytes | None] = [None] * count if host_s is None else [_blob(row) for row in host_s]
         readings = Readings.unknown(count) if readings is None else readings
-        known = (readings.wall_s, readings.wait_s, readings.switches, readings.cpu_s, readings.steal_s)
+        known = (readings.wall_s, readings.wait_s, readings.switches, readings.cpu_s, readings.steal_s, readings.faults)
         with self.changing() as connection:
             self._beat(connection, pool)
             last = connection.execute(
@@ -158,9 +168,10 @@ class ProfileWriter(ProfileReader):
             ).fetchone()
             number, block = (last[0] + 1, last[1] + 1) if last else (0, 0)
             connection.executemany(
-                "INSERT INTO round (pool, number, seconds, anchor_s, host, block, wall_s, wait_s, switches, cpu_s, "
-                "steal_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # NaN is stored as NULL
-                [(pool, number + i, _blob(row), float(control), host, block, *(float(values[i]) for values in known))
+                "INSERT INTO round (pool, number, seconds, anchor_s, host, block, process, wall_s, wait_s, switches, "
+                "cpu_s, steal_s, faults) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # NaN is stored as NULL
+                [(pool, number + i, _blob(row), float(control), host, block, process,
+                  *(float(values[i]) for values in known))
                  for i, (row, control, host) in enumerate(zip(seconds, control_s, hosts, strict=True))],
             )  # fmt: skip
             connection.executemany(
@@ -169,9 +180,9 @@ class ProfileWriter(ProfileReader):
             )
 
     def _beat(self, connection: sqlite3.Connection, pool: int) -> None:
-        """Note that this process is sampling the pool. Raises ProfileError where the pool is no longer its own."""
+        """Note that the owner is sampling the pool. Raises ProfileError where the pool is no longer its own."""
         beaten = connection.execute(
-            "UPDATE pool SET heartbeat = ? WHERE id = ? AND owner = ?", (time.time(), pool, this_process())
+            "UPDATE pool SET heartbeat = ? WHERE id = ? AND owner = ?", (time.time(), pool, self.owner)
         )
         if beaten.rowcount == 0:
             raise ProfileError(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opclock.flags import untrusted
-from opclock.formatting import SECONDS, percent, quantity
+from opclock.formatting import COUNT, SECONDS, percent, quantity
+from opclock.profiles.processes import differing_layouts
 from opclock.report.table import Table, numbers, percents, texts
 
 if TYPE_CHECKING:
     from opclock.estimation.device_timeline import DeviceTimeline
     from opclock.estimation.result import Estimate
+    from opclock.profiles.processes import ProcessTimes
 
 
 def summary(estimate: Estimate) -> str:
@@ -33,6 +36,22 @@ def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
         numbers("time", list(seconds.values()), SECONDS),
         percents("share", [value / total_s if total_s else None for value in seconds.values()]),
     ])  # fmt: skip
+
+
+def layout_sentence(processes: Sequence[ProcessTimes]) -> str:
+    """Say how long a round took with many page faults and with few; "" where that does not depend on the process."""
+    layouts = differing_layouts(processes)
+    if layouts is None:
+        return ""
+    many, few = layouts
+    return f"{len(many)} of {len(processes)} processes: {_typical(many)}; {len(few)}: {_typical(few)}"
+
+
+def _typical(processes: Sequence[ProcessTimes]) -> str:
+    """The mean seconds and page faults of these processes."""
+    seconds = sum(one.median_s for one in processes) / len(processes)
+    faults = sum(one.faults or 0.0 for one in processes) / len(processes)
+    return f"{quantity(seconds, SECONDS)} with {quantity(round(faults), COUNT) if faults >= 1 else 'no'} page faults"
 
 
 def device_sentence(lanes: DeviceTimeline) -> str:

@@ -14,8 +14,9 @@ from opclock.validation.validate import validate
 
 
 def run(
-    profile: Profile, *, threads: int, images: Path | None = None, seed: int = 0, progress: Progress = silent
-) -> HiddenCosts:
+    profile: Profile, *, threads: int, images: Path | None = None, seed: int = 0, processes: int = 1,
+    progress: Progress = silent,
+) -> HiddenCosts:  # fmt: skip
     """Validate the ten published CIFAR-100 models, one image at a time, and compare MACs with time.
 
     Args:
@@ -23,6 +24,7 @@ def run(
         threads: PyTorch's threads.
         images: the folder of CIFAR-100's binary version; random images if None.
         seed: for the random order of blocks.
+        processes: how many fresh processes take turns, see ``validate``.
         progress: receives a text and the fraction that is done.
 
     Returns:
@@ -32,4 +34,4 @@ def run(
         OpclockError: see ``validate``, and ``with_images`` for the folder.
     """
     models = [with_images(load_model(f"zoo:{name}"), images) for name in ZOO]
-    return HiddenCosts.of(validate(models, profile, threads=threads, seed=seed, progress=progress))
+    return HiddenCosts.of(validate(models, profile, threads=threads, seed=seed, processes=processes, progress=progress))

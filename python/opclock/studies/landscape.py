@@ -14,9 +14,10 @@ from opclock.benchmarking.conversion import prepare_model, work_folder
 from opclock.benchmarking.options import SamplingOptions, Timeouts
 from opclock.benchmarking.result import BenchRow
 from opclock.benchmarking.session import run_session
-from opclock.benchmarking.worker.process import RuntimeFailedError, WorkerProcess
+from opclock.benchmarking.worker.process import WorkerProcess
 from opclock.board.identity import read_board
 from opclock.board.system import allowed_cores
+from opclock.children.process import RuntimeFailedError
 from opclock.errors import OptionError, ReportError
 from opclock.formatting import counted, duration
 from opclock.profiles.statistics import Samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,26 +11,27 @@ from dataclasses import dataclass
 
 import torch
 
-from opclock.argument_checks import Seconds, checked
+from opclock.argument_checks import Count, Seconds, checked
 from opclock.board.accelerator import has_lanes
 from opclock.board.cores import check_threads
-from opclock.errors import ModelError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.flags import Flag, ordered
 from opclock.formatting import counted
+from opclock.models.loading import Model, Specification
 from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.timing.binding import refusals
-from opclock.timing.device_graph import can_capture
 from opclock.timing.host_playback import Forward, Host
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
-from opclock.timing.memory_budget import check_fit, memory_budget_bytes, split
-from opclock.timing.missing import LANE_TIMINGS, condition_of, contended_calls, host_known, missing_calls, timings_of
-from opclock.timing.reference import runs_in_block
+from opclock.timing.lane_samplers import lane_samplers
+from opclock.timing.memory_budget import memory_budget_bytes, split
+from opclock.timing.missing import condition_of, contended_calls, host_known, in_processes, missing_calls, timings_of
+from opclock.timing.reference import forward_of, runs_in_block
 from opclock.timing.sampler import Sampler
+from opclock.timing.sampling_processes import KernelProcess, bind, checked_specification, end, started
 from opclock.timing.stopping import is_over
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace, check_calls
@@ -37,6 +39,7 @@ from opclock.tracing.trace import Trace, check_calls
 MIN_S = 2.0  # of rounds: shorter runs differ from each other by more than their intervals
 MAX_S = 3.5  # of rounds for a small model
 MAX_LATENCIES = 40  # for a large model: rounds take at most this many times its latency
+PROCESS_SHARE = 0.5  # of that time for each of several processes: together they have at least as many rounds as one
 MIN_ROUNDS = 5
 CALLER = 3  # frames up from ``measure``, for warnings: its argument checks are between
 
@@ -71,21 +74,31 @@ class MeasureSummary:
 
 @dataclass(frozen=True)
 class _Work:
-    """The arguments of ``measure``, with the host that plays."""
+    """The arguments of ``measure``."""
 
     trace: Trace
     profile: Profile
-    host: Host
+    forward: Forward | None
     threads: int
     seed: int
     max_s: float | None
     progress: Progress
 
 
+@dataclass(frozen=True)
+class _Timed:
+    """What timing did; see ``MeasureSummary``."""
+
+    rounds: int
+    ended: str
+    unknown: tuple[str, ...]
+    remark: str
+
+
 @checked
 def measure(
     trace: Trace, profile: Profile, *, forward: Forward | None = None, threads: int | None = None, seed: int = 0,
-    max_s: Seconds | None = None, progress: Progress = silent,
+    max_s: Seconds | None = None, progress: Progress = silent, processes: Count = 1, model: Model | None = None,
 ) -> MeasureSummary:  # fmt: skip
     """Time the op calls of a trace that the profile lacks, and the model's host.
 
@@ -101,20 +114,29 @@ def measure(
             times that where other programs disturb the rounds. At least five rounds are made. Rebuilding and checking
             the op calls, and a warm-up of up to 1 s, come before them and do not count.
         progress: receives a text and the fraction of the time that is spent.
+        processes: how many fresh processes sample the op calls in turn; with 1, this one does. A process keeps its
+            layout of memory as long as it lives; the interval of an estimate from several holds how they differ. Each
+            gets half the time of one alone. Where fewer took turns in the profile, the op calls are timed again.
+        model: in place of ``forward``, what ``load_model`` returned: other processes load it by its name.
 
     Returns:
         What was timed, and why it ended.
 
     Raises:
-        OpCallError: an op call's answer differs from PyTorch's, or memory is too small.
+        OpCallError: an op call's answer differs from PyTorch's, or memory is too small, or another process ended.
         ProfileError: the profile cannot be written.
-        OptionError: fewer than one thread, a time limit that is not above 0, or another wrong argument.
+        OptionError: fewer than one thread or process, several processes for a model without a name or on a device
+            beside the host, a time limit that is not above 0, or another wrong argument.
         TraceError: no trace was given, or the model makes no op call.
     """
     threads = torch.get_num_threads() if threads is None else threads
     check_threads(threads)
     check_calls(trace)
-    missing = missing_calls(trace, profile, threads)
+    if model is not None and forward is None:
+        forward = forward_of(model.module, model.inputs, model.reset, trace.steps)
+    specification = checked_specification(trace, forward, model, processes)
+    few = processes > 1 and not in_processes(trace, profile, threads, processes)
+    missing = set(trace.unique) if few else missing_calls(trace, profile, threads)
     known = len(trace.unique) - len(missing)
     again = contended_calls(trace, profile, threads) & missing
     unknown = refusals(trace, missing, condition_of(trace, threads))
@@ -125,20 +147,18 @@ def measure(
         return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", flags, unknown=unknown)
     if note := elsewhere_note(trace, profile):
         warnings.warn(note, stacklevel=CALLER)
-    with thread_team(threads):
-        start = time.perf_counter()
-        host, remark = host_for(trace, forward)
-        if forward is not None and remark:
-            warnings.warn(f"{trace.model}: {remark}", stacklevel=CALLER)
-        if nothing_to_time and remark:  # the host cannot be played, and the table is filled already
-            flags = ordered(["host_by_table", *incomplete, *_flags(trace, profile, threads)])
-            return MeasureSummary(0, known, 0, 0.0, "nothing_to_do", flags, remark, unknown)
-        rounds, ended, unknown = _time(_Work(trace, profile, host, threads, seed, max_s, progress))
-    own = [*(["host_by_table"] if remark else []), *(["incomplete"] if unknown else [])]
+    start, work = time.perf_counter(), _Work(trace, profile, forward, threads, seed, max_s, progress)
+    if processes > 1:
+        timed = _time_in_processes(work, specification, processes)
+    else:
+        timed = _time_here(work, unknown if nothing_to_time else None)
+    spent_s = time.perf_counter() - start if timed.rounds else 0.0
+    own = [*(["host_by_table"] if timed.remark else []), *(["incomplete"] if timed.unknown else [])]
     flags = ordered([*own, *_flags(trace, profile, threads)])
-    timed = len(missing) - len(unknown)
-    spent_s = time.perf_counter() - start
-    return MeasureSummary(timed, known, rounds, spent_s, ended, flags, remark, unknown, min(len(again), timed))
+    count = len(missing) - len(timed.unknown)
+    return MeasureSummary(
+        count, known, timed.rounds, spent_s, timed.ended, flags, timed.remark, timed.unknown, min(len(again), count)
+    )
 
 
 def elsewhere_note(trace: Trace, profile: Profile) -> str:
@@ -162,23 +182,52 @@ def _flags(trace: Trace, profile: Profile, threads: int) -> tuple[Flag, ...]:
     return ordered(found)
 
 
-def _time(work: _Work) -> tuple[int, str, tuple[str, ...]]:
-    """Sample all op calls and end their pools. Returns the number of rounds, why it ended, and what has no time."""
-    rounds, settled, unknown = 0, True, dict[str, None]()
-    samplers: Iterable[Sampler] = _sample_lanes(work) if has_lanes(work.trace.device) else _sample_runs(work)
-    for sampler in samplers:
-        ended, _ = sampler.end()
-        rounds += sampler.rounds
-        unknown |= dict.fromkeys(sampler.unknown)
-        settled = settled and ended == "settled"
-    return rounds, "settled" if settled else "time_cap", tuple(unknown)
+def _time_here(work: _Work, refused: tuple[str, ...] | None) -> _Timed:
+    """Sample all op calls in this process. Where ``refused`` are all that lack a time, only the host is needed."""
+    with thread_team(work.threads):
+        host, remark = host_for(work.trace, work.forward)
+        if work.forward is not None and remark:
+            _warn_of(work, remark)
+        if refused is not None and remark:  # the host cannot be played, and the table is filled already
+            return _Timed(0, "nothing_to_do", refused, remark)
+        rounds, settled, unknown = 0, True, dict[str, None]()
+        lanes = has_lanes(work.trace.device)
+        samplers: Iterable[Sampler] = _sample_lanes(work, host) if lanes else _sample_runs(work, host)
+        for sampler in samplers:
+            ended, _ = sampler.end()
+            rounds += sampler.rounds
+            unknown |= dict.fromkeys(sampler.unknown)
+            settled = settled and ended == "settled"
+    return _Timed(rounds, "settled" if settled else "time_cap", tuple(unknown), remark)
 
 
-def _sample_runs(work: _Work) -> Iterator[Sampler]:
+def _warn_of(work: _Work, remark: str) -> None:
+    warnings.warn(f"{work.trace.model}: {remark}", stacklevel=CALLER + 2)
+
+
+def _time_in_processes(work: _Work, specification: Specification | None, count: int) -> _Timed:
+    """Sample all op calls in so many fresh processes, which share a pool."""
+    work.progress(f"{work.trace.model}: starting {count} processes", 0.0)
+    rounds, settled, unknown, remark = 0, True, dict[str, None](), ""
+    with started(work.trace, specification, work.threads, kernels=count) as (children, _):
+        for positions in split(work.trace, memory_budget_bytes(work.trace.device) // count):
+            bound = bind(children, work.profile, positions, work.seed)
+            if work.forward is not None and bound.remark and not remark:
+                _warn_of(work, bound.remark)
+            remark = bound.remark
+            unknown |= dict.fromkeys(bound.unknown)
+            _sample_together(children, work)
+            ended, pool_rounds, _ = end(children)
+            rounds += pool_rounds
+            settled = settled and ended == "settled"
+    return _Timed(rounds, "settled" if settled else "time_cap", tuple(unknown), remark)
+
+
+def _sample_runs(work: _Work, host: Host) -> Iterator[Sampler]:
     """Sample one after another the parts of the trace that fit into memory."""
     trace, condition = work.trace, condition_of(work.trace, work.threads)
     for positions in split(trace, memory_budget_bytes(trace.device)):
-        sampler = Sampler(trace, positions, Arguments(trace), work.profile, condition, work.host, seed=work.seed)
+        sampler = Sampler(trace, positions, Arguments(trace), work.profile, condition, host, seed=work.seed)
         sampler.warm_up()
         _sample(sampler, work)
         yield sampler
@@ -190,19 +239,22 @@ class _Budget:
     Without a limit of the user's, sampling goes on for up to three times the usual, until enough rounds are clean.
     """
 
-    def __init__(self, work: _Work, samplers: Sequence[Sampler], latencies: int) -> None:
-        self._work, self._samplers, self._latencies = work, samplers, latencies
+    def __init__(
+        self, work: _Work, samplers: Sequence[Sampler | KernelProcess], least_s: float, latencies: int, each: str = ""
+    ) -> None:
+        self._work, self._samplers = work, samplers
+        self._least_s, self._latencies, self._each = least_s, latencies, each
         self._start = time.perf_counter()
         self.shortest_s = math.inf  # of all rounds
 
-    def block(self, sampler: Sampler, rounds: int) -> None:
+    def block(self, sampler: Sampler | KernelProcess, rounds: int) -> None:
         self.shortest_s = min(self.shortest_s, sampler.block(rounds))
 
     @property
     def usual_s(self) -> float:
         if self._work.max_s is not None:
             return self._work.max_s
-        return max(len(self._samplers) * MAX_S, self._latencies * self.shortest_s)
+        return max(self._least_s, self._latencies * self.shortest_s)
 
     def is_enough(self) -> bool:
         """Whether all op calls are sampled enough, or the time is up."""
@@ -224,15 +276,15 @@ class _Budget:
     @property
     def text(self) -> str:
         first = self._samplers[0]
-        lanes = " of each lane" if len(self._samplers) > 1 else ""
+        each = f" of each {self._each}" if self._each else ""
         if first.clean_rounds < first.rounds:
-            return f"{first.clean_rounds} clean of {counted(first.rounds, 'round')}{lanes}"
-        return f"{counted(first.rounds, 'round')}{lanes}"
+            return f"{first.clean_rounds} clean of {counted(first.rounds, 'round')}{each}"
+        return f"{counted(first.rounds, 'round')}{each}"
 
 
 def _sample(sampler: Sampler, work: _Work) -> None:
     """Run blocks of rounds until all op calls are sampled enough, or the time is up."""
-    budget = _Budget(work, [sampler], MAX_LATENCIES)
+    budget = _Budget(work, [sampler], MAX_S, MAX_LATENCIES)
     budget.block(sampler, 1)
     interleave_together(
         [sampler], lambda one: budget.block(one, runs_in_block(budget.shortest_s)),
@@ -241,46 +293,24 @@ def _sample(sampler: Sampler, work: _Work) -> None:
     work.progress(f"{work.trace.model}: {budget.text}", 1.0)
 
 
-def _sample_lanes(work: _Work) -> list[Sampler]:
+def _sample_together(children: Sequence[KernelProcess], work: _Work) -> None:
+    """Run blocks of rounds in each process in turn, in random order, until all are sampled enough or the time is up."""
+    budget = _Budget(work, children, len(children) * PROCESS_SHARE * MAX_S, MAX_LATENCIES, "process")
+    for child in children:
+        budget.block(child, 1)
+    interleave_together(
+        children, lambda one: budget.block(one, runs_in_block(budget.shortest_s)),
+        enough=budget.is_enough, order=random.Random(work.seed), progress=budget.report,
+    )  # fmt: skip
+    work.progress(f"{work.trace.model}: {budget.text}", 1.0)
+
+
+def _sample_lanes(work: _Work, host: Host) -> list[Sampler]:
     """Run blocks of rounds in each timing on a device in turn, until all are sampled enough or the time is up."""
-    samplers = lane_samplers(work.trace, work.profile, work.host, work.threads, work.seed, Arguments(work.trace))
-    budget = _Budget(work, samplers, 0)
+    samplers = lane_samplers(work.trace, work.profile, host, work.threads, work.seed, Arguments(work.trace))
+    budget = _Budget(work, samplers, len(samplers) * MAX_S, 0, "lane")
     interleave_together(
         samplers, lambda sampler: budget.block(sampler, MIN_ROUNDS), enough=budget.is_enough, progress=budget.report
     )
     work.progress(f"{work.trace.model}: {budget.text}", 1.0)
-    return samplers
-
-
-def lane_samplers(
-    trace: Trace, profile: Profile, host: Host, threads: int, seed: int, arguments: Arguments
-) -> list[Sampler]:
-    """Bind all op calls of a trace and warm them up, once for each timing on a device beside the host.
-
-    Args:
-        trace: the model.
-        profile: open for writing.
-        host: plays during the rounds of "in_model".
-        threads: PyTorch's threads.
-        seed: for every random order.
-        arguments: real arguments for the trace.
-
-    Returns:
-        One sampler for each timing; that of the host's time comes first.
-
-    Raises:
-        OpCallError: the op calls do not fit into the device's memory, or an error of ``Sampler``.
-        ProfileError: the profile cannot be written.
-    """
-    check_fit(trace)
-    samplers = []
-    for timing in (*LANE_TIMINGS, "recorded") if can_capture(trace.device) else LANE_TIMINGS:
-        condition = condition_of(trace, threads, timing)
-        played = host if timing == "in_model" else None
-        sampler = Sampler(trace, range(len(trace.calls)), arguments, profile, condition, played, seed=seed)
-        try:
-            sampler.warm_up()
-        except ModelError:  # some models cannot be captured in a graph, and estimates of eager inference do not need it
-            continue
-        samplers.append(sampler)
     return samplers

@@ -18,9 +18,9 @@ def memory_budget_bytes(device: str) -> int:
     return int(free_bytes(device) * POOL_MEMORY_SHARE)
 
 
-def check_fit(trace: Trace) -> None:
-    """Raise OpCallError where the op calls of a trace do not all fit into memory, together with the model."""
-    budget = memory_budget_bytes(trace.device)
+def check_fit(trace: Trace, copies: int = 1) -> None:
+    """Raise OpCallError where the op calls of a trace do not all fit into memory so many times, and the model."""
+    budget = memory_budget_bytes(trace.device) // copies
     if len(split(trace, budget)) > 1:
         raise OpCallError(
             f"{trace.model} needs more than {budget / 1e9:.1f} GB, the share of the free memory that op calls may use "

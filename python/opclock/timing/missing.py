@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from opclock.board.accelerator import has_lanes
 from opclock.estimation.host_costs import host_key
+from opclock.estimation.pool_selection import choose_pools
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.profile import Profile
 from opclock.timing.binding import refusals
@@ -62,3 +63,9 @@ def nothing_to_time(trace: Trace, profile: Profile, threads: int) -> bool:
 def all_known(trace: Trace, profile: Profile, threads: int) -> bool:
     """Whether the profile has all op calls of the trace that can be timed, and the model's own host."""
     return host_known(trace, profile, threads) and nothing_to_time(trace, profile, threads)
+
+
+def in_processes(trace: Trace, profile: Profile, threads: int, count: int) -> bool:
+    """Whether at least so many processes took turns in the pools that an estimate of the trace uses."""
+    pools = choose_pools(trace, profile, condition_of(trace, threads)).values()
+    return all(len(pool.process_times) >= count for pool in pools)

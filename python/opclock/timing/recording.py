@@ -14,6 +14,7 @@ from opclock.extension import load_aten
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed
+from opclock.profiles.pool import Pool
 from opclock.profiles.profile import Profile
 from opclock.timing.binding import BoundPool
 from opclock.timing.flags import clock_flags, device_flags, drift_flags, throttle_flags
@@ -36,9 +37,12 @@ def clock_facts() -> dict[str, Any]:
 class PoolRecord:
     """One pool in a profile: starts or continues it, adds rounds, and ends it."""
 
-    def __init__(self, profile: Profile, condition: Condition, pool: BoundPool, host: Host | None, seed: int) -> None:
+    def __init__(
+        self, profile: Profile, condition: Condition, pool: BoundPool, host: Host | None, seed: int, process: int = 0
+    ) -> None:
         """Read the board's state before the rounds. Nothing is written before ``begin``."""
         self._profile, self._condition, self._pool, self._host, self._seed = profile, condition, pool, host, seed
+        self._process = process  # 0: this process takes all rounds
         self._number: int | None = None
         self._board_before = read_state()
         self._clock_before = clock_facts()
@@ -60,17 +64,30 @@ class PoolRecord:
         """Whether other programs disturbed so many rounds that too few are clean."""
         return len(self.clean_s) < min(MIN_CLEAN, self.rounds)
 
-    def begin(self) -> None:
-        """Start the pool in the profile, or continue an interrupted one with the same op calls."""
+    def begin(self, number: int | None = None) -> None:
+        """Start the pool in the profile, or continue an interrupted one with the same op calls.
+
+        Args:
+            number: of the pool, where another process started it.
+        """
+        self._number = self._started() if number is None else number
+        if self._process:  # those that took turns before an interruption are other processes
+            query = "SELECT coalesce(max(process), 0) FROM round WHERE pool = ?"
+            self._process += int(self._profile.ask(query, self._number)[0][0])
+
+    def _started(self) -> int:
+        """Start the pool, or continue an interrupted one. Returns its number."""
         calls = [self._pool.compiled.calls_per_sample(number) for number in range(len(self._pool.keys))]
         # An interrupted pool goes on only with its own clock and calls per sample: they hold for all of its rounds.
         keys = [*self._pool.keys, self._host.key if self._host else "", self._clock_before["name"], str(calls)]
+        keys += ["several processes"] if self._process else []
         signature = hashlib.sha256("\n".join(keys).encode()).hexdigest()
-        self._number = self._profile.resume_pool(self._condition, signature)
-        if self._number is None:
-            self._number = self._start(signature, calls)
-        else:
-            self._continue(self._number)
+        number = self._profile.resume_pool(self._condition, signature)
+        if number is None:
+            return self._start(signature, calls)
+        if not self._process:
+            self._continue(number)
+        return number
 
     def _start(self, signature: str, calls_per_sample: list[int]) -> int:
         pool, host = self._pool, self._host
@@ -91,16 +108,21 @@ class PoolRecord:
         )
 
     def _continue(self, number: int) -> None:
-        earlier = self._profile.pool(number)
-        self.rounds = earlier.rounds
-        if earlier.contended:  # what it returns are disturbed rounds
+        self._number = number
+        earlier = self.count()
+        if earlier.contended or not self.blocks:
             return
-        self._control_s = list(earlier.control_s)
-        self.clean_s = list(earlier.rounds_s)
-        self.blocks = earlier.blocks.tolist()
         self._block = self.blocks[-1] + 1
         for key, group in self._pool.groups.items():
             self._pool.compiled.add_earlier(group, list(earlier.measurement(key).samples))
+
+    def count(self) -> Pool:
+        """Count all rounds that the profile has of the pool. Returns the pool."""
+        pool = self._profile.pool(self.number)
+        self.rounds = pool.rounds
+        if not pool.contended:  # what it returns are disturbed rounds then
+            self._control_s, self.clean_s, self.blocks = list(pool.control_s), list(pool.rounds_s), pool.blocks.tolist()
+        return pool
 
     def add(self, rounds: Rounds, readings: Readings, controls: Mapping[str, float] | None = None) -> None:
         """Store finished rounds, and the control workloads that were sampled before them (seconds, by name).
@@ -110,7 +132,13 @@ class PoolRecord:
         if not len(rounds.seconds):
             return
         self._profile.add_rounds(
-            self.number, rounds.seconds, rounds.control_s, rounds.host_s, readings, controls=controls
+            self.number,
+            rounds.seconds,
+            rounds.control_s,
+            rounds.host_s,
+            readings,
+            controls=controls,
+            process=self._process,
         )
         clean = ~disturbed(readings)
         self._control_s += rounds.control_s[clean].tolist()

@@ -16,7 +16,8 @@ from opclock.argument_checks import Count, checked
 from opclock.board.accelerator import wait_for
 from opclock.board.contention import Contention
 from opclock.errors import model_errors
-from opclock.profiles.statistics import Samples, median_interval
+from opclock.profiles.processes import Processes, middle, middle_interval
+from opclock.profiles.statistics import Samples
 from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs
 from opclock.timing.threads import thread_team
@@ -36,6 +37,8 @@ MIN_RUNS = 2
 class Reference:
     """Samples of whole inferences in two independent halves, whose blocks alternate.
 
+    Where several processes took turns, each has both halves.
+
     Attributes:
         first: seconds of each run of the first half; runs that other programs disturbed are left out.
         repeat: the same for the second half, which repeats the measurement.
@@ -43,6 +46,8 @@ class Reference:
         repeat_blocks: the same for the second half.
         disturbed: the number of runs that were left out.
         contended: whether so many were disturbed that the least disturbed ones are among the samples.
+        first_processes: for each run of the first half the number of its process, from 1; None where one process took all.
+        repeat_processes: the same for the second half.
     """
 
     first: Samples
@@ -51,6 +56,8 @@ class Reference:
     repeat_blocks: npt.NDArray[np.int_] | None = None
     disturbed: int = 0
     contended: bool = False
+    first_processes: Processes | None = None
+    repeat_processes: Processes | None = None
 
     @staticmethod
     def of(first: Runs, second: Runs) -> Reference:
@@ -62,6 +69,23 @@ class Reference:
             second.blocks,
             first.disturbed + second.disturbed,
             first.contended or second.contended,
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[Reference]) -> Reference:
+        """The reference of several processes that took turns, from that of each."""
+        if len(parts) == 1:
+            return parts[0]
+        numbers = range(1, len(parts) + 1)
+        return Reference(
+            np.concatenate([one.first for one in parts]),
+            np.concatenate([one.repeat for one in parts]),
+            np.concatenate([one.first_blocks for one in parts if one.first_blocks is not None]),
+            np.concatenate([one.repeat_blocks for one in parts if one.repeat_blocks is not None]),
+            sum(one.disturbed for one in parts),
+            any(one.contended for one in parts),
+            np.repeat(numbers, [one.first.size for one in parts]),
+            np.repeat(numbers, [one.repeat.size for one in parts]),
         )
 
     @cached_property
@@ -78,6 +102,14 @@ class Reference:
         return np.concatenate([self.first_blocks, self.repeat_blocks])[self._order]
 
     @cached_property
+    def processes(self) -> Processes | None:
+        """The number of the process of each of the samples, from 1; None where one process took all."""
+        if self.first_processes is None or self.repeat_processes is None:
+            return None
+        every = np.concatenate([self.first_processes, self.repeat_processes])
+        return every if self._order is None else every[self._order]
+
+    @cached_property
     def _order(self) -> npt.NDArray[np.int_] | None:
         if self.first_blocks is None or self.repeat_blocks is None:
             return None
@@ -85,20 +117,18 @@ class Reference:
 
     @cached_property
     def median_s(self) -> float:
-        """The median of the samples, in seconds."""
-        return float(np.median(self.samples))
+        """The median of the samples, in seconds; of several processes, the mean of their medians."""
+        return float(middle(self.samples, self.processes))
 
     @cached_property
     def interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the median, in seconds."""
-        return (
-            median_interval(self.samples) if self.blocks is None else median_interval(self.samples, blocks=self.blocks)
-        )
+        return middle_interval(self.samples, blocks=self.blocks, processes=self.processes)
 
     @property
     def repeat_error(self) -> float:
         """Median of the second half / median of the first - 1. No estimate can be expected to be more accurate."""
-        return float(np.median(self.repeat) / np.median(self.first)) - 1.0
+        return float(middle(self.repeat, self.repeat_processes) / middle(self.first, self.first_processes)) - 1.0
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, as in a validation's row."""
@@ -112,6 +142,19 @@ class Reference:
             "disturbed": self.disturbed,
             "contended": self.contended,
         }
+
+    def samples_to_json(self) -> dict[str, Any]:
+        """All samples of one process as JSON-ready data, for another process."""
+        arrays = {name: vars(self)[name] for name in ("first", "repeat", "first_blocks", "repeat_blocks")}
+        lists = {name: None if array is None else array.tolist() for name, array in arrays.items()}
+        return {**lists, "disturbed": self.disturbed, "contended": self.contended}
+
+    @staticmethod
+    def from_samples(data: dict[str, Any]) -> Reference:
+        """The inverse of samples_to_json."""
+        names = ("first", "repeat", "first_blocks", "repeat_blocks")
+        arrays = {name: None if data[name] is None else np.array(data[name]) for name in names}
+        return Reference(**{**data, **arrays})
 
 
 def forward_of(

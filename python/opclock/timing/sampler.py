@@ -42,6 +42,7 @@ class Sampler:
         host: Host | None,
         *,
         seed: int = 0,
+        process: int = 0,
     ) -> None:
         """Bind and verify the op calls.
 
@@ -53,6 +54,7 @@ class Sampler:
             condition: how the op calls are timed.
             host: played during rounds; None for op calls alone.
             seed: for the order of rounds, where it is random.
+            process: this process's number, from 1, where several take turns in one pool; 0 where this one does all.
 
         Raises:
             OpCallError: memory is short, or an op call's answer differs from PyTorch's.
@@ -62,7 +64,7 @@ class Sampler:
         self._host = host
         self._pool = BoundPool(trace, positions, arguments, condition, seed)
         self._graph: GraphRounds | None = None
-        self._record = PoolRecord(profile, condition, self._pool, host, seed)
+        self._record = PoolRecord(profile, condition, self._pool, host, seed, process)
         self._contention = Contention()
         self._controls = Controls(self._contention)
         self._looks = Looks()
@@ -79,8 +81,16 @@ class Sampler:
         """Those of them that no other program disturbed. Only they count."""
         return len(self._record.clean_s)
 
-    def warm_up(self) -> None:
+    @property
+    def number(self) -> int:
+        """The pool's number in the profile, after the warm-up."""
+        return self._record.number
+
+    def warm_up(self, pool: int | None = None) -> None:
         """Run until rounds stop getting faster, then start or continue the pool in the profile.
+
+        Args:
+            pool: the number of the pool, where another process started it.
 
         Raises:
             OpCallError: an op call raises.
@@ -95,7 +105,7 @@ class Sampler:
         if self._host is not None:
             self._discarded_round(self._empty(1))  # warms up the host too
         self.seconds += time.perf_counter() - start
-        self._record.begin()
+        self._record.begin(pool)
 
     def usual_round_s(self) -> float:
         """Run a few rounds that are not kept. Returns the wall seconds of the middle one."""
@@ -185,12 +195,17 @@ class Sampler:
             return False
         return self._looks.settled(np.array(self._record.clean_s), np.array(self._record.blocks))
 
-    def end(self) -> tuple[str, tuple[Flag, ...]]:
+    def end(self, *, settled: bool | None = None) -> tuple[str, tuple[Flag, ...]]:
         """End the pool in the profile.
+
+        Args:
+            settled: whether all processes that took turns in the pool sampled enough; None: this one took all rounds.
 
         Returns:
             Why sampling stopped ("settled", "time_cap" or "contended"), and the flags.
         """
-        done = self.condition.timing == "back_to_back" or self.settled
+        if settled is not None:
+            self._record.count()
+        done = self.condition.timing == "back_to_back" or (self.settled if settled is None else settled)
         ended = "contended" if self._record.contended else "settled" if done else "time_cap"
         return ended, self._record.end(ended)

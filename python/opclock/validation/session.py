@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,16 +24,32 @@ from opclock.timing.host_playback import Forward, Host, PlayedHost
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
-from opclock.timing.measure import lane_samplers
+from opclock.timing.lane_samplers import lane_samplers
 from opclock.timing.memory_budget import check_fit, check_run
-from opclock.timing.missing import all_known, can_be_timed, condition_of, missing_in, nothing_to_time
-from opclock.timing.reference import ReferenceRun, forward_of
+from opclock.timing.missing import (
+    all_known,
+    can_be_timed,
+    condition_of,
+    in_processes,
+    missing_in,
+    nothing_to_time,
+)
+from opclock.timing.reference import Reference, ReferenceRun, forward_of
 from opclock.timing.sampler import Sampler
+from opclock.timing.sampling_processes import (
+    KernelProcess,
+    ReferenceProcess,
+    bind,
+    checked_specification,
+    end,
+    started,
+)
 from opclock.timing.stopping import is_over
 from opclock.tracing.trace import Trace
 from opclock.validation.observers import Observers
 
 MIN_BLOCKS = 8  # of each: with four blocks a half, a drift shows that two would miss
+MIN_IN_PROCESS = 3  # of each in one of several processes
 MAX_S = 3.8  # of kernel rounds for a small model
 MAX_LATENCIES = 25  # for a large model: kernel rounds take at most this many times its latency
 
@@ -50,6 +67,8 @@ class Request:
         explain: whether to take two more measurements of the op calls, to explain the error.
         max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency,
             and three times that where other programs disturb the rounds.
+        processes: how many fresh processes sample the op calls in turn, and as many others the model; with 1, this one
+            samples both.
     """
 
     model: Model
@@ -59,6 +78,7 @@ class Request:
     seed: int
     explain: bool
     max_s: float | None
+    processes: int = 1
 
     def sampler(self, arguments: Arguments, timing: Timing, positions: Sequence[int], host: Host | None) -> Sampler:
         """A warmed-up sampler of the op calls at these positions in this timing. Raises as ``Sampler`` does."""
@@ -68,18 +88,47 @@ class Request:
         return sampler
 
 
+@contextmanager
+def processes_of(request: Request) -> Iterator[tuple[list[KernelProcess], list[ReferenceProcess]]]:
+    """Start the processes of a request, for its op calls where the profile lacks them and for its model.
+
+    They end with the block. There are none where this process samples everything. Raises as
+    ``sampling_processes.started`` does, and OptionError where other processes cannot load the model.
+    """
+    count, model = request.processes, request.model
+    specification = checked_specification(request.trace, model.module, model, count)
+    if count == 1:
+        yield [], []
+        return
+    kernels = 0 if _known(request) else count
+    with started(request.trace, specification, request.threads, kernels=kernels, references=count) as children:
+        yield children
+
+
+def _known(request: Request) -> bool:
+    """Whether the profile has every measurement that the estimate needs."""
+    trace, profile, threads, count = request.trace, request.profile, request.threads, request.processes
+    return all_known(trace, profile, threads) and (count == 1 or in_processes(trace, profile, threads, count))
+
+
 class InterleavedSession:
     """A model's reference, kernels and baselines. They are warmed up, then sampled in turn.
 
     Attributes:
-        reference: real inference.
         graph: replays of the model as a CUDA graph, on devices that have them.
         observers: two more measurements of the op calls, if the request asks for an explanation.
         flags: what was unusual.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(
+        self, request: Request, kernels: Sequence[KernelProcess] = (), references: Sequence[ReferenceProcess] = ()
+    ) -> None:
         """Load and warm up everything.
+
+        Args:
+            request: the model, and how to validate it.
+            kernels: processes that sample its op calls; none where this one does.
+            references: processes that sample the model; none where this one does.
 
         Raises:
             ModelError: the model cannot be run.
@@ -89,21 +138,27 @@ class InterleavedSession:
         self._request = request
         trace = request.trace
         check_run(trace)
-        known = all_known(trace, request.profile, request.threads)
+        known = _known(request)
         if not known:
-            check_fit(trace)
+            check_fit(trace, max(1, len(kernels)))
         forward = forward_of(request.model.module, request.model.inputs, request.model.reset, trace.steps)
-        self.reference = ReferenceRun(forward, request.model.name, trace.device)
+        self._references: list[ReferenceRun | ReferenceProcess] = [*references]
+        for process in references:
+            process.warm_up()
+        if not references:
+            self._references.append(ReferenceRun(forward, request.model.name, trace.device))
         self.graph: GraphRun | None = None
         self.observers: Observers | None = None
         self.flags: list[Flag] = []
-        self._kernels: Sampler | None = None  # None where the profile has every measurement already
+        self._kernels: list[Sampler | KernelProcess] = []  # none where the profile has every measurement already
         self._latency_s = math.inf  # seconds of the shortest kernel round
         self._binding_s = 0.0
         arguments = Arguments(trace)
         self._others: list[Sampler] = []  # each runs one block in every pass
         if known:
             self.flags.append("measured_earlier")
+        elif kernels:
+            self._bind_processes(kernels)
         else:
             self._bind(forward, arguments)
         baseline = missing_in(trace, request.profile, condition_of(trace, request.threads, "back_to_back"))
@@ -115,6 +170,14 @@ class InterleavedSession:
             except ModelError:
                 self.flags.append("no_graph")
 
+    def _bind_processes(self, kernels: Sequence[KernelProcess]) -> None:
+        request, trace, start = self._request, self._request.trace, time.perf_counter()
+        bound = bind(kernels, request.profile, range(len(trace.calls)), request.seed)
+        if bound.remark:
+            self.flags.append("host_by_table")
+        self._kernels += kernels
+        self._binding_s = time.perf_counter() - start
+
     def _bind(self, forward: Forward, arguments: Arguments) -> None:
         """Bind all op calls in one pool for each timing that an estimate needs. Sampling in turn needs whole pools."""
         request, trace = self._request, self._request.trace
@@ -124,19 +187,22 @@ class InterleavedSession:
             self.flags.append("host_by_table")
         if remark and nothing_to_time(trace, request.profile, request.threads):  # the table is filled already
             self.flags.append("measured_earlier")
-        elif has_lanes(trace.device):
-            self._kernels, *self._others = lane_samplers(
-                trace, request.profile, host, request.threads, request.seed, arguments
-            )
+            self._binding_s = time.perf_counter() - start
+            return
+        if has_lanes(trace.device):
+            first, *self._others = lane_samplers(trace, request.profile, host, request.threads, request.seed, arguments)
         else:
-            self._kernels = request.sampler(arguments, "in_model", range(len(trace.calls)), host)
+            first = request.sampler(arguments, "in_model", range(len(trace.calls)), host)
             if request.explain and isinstance(host, PlayedHost):
-                self.observers = Observers(trace, self._kernels, host)
+                self.observers = Observers(trace, first, host)
+        self._kernels = [first]
         self._binding_s = time.perf_counter() - start
 
     def run(self, progress: Progress, text: str) -> None:
         """Run blocks of everything, each pass in a new random order, until kernels are settled or the time is up."""
         steps, begin_s, blocks = self._steps(), self._kernel_s, 0
+        processes = self._request.processes
+        passes = MIN_BLOCKS if processes == 1 else max(MIN_IN_PROCESS, math.ceil(MIN_BLOCKS / processes))
 
         def block(step: Callable[[], object]) -> None:
             nonlocal blocks
@@ -149,56 +215,60 @@ class InterleavedSession:
             return (self._kernel_s - begin_s) / usual_s
 
         def enough() -> bool:
-            turns, kernels = blocks / (MIN_BLOCKS * len(steps)), self._kernels
+            turns = blocks / (passes * len(steps))
             return turns >= 1.0 and is_over(
-                turns if kernels is None else spent_share(),
+                spent_share() if self._kernels else turns,
                 limited=self._request.max_s is not None,
                 clean=self._clean,
-                settled=kernels is None or kernels.settled,
+                settled=all(one.settled for one in self._kernels),
             )
 
         def report() -> None:
-            progress(text + self._left_out, min(1.0, max(blocks / (MIN_BLOCKS * len(steps)) * 0.5, spent_share())))
+            progress(text + self._left_out, min(1.0, max(blocks / (passes * len(steps)) * 0.5, spent_share())))
 
         interleave_together(steps, block, enough=enough, order=random.Random(self._request.seed), progress=report)
 
     def _steps(self) -> list[Callable[[], object]]:
         """The functions that run one block of each, in one pass."""
-        rounds = self.reference.runs
-        steps: list[Callable[[], object]] = [partial(self.reference.block, half) for half in (0, 1)]
+        rounds = min(one.runs for one in self._references)
+        steps: list[Callable[[], object]] = [partial(one.block, half) for one in self._references for half in (0, 1)]
         if self.graph is not None:
             steps += [partial(self.graph.block, half) for half in (0, 1)]
-        if self._kernels is not None:
-            steps.append(partial(self._kernel_block, self._kernels, rounds))
+        steps += [partial(self._kernel_block, one, rounds) for one in self._kernels]
         if self.observers is not None:
             steps.append(partial(self.observers.block, rounds))
         steps += [partial(one.block, rounds if one.condition.in_order else 1) for one in self._others]
         return steps
 
-    def _kernel_block(self, kernels: Sampler, rounds: int) -> None:
+    def _kernel_block(self, kernels: Sampler | KernelProcess, rounds: int) -> None:
         self._latency_s = min(self._latency_s, kernels.block(rounds))
 
     @property
     def _left_out(self) -> str:
         """Words for the display where other programs disturbed rounds, so that sampling takes longer."""
-        kernels = self._kernels
-        if kernels is None or kernels.clean_rounds == kernels.rounds:
-            return ""
-        return f", {kernels.clean_rounds} clean of {counted(kernels.rounds, 'round')}"
+        rounds, clean = (sum(one.rounds for one in self._kernels), sum(one.clean_rounds for one in self._kernels))
+        return "" if clean == rounds else f", {clean} clean of {counted(rounds, 'round')}"
 
     @property
     def _clean(self) -> bool:
         """Whether enough runs of the model and enough rounds of the kernels were not disturbed."""
-        rounds = MIN_CLEAN if self._kernels is None else self._kernels.clean_rounds
-        return min(self.reference.clean_runs, rounds) >= MIN_CLEAN
+        clean = [*(one.clean_runs for one in self._references), *(one.clean_rounds for one in self._kernels)]
+        return min(clean) >= MIN_CLEAN
 
     @property
     def _kernel_s(self) -> float:
-        return 0.0 if self._kernels is None else self._kernels.seconds
+        return sum(one.seconds for one in self._kernels)
+
+    def reference(self) -> Reference:
+        """Real inference so far, in all processes."""
+        return Reference.joined([one.reference() for one in self._references])
 
     def end(self) -> float:
         """End the pools in the profile. Returns the wall seconds that were spent timing kernels."""
-        for sampler in [*([] if self._kernels is None else [self._kernels]), *self._others]:
+        processes = [one for one in self._kernels if isinstance(one, KernelProcess)]
+        if processes:
+            self.flags += end(processes)[2]
+        for sampler in [*(one for one in self._kernels if isinstance(one, Sampler)), *self._others]:
             _, flags = sampler.end()
             if sampler.condition.timing != "back_to_back":  # a baseline's alone
                 self.flags += flags

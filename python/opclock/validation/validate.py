@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
-from opclock.argument_checks import Seconds, checked
+from opclock.argument_checks import Count, Seconds, checked
 from opclock.board.accelerator import has_lanes
+from opclock.errors import OptionError
 from opclock.estimation import baselines
 from opclock.estimation.estimate import estimate
 from opclock.flags import ordered, precision_flags
@@ -15,18 +16,19 @@ from opclock.models.loading import Model
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent, step
 from opclock.timing.ceiling_runs import measure_roofs
+from opclock.timing.reference import Reference
 from opclock.timing.threads import thread_team
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import check_calls
 from opclock.validation.results import Row, Validation
-from opclock.validation.session import InterleavedSession, Request
+from opclock.validation.session import InterleavedSession, Request, processes_of
 
 
 @checked
 def validate_model(
     model: Model, profile: Profile, *, threads: int, seed: int = 0, real_trace: bool | None = None,
-    explain: bool = False, max_s: Seconds | None = None, progress: Progress = silent,
+    explain: bool = False, max_s: Seconds | None = None, progress: Progress = silent, processes: Count = 1,
 ) -> Row:  # fmt: skip
     """Validate one model. The regression baseline needs other models and is filled in by ``validate``.
 
@@ -41,6 +43,8 @@ def validate_model(
         max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency, and three
             times that where other programs disturb the rounds.
         progress: receives a text and the fraction that is done.
+        processes: how many fresh processes sample the op calls in turn, and as many others the model, which
+            ``load_model`` must have returned; with 1, this process samples both.
 
     Returns:
         The estimate, the reference and the baselines of this model, in seconds.
@@ -48,20 +52,23 @@ def validate_model(
     Raises:
         TraceError, ModelError, OpCallError: the model cannot be traced, run or timed.
         ProfileError: the profile cannot be written.
-        OptionError: fewer than one thread, or a time limit that is not above 0.
+        OptionError: fewer than one thread or process, a time limit that is not above 0, an explanation or a device
+            beside the host with several processes, or a model that other processes cannot load.
     """
+    if explain and processes > 1:
+        raise OptionError(f"processes={processes}: the op calls of one process are observed; leave it out, or explain")
     with nullcontext() if model.settings is None else model.settings.in_force():
         traced = trace(model.module, model.inputs, name=model.name, real=real_trace, reset=model.reset)
         check_calls(traced)
-        request = Request(model, traced, profile, threads, seed, explain, max_s)
-        with thread_team(threads):
-            progress(f"{model.name}: warming up", 0.0)
-            session = InterleavedSession(request)
+        request = Request(model, traced, profile, threads, seed, explain, max_s, processes)
+        progress(f"{model.name}: warming up", 0.0)
+        with thread_team(threads), processes_of(request) as children:
+            session = InterleavedSession(request, *children)
             session.run(progress, f"{model.name}: kernels and reference in turn")
-            measure_s = session.end()
+            measure_s, reference = session.end(), session.reference()
     with thread_team(threads):
         roofline_s = _roofline_s(request)
-    return _row(request, session, measure_s, roofline_s)
+    return _row(request, session, reference, measure_s, roofline_s)
 
 
 def _roofline_s(request: Request) -> float | None:
@@ -72,9 +79,10 @@ def _roofline_s(request: Request) -> float | None:
     return baselines.roofline(request.trace, peak, bandwidth)
 
 
-def _row(request: Request, session: InterleavedSession, measure_s: float, roofline_s: float | None) -> Row:
+def _row(
+    request: Request, session: InterleavedSession, reference: Reference, measure_s: float, roofline_s: float | None
+) -> Row:
     estimated = estimate(request.trace, request.profile, threads=request.threads)
-    reference = session.reference.reference()
     graph = session.graph.reference() if session.graph else None
     imprecise = precision_flags(reference.median_s, *reference.interval_s)
     contended = ("contended",) if reference.contended or (graph and graph.contended) else ()
@@ -108,7 +116,7 @@ def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
 @checked
 def validate(
     models: Sequence[Model], profile: Profile, *, threads: int, seed: int = 0, real_trace: bool | None = None,
-    explain: bool = False, progress: Progress = silent,
+    explain: bool = False, progress: Progress = silent, processes: Count = 1,
 ) -> Validation:  # fmt: skip
     """Measure, estimate and run each model, all in turn, and compare the results.
 
@@ -120,6 +128,8 @@ def validate(
         real_trace: how the model is traced, see ``opclock.trace``.
         explain: split each model's error into kernels, host, and the rest.
         progress: receives a text and the fraction that is done.
+        processes: how many fresh processes sample the op calls in turn, and as many others the model, which
+            ``load_model`` must have returned; with 1, this process samples both.
 
     Returns:
         One row a model, in the given order.
@@ -136,6 +146,7 @@ def validate(
             real_trace=real_trace,
             explain=explain,
             progress=step(progress, number, len(models)),
+            processes=processes,
         )
         for number, model in enumerate(models, start=1)
     ]

@@ -1,1 +1,1 @@
-"""Child processes that serve requests; the one that converts, runs or times one model."""
+"""The child that converts, runs or times one model, and its parent's side."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from opclock.benchmarking.worker.answers import differs
 from opclock.benchmarking.worker.sampling import sample
-from opclock.benchmarking.worker.serving import serve
 from opclock.board.contention import Contention
+from opclock.children.serving import serve
 from opclock.extension import load_core, process_clock
 from opclock.files import text_of
 from opclock.runtimes.job import Job

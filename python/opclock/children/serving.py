@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from opclock.benchmarking.worker.lifeline import end_with_parent
+from opclock.children.lifeline import end_with_parent
 from opclock.errors import ModelError, OpclockError, described, raised
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]

@@ -1,0 +1,1 @@
+"""Child processes that serve requests, and end with their parent."""
