@@ -46,7 +46,7 @@ class Reference:
         repeat_blocks: the same for the second half.
         disturbed: the number of runs that were left out.
         contended: whether so many were disturbed that the least disturbed ones are among the samples.
-        first_processes: for each run of the first half the number of its process, from 1; None where one process took all.
+        first_processes: for each run of the first half its process, from 1; None where one process took all.
         repeat_processes: the same for the second half.
     """
 
