@@ -7,8 +7,19 @@ from typing import Any
 
 import torch
 
-# For heads of 16.
+# For heads of 16: parts of the rotary embedding for time, height and width.
 _MULTIMODAL: dict[str, Any] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
+_GLM = {"rope_parameters": _MULTIMODAL | {"mrope_section": [2, 3, 3]}}
+_GLM_HALF = {"rope_parameters": _MULTIMODAL | {"mrope_section": [1, 1, 2], "partial_rotary_factor": 0.5}}
+_GEMMA3N = {
+    "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"], "num_kv_shared_layers": 0,
+    "hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": 1024, "intermediate_size": [96, 96],
+    "activation_sparsity_pattern": [0.0, 0.0], "laurel_rank": 8,
+}  # fmt: skip
+_REPVIT = {
+    "model_type": "timm_wrapper", "architecture": "repvit_m1", "num_classes": 2,
+    "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+}  # fmt: skip
 _INDEXED = {
     "num_hidden_layers": 2, "layer_types": ["linear_attention", "indexed_attention"],
     "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16,
@@ -27,22 +38,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "efficientloftr": {"out_features": [16, 16, 32, 64], "hidden_size": 64, "stage_num_blocks": [1, 1, 2, 2]},
     "align": {"vision_config": {"image_size": 64, "depth_coefficient": 1.0}},
     "blt": {"encoder_hash_byte_group_vocab": 1002, "use_cache": False},
+    "edgetam_vision_model": {"backbone_config": _REPVIT},
     "edgetam": {
         "vision_config": {
-            "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]],
-            "backbone_config": {
-                "model_type": "timm_wrapper", "architecture": "repvit_m1",
-                "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
-            },
+            "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]], "backbone_config": _REPVIT,
         },
         "prompt_encoder_config": {"image_size": 256},
     },
     "bailing_hybrid": {"layer_group_size": 2},
     "blip-2": {"image_token_index": 5},
     "chameleon": {"vocabulary_map": {"<image>": 5}},
-    "clvp": {"decoder_config": {"vocab_size": 8194}},
+    "clvp": {"decoder_config": {"vocab_size": 8194}, "speech_config": {"vocab_size": 8194}},
     "codegen": {"rotary_dim": 8},
-    "deepseek_ocr2": {"text_config": {"num_hidden_layers": 2, "mlp_layer_types": ["dense", "sparse"], "num_experts_per_tok": 2}},
+    "deepseek_ocr2": {
+        "text_config": {"num_hidden_layers": 2, "mlp_layer_types": ["dense", "sparse"], "num_experts_per_tok": 2},
+    },
     "cohere_compass": {"text_config": {"rope_parameters": {"full_attention": _MULTIMODAL}}},
     "csm": {"text_vocab_size": 1024},
     "dbrx": {"attn_config": {"rope_theta": 1e4, "clip_qkv": 8.0}},
@@ -60,14 +70,33 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
         "layer_list_out_channels": [16, 32, 48, 64],
     },
-    "gemma3n": {
-        "text_config": {
-            "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"], "num_kv_shared_layers": 0,
-            "hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": 1024, "intermediate_size": [96, 96],
-            "activation_sparsity_pattern": [0.0, 0.0], "laurel_rank": 8,
-        },
+    "gemma3n": {"text_config": _GEMMA3N},
+    "gemma3n_text": _GEMMA3N,
+    "gemma3n_audio": {"conf_num_hidden_layers": 1, "hidden_size": 64, "conf_num_attention_heads": 4},
+    "glm4v_text": _GLM,
+    "glm_image_text": _GLM,
+    "glm4v": {"text_config": _GLM},
+    "glm46v": {"text_config": _GLM},
+    "glmga": {"text_config": _GLM},
+    "glm_image": {"text_config": _GLM},
+    "glm4v_moe_text": _GLM_HALF,
+    "glm4v_moe": {"text_config": _GLM_HALF},
+    "glm5_next_text": {"num_attention_heads": 4, "num_key_value_heads": 4},
+    "glm5_next": {"text_config": {"num_attention_heads": 4, "num_key_value_heads": 4}},
+    "hunyuan_v1_dense": {"head_dim": 16},
+    "hunyuan_v1_moe": {"head_dim": 16},
+    "hunyuan_vl_text": {"head_dim": 16, "rope_parameters": _MULTIMODAL},
+    "gptj": {"rotary_dim": 8},
+    "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
+    "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
+    "emu3": {"vocabulary_map": {"<image>": 5}},
+    "ernie4_5_vl_moe": {"text_config": {"rope_parameters": _MULTIMODAL | {"mrope_section": [3, 3, 2]}}},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"], "num_hidden_layers": 2},
+    "depth_pro": {
+        "patch_size": 32, "intermediate_hook_ids": [1, 0],
+        "image_model_config": {"image_size": 32}, "patch_model_config": {"image_size": 32},
+        "fov_model_config": {"image_size": 32},
     },
-    "glm4v_moe_text": {"rope_parameters": _MULTIMODAL | {"partial_rotary_factor": 0.5, "mrope_section": [1, 1, 2]}},
     "hunyuan_vl": {"text_config": {"rope_parameters": _MULTIMODAL, "head_dim": 16}},
     "cohere_compass_text": {"rope_parameters": {"full_attention": _MULTIMODAL}},
     "qwen4_exp": {"text_config": _INDEXED},
@@ -171,6 +200,26 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "is_longer": torch.tensor([[False]]),
     },
     "clvp": lambda _config: {"input_ids": _ids(), "input_features": torch.randn(1, 80, 100)},
+    "depth_pro": lambda _config: {"pixel_values": torch.randn(1, 3, 128, 128)},
+    "gemma3n_audio": lambda _config: {
+        "audio_mel": torch.randn(1, 100, 128),
+        "audio_mel_mask": torch.zeros(1, 100).bool(),
+    },
+    "gemma4_audio": lambda _config: {
+        "input_features": torch.randn(1, 100, 128),
+        "attention_mask": torch.ones(1, 100).bool(),
+    },
+    "granite_speech5_ctc": lambda _config: {"input_features": torch.randn(1, 100, 320)},
+    "granite_speech5_encoder": lambda _config: {"input_features": torch.randn(1, 100, 320)},
+    "idefics": lambda _config: {
+        "input_ids": _ids(),
+        "pixel_values": torch.randn(1, 1, 3, 224, 224),
+        "image_attention_mask": torch.ones(1, 16, 1).long(),
+    },
+    "inkling2_vision": lambda _config: {
+        "pixel_values": torch.randn(1600, 1200),
+        "image_grid_thw": torch.tensor([[1, 20, 20]]),
+    },
     "univnet": lambda _config: {"input_features": torch.randn(1, 20, 100)},
 }
 
@@ -181,5 +230,9 @@ PARTS = {"bark": "semantic"}
 NOT_BUILT: dict[str, str] = {
     "musicgen_melody": "AutoModel gives its configuration of several parts to the decoder, which takes it not",
     "pe_video_encoder": "its image encoder, of timm, has one size: 3e8 parameters",
+    "dinat": "needs natten, which is built for one version of torch",
+    "edgetam_video": "takes a session of a video, which is no tensor",
+    "evolla": "AutoModel does not know its configuration",
+    "higgs_audio_v2_tokenizer": "needs torchaudio",
     "layoutlmv2": "needs detectron2, which is no package of an index",
 }

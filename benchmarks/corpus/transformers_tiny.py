@@ -75,7 +75,8 @@ def _one_of_each(config: Any) -> dict[str, Any]:  # noqa: ANN401
     """A layer of each type, where the first layers are of one type alone."""
     types = list(dict.fromkeys(getattr(config, "layer_types", None) or ()))
     whole = list(dict.fromkeys(type(config)().layer_types)) if types else []
-    return {"layer_types": whole, "num_hidden_layers": len(whole)} if len(whole) > len(types) else {}
+    inside = {name: _one_of_each(part) for name, part in _parts(config).items()}
+    return inside | ({"layer_types": whole, "num_hidden_layers": len(whole)} if len(whole) > len(types) else {})
 
 
 def _shrink(config: Any, sizes: dict[str, int]) -> None:  # noqa: ANN401
@@ -110,7 +111,7 @@ def _configs(model_type: str, failures: list[str]) -> Iterator[Any]:
         try:
             small = _merged(_arguments(made(**own), sizes), own)
             yield made(**small)
-            yield made(**small | _one_of_each(made(**small)))
+            yield made(**_merged(small, _one_of_each(made(**small))))
         except Exception as error:  # a combination that this architecture does not have
             failures.append(f"{type(error).__name__}: {str(error)[:150]}")
         config = made(**own)
@@ -175,13 +176,14 @@ def _inputs(model: torch.nn.Module) -> Iterator[dict[str, torch.Tensor]]:
 
 def _patches(config: Any, names: list[str]) -> Iterator[dict[str, torch.Tensor]]:  # noqa: ANN401
     """An image as flat patches with its numbers of frames, rows and columns of them."""
-    if "grid_thw" not in names:
+    grid = next((name for name in ("grid_thw", "image_grid_thw") if name in names), "")
+    if not grid or "input_ids" in names:
         return
     frames, rows, columns = 1, 8, 8
     patch, channels = _number(config, "patch_size", 14), _number(config, "in_channels", 3)
     for depth in (_number(config, "temporal_patch_size", 1), 1):
         flat = torch.randn(frames * rows * columns, channels * depth * patch**2)
-        yield {names[0]: flat, "grid_thw": torch.tensor([[frames, rows, columns]])}
+        yield {names[0]: flat, grid: torch.tensor([[frames, rows, columns]])}
 
 
 def build(model_type: str) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
