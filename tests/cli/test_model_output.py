@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import subprocess
+import sys
 
 import pytest
 from helpers import refused
 
 from opclock.cli.main import main
+from opclock.cli.reporting import write
+from opclock.errors import OptionError
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("short_sampling")]
 
@@ -78,6 +83,20 @@ def command(capfd):
         return subprocess.CompletedProcess(given, code, *capfd.readouterr())
 
     return run
+
+
+def test_a_model_that_closes_standard_error_ends_nothing(monkeypatch):
+    """The next remark ended the command: "cannot write to standard output"."""
+
+    class Closed(io.StringIO):
+        def write(self, _text):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    write(sys.stderr, "a remark")
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(OptionError, match="cannot write to standard output: Bad file descriptor"):
+        write(sys.stdout, "a result")
 
 
 @pytest.mark.parametrize("verb", ["trace", "measure", "validate"])

@@ -102,7 +102,11 @@ def screen_width(stream: TextIO) -> int | None:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Print one line. Characters that the stream's encoding lacks are written in ASCII, such as us for µs."""
+    """Print one line. Characters that the stream's encoding lacks are written in ASCII, such as us for µs.
+
+    Raises OptionError where standard output cannot be written. A remark that standard error cannot take is lost: a
+    model may have closed it.
+    """
     stream = own_stream(stream)
     encoding = stream.encoding or "utf-8"
     try:
@@ -115,7 +119,8 @@ def write(stream: TextIO, text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OptionError(f"cannot write to standard output: {error.strerror}") from error
+        if stream is not own_stream(sys.stderr):
+            raise OptionError(f"cannot write to standard output: {error.strerror}") from error
 
 
 @contextmanager
