@@ -18,11 +18,11 @@ CUT = (
             "beit_base_patch16_224 caformer_s18 cspnext_tiny dpn48b efficientvit_b0 gcvit_tiny repvit_m0_9 "
             "sam2_hiera_tiny selecsls42 swiftformer_xs vit_relpos_small_patch16_224 xception41"),
     *_named("transformers",
-            "afmoe albert apertus aria audio-spectrogram-transformer aya_vision bart bert big_bird blip_2_qformer "
-            "canary clip ctrl decision_transformer dinov2_with_registers ernie4_5_moe exaone4_5_vision flava "
-            "gemma2 glm5_next_vision gpt_neox_japanese granite_speech helium hy_v3 idefics2 inkling2_text "
-            "kolibri1 levit longformer modernbert nystromformer paligemma patchtst pixtral qianfan_ocr regnet "
-            "sam3_lite_text_text_model smolvlm vipllava"),
+            "afmoe albert apertus aria audio-spectrogram-transformer autoformer aya_vision bart bert big_bird "
+            "blip_2_qformer canary clip ctrl decision_transformer dinov2_with_registers ernie4_5_moe exaone4_5_vision "
+            "flava gemma2 glm5_next_vision gpt_neox_japanese granite_speech helium hy_v3 idefics2 inkling2_text "
+            "kolibri1 levit longformer modernbert nemotron_asr_streaming_encoder nystromformer paligemma patchtst "
+            "pixtral qianfan_ocr regnet sam3_lite_text_text_model smolvlm vipllava"),
 )  # fmt: skip
 
 # Ten of torchvision, ten of timm and twenty of transformers: in each kind, the names with the smallest SHA-256 of

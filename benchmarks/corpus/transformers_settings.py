@@ -88,6 +88,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "hunyuan_vl_text": {"head_dim": 16, "rope_parameters": _MULTIMODAL},
     "gptj": {"rotary_dim": 8},
     "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
+    "diffusion_gemma": {"text_config": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 32}},
+    "fun_asr_nano_encoder": {"num_timestamp_prediction_layers": 1},
     "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
     "emu3": {"vocabulary_map": {"<image>": 5}},
     "ernie4_5_vl_moe": {"text_config": {"rope_parameters": _MULTIMODAL | {"mrope_section": [3, 3, 2]}}},
@@ -217,8 +219,12 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "image_attention_mask": torch.ones(1, 16, 1).long(),
     },
     "inkling2_vision": lambda _config: {
-        "pixel_values": torch.randn(1600, 1200),
-        "image_grid_thw": torch.tensor([[1, 20, 20]]),
+        "pixel_values": torch.randn(16, 40, 40, 3),
+        "image_grid_thw": torch.tensor([[1, 4, 4]]),
+    },
+    "fun_asr_nano_encoder": lambda config: {
+        "input_features": torch.randn(1, 100, config.input_size),
+        "input_features_mask": torch.ones(1, 100).long(),
     },
     "univnet": lambda _config: {"input_features": torch.randn(1, 20, 100)},
 }
