@@ -191,6 +191,18 @@ def test_op_calls_of_fork_are_recorded_and_never_end_the_process(scripted):
         play(traced, model, inputs)
 
 
+class Twice(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x * 2
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+
 class Maps(nn.Module):
     """Transforms of functions: vmap, one in another, and the gradient by an argument."""
 
@@ -201,7 +213,7 @@ class Maps(nn.Module):
     def forward(self, x):
         each = torch.vmap(lambda row: torch.tanh(row @ self.weight) + torch.ones(3))(x)
         pairs = torch.vmap(lambda one: torch.vmap(lambda other: (one - other).square().sum())(x))(x)
-        return each, pairs, torch.func.grad(lambda y: y.sin().sum())(x)
+        return torch.vmap(Twice.apply)(each), pairs, torch.func.grad(lambda y: y.sin().sum())(x)
 
 
 @WAYS

@@ -21,7 +21,7 @@ from opclock.timing.host_values import readable_outputs
 from opclock.timing.memory_budget import check_run
 from opclock.timing.operators import named_constant
 from opclock.timing.quantized import new_quantized
-from opclock.tracing.control_flow import let_playback_choose
+from opclock.tracing.control_flow import register_for_playback
 from opclock.tracing.forward import prepared
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_call import NamedConstant, TensorSpec, Value, tensors
@@ -89,7 +89,7 @@ class PlayedHost:
         self._forward = forward
         self._trace = trace
         self._playback = self._recording([])
-        let_playback_choose()
+        register_for_playback()
         self._settle()
 
     def _recording(self, known: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401

@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 import torch
+from torch._functorch.pyfunctorch import dispatch_functorch
 from torch._ops import HigherOrderOperator
 
 from opclock.errors import TraceError
@@ -14,16 +15,19 @@ PLAYBACK_KEY = torch._C._parse_dispatch_key("TESTING_ONLY_GenericMode")  # kKey 
 
 
 @cache
-def let_playback_choose() -> None:
-    """Run these operators in a playback as well: it then meets what their functions call.
+def register_for_playback() -> None:
+    """Let a playback run the operators that take functions: it then meets what these call.
 
     What is registered stays. Nothing but a playback uses its key.
     """
-    for operator in (torch.ops.higher_order.cond, torch.ops.higher_order.while_loop):
+    for name in ("cond", "while_loop", "custom_function_call"):
+        operator = getattr(torch.ops.higher_order, name)
         operator.py_impl(PLAYBACK_KEY)(partial(_played, operator))
 
 
 def _played(operator: HigherOrderOperator, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    if torch._C._are_functorch_transforms_active():  # under torch.vmap, say: they have rules of their own
+        return dispatch_functorch(operator, args, kwargs)
     return control_flow(operator, args, kwargs)
 
 
