@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,10 +132,13 @@ def filled(
     board: Board = BOARD,
     flags: tuple[Flag, ...] = (),
     waited: float = 0.0,
+    controls: Mapping[str, float] | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> None:
     """A profile in which every named operator took this long in every round, and the host this long per call.
 
-    In every round the process waited for cores for the fraction ``waited`` of a second.
+    In every round the process waited for cores for the fraction ``waited`` of a second. Each round is a block, before
+    which the ``controls`` took these seconds.
     """
     readings = replace(Readings.unknown(1), wall_s=np.ones(1), wait_s=np.full(1, waited))
     random = np.random.default_rng(0)
@@ -142,11 +147,13 @@ def filled(
     values = np.array([seconds[call.call.name] for call in trace.calls if call.call.name in seconds])
     with Profile.create_or_open(path, board) as profile:
         host = None if host_s is None else (host_key(trace), host_kinds(trace))
-        pool = profile.start_pool(condition, keys, [1] * len(keys), signature="s", host=host)
+        pool = profile.start_pool(
+            condition, keys, [1] * len(keys), signature="s", host=host, context=dict(context or {})
+        )
         for _ in range(rounds):
             factor = 1.0 + noise * random.standard_normal()
             host_values = None if host_s is None else np.full((1, len(trace.calls) + 1), host_s)
-            profile.add_rounds(pool, values[None] * factor, np.array([1e-5]), host_values, readings)
+            profile.add_rounds(pool, values[None] * factor, np.array([1e-5]), host_values, readings, controls=controls)
         profile.end_pool(pool, "settled", ["narrow"] * len(keys), {"flags": list(flags)})
 
 

@@ -145,6 +145,7 @@ def _of_sums(
     total_s = sum(share.median_s for share in shares)
     parts_s = sum(kernels.seconds.get(traced.call.key, 0.0) for traced in trace.calls) + float(host_s.sum())
     scale = total_s / parts_s if parts_s > 0 else 1.0
+    watching_s = 0.0 if host is None else host.watching_error_s
     kernel_s = [kernels.seconds.get(traced.call.key) for traced in trace.calls]
     parts = tuple(
         Part(position, traced.module, traced.call.operator, class_of(traced.call), macs(traced),
@@ -156,8 +157,8 @@ def _of_sums(
         model=trace.model,
         setting=setting,
         total_s=total_s,
-        ci_low_s=sum(share.low_s for share in shares),
-        ci_high_s=sum(share.high_s for share in shares),
+        ci_low_s=max(0.0, sum(share.low_s for share in shares) - watching_s),
+        ci_high_s=sum(share.high_s for share in shares) + watching_s,
         parts=parts,
         host_tail_s=float(host_s[-1]) * scale,
         coverage=_coverage(parts, total_s, 0.0 if host is None else host.modelled_s * scale),

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from opclock.errors import EstimateError
+from opclock.estimation.watching import added_interval_s, unwatched
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
@@ -74,6 +75,11 @@ class HostTable:
         nearest = abs(pools[0].condition.working_set - self._condition.working_set) if pools else 0
         return [p for p in pools if abs(p.condition.working_set - self._condition.working_set) <= nearest + 1]
 
+    @cached_property
+    def _host_s(self) -> list[Samples]:
+        """By pool of the table: the host's work without what watching added."""
+        return [unwatched(pool) for pool in self._table]
+
     def sampled(self, key: str, kernels: Iterable[Pool]) -> Pool | None:
         """Find a pool in which this model's host was sampled.
 
@@ -98,7 +104,8 @@ class HostTable:
         if not self._table:
             return 1.0
         usual = {kind: self.kind_s(kind) for kind in set(kinds)}
-        logs = [math.log(total) for pool in self._table if (total := _by_pool(pool, kinds, usual)) > 0]
+        pools = zip(self._table, self._host_s, strict=True)
+        logs = [math.log(total) for pool, host_s in pools if (total := _by_pool(pool, host_s, kinds, usual)) > 0]
         deviation = float(np.std(logs, ddof=1)) if len(logs) > 1 else 0.0
         if len(logs) < FEW_MODELS:
             deviation = max(deviation, MODELS_DEVIATION)
@@ -122,8 +129,8 @@ class HostTable:
         operator = kind.rpartition("/")[2]
         for fits in (lambda other: other == kind, lambda other: other.rpartition("/")[2] == operator, lambda _: True):
             columns: list[Samples] = [
-                pool.host_s[:, column]
-                for pool in self._table
+                host_s[:, column]
+                for pool, host_s in zip(self._table, self._host_s, strict=True)
                 for column, other in enumerate(pool.host_kinds)
                 if fits(other)
             ]
@@ -132,12 +139,12 @@ class HostTable:
         raise EstimateError("the profile has no host cost; measure any model into it with this number of threads first")
 
 
-def _by_pool(pool: Pool, kinds: Sequence[str], usual: Mapping[str, float]) -> float:
+def _by_pool(pool: Pool, host_s: Samples, kinds: Sequence[str], usual: Mapping[str, float]) -> float:
     """Seconds of these kinds of work by one pool alone; kinds that it lacks take their usual time."""
     columns: dict[str, list[int]] = {}
     for column, kind in enumerate(pool.host_kinds):
         columns.setdefault(kind, []).append(column)
-    own = {kind: float(np.median(pool.host_s[:, columns[kind]])) for kind in usual if kind in columns}
+    own = {kind: float(np.median(host_s[:, columns[kind]])) for kind in usual if kind in columns}
     return sum(own.get(kind, usual[kind]) for kind in kinds)
 
 
@@ -150,6 +157,7 @@ class HostWork:
     flags: tuple[Flag, ...]  # of that pool, or "host_by_table"
     blocks: Blocks | None = None  # by round
     processes: Processes | None = None  # by round
+    watching_error_s: float = 0.0  # half the 95 % interval of what watching added, which is taken off
     factor: float = 1.0  # the cost from the table, times and over it, is the 95 % interval
 
     @staticmethod
@@ -171,7 +179,10 @@ class HostWork:
         table = HostTable(profile, condition)
         sampled = table.sampled(host_key(trace), kernels)
         if sampled is not None:
-            return HostWork(sampled.host_s, sampled.number, sampled.flags, sampled.blocks, sampled.processes)
+            return HostWork(
+                unwatched(sampled), sampled.number, sampled.flags, sampled.blocks, sampled.processes,
+                added_interval_s(sampled),
+            )  # fmt: skip
         kinds = host_kinds(trace)
         samples_s = np.array([[table.kind_s(kind) for kind in kinds]])
         return HostWork(samples_s, None, ("host_by_table",), factor=table.factor(kinds))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,9 @@ from opclock.profiles.processes import (
     process_times,
 )
 from opclock.profiles.statistics import Samples
+
+# Names of samples beside the control workloads: a small model as it is, and timed op call by op call.
+REAL, WATCHED = "real ", "watched "
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Pool:
     disturbed: int  # of all that were taken
     contended: bool  # rounds were disturbed, and fewer than MIN_CLEAN were not: the arrays hold disturbed ones too
     controls: dict[str, Samples]  # by the control workload's name: its seconds by block; NaN where not sampled
+    watching: dict[str, Samples] = field(default_factory=dict)  # the same of small models: "real NAME", "watched NAME"
 
     @cached_property
     def flags(self) -> tuple[Flag, ...]:

@@ -19,7 +19,7 @@ from opclock.profiles.damage import SYMPTOMS
 from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed, kept
 from opclock.profiles.owner import is_running
-from opclock.profiles.pool import Pool
+from opclock.profiles.pool import REAL, WATCHED, Pool
 from opclock.profiles.schema import FINISHED
 from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import OpCall, decode
@@ -227,6 +227,8 @@ class ProfileReader:
         counting = np.ones(len(rows), dtype=bool) if all_rounds else kept(readings)
         kinds = tuple(json.loads(header[6])) if header[6] else ()
         blocks, processes = (np.array([row[column] for row in rows], dtype=int) for column in (3, 4))
+        controls = self._controls(number, int(blocks[-1]) + 1 if len(rows) else 0)
+        watching = {name: controls.pop(name) for name in list(controls) if name.startswith((REAL, WATCHED))}
         return Pool(
             number=number,
             condition=Condition(*header[:4]),
@@ -246,7 +248,8 @@ class ProfileReader:
             rounds=len(rows),
             disturbed=int(marks.sum()),
             contended=bool(marks.any()) and int((~marks).sum()) < MIN_CLEAN,
-            controls=self._controls(number, int(blocks[-1]) + 1 if len(rows) else 0),
+            controls=controls,
+            watching=watching,
         )
 
     def _controls(self, pool: int, blocks: int) -> dict[str, Samples]:

@@ -17,6 +17,8 @@ from torch.nn import functional
 from opclock.board.contention import Contention
 from opclock.profiles.disturbance import disturbed
 from opclock.profiles.watch import Watch
+from opclock.timing.watching import sample_watching
+from opclock.tracing.torch_state import torch_plain
 
 REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
 EVERY_S = 0.5  # at least so far apart: one sample took 16 to 18 ms with one thread of an x86-64 machine, about 3 %
@@ -82,15 +84,24 @@ def _median_s(run: Workload, contention: Contention) -> float | None:
 class Controls:
     """Says when control workloads are due for one pool, and samples them."""
 
-    def __init__(self, contention: Contention) -> None:
-        """The first sample is due at once."""
+    def __init__(self, contention: Contention, *, watching: int | None = None) -> None:
+        """The first sample is due at once.
+
+        Args:
+            contention: reads the counters of this process.
+            watching: PyTorch's number of threads where what watching adds is sampled, too; None where it is not.
+        """
         self._contention = contention
+        self._watching = watching
         self._next = 0.0
 
     def sample_if_due(self) -> dict[str, float]:
         """Sample the control workloads, unless the last sample is less than ``EVERY_S`` old: then return nothing."""
         if time.perf_counter() < self._next:
             return {}
-        seconds = sample_controls(self._contention)
+        with torch_plain():
+            seconds = sample_controls(self._contention)
+            if self._watching is not None:
+                seconds |= sample_watching(self._watching, self._contention)
         self._next = time.perf_counter() + EVERY_S
         return seconds

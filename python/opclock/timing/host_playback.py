@@ -86,19 +86,19 @@ class PlayedHost:
         """Play the model once. Raises OpCallError where its Python does not follow the trace or needs real values."""
         self.key = host_key(trace)
         self.kinds = host_kinds(trace)
-        self._forward = forward
-        self._trace = trace
+        self.forward = forward
+        self.trace = trace
         self._playback = self._recording([])
         register_for_playback()
         self._settle()
 
     def _recording(self, known: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401
         """A playback of the trace: its outputs are placeholders, but for those that are known."""
-        gradients = "gradients" in self._trace.steps
+        gradients = "gradients" in self.trace.steps
         with torch.inference_mode(mode=not gradients), torch.no_grad():
-            placeholders = _Placeholders(self._trace)
+            placeholders = _Placeholders(self.trace)
             calls = []
-            for traced, values in zip(self._trace.calls, known or [()] * len(self._trace.calls), strict=True):
+            for traced, values in zip(self.trace.calls, known or [()] * len(self.trace.calls), strict=True):
                 outputs = tuple(placeholders.make(*pair) for pair in zip_longest(traced.outputs, values))
                 calls.append((traced.call.operator, traced.call.overload, outputs))
         return load_aten().Playback(calls)
@@ -108,7 +108,7 @@ class PlayedHost:
 
         A first run may do more than later ones, and Python may read sizes that the model computes.
         """
-        state = ModelState(self._forward)
+        state = ModelState(self.forward)
         try:
             self.alone()
         except OpCallError:
@@ -118,9 +118,9 @@ class PlayedHost:
 
     def _run_really(self) -> list[tuple[Any, ...]]:
         """Run the model once. Returns what its Python may read, see ``readable_outputs``."""
-        check_run(self._trace)
+        check_run(self.trace)
         try:
-            return readable_outputs(self._forward, self._trace)
+            return readable_outputs(self.forward, self.trace)
         except Exception as error:
             raise OpCallError(f"the model cannot be played back, nor run: {described(error)}") from error
 
@@ -128,22 +128,26 @@ class PlayedHost:
         """Host seconds by kind, without kernels."""
         try:
             host_s = np.empty(len(self.kinds))
-            with prepared(self._forward):
-                self._playback.run(self._forward, host_s)
+            with prepared(self.forward):
+                self._playback.run(self.forward, host_s)
             return host_s
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             raise OpCallError(f"the model cannot be played back: {described(error)}") from error
 
+    def play(self, host_s: Samples, pool: Any) -> None:  # noqa: ANN401
+        """Play the Python of one inference; each op call makes one visit of the round that the pool has begun."""
+        self._playback.run(self.forward, host_s, pool)
+
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """Play the Python of one inference during one round of the pool. See ``Host.round``."""
-        with prepared(self._forward), model_errors("in a later run, the model"):
+        with prepared(self.forward), model_errors("in a later run, the model"):
             pool.begin_round()
-            self._playback.run(self._forward, host_s, pool)
+            self.play(host_s, pool)
             return float(pool.end_round(seconds))
 
     def observe(self, kernel_s: Samples, host_s: Samples) -> None:
         """Run the model on its real inputs with kernels. Fills in seconds by op call, and of the host between them."""
-        with prepared(self._forward), model_errors("in a later run, the model"):
-            self._playback.observe(self._forward, kernel_s, host_s)
+        with prepared(self.forward), model_errors("in a later run, the model"):
+            self._playback.observe(self.forward, kernel_s, host_s)

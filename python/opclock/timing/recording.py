@@ -20,6 +20,7 @@ from opclock.timing.binding import BoundPool
 from opclock.timing.flags import clock_flags, device_flags, drift_flags, throttle_flags
 from opclock.timing.host_playback import Host
 from opclock.timing.rounds import Rounds
+from opclock.timing.watching import is_sampled, op_calls
 
 
 def clock_facts() -> dict[str, Any]:
@@ -104,6 +105,7 @@ class PoolRecord:
                 "clock_before": self._clock_before,
                 "device_before": read_device(self._condition.device),
                 "waits": pool.waiting,
+                "small_models": op_calls(self._condition.threads) if is_sampled(self._condition, host) else {},
             },
         )
 

@@ -23,6 +23,7 @@ from opclock.timing.recording import PoolRecord
 from opclock.timing.rounds import Rounds
 from opclock.timing.stopping import Looks
 from opclock.timing.verification import operator_errors
+from opclock.timing.watching import is_sampled
 from opclock.tracing.trace import Trace
 
 TRIAL_ROUNDS = 3
@@ -66,7 +67,8 @@ class Sampler:
         self._graph: GraphRounds | None = None
         self._record = PoolRecord(profile, condition, self._pool, host, seed, process)
         self._contention = Contention()
-        self._controls = Controls(self._contention)
+        watching = condition.threads if is_sampled(condition, host) else None
+        self._controls = Controls(self._contention, watching=watching)
         self._looks = Looks()
         self.unknown = tuple(arguments.unknown.values())  # op calls that cannot be timed, and why
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds

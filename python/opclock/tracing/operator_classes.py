@@ -119,3 +119,9 @@ QUANTISATION = "quantisation"  # kernels that quantise and dequantise
 def class_of(call: OpCall) -> str:
     """The operator class: a key of CLASSES, or "other"."""
     return _CLASS_OF.get(call.name, _CLASS_OF.get(call.name.removesuffix("_"), "other"))
+
+
+def is_view(operator: str) -> bool:
+    """Whether an operator, with or without namespace, only returns another view of its argument."""
+    name = operator.rpartition("::")[2]
+    return _CLASS_OF.get(name, _CLASS_OF.get(name.removesuffix("_"))) == "view"

@@ -46,6 +46,15 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "attention by products": (torch.backends.cuda.math_sdp_enabled, torch.backends.cuda.enable_math_sdp),
 }
 
+# PyTorch's own values of settings under which other operators or dtypes would run.
+PLAIN: dict[str, Any] = {
+    "default dtype": torch.float32,
+    "default device": None,
+    "autocast": False,
+    "autocast on CUDA": False,
+    "anomaly detection": False,
+}
+
 
 class TorchState:
     """PyTorch's global settings at one time."""
@@ -75,3 +84,17 @@ def torch_kept() -> Iterator[None]:
         yield
     finally:
         state.restore()
+
+
+@contextmanager
+def torch_plain() -> Iterator[None]:
+    """Have ``PLAIN`` settings inside the block, whatever a model set, and afterwards those that there were before."""
+    before = {name: SETTINGS[name][0]() for name in PLAIN}
+    changed = [name for name, value in PLAIN.items() if before[name] != value]
+    try:
+        for name in changed:
+            SETTINGS[name][1](PLAIN[name])
+        yield
+    finally:
+        for name in changed:
+            SETTINGS[name][1](before[name])

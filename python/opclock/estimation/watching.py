@@ -1,0 +1,84 @@
+"""Takes off what timing op calls one by one added to a pool's rounds. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from opclock.profiles.pool import REAL, WATCHED, Pool
+from opclock.profiles.statistics import Samples, median_interval
+from opclock.tracing.operator_classes import is_view
+
+FEW = 3  # samples; fewer show nothing about their own error
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Seconds that watching adds to one op call.
+
+    They come from small models whose kernels do nearly nothing, which were run as they are and timed op call by op call
+    in the same minutes: a least-squares fit of the differences to their numbers of views and of other op calls. A view
+    has fewer arguments that belong to the pool, and no result of its own.
+    """
+
+    view_s: float = 0.0
+    other_s: float = 0.0
+    error: float = 0.0  # half the 95 % interval of both, as a fraction
+
+    @staticmethod
+    def of(pool: Pool) -> Watching:
+        """What was measured among the rounds of a pool; nothing where no small model was."""
+        counts, added_s, half_s, samples = [], [], [], 0
+        for name, calls in pool.context.get("small_models", {}).items():
+            differences = _finite(pool.watching.get(WATCHED + name), pool.watching.get(REAL + name))
+            if differences.size:
+                low, high = median_interval(differences)
+                counts.append((calls["views"], calls["others"]))
+                added_s.append(float(np.median(differences)))
+                half_s.append((high - low) / 2)
+                samples = max(samples, differences.size)
+        total_s = sum(added_s)
+        if total_s <= 0:
+            return Watching()
+        error = sum(half_s) / total_s if samples >= FEW else 1.0
+        return Watching(*_fitted(np.array(counts, dtype=float), np.array(added_s)), min(1.0, error))
+
+    def of_kind_s(self, kind: str) -> float:
+        """What it adds to an op call after host work of this kind, as ``host_kinds`` names it."""
+        module, _, operator = kind.rpartition("/")
+        if not module:  # the end: no op call
+            return 0.0
+        return self.view_s if is_view(operator) else self.other_s
+
+
+def _finite(watched_s: Samples | None, real_s: Samples | None) -> Samples:
+    if watched_s is None or real_s is None:
+        return np.empty(0)
+    differences: Samples = watched_s - real_s
+    return differences[np.isfinite(differences)]
+
+
+def _fitted(counts: npt.NDArray[np.float64], added_s: Samples) -> tuple[float, float]:
+    """Seconds of a view and of another op call, by least squares; where one would be negative, both are alike."""
+    if len(added_s) > 1:
+        view_s, other_s = np.linalg.lstsq(counts, added_s, rcond=None)[0]
+        if view_s >= 0 and other_s >= 0:
+            return float(view_s), float(other_s)
+    each_s = float(added_s.sum() / counts.sum())
+    return each_s, each_s
+
+
+def unwatched(pool: Pool) -> Samples:
+    """The host's work in a pool's rounds, in seconds: rounds x kinds, without what watching added; not below 0."""
+    watching = Watching.of(pool)
+    added_s = np.array([watching.of_kind_s(kind) for kind in pool.host_kinds])
+    without: Samples = np.maximum(pool.host_s - added_s, 0.0)
+    return without
+
+
+def added_interval_s(pool: Pool) -> float:
+    """Half the 95 % interval of what is taken off a round of the pool, in seconds."""
+    watching = Watching.of(pool)
+    return watching.error * sum(watching.of_kind_s(kind) for kind in pool.host_kinds)

@@ -1,0 +1,106 @@
+"""Measures what timing op calls one by one adds to them.
+
+In a round, each op call passes the playback's dispatch key, its arguments are tensors of its own, and the clock is read
+around it. It takes about a microsecond longer than in a real inference, mostly because more code and more objects go
+through the caches. How much depends on the board. Here small models are run as they are, and then timed op call by
+op call in a pool, as the measured model is: the difference is what watching costs. Their kernels do nearly nothing, so
+that nothing else differs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import torch
+
+from opclock.board.contention import Contention
+from opclock.profiles.condition import Condition
+from opclock.profiles.disturbance import disturbed
+from opclock.profiles.pool import REAL, WATCHED
+from opclock.profiles.watch import Watch
+from opclock.timing.binding import BoundPool
+from opclock.timing.host_playback import Host, PlayedHost
+from opclock.timing.inputs import Arguments
+from opclock.timing.missing import condition_of
+from opclock.timing.small_models import small_models
+from opclock.tracing.operator_classes import is_view
+from opclock.tracing.torch_state import torch_plain
+
+WARM_UP_S = 0.02
+REPEATS = 5  # of each, after one that is not kept; the median ignores two slow ones
+
+
+class WatchedModel:
+    """One small model, which is run and timed in turn."""
+
+    def __init__(self, host: PlayedHost, threads: int) -> None:
+        """Bind its op calls."""
+        trace = host.trace
+        self.name = trace.model
+        self.views = sum(is_view(traced.call.operator) for traced in trace.calls)
+        self.others = len(trace.calls) - self.views
+        self._host = host
+        self._pool = BoundPool(trace, range(len(trace.calls)), Arguments(trace), condition_of(trace, threads), seed=0)
+        self._pool.compiled.warm_up(WARM_UP_S)
+        self._kernel_s, self._host_s = np.empty(len(trace.calls)), np.empty(len(trace.calls) + 1)
+
+    def real_s(self) -> float:
+        """The wall seconds of one inference."""
+        with torch.inference_mode():
+            start = time.perf_counter()
+            self._host.forward()
+            return time.perf_counter() - start
+
+    def watched_s(self) -> float:
+        """The seconds of one inference by the sum of its op calls and of the host between them."""
+        self._host.round(self._pool.compiled, self._kernel_s, self._host_s)
+        self._pool.compiled.discard_last()
+        return float(self._kernel_s.sum() + self._host_s.sum())
+
+
+@cache
+def watched_models(threads: int) -> tuple[WatchedModel, ...]:
+    """The small models, bound once in a process for each number of PyTorch's threads."""
+    with torch_plain():
+        return tuple(WatchedModel(host, threads) for host in small_models())
+
+
+def is_sampled(condition: Condition, host: Host | None) -> bool:
+    """Whether watching is measured beside a pool: where a host is played, on the CPU."""
+    return host is not None and condition.device == "cpu"
+
+
+def sample_watching(threads: int, contention: Contention) -> dict[str, float]:
+    """Time each small model both ways, with PyTorch's current number of threads and plain settings.
+
+    Args:
+        threads: that number.
+        contention: reads the counters of this process.
+
+    Returns:
+        By "real NAME" and "watched NAME": the median seconds of one inference. A model that other programs disturbed is
+        left out.
+    """
+    seconds: dict[str, float] = {}
+    for model in watched_models(threads):
+        real_s, watched_s = (_median_s(run, contention) for run in (model.real_s, model.watched_s))
+        if real_s is not None and watched_s is not None:
+            seconds |= {REAL + model.name: real_s, WATCHED + model.name: watched_s}
+    return seconds
+
+
+def op_calls(threads: int) -> dict[str, dict[str, int]]:
+    """By the small model's name: how many of its op calls are views, and how many are others."""
+    return {one.name: {"views": one.views, "others": one.others} for one in watched_models(threads)}
+
+
+def _median_s(run: Callable[[], float], contention: Contention) -> float | None:
+    """The median of the repeats; None where other programs disturbed them."""
+    run()
+    watch = Watch(contention, REPEATS)
+    seconds = [run() for _ in range(REPEATS)]
+    watch.rounds_ended(REPEATS)
+    return None if disturbed(watch.block_ended()).any() else float(np.median(seconds))

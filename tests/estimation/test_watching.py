@@ -1,0 +1,89 @@
+"""What watching added is taken off: hand-computed small models."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import chain, filled
+
+from opclock.estimation.estimate import estimate
+from opclock.estimation.watching import Watching, unwatched
+from opclock.profiles.profile import Profile
+
+SECONDS = {"relu": 1e-5, "tanh": 1e-5, "view": 1e-6}
+TRACE = chain("relu", "view", "tanh")
+# 10 op calls that are no views took 8 µs more, so 0.8 µs each; 5 and 5 took 6 µs more, so 0.4 µs for a view.
+SMALL_MODELS = {"first": {"views": 0, "others": 10}, "second": {"views": 5, "others": 5}}
+WATCHED = {"real first": 30e-6, "watched first": 38e-6, "real second": 20e-6, "watched second": 26e-6}
+
+
+def profile_with(path, *, controls=WATCHED, small_models=SMALL_MODELS, host_s=5e-6, rounds=20):
+    filled(
+        path, TRACE, SECONDS, host_s=host_s, rounds=rounds, controls=controls, context={"small_models": small_models}
+    )
+    return Profile.open(path)
+
+
+def watching(path, **options):
+    with profile_with(path, **options) as profile:
+        return Watching.of(profile.pool(1))
+
+
+def test_a_view_and_another_op_call_have_a_cost_of_their_own(tmp_path):
+    found = watching(tmp_path / "p.sqlite")
+    assert found.other_s == pytest.approx(0.8e-6)
+    assert found.view_s == pytest.approx(0.4e-6)
+    assert found.error == pytest.approx(0)
+    assert found.of_kind_s("Reshape/aten::view") == found.view_s
+    assert found.of_kind_s("ReLU/aten::relu_") == found.other_s
+    assert found.of_kind_s("end") == 0
+
+
+def test_both_are_alike_where_a_view_would_have_a_negative_cost(tmp_path):
+    found = watching(tmp_path / "p.sqlite", controls=WATCHED | {"watched second": 22e-6})
+    assert found.view_s == found.other_s == pytest.approx(10e-6 / 20)
+
+
+def test_an_estimate_is_without_it(tmp_path):
+    with profile_with(tmp_path / "p.sqlite") as profile:
+        done = estimate(TRACE, profile, threads=2)
+    assert done.total_s == pytest.approx(21e-6 + 4 * 5e-6 - (0.8e-6 + 0.4e-6 + 0.8e-6))
+    assert [part.host_s for part in done.parts] == pytest.approx([4.2e-6, 4.6e-6, 4.2e-6])
+    assert done.host_tail_s == pytest.approx(5e-6)
+
+
+def test_the_table_by_kind_of_call_is_without_it(tmp_path):
+    with profile_with(tmp_path / "p.sqlite") as profile:
+        done = estimate(chain("tanh", "relu"), profile, threads=2)
+    assert "host_by_table" in done.flags
+    assert done.host_s == pytest.approx(2 * 4.2e-6 + 5e-6)
+
+
+def test_no_host_work_becomes_negative(tmp_path):
+    with profile_with(tmp_path / "p.sqlite", host_s=0.6e-6) as profile:
+        assert unwatched(profile.pool(1)).tolist()[0] == pytest.approx([0, 0.2e-6, 0, 0.6e-6])
+
+
+def test_few_samples_widen_the_interval_by_all_that_is_taken_off(tmp_path):
+    with profile_with(tmp_path / "p.sqlite", rounds=2) as profile:
+        few = estimate(TRACE, profile, threads=2)
+    assert few.ci_high_s - few.total_s == pytest.approx(2e-6)
+
+
+@pytest.mark.parametrize(
+    ("controls", "small_models"),
+    [
+        ({"product": 1e-4}, {}),  # a profile of an older opclock
+        (WATCHED, {}),
+        ({"real first": 30e-6}, SMALL_MODELS),  # another program disturbed the other half
+        ({"real first": 30e-6, "watched first": 29e-6}, SMALL_MODELS),
+    ],
+)
+def test_nothing_is_taken_off_where_nothing_was_measured(tmp_path, controls, small_models):
+    assert watching(tmp_path / "p.sqlite", controls=controls, small_models=small_models) == Watching()
+
+
+def test_small_models_are_no_control_workloads(tmp_path):
+    with profile_with(tmp_path / "p.sqlite", controls=WATCHED | {"product": 1e-4}) as profile:
+        pool = profile.pool(1)
+    assert set(pool.controls) == {"product"}
+    assert set(pool.watching) == set(WATCHED)

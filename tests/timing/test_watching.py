@@ -1,0 +1,50 @@
+"""Small models, as they are and timed op call by op call."""
+
+import torch
+from small_model import Classifier
+
+from opclock.board.contention import Contention
+from opclock.timing import watching
+from opclock.timing.controls import Controls
+from opclock.timing.measure import measure
+from opclock.timing.reference import forward_of
+from opclock.timing.watching import op_calls, sample_watching
+from opclock.tracing.recorder import trace
+
+NAMES = {"residual", "inverted", "shuffle", "transformer"}
+
+
+def test_every_small_model_is_timed_both_ways(monkeypatch):
+    monkeypatch.setattr(watching, "disturbed", lambda readings: readings.wall_s < 0)
+    seconds = sample_watching(1, Contention())
+    assert set(seconds) == {f"{way} {name}" for way in ("real", "watched") for name in NAMES}
+    assert all(0 < value < 0.1 for value in seconds.values())
+
+
+def test_a_disturbed_model_is_left_out(monkeypatch):
+    monkeypatch.setattr(watching, "disturbed", lambda readings: readings.wall_s > 0)
+    assert sample_watching(1, Contention()) == {}
+
+
+def test_their_op_calls_are_counted():
+    counted = op_calls(1)
+    assert set(counted) == NAMES
+    assert counted["residual"]["views"] == 0
+    assert counted["transformer"]["views"] > 10
+
+
+def test_a_pool_with_a_played_host_keeps_them(profile):
+    model = Classifier().eval(), (torch.randn(1, 3, 16, 16),)
+    traced = trace(*model)
+    measure(traced, profile, forward=forward_of(*model), threads=1, max_s=0.1)
+    pool = profile.pool(1)
+    assert set(pool.context["small_models"]) == NAMES
+    assert all(name.partition(" ")[2] in NAMES for name in pool.watching)
+
+
+def test_a_models_settings_do_not_reach_the_small_models():
+    """Under autocast they made other op calls, and the second of two validations stopped."""
+    with torch.autocast("cpu"):
+        seconds = Controls(Contention(), watching=1).sample_if_due()
+        assert torch.is_autocast_enabled("cpu")
+    assert seconds is not None
