@@ -26,7 +26,7 @@ from opclock.tracing.trace import Trace
 
 ANSWER_S = 3600.0  # for loading a model, or a block of very large kernels; a child that needs longer hangs
 
-Child = TypeVar("Child", bound="SamplingProcess")
+Child = TypeVar("Child", "KernelProcess", "ReferenceProcess")
 
 
 class SamplingProcess(ChildProcess):
