@@ -93,6 +93,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
     "emu3": {"vocabulary_map": {"<image>": 5}},
     "ernie4_5_vl_moe": {"text_config": {"rope_parameters": _MULTIMODAL | {"mrope_section": [3, 3, 2]}}},
+    "granite4_vision": {"deepstack_layer_map": [[-1, 0]], "downsample_rate": "1/2"},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"], "num_hidden_layers": 2},
     "depth_pro": {
         "patch_size": 32, "intermediate_hook_ids": [1, 0],
@@ -239,6 +240,7 @@ NOT_BUILT: dict[str, str] = {
     "dinat": "needs natten, which is built for one version of torch",
     "edgetam_video": "takes a session of a video, which is no tensor",
     "evolla": "AutoModel does not know its configuration",
+    "glm_image_vqmodel": "it has no forward: its encode is called",
     "higgs_audio_v2_tokenizer": "needs torchaudio",
     "layoutlmv2": "needs detectron2, which is no package of an index",
 }
