@@ -83,6 +83,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "glm4v_moe": {"text_config": _GLM_HALF},
     "glm5_next_text": {"num_attention_heads": 4, "num_key_value_heads": 4},
     "glm5_next": {"text_config": {"num_attention_heads": 4, "num_key_value_heads": 4}},
+    "paddleocr_vl": {"text_config": {"rope_parameters": _MULTIMODAL}},
+    "qwen2_5_omni_thinker": {"text_config": {"rope_parameters": _MULTIMODAL}},
+    "qwen2_vl_text": {"rope_parameters": _MULTIMODAL},
+    "qwen2_5_vl_text": {"rope_parameters": _MULTIMODAL},
+    "qwen2_vl": {"text_config": {"rope_parameters": _MULTIMODAL}},
+    "qwen2_5_vl": {"text_config": {"rope_parameters": _MULTIMODAL}},
     "hunyuan_v1_dense": {"head_dim": 16},
     "hunyuan_v1_moe": {"head_dim": 16},
     "hunyuan_vl_text": {"head_dim": 16, "rope_parameters": _MULTIMODAL},
@@ -142,7 +148,12 @@ def _named_objects(_config: object) -> dict[str, torch.Tensor]:
     }  # fmt: skip
 
 
-def _with_image_tokens(config: Any, pixels: torch.Tensor, *, instruct: bool = True) -> dict[str, torch.Tensor]:  # noqa: ANN401
+def _with_image_tokens(
+    config: Any,  # noqa: ANN401
+    pixels: torch.Tensor,
+    *,
+    instruct: bool = True,
+) -> dict[str, torch.Tensor]:
     frames = pixels.shape[1] if pixels.dim() == 5 else 1
     places = torch.full((1, frames * config.num_query_tokens), 5)
     inputs = {"pixel_values": pixels, "input_ids": torch.cat([places, _ids()], 1)}
@@ -238,7 +249,10 @@ NOT_BUILT: dict[str, str] = {
     "musicgen_melody": "AutoModel gives its configuration of several parts to the decoder, which takes it not",
     "pe_video_encoder": "its image encoder, of timm, has one size: 3e8 parameters",
     "dinat": "needs natten, which is built for one version of torch",
-    "edgetam_video": "takes a session of a video, which is no tensor",
+    **dict.fromkeys(
+        ("edgetam_video", "sam2_video", "sam3_video", "sam3_tracker_video"),
+        "takes a session of a video, which is no tensor",
+    ),
     "evolla": "AutoModel does not know its configuration",
     "glm_image_vqmodel": "it has no forward: its encode is called",
     "higgs_audio_v2_tokenizer": "needs torchaudio",
