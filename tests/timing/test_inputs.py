@@ -67,3 +67,14 @@ def test_arguments_have_the_spec_and_values_in_range(dtype):
     if "int" in dtype:
         assert tensor.min() >= 0
         assert tensor.max() < 4
+
+
+def test_what_a_max_pooling_reads_after_a_relu_is_not_negative():
+    """It branches on its values: with normal ones it took 3.7 of 6.0 ms, and ResNet-18 was 4 % too low."""
+    model = nn.Sequential(nn.MaxPool2d(2), nn.BatchNorm2d(3), nn.ReLU(inplace=True), nn.MaxPool2d(2, padding=1))
+    traced = trace(model.eval(), (torch.randn(1, 3, 16, 16),))
+    arguments = Arguments(traced)
+    first, _, _, second = (arguments.bind(call).tensors[0] for call in traced.calls)
+    assert first.min() < 0
+    assert second.min() == 0
+    assert 0.3 < (second == 0).float().mean() < 0.7

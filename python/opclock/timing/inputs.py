@@ -12,7 +12,7 @@ import torch
 from opclock.errors import OpCallError, first_line, is_out_of_memory
 from opclock.timing.operators import changes_layout, named_constant
 from opclock.timing.quantized import new_quantized, packed
-from opclock.timing.value_rules import values_of
+from opclock.timing.value_rules import MAX_POOLS, rectified, values_of
 from opclock.timing.values import Values, fill
 from opclock.tracing.op_call import NamedConstant, OpCall, PackedParams, TensorSpec, Value
 from opclock.tracing.trace import Trace, TracedCall
@@ -138,6 +138,7 @@ class Arguments:
         self._made: dict[tuple[Any, ...], torch.Tensor] = {}
         self._blocks: dict[tuple[int, str, str, bool], torch.Tensor] = {}
         self._own: set[int] = set()  # addresses of the tensors with values of their own
+        self._rectified = rectified(trace)
         self.unknown: dict[str, str] = {}  # op calls that do not run on rebuilt arguments: key → why
 
     def bind(self, traced: TracedCall) -> Bound:
@@ -153,7 +154,7 @@ class Arguments:
 
     def _built(self, traced: TracedCall) -> Bound:
         bound = Bound((), {}, fixed=self._own)
-        values = iter(values_of(traced))
+        values = iter(self._values_of(traced))
         reads = iter(traced.reads)
         reshapes = changes_layout(traced.call)
         in_call: dict[TensorSpec, int] = {}
@@ -203,6 +204,12 @@ class Arguments:
         if key not in self._made:
             self._made[key] = tensor.clone()
         return self._made[key]
+
+    def _values_of(self, traced: TracedCall) -> list[Values | None]:
+        values = values_of(traced)
+        if traced.call.name in MAX_POOLS and traced.reads[0] in self._rectified:
+            values[0] = Values("rectified")
+        return values
 
     def _only_read(self, spec: TensorSpec, number: int, traced: TracedCall) -> bool:
         weight = self._trace.storages[number].kind == "weight"

@@ -38,6 +38,7 @@ MAKERS: dict[str, Callable[..., torch.Tensor]] = {
     "filled": lambda shape, number: torch.full(shape, number),
     "batch_sizes": lambda shape, rows, first: _batch_sizes(shape[0], rows, first),
     "probabilities": lambda shape: torch.rand(shape) * 0.9 + 0.05,
+    "rectified": lambda shape: torch.randn(shape).clamp_min_(0),
     "positive": lambda shape: torch.rand(shape) + 0.5,
     "sorted": lambda shape: torch.linspace(-2, 2, shape[-1]).expand(shape),
     "definite": lambda shape: _definite(shape),
@@ -65,7 +66,7 @@ def _boxes(shape: torch.Size, images: int) -> torch.Tensor:
     return torch.cat([torch.randint(0, max(1, images), (shape[0], 1)), corners], 1)
 
 
-EACH = ("filled", "probabilities", "positive")  # makers that know one element of a tensor as well as all
+EACH = ("filled", "probabilities", "positive", "rectified")  # makers that know one element of a tensor as well as all
 
 
 def fill(tensor: torch.Tensor, values: Values) -> None:
