@@ -68,7 +68,8 @@ def test_processes_share_one_pool_and_an_interrupted_one_goes_on_with_others(int
         assert set(pool.processes) == {1, 2, 3, 4}
         assert pool.faults.min() >= 0
         assert (done.timed, done.rounds, done.remark) == (len(traced.unique), pool.rounds, "")
-        if len(estimate(traced, profile, threads=1).processes) >= 2:  # other programs may have disturbed most rounds
+        known = len(estimate(traced, profile, threads=1).processes) >= 2  # other programs may have disturbed the rest
+        if known and "contended" not in done.flags:
             again = measure(traced, profile, model=model, threads=1, processes=2)
             assert (again.timed, again.ended) == (0, "nothing_to_do")
 
