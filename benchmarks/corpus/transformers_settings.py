@@ -92,6 +92,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "hunyuan_v1_dense": {"head_dim": 16},
     "hunyuan_v1_moe": {"head_dim": 16},
     "hunyuan_vl_text": {"head_dim": 16, "rope_parameters": _MULTIMODAL},
+    "ministral": {"head_dim": 16},
     "gptj": {"rotary_dim": 8},
     "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
     "diffusion_gemma": {"text_config": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 32}},
@@ -238,6 +239,8 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "input_features": torch.randn(1, 100, config.input_size),
         "input_features_mask": torch.ones(1, 100).long(),
     },
+    "mgp-str": lambda _config: {"pixel_values": torch.randn(1, 3, 32, 128)},
+    "lightglue": lambda _config: {"pixel_values": torch.rand(1, 2, 3, 128, 128)},
     "univnet": lambda _config: {"input_features": torch.randn(1, 20, 100)},
 }
 
