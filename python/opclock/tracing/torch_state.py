@@ -21,7 +21,7 @@ def _deterministic() -> tuple[bool, bool]:
 
 
 def _set_quantized_engine(name: str) -> None:
-    torch.backends.quantized.engine = name  # type: ignore[assignment]  # a property of the module
+    torch.backends.quantized.engine = name
 
 
 # By name: reads a setting, and sets it.
