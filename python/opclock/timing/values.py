@@ -79,7 +79,8 @@ def fill(tensor: torch.Tensor, values: Values) -> None:
     shared = each_once(tensor.detach())
     with torch.no_grad(), suppress(RuntimeError, IndexError):
         if values.maker == "between":
-            shared.random_(*values.numbers)
+            low, high = values.numbers
+            shared.random_(low, high)
         elif values.maker in EACH:
             shared.copy_(MAKERS[values.maker](shared.shape, *values.numbers))
         else:
