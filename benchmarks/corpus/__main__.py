@@ -48,7 +48,8 @@ def _run(task: Task, models: Sequence[Named], options: argparse.Namespace, file:
     for kind in dict.fromkeys(kind for kind, _name in left):
         KINDS[kind].build(KINDS[kind].first)  # imports once what all children need
     jobs = 1 if options.validate else options.jobs
-    for (kind, name), row in in_children(task, left, jobs=jobs, limit_s=options.limit_s, max_s=options.max_s):
+    limit_s = options.limit_s or (300 if options.validate else 120)
+    for (kind, name), row in in_children(task, left, jobs=jobs, limit_s=limit_s, max_s=options.max_s):
         rows[kind, name] = {"kind": kind, "name": name, **row}
         with file.open("a", encoding="utf-8") as kept:
             kept.write(json.dumps(rows[kind, name]) + "\n")
@@ -67,7 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--name", action="append", help="only this model, even where there is a result")
     parser.add_argument("--every", type=int, default=1, help="only every so manieth model")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    parser.add_argument("--limit-s", type=float, default=120, help="seconds for one model")
+    parser.add_argument("--limit-s", type=float, help="seconds for one model; 120, or 300 to validate it")
     parser.add_argument("--max-s", type=float, default=1e9, help="begin no model after so many seconds")
     parser.add_argument("--results", type=Path, help="keeps the rows; by default a file in build")
     return parser.parse_args()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from helpers import chain, filled
+from helpers import BOARD, chain, filled
 
 from opclock.estimation.estimate import estimate
 from opclock.estimation.watching import Watching, unwatched
@@ -38,9 +39,24 @@ def test_a_view_and_another_op_call_have_a_cost_of_their_own(tmp_path):
     assert found.of_kind_s("end") == 0
 
 
-def test_both_are_alike_where_a_view_would_have_a_negative_cost(tmp_path):
+def test_a_view_that_would_have_a_negative_cost_has_none(tmp_path):
     found = watching(tmp_path / "p.sqlite", controls=WATCHED | {"watched second": 22e-6})
-    assert found.view_s == found.other_s == pytest.approx(10e-6 / 20)
+    assert found.view_s == 0
+    assert found.other_s == pytest.approx((10 * 8e-6 + 5 * 2e-6) / (10**2 + 5**2))
+
+
+def test_one_disturbed_difference_of_many_widens_nothing(tmp_path):
+    """With the interval of a median of correlated samples, half of what was taken off was in doubt."""
+    path = tmp_path / "p.sqlite"
+    filled(path, TRACE, SECONDS, rounds=1, context={"small_models": {"one": {"views": 0, "others": 10}}})
+    with Profile.create_or_open(path, BOARD) as profile:
+        for watched_us in (38, 39, 37, 38, 39, 37, 200):
+            rounds = np.full((1, 3), 1e-5), np.ones(1), np.full((1, 4), 5e-6)
+            profile.add_rounds(1, *rounds, controls={"real one": 30e-6, "watched one": watched_us * 1e-6})
+        found = Watching.of(profile.pool(1))
+    assert found.other_s == pytest.approx(0.8e-6)
+    # The median absolute deviation is 1 µs: 1.4826 * sqrt(pi / 2) / sqrt(7) = 0.70 µs, times 1.96, of 8 µs.
+    assert found.error == pytest.approx(0.172, abs=0.001)
 
 
 def test_an_estimate_is_without_it(tmp_path):

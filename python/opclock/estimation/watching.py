@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from opclock.profiles.pool import REAL, WATCHED, Pool
-from opclock.profiles.statistics import Samples, median_interval
+from opclock.profiles.statistics import TWO_SIDED_95, Samples
 from opclock.tracing.operator_classes import is_view
 
 FEW = 3  # samples; fewer show nothing about their own error
+NORMAL_MAD = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class Watching:
     """Seconds that watching adds to one op call.
 
     They come from small models whose kernels do nearly nothing, which were run as they are and timed op call by op call
-    in the same minutes: a least-squares fit of the differences to their numbers of views and of other op calls. A view
-    has fewer arguments that belong to the pool, and no result of its own.
+    in the same minutes: a least-squares fit of the median differences to their numbers of views and of other op calls.
+    A view has fewer arguments that belong to the pool, and no result of its own.
     """
 
     view_s: float = 0.0
@@ -30,19 +32,18 @@ class Watching:
     @staticmethod
     def of(pool: Pool) -> Watching:
         """What was measured among the rounds of a pool; nothing where no small model was."""
-        counts, added_s, half_s, samples = [], [], [], 0
+        counts, added_s, errors_s, samples = [], [], [], 0
         for name, calls in pool.context.get("small_models", {}).items():
             differences = _finite(pool.watching.get(WATCHED + name), pool.watching.get(REAL + name))
             if differences.size:
-                low, high = median_interval(differences)
                 counts.append((calls["views"], calls["others"]))
                 added_s.append(float(np.median(differences)))
-                half_s.append((high - low) / 2)
+                errors_s.append(_standard_error(differences))
                 samples = max(samples, differences.size)
         total_s = sum(added_s)
         if total_s <= 0:
             return Watching()
-        error = sum(half_s) / total_s if samples >= FEW else 1.0
+        error = TWO_SIDED_95 * math.hypot(*errors_s) / total_s if samples >= FEW else 1.0
         return Watching(*_fitted(np.array(counts, dtype=float), np.array(added_s)), min(1.0, error))
 
     def of_kind_s(self, kind: str) -> float:
@@ -60,14 +61,20 @@ def _finite(watched_s: Samples | None, real_s: Samples | None) -> Samples:
     return differences[np.isfinite(differences)]
 
 
+def _standard_error(differences: Samples) -> float:
+    """Of their median, from the median absolute deviation: a few that the machine disturbed are no part of it."""
+    deviation = NORMAL_MAD * float(np.median(np.abs(differences - np.median(differences))))
+    return math.sqrt(math.pi / 2) * deviation / math.sqrt(differences.size)
+
+
 def _fitted(counts: npt.NDArray[np.float64], added_s: Samples) -> tuple[float, float]:
-    """Seconds of a view and of another op call, by least squares; where one would be negative, both are alike."""
+    """Seconds of a view and of another op call by least squares, neither of them negative."""
     if len(added_s) > 1:
         view_s, other_s = np.linalg.lstsq(counts, added_s, rcond=None)[0]
         if view_s >= 0 and other_s >= 0:
             return float(view_s), float(other_s)
-    each_s = float(added_s.sum() / counts.sum())
-    return each_s, each_s
+    others = counts[:, 1]
+    return 0.0, float(others @ added_s / (others @ others))
 
 
 def unwatched(pool: Pool) -> Samples:
