@@ -65,7 +65,7 @@ def estimate(
 
 def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
     from opclock.estimation.estimate_file import document
-    from opclock.report.estimate_tables import device_sentence, layout_sentence, share_table, summary
+    from opclock.report.estimate_tables import device_sentence, processes_sentence, share_table, summary
     from opclock.report.trace_table import uncounted_sentence
 
     by_class, by_module = estimated.by_class(), estimated.by_module(depth)
@@ -76,7 +76,7 @@ def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
     reporter.table(share_table("module", by_module, estimated.total_s))
     if estimated.lanes is not None:
         reporter.say(device_sentence(estimated.lanes))
-    if sentence := layout_sentence(estimated.processes):
+    if sentence := processes_sentence(estimated.processes):
         reporter.say(sentence)
     if estimated.uncounted_operators:
         reporter.say(uncounted_sentence(estimated.uncounted_operators))

@@ -38,11 +38,15 @@ def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
     ])  # fmt: skip
 
 
-def layout_sentence(processes: Sequence[ProcessTimes]) -> str:
-    """Say how long a round took with many page faults and with few; "" where that does not depend on the process."""
+def processes_sentence(processes: Sequence[ProcessTimes]) -> str:
+    """Say how several processes differ: with many page faults and with few, where that decides; "" for one process."""
+    if len(processes) < 2:
+        return ""
     layouts = differing_layouts(processes)
     if layouts is None:
-        return ""
+        medians = sorted(one.median_s for one in processes)
+        low, high = (quantity(seconds, SECONDS) for seconds in (medians[0], medians[-1]))
+        return f"{len(processes)} processes: {low} to {high}; the interval holds their spread, more processes narrow it"
     many, few = layouts
     return f"{len(many)} of {len(processes)} processes: {_typical(many)}; {len(few)}: {_typical(few)}"
 
