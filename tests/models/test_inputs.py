@@ -147,6 +147,13 @@ def test_regression_leaves_the_judged_model_out():
     assert mac_regression([1, 2, 3, 4], [3, 5, 100, 9])[2] == pytest.approx(7)
 
 
+def test_no_line_goes_through_a_contended_model():
+    """On a busy machine other models were predicted to take a negative time."""
+    contended = [False, False, True, False]
+    assert mac_regression([1, 2, 3, 4], [3, 5, 100, 9], contended) == pytest.approx([3, 5, 7, 9])
+    assert mac_regression([1, 2, 3], [3, 5, 100], [False, False, True]) == [None, None, pytest.approx(7)]
+
+
 def test_regression_needs_three_models_that_differ():
     assert mac_regression([1, 2], [1, 2]) == [None, None]
     assert mac_regression([5, 5, 5], [1, 2, 3]) == [None, None, None]

@@ -70,16 +70,19 @@ def buffer_bytes(working_set: int) -> int:
     return min(MAX_BUFFER, max(MIN_BUFFER, 1 << max(0, working_set - 1).bit_length()))
 
 
-def mac_regression(macs_by_model: Sequence[int], seconds_by_model: Sequence[float]) -> list[float | None]:
+def mac_regression(
+    macs_by_model: Sequence[int], seconds_by_model: Sequence[float], contended: Sequence[bool] = ()
+) -> list[float | None]:
     """Predict each model's time by a least-squares line through the MACs and times of all *other* models.
 
     Args:
         macs_by_model: MACs of one inference, one number a model.
         seconds_by_model: measured seconds of one inference, in the same order.
+        contended: by model, whether other programs disturbed its time, so that no line goes through it; none if empty.
 
     Returns:
-        Predicted seconds by model. All are None where there are fewer than three models; one is None where all other
-        models have the same MACs.
+        Predicted seconds by model. One is None where there are fewer than two others, or where all others have the same
+        MACs.
 
     Raises:
         EstimateError: the two sequences differ in length.
@@ -87,10 +90,11 @@ def mac_regression(macs_by_model: Sequence[int], seconds_by_model: Sequence[floa
     if len(macs_by_model) != len(seconds_by_model):
         raise EstimateError(f"{len(macs_by_model)} MAC counts for {len(seconds_by_model)} times")
     x, y = np.array(macs_by_model, dtype=float), np.array(seconds_by_model, dtype=float)
+    clean = ~np.array(contended, dtype=bool) if len(contended) else np.ones(len(x), dtype=bool)
     fitted: list[float | None] = []
     for left_out in range(len(x)):
-        others = np.arange(len(x)) != left_out
-        if len(x) < MIN_MODELS or np.ptp(x[others]) == 0:
+        others = clean & (np.arange(len(x)) != left_out)
+        if others.sum() < MIN_MODELS - 1 or np.ptp(x[others]) == 0:
             fitted.append(None)
             continue
         slope, offset = np.polyfit(x[others], y[others], 1)

@@ -95,7 +95,8 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
     except OptionError:
         raise
     except Exception as error:  # the model's own code may take part
-        raise ModelError(f"{text} cannot be put on {device} as {dtype}: {first_line(error)}") from error
+        wanted = device if dtype == "auto" else f"{device} as {dtype}"
+        raise ModelError(f"{text} cannot be put on {wanted}: {first_line(error)}") from error
     specification = Specification(text, input_text, dtype, device, None if weights is None else str(weights))
     return Model(_display_name(text), module, inputs, reset, TorchState(), specification)
 

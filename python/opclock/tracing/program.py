@@ -35,7 +35,7 @@ def _program(traced: TracedCall) -> tuple[object, ...]:
 def _named(traced: TracedCall | None, other: TracedCall | None) -> str:
     """The operator, and what else tells it from the other one."""
     if traced is None:
-        return "none"
+        return "the end"
     if other is None or traced.call.operator != other.call.operator:
         return f"{traced.call.operator}{_where(traced)}"
     specs = [*traced.call.tensors(), *tensors(traced.outputs)]

@@ -106,7 +106,11 @@ def _row(
 
 def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Fill the leave-one-out regression on MACs into the rows."""
-    fitted = baselines.mac_regression([model_macs(row.trace) for row in rows], [row.reference.median_s for row in rows])
+    fitted = baselines.mac_regression(
+        [model_macs(row.trace) for row in rows],
+        [row.reference.median_s for row in rows],
+        [row.reference.contended for row in rows],
+    )
     return tuple(
         replace(row, baselines_s={**row.baselines_s, "mac_regression": seconds})
         for row, seconds in zip(rows, fitted, strict=True)
