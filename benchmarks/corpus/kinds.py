@@ -34,7 +34,7 @@ def build_torchvision(name: str) -> Built:
     if name in list_models(module=optical_flow):
         return model, (torch.randn(1, 3, 128, 128), torch.randn(1, 3, 128, 128))
     if name in list_models(module=video):
-        return model, (torch.randn(1, 3, 16, 224, 224) if name[0] == "m" else torch.randn(1, 3, 8, 112, 112),)
+        return model, (torch.randn(1, 3, 16, 224, 224) if name[0] in "ms" else torch.randn(1, 3, 8, 112, 112),)
     if name in list_models(module=detection):
         return model, ([torch.rand(3, 320, 320)],)
     side = 299 if "inception" in name else 224
