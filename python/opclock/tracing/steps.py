@@ -19,7 +19,7 @@ from opclock.tracing.trace import Step
 NOTES: Mapping[Step, str] = {
     "gradients": "it runs under torch.no_grad() in place of torch.inference_mode(), as its forward takes gradients",
     "padded": "nn.TransformerEncoder runs with enable_nested_tensor=False, as nested tensors cannot be recorded",
-    "uncompiled": "torch.compile is switched off: its kernels are inductor's, not these op calls",
+    "uncompiled": "torch.compile, which torch.cond uses too, is switched off: its kernels are not these op calls",
 }
 _NEEDS_GRADIENTS = re.compile("does not require grad|inference tensor|requires_grad", re.IGNORECASE)
 
