@@ -103,3 +103,16 @@ def test_another_file_is_named_with_what_to_do(tmp_path, content, said):
 def test_a_negative_depth_is_refused():
     with pytest.raises(OptionError, match="depth=-1"):
         by_module(INT8, -1)
+
+
+@pytest.mark.parametrize("change", [{"total_s": "x"}, {"ci_low_s": None}, {"host_tail_s": True}, {"part": "x"}])
+def test_a_file_with_something_else_for_a_number_is_damaged(tmp_path, change):
+    """Text for the total ended in a traceback."""
+    data = document(FLOAT)
+    if "part" in change:
+        data["parts"][0]["host_s"] = change["part"]
+    else:
+        data |= change
+    (tmp_path / "e.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(EstimateError, match=r"damaged estimate .* is no number"):
+        read_estimate(tmp_path / "e.json")

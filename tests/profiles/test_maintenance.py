@@ -70,6 +70,15 @@ def test_a_merge_into_no_profile_says_which_comes_first(tmp_path):
     refused(done, "there is no profile", "name the profile first that takes in the others", "to begin a new one: cp '")
 
 
+def test_a_profile_is_not_merged_into_itself(tmp_path):
+    """It waited a minute for its own lock."""
+    path = tmp_path / "one.sqlite"
+    filled(path, chain("relu"), {"relu": 1e-3})
+    (tmp_path / "link.sqlite").symlink_to(path)
+    with Profile.edit(path) as profile, pytest.raises(ProfileError, match="takes in the others"):
+        merge(profile, tmp_path / "link.sqlite")
+
+
 def test_a_pool_that_went_on_since_the_last_merge_is_merged_again(tmp_path):
     one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
     with Profile.create_or_open(one, BOARD), Profile.create_or_open(two, BOARD) as source:

@@ -50,13 +50,17 @@ def estimate_of(data: dict[str, Any]) -> Estimate:
     if "parts" not in data:
         raise EstimateError(f"an estimate of an earlier opclock, without the times of its op calls; {NEXT_STEP}")
     try:
+        parts = tuple(Part(**part) for part in data["parts"])
+        _check_numbers(data["total_s"], data["ci_low_s"], data["ci_high_s"], data["host_tail_s"])
+        for part in parts:
+            _check_numbers(part.position, part.macs, part.host_s, 0.0 if part.kernel_s is None else part.kernel_s)
         return Estimate(
             model=data["model"],
             setting=Setting(*(data[name] for name in Setting._fields)),
             total_s=data["total_s"],
             ci_low_s=data["ci_low_s"],
             ci_high_s=data["ci_high_s"],
-            parts=tuple(Part(**part) for part in data["parts"]),
+            parts=parts,
             host_tail_s=data["host_tail_s"],
             coverage=Coverage(**data["coverage"]),
             unknown=tuple(data["unknown"]),
@@ -66,6 +70,13 @@ def estimate_of(data: dict[str, Any]) -> Estimate:
         )
     except (KeyError, TypeError) as error:
         raise EstimateError(f"a damaged estimate ({type(error).__name__}: {error}); {NEXT_STEP}") from error
+
+
+def _check_numbers(*values: object) -> None:
+    """Raise TypeError for what is no number."""
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{value!r} is no number")
 
 
 def read_estimate(path: Path) -> Estimate:

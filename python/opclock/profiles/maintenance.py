@@ -135,6 +135,8 @@ def merge(target: Profile, source: Path) -> int:
     Raises:
         ProfileError: the profiles are of different boards, or one cannot be read or written.
     """
+    if source.exists() and source.samefile(target.path):
+        raise ProfileError(f"{source} is the profile that takes in the others: name another one to copy from")
     with Profile.open(source) as other:
         mine, theirs = target.board()["identity"], other.board()["identity"]
         if mine != theirs:
