@@ -59,7 +59,7 @@ def factories(tmp_path_factory):
         ("FILE:exits", ["exited (sys.exit)", "the factory"]),
         ("FILE:number", ["returned int", "torch.nn.Module"]),
         ("FILE:absent", ["no factory 'absent'", "good"]),
-        ("FILE:not_callable", ["no factory"]),
+        ("FILE:not_callable", ["is an object of type int", "name a function"]),
         ("FILE:no_inputs", ["--input"]),
         ("FILE:broken", ["broken", "input fits"]),
         ("none.py:good", ["no file none.py"]),

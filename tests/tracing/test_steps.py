@@ -104,7 +104,7 @@ def test_what_is_compiled_is_recorded_uncompiled_and_compiled_afterwards(real, w
     x = torch.randn(3)
     traced = trace(model, (x,), real=real)
     assert traced.steps == ("uncompiled",)
-    assert "inductor's, not these op calls" in traced.note
+    assert "its kernels are not these op calls" in traced.note
     assert names(traced) == (["relu"] if whole else ["sigmoid", "mul", "add"])
     PlayedHost(traced, forward_of(model, (x,), steps=traced.steps))
     assert not compilations
