@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from opclock.profiles.pool import REAL, WATCHED, Pool
 from opclock.profiles.statistics import TWO_SIDED_95, Samples
@@ -44,7 +44,7 @@ class Watching:
         if total_s <= 0:
             return Watching()
         error = TWO_SIDED_95 * math.hypot(*errors_s) / total_s if samples >= FEW else 1.0
-        return Watching(*_fitted(np.array(counts, dtype=float), np.array(added_s)), min(1.0, error))
+        return Watching(*_fitted(counts, added_s), min(1.0, error))
 
     def of_kind_s(self, kind: str) -> float:
         """What it adds to an op call after host work of this kind, as ``host_kinds`` names it."""
@@ -67,14 +67,24 @@ def _standard_error(differences: Samples) -> float:
     return math.sqrt(math.pi / 2) * deviation / math.sqrt(differences.size)
 
 
-def _fitted(counts: npt.NDArray[np.float64], added_s: Samples) -> tuple[float, float]:
-    """Seconds of a view and of another op call by least squares, neither of them negative."""
-    if len(added_s) > 1:
-        view_s, other_s = np.linalg.lstsq(counts, added_s, rcond=None)[0]
+def _fitted(counts: Sequence[tuple[int, int]], added_s: Sequence[float]) -> tuple[float, float]:
+    """Seconds of a view and of another op call by least squares, neither of them negative.
+
+    The normal equations in Python's own arithmetic, which gives the same digits on every machine.
+    """
+    views, others = zip(*counts, strict=True)
+
+    def product(one: Sequence[float], other: Sequence[float]) -> float:
+        return sum(left * right for left, right in zip(one, other, strict=True))
+
+    of_views, of_others, mixed = product(views, views), product(others, others), product(views, others)
+    determinant = of_views * of_others - mixed**2
+    if determinant > 0:
+        view_s = (of_others * product(views, added_s) - mixed * product(others, added_s)) / determinant
+        other_s = (of_views * product(others, added_s) - mixed * product(views, added_s)) / determinant
         if view_s >= 0 and other_s >= 0:
-            return float(view_s), float(other_s)
-    others = counts[:, 1]
-    return 0.0, float(others @ added_s / (others @ others))
+            return view_s, other_s
+    return 0.0, product(others, added_s) / of_others if of_others else 0.0
 
 
 def unwatched(pool: Pool) -> Samples:
