@@ -76,7 +76,7 @@ def test_the_table_by_kind_of_call_is_without_it(tmp_path):
 
 def test_no_host_work_becomes_negative(tmp_path):
     with profile_with(tmp_path / "p.sqlite", host_s=0.6e-6) as profile:
-        assert unwatched(profile.pool(1)).tolist()[0] == pytest.approx([0, 0.2e-6, 0, 0.6e-6])
+        assert unwatched(profile.pool(1))[0].tolist()[0] == pytest.approx([0, 0.2e-6, 0, 0.6e-6])
 
 
 def test_few_samples_widen_the_interval_by_all_that_is_taken_off(tmp_path):

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from opclock.errors import EstimateError
-from opclock.estimation.watching import added_interval_s, unwatched
+from opclock.estimation.watching import unwatched
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
@@ -78,7 +78,7 @@ class HostTable:
     @cached_property
     def _host_s(self) -> list[Samples]:
         """By pool of the table: the host's work without what watching added."""
-        return [unwatched(pool) for pool in self._table]
+        return [unwatched(pool)[0] for pool in self._table]
 
     def sampled(self, key: str, kernels: Iterable[Pool]) -> Pool | None:
         """Find a pool in which this model's host was sampled.
@@ -179,10 +179,8 @@ class HostWork:
         table = HostTable(profile, condition)
         sampled = table.sampled(host_key(trace), kernels)
         if sampled is not None:
-            return HostWork(
-                unwatched(sampled), sampled.number, sampled.flags, sampled.blocks, sampled.processes,
-                added_interval_s(sampled),
-            )  # fmt: skip
+            host_s, error_s = unwatched(sampled)
+            return HostWork(host_s, sampled.number, sampled.flags, sampled.blocks, sampled.processes, error_s)
         kinds = host_kinds(trace)
         samples_s = np.array([[table.kind_s(kind) for kind in kinds]])
         return HostWork(samples_s, None, ("host_by_table",), factor=table.factor(kinds))

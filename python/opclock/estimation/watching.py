@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from opclock.profiles.pool import REAL, WATCHED, Pool
-from opclock.profiles.statistics import TWO_SIDED_95, Samples
+from opclock.profiles.statistics import NORMAL_MAD, TWO_SIDED_95, Samples
 from opclock.tracing.operator_classes import is_view
 
 FEW = 3  # samples; fewer show nothing about their own error
-NORMAL_MAD = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
 
 
 @dataclass(frozen=True)
@@ -87,15 +86,15 @@ def _fitted(counts: Sequence[tuple[int, int]], added_s: Sequence[float]) -> tupl
     return 0.0, product(others, added_s) / of_others if of_others else 0.0
 
 
-def unwatched(pool: Pool) -> Samples:
-    """The host's work in a pool's rounds, in seconds: rounds x kinds, without what watching added; not below 0."""
-    watching = Watching.of(pool)
-    added_s = np.array([watching.of_kind_s(kind) for kind in pool.host_kinds])
-    without: Samples = np.maximum(pool.host_s - added_s, 0.0)
-    return without
+def unwatched(pool: Pool) -> tuple[Samples, float]:
+    """The host's work in a pool's rounds without what watching added.
 
+    Args:
+        pool: the rounds.
 
-def added_interval_s(pool: Pool) -> float:
-    """Half the 95 % interval of what is taken off a round of the pool, in seconds."""
+    Returns:
+        Seconds, rounds x kinds, not below 0; and half the 95 % interval of what is taken off a round, in seconds.
+    """
     watching = Watching.of(pool)
-    return watching.error * sum(watching.of_kind_s(kind) for kind in pool.host_kinds)
+    added_s = [watching.of_kind_s(kind) for kind in pool.host_kinds]
+    return np.maximum(pool.host_s - np.array(added_s), 0.0), watching.error * sum(added_s)

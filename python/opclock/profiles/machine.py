@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from opclock.profiles.pool import Pool
-from opclock.profiles.statistics import Samples, log_fast
+from opclock.profiles.statistics import NORMAL_MAD, Samples, log_fast
 from opclock.profiles.verdicts import centre
 
 # Standard deviation of a model's time from one minute to another on one shared machine, in logarithms: without control
 # workloads a difference may be the machine's by as much.
 UNSEEN = 0.10
 MIN_WORKLOADS = 3  # fewer do not show a mean of kernels
-NORMAL_MAD = 1.4826  # the standard deviation of normal numbers with a median absolute deviation of 1
 
 
 @dataclass(frozen=True)

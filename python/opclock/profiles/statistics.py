@@ -12,6 +12,7 @@ Samples = npt.NDArray[np.float64]
 Blocks = npt.NDArray[np.integer]
 
 TWO_SIDED_95 = 1.96  # standard deviations on each side that hold 95 % of a normal distribution
+NORMAL_MAD = 1.4826  # the standard deviation of normal numbers with a median absolute deviation of 1
 BATCHES = 48  # at most; a batch is a run of whole blocks
 COARSE_BATCHES = 24  # show a slow state of the machine below the noise of single rounds
 MAX_DEGREES = 24  # of freedom: more narrow the interval by less than 3 %
