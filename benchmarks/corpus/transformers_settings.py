@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-import torch
 
 # For heads of 16: parts of the rotary embedding for time, height and width.
 _MULTIMODAL: dict[str, Any] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
@@ -26,6 +23,27 @@ _INDEXED = {
     "indexer_budget": 8, "indexer_compress_ratio": 2, "head_dim": 16,
     "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
     "shared_expert_intermediate_size": 32, "hc_lowrank": 16, "rope_parameters": _MULTIMODAL,
+}  # fmt: skip
+
+_PERCEPTION = {
+    "model_type": "timm_wrapper", "architecture": "vit_pe_core_tiny_patch16_384",
+    "model_args": {"depth": 2, "img_size": 64},
+}  # fmt: skip
+_LANGUAGE_PERCEPTION = {
+    "model_type": "timm_wrapper", "architecture": "vit_pe_lang_large_patch14_448",
+    "model_args": {"embed_dim": 64, "depth": 2, "num_heads": 4, "img_size": 56},
+}  # fmt: skip
+_DETECTOR = {
+    "d_model": 64, "num_queries": 10, "group_detr": 2, "decoder_layers": 2,
+    "decoder_self_attention_heads": 4, "decoder_cross_attention_heads": 4,
+}  # fmt: skip
+# Kernel, stride and padding of convolutions along one side and both.
+_STRIPES = {
+    f"{name}_{ratio}ratio": [[size**high, size**wide], 1, [size**high // 2, size**wide // 2]]
+    for name, high, wide in (
+        ("vertical_long_to_small_conv", 1, 0), ("horizontal_small_to_long_conv", 0, 1), ("symmetric_conv_long", 1, 1),
+    )
+    for ratio, size in (("long", 7), ("mid", 5), ("short", 3))
 }  # fmt: skip
 
 # Arguments of the configuration, in place of the sizes that are set for all.
@@ -116,141 +134,68 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "minicpmv4_7_vision": {"insert_layer_id": 0},
     "instructblip": {"image_token_index": 5},
     "instructblipvideo": {"video_token_index": 5},
+    "kosmos-2": {"text_config": {"layers": 2, "attention_heads": 4}, "latent_query_num": 8},
+    "kyutai_speech_to_text": {"codebook_vocab_size": 64, "num_codebooks": 4, "audio_pad_token_id": 1},
+    "lfm2_moe": {"num_hidden_layers": 2, "layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "llama4": {
+        "vision_config": {
+            "image_size": 56, "intermediate_size": 256,
+            "projector_input_dim": 64, "projector_output_dim": 64, "vision_output_dim": 64,
+        },
+        "text_config": {"intermediate_size_mlp": 96, "moe_layers": [1]},
+        "image_token_index": 5,
+    },
+    "lw_detr": _DETECTOR | {
+        "backbone_config": {
+            "model_type": "lw_detr_vit", "image_size": 256, "hidden_size": 64, "num_attention_heads": 4,
+            "num_hidden_layers": 2, "window_block_indices": [0], "out_indices": [1, 2],
+        },
+        "projector_scale_factors": [1.0],
+    },
+    "rf_detr": _DETECTOR | {
+        "backbone_config": {
+            "model_type": "rf_detr_dinov2", "image_size": 112, "hidden_size": 64, "num_attention_heads": 4,
+            "num_hidden_layers": 2, "num_windows": 2, "out_features": ["stage1", "stage2"],
+        },
+    },
+    "mimi_decoder": {"upsample_groups": 64},
+    "pocket_tts_audio_tokenizer_decoder": {"upsample_groups": 64},
+    "muse_spark_audio": {
+        "num_hidden_layers": 2, "patch_sizes": [16, 6], "hidden_sizes": [32, 64], "depths": [1, 1],
+        "out_hidden_size": 64,
+    },
+    "nemotron": {"num_key_value_heads": 2},
+    "nemotron3_5_transcribe_audio": {"diarization_config": {"head_config": {"audio_hidden_size": 64}}},
+    "nemotron3_5_transcribe_word_timestamp": {"blank_token_id": 1023},
+    "neucodec": {"encoder_hidden_size": 8},
+    "pe_audio_video": {"audio_video_config": {"video_config": {"vision_config": _PERCEPTION}}},
+    "pe_audio_video_encoder": {"video_config": {"vision_config": _PERCEPTION}},
+    "pe_video": {"video_config": {"vision_config": _PERCEPTION}},
+    "pe_video_encoder": {"vision_config": _PERCEPTION},
+    "perceiver": {"num_latents": 32, "d_latents": 64, "num_self_attends_per_block": 2},
+    "perception_lm": {"vision_config": _LANGUAGE_PERCEPTION, "image_token_id": 5},
+    "pi0": {"vlm_config": {"vision_config": {"image_size": 56}, "projection_dim": 64, "image_token_id": 5}},
+    "pp_ocrv6_medium_det": {
+        "backbone_config": {
+            "model_type": "hgnet_v2", "stem_channels": [3, 8, 16],
+            "stage_in_channels": [16, 32, 48, 64], "stage_mid_channels": [8, 8, 8, 8],
+            "stage_out_channels": [32, 48, 64, 96], "stage_num_blocks": [1, 1, 1, 1],
+            "stage_numb_of_layers": [2, 2, 2, 2], "out_features": ["stage1", "stage2", "stage3", "stage4"],
+        },
+        "neck_out_channels": 32, "scale_factor_list": [1, 2, 4, 8],
+        "intraclass_block_config": {"reduce_channel": [1, 1, 0], "return_channel": [1, 1, 0], **_STRIPES},
+    },
 }  # fmt: skip
-
-
-def _series(_config: object) -> dict[str, torch.Tensor]:
-    past, future = 24 + 7, 8  # seven lags
-    return {
-        "past_values": torch.randn(1, past), "past_time_features": torch.randn(1, past, 1),
-        "past_observed_mask": torch.ones(1, past),
-        "future_values": torch.randn(1, future), "future_time_features": torch.randn(1, future, 1),
-    }  # fmt: skip
-
-
-def _ids(tokens: int = 16) -> torch.Tensor:
-    return torch.randint(3, 100, (1, tokens))
-
-
-def _tiled(config: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
-    side = config.patch_size
-    return {
-        "pixel_values": torch.randn(1, 3, side, 16 * side),
-        "target_sizes": torch.tensor([[4, 4]], dtype=torch.int32),
-    }
-
-
-def _named_objects(_config: object) -> dict[str, torch.Tensor]:
-    return {
-        "pixel_values": torch.randn(1, 3, 224, 224),
-        "classes_input_ids": torch.randint(3, 100, (2, 8)), "classes_attention_mask": torch.ones(2, 8).long(),
-        "tasks_input_ids": _ids(), "tasks_attention_mask": torch.ones(1, 16).long(),
-        "classes_structure": torch.tensor([2]),
-    }  # fmt: skip
-
-
-def _with_image_tokens(
-    config: Any,  # noqa: ANN401
-    pixels: torch.Tensor,
-    *,
-    instruct: bool = True,
-) -> dict[str, torch.Tensor]:
-    frames = pixels.shape[1] if pixels.dim() == 5 else 1
-    places = torch.full((1, frames * config.num_query_tokens), 5)
-    inputs = {"pixel_values": pixels, "input_ids": torch.cat([places, _ids()], 1)}
-    return inputs | {"qformer_input_ids": _ids(8)} if instruct else inputs
-
-
-# Inputs of a forward whose names or shapes are its own.
-INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "autoformer": _series,
-    "informer": _series,
-    "time_series_transformer": _series,
-    "patchtst": lambda _config: {"past_values": torch.randn(1, 32, 1)},
-    "patchtsmixer": lambda _config: {"past_values": torch.randn(1, 32, 1)},
-    "timesfm": lambda _config: {
-        "past_values": torch.randn(1, 512),
-        "past_values_padding": torch.zeros(1, 512, dtype=torch.long),
-        "freq": torch.zeros(1, 1, dtype=torch.long),
-    },
-    "timesfm2_5": lambda _config: {"past_values": torch.randn(1, 512)},
-    "decision_transformer": lambda _config: {
-        "states": torch.randn(1, 8, 17),
-        "actions": torch.randn(1, 8, 4),
-        "rewards": torch.randn(1, 8, 1),
-        "returns_to_go": torch.randn(1, 8, 1),
-        "timesteps": torch.arange(8)[None],
-        "attention_mask": torch.ones(1, 8),
-    },
-    "bros": lambda _config: {"input_ids": _ids(), "bbox": torch.rand(1, 16, 4)},
-    "lxmert": lambda _config: {
-        "input_ids": _ids(),
-        "visual_feats": torch.randn(1, 10, 2048),
-        "visual_pos": torch.rand(1, 10, 4),
-    },
-    "visual_bert": lambda _config: {"input_ids": _ids(), "visual_embeds": torch.randn(1, 10, 512)},
-    "speecht5": lambda _config: {
-        "input_values": torch.randn(1, 50, 64),
-        "decoder_input_values": torch.randn(1, 20, 64),
-    },
-    "blip_2_qformer": lambda config: {
-        "query_embeds": torch.randn(1, 32, config.hidden_size),
-        "encoder_hidden_states": torch.randn(1, 50, config.encoder_hidden_size),
-    },
-    "gemma4_vision": lambda config: {
-        "pixel_values": torch.rand(1, 36, 3 * config.patch_size**2),
-        "pixel_position_ids": torch.cartesian_prod(torch.arange(6), torch.arange(6))[None],
-    },
-    "pp_ocrv6_small_det": lambda _config: {"pixel_values": torch.randn(1, 3, 160, 160)},
-    "minicpm_ocr_vision": _tiled,
-    "minicpmv4_7_vision": _tiled,
-    "efficientloftr": lambda _config: {"pixel_values": torch.rand(1, 2, 3, 128, 128)},
-    "omdet-turbo": _named_objects,
-    "instructblip": lambda config: _with_image_tokens(config, torch.randn(1, 3, 224, 224)),
-    "instructblipvideo": lambda config: _with_image_tokens(config, torch.randn(1, 4, 3, 224, 224)),
-    "blip-2": lambda config: _with_image_tokens(config, torch.randn(1, 3, 224, 224), instruct=False),
-    "clap": lambda _config: {
-        "input_ids": _ids(),
-        "input_features": torch.randn(1, 1, 1001, 64),
-        "is_longer": torch.tensor([[False]]),
-    },
-    "clvp": lambda _config: {"input_ids": _ids(), "input_features": torch.randn(1, 80, 100)},
-    "depth_pro": lambda _config: {"pixel_values": torch.randn(1, 3, 128, 128)},
-    "gemma3n_audio": lambda _config: {
-        "audio_mel": torch.randn(1, 100, 128),
-        "audio_mel_mask": torch.zeros(1, 100).bool(),
-    },
-    "gemma4_audio": lambda _config: {
-        "input_features": torch.randn(1, 100, 128),
-        "attention_mask": torch.ones(1, 100).bool(),
-    },
-    "granite_speech5_ctc": lambda _config: {"input_features": torch.randn(1, 100, 320)},
-    "granite_speech5_encoder": lambda _config: {"input_features": torch.randn(1, 100, 320)},
-    "idefics": lambda _config: {
-        "input_ids": _ids(),
-        "pixel_values": torch.randn(1, 1, 3, 224, 224),
-        "image_attention_mask": torch.ones(1, 16, 1).long(),
-    },
-    "inkling2_vision": lambda _config: {
-        "pixel_values": torch.randn(16, 40, 40, 3),
-        "image_grid_thw": torch.tensor([[1, 4, 4]]),
-    },
-    "fun_asr_nano_encoder": lambda config: {
-        "input_features": torch.randn(1, 100, config.input_size),
-        "input_features_mask": torch.ones(1, 100).long(),
-    },
-    "mgp-str": lambda _config: {"pixel_values": torch.randn(1, 3, 32, 128)},
-    "lightglue": lambda _config: {"pixel_values": torch.rand(1, 2, 3, 128, 128)},
-    "univnet": lambda _config: {"input_features": torch.randn(1, 20, 100)},
-}
 
 # The part that is built where the whole has no forward.
 PARTS = {"bark": "semantic"}
 
 # Why there is no small model of an architecture.
 NOT_BUILT: dict[str, str] = {
-    "musicgen_melody": "AutoModel gives its configuration of several parts to the decoder, which takes it not",
-    "pe_video_encoder": "its image encoder, of timm, has one size: 3e8 parameters",
+    **dict.fromkeys(
+        ("musicgen", "musicgen_melody"),
+        "AutoModel gives its configuration of several parts to the decoder, which does not take it",
+    ),
     "dinat": "needs natten, which is built for one version of torch",
     **dict.fromkeys(
         ("edgetam_video", "sam2_video", "sam3_video", "sam3_tracker_video"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.corpus.transformers_settings import INPUTS, NOT_BUILT, PARTS, SETTINGS
+from benchmarks.corpus.transformers_inputs import INPUTS
+from benchmarks.corpus.transformers_settings import NOT_BUILT, PARTS, SETTINGS
 
 # Sizes that are set where a config has a larger one. Widths divide by the numbers of heads.
 DEPTH = dict.fromkeys(

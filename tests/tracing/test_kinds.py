@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -264,3 +265,20 @@ def test_what_the_playback_cannot_follow_is_one_line():
     with pytest.raises(OpCallError, match="cannot be played back") as caught:
         play(trace(model, inputs), model, inputs)
     assert "\n" not in str(caught.value)
+
+
+class Telling(nn.Module):
+    def forward(self, x, sizes):
+        message = f"sizes {sizes}, input {x}"
+        return torch.relu(x), message
+
+
+@WAYS
+def test_a_model_that_shows_tensors_as_text_is_played(real):
+    model, inputs = Telling(), (torch.randn(1, 3), torch.tensor([[4, 4]]))
+    traced = trace(model, inputs, real=real)
+    assert names(traced) == ["relu"]
+    assert play(traced, model, inputs).shape == (2,)
+    host = PlayedHost(traced, forward_of(model, inputs))
+    host.observe(kernel_s := np.zeros(1), np.zeros(2))
+    assert kernel_s[0] > 0

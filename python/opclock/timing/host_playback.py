@@ -6,12 +6,14 @@ displaces the other. So they co-run here: at each op call, the playback also tim
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import _tensor_str
 
 from opclock.errors import OpCallError, described, model_errors
 from opclock.estimation.host_costs import host_key, host_kinds
@@ -79,6 +81,28 @@ def _fits(known: object, spec: TensorSpec) -> bool:
     return isinstance(known, torch.Tensor) and tuple(known.shape) == spec.shape and str(known.dtype)[6:] == spec.dtype
 
 
+_HIDDEN_FROM_MODES = torch._C.DispatchKeySet(torch._C.DispatchKey.Python)  # hidden() in csrc/aten/playback_keys.hpp
+
+
+@contextmanager
+def _text_unseen() -> Iterator[None]:
+    """Keep from a playback in the block the op calls that show a tensor as text.
+
+    PyTorch disables dispatch modes for them, so that no trace has them. They are the host's work, and run.
+    """
+    shown = _tensor_str._str
+
+    def unseen(*args: Any, **kwargs: Any) -> str:  # noqa: ANN401
+        with torch._C._ExcludeDispatchKeyGuard(_HIDDEN_FROM_MODES):
+            return str(shown(*args, **kwargs))
+
+    _tensor_str._str = unseen
+    try:
+        yield
+    finally:
+        _tensor_str._str = shown
+
+
 class PlayedHost:
     """Plays the model's own Python, with placeholders for all outputs."""
 
@@ -128,7 +152,7 @@ class PlayedHost:
         """Host seconds by kind, without kernels."""
         try:
             host_s = np.empty(len(self.kinds))
-            with prepared(self.forward):
+            with prepared(self.forward), _text_unseen():
                 self._playback.run(self.forward, host_s)
             return host_s
         except KeyboardInterrupt:
@@ -138,7 +162,8 @@ class PlayedHost:
 
     def play(self, host_s: Samples, pool: Any) -> None:  # noqa: ANN401
         """Play the Python of one inference; each op call makes one visit of the round that the pool has begun."""
-        self._playback.run(self.forward, host_s, pool)
+        with _text_unseen():
+            self._playback.run(self.forward, host_s, pool)
 
     def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
         """Play the Python of one inference during one round of the pool. See ``Host.round``."""
@@ -149,5 +174,5 @@ class PlayedHost:
 
     def observe(self, kernel_s: Samples, host_s: Samples) -> None:
         """Run the model on its real inputs with kernels. Fills in seconds by op call, and of the host between them."""
-        with prepared(self.forward), model_errors("in a later run, the model"):
+        with prepared(self.forward), _text_unseen(), model_errors("in a later run, the model"):
             self._playback.observe(self.forward, kernel_s, host_s)
