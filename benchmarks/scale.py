@@ -1,13 +1,17 @@
 """Profiles of a million measurements: how fast they are written, opened, estimated from, and how much memory it takes.
 
-    python -m benchmarks.scale [--measurements 1000000]
+    python -m benchmarks.scale [--measurements 1000000] [--profile-calls]
 
 Every pool is a sweep's: 64 op calls, 12 rounds. A model of 400 calls is measured among them, at the very beginning.
+Another one is never measured: what its kernels take was learnt from the sweeps, once.
 """
 
 from __future__ import annotations
 
 import argparse
+import cProfile
+import math
+import pstats
 import resource
 import statistics
 import sys
@@ -19,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from opclock.board.identity import Board
+from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES
 from opclock.estimation.estimate import estimate
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.profiles.condition import Condition
@@ -30,18 +35,35 @@ from opclock.tracing.trace import Storage, Trace, TracedCall
 BOARD = Board("x86_64", "benchmark", (), 2, (), 1 << 30, "", "", "2.13.0", "0", "")
 POOL, ROUNDS, CALLS, DISTINCT, THREADS = 64, 12, 400, 100, 2
 # Writing waits for the disk three times a pool; the limit is for a disk that answers within 10 ms.
-MIN_ROWS_PER_S, MAX_ESTIMATE_S, MAX_OPEN_S, MAX_BYTES = 1_500, 0.2, 0.05, 500e6
+MIN_ROWS_PER_S, MAX_ESTIMATE_S, MAX_UNMEASURED_S, MAX_OPEN_S, MAX_BYTES = 1_500, 0.2, 0.1, 0.05, 500e6
+UNMEASURED = 3_000_000  # the number of a call that no sweep holds
+
+
+def tensor(*shape: int, weight: bool = False) -> TensorSpec:
+    """A row-major tensor."""
+    strides = [math.prod(shape[place + 1 :]) for place in range(len(shape))]
+    return TensorSpec(shape, tuple(strides), "float32", requires_grad=weight)
 
 
 def call(number: int) -> TracedCall:
-    """An op call like no other."""
-    spec = TensorSpec((1, 64, 7 + number % 50, 11 + number), (1, 1, 1, 1), "float32")
-    return TracedCall(OpCall("aten::relu", "", (spec,)), (spec,), (0,), (0,), f"layer{number}", "ReLU")
+    """An op call like no other, of one of four kinds."""
+    kind, rest = number % 4, number // 4
+    one, two, three = 8 + rest % 97, 8 + rest // 97 % 101, 7 + rest // (97 * 101)
+    image, out = tensor(1, one, three, two), tensor(1, two, three, three)
+    if kind == 0:
+        name, args, out = "relu", (image,), image
+    elif kind == 1:
+        name, args, out = "linear", (tensor(three, one), tensor(two, one, weight=True)), tensor(three, two)
+    elif kind == 2:
+        name, args = "conv2d", (tensor(1, one, three, three), tensor(two, one, 3, 3, weight=True), None, (1, 1), (1, 1))
+    else:
+        name, args, out = "add", (image, image), image
+    return TracedCall(OpCall(f"aten::{name}", "", args), (out,), (0,) * 2, (0,), f"layer{number}", name.title())
 
 
-def model() -> Trace:
-    """Every distinct call several times."""
-    calls = tuple(call(number % DISTINCT) for number in range(CALLS))
+def model(first: int = 0) -> Trace:
+    """Every distinct call several times; the calls from this number on."""
+    calls = tuple(call(first + number % DISTINCT) for number in range(CALLS))
     return Trace("model", (), 0, CALLS, (Storage("activation", 1 << 20, CALLS),), calls)
 
 
@@ -67,6 +89,11 @@ def fill(profile: Profile, measurements: int) -> float:
     """Write the model's pool and then sweeps; returns measurements a second, without the making of the calls."""
     spent_s = 0.0
     store_model(profile, model())
+    for name in DTYPES:
+        profile.add_ceiling(f"multiply_adds_{name}", 0, THREADS, 1e11)
+    for name in PATTERNS:
+        for size in SIZES:
+            profile.add_ceiling(f"{name}_bytes_per_s", size, THREADS, 1e10)
     for first in range(0, measurements, POOL):
         calls = [call(DISTINCT + number) for number in range(first, min(first + POOL, measurements))]
         spent_s += store(profile, Condition("interleaved", "cpu", THREADS, 20 + first // POOL % 7), calls)
@@ -83,11 +110,19 @@ def seconds_of(work: object, times: int) -> float:
     return statistics.median(taken)
 
 
+def estimate_anew(path: Path) -> None:
+    """Open a profile and estimate a model of which it has no op call. The profile keeps what is learnt."""
+    with Profile.open(path) as profile:
+        estimate(model(UNMEASURED), profile, threads=THREADS)
+
+
 def main() -> int:
     """Fill, look, and say whether each limit is kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measurements", type=int, default=1_000_000)
-    count = parser.parse_args().measurements
+    parser.add_argument("--profile-calls", action="store_true", help="show where the time of an estimate goes")
+    chosen = parser.parse_args()
+    count = chosen.measurements
     traced, kept = model(), True
 
     def say(name: str, value: float, unit: str, limit: float, above: bool = False) -> None:
@@ -108,6 +143,15 @@ def main() -> int:
             with Profile.open(path) as profile:
                 estimate_s = seconds_of(lambda p=profile: estimate(traced, p, threads=THREADS), 9)
                 say(f"estimating {CALLS} calls", estimate_s, "s", MAX_ESTIMATE_S)
+            start = time.perf_counter()
+            estimate_anew(path)
+            print(f"learning, once  {time.perf_counter() - start:.1f} s, {path.stat().st_size / 1e6:,.0f} MB")
+            say(f"estimating {CALLS} unmeasured calls", seconds_of(lambda p=path: estimate_anew(p), 9), "s",
+                MAX_UNMEASURED_S)  # fmt: skip
+            if chosen.profile_calls:
+                with cProfile.Profile() as calls:
+                    estimate_anew(path)
+                pstats.Stats(calls).sort_stats("cumulative").print_stats(40)
         say("most memory of this process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0, "bytes",
             MAX_BYTES)  # fmt: skip
         start = time.perf_counter()

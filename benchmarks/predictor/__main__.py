@@ -31,8 +31,9 @@ from opclock.board.identity import read_board
 from opclock.estimation.baselines import mac_regression
 from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.estimate import estimate
-from opclock.estimation.predictor import Predictor, training_samples
+from opclock.estimation.predictor import Predictor
 from opclock.estimation.result import Estimate
+from opclock.estimation.training import Training, training_samples
 from opclock.profiles.profile import Profile
 from opclock.sweeps.presets import preset
 from opclock.sweeps.run import run_sweep
@@ -108,7 +109,7 @@ def main() -> None:
             ceilings = Ceilings.read(profile, chosen.threads)
             samples = training_samples(profile, chosen.threads, "cpu", ceilings)
             published = PublishedPredictor(samples, profile)
-            predictor = Predictor(samples, ceilings)
+            predictor = Predictor(Training(samples), ceilings)
             for name in predictor.kinds:
                 print(f"{name:14} mean error of op calls left out {predictor.spread(name).mean_error:.1%}", flush=True)
             rows = [row_of(subject, profile, chosen.threads, ceilings, published) for subject in subjects]

@@ -14,7 +14,8 @@ from opclock.errors import EstimateError
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.estimation.estimate import estimate
 from opclock.estimation.features import features_of
-from opclock.estimation.predictor import Predictor, Sample
+from opclock.estimation.predictor import Predictor
+from opclock.estimation.training import Sample, Training
 from opclock.profiles.profile import Profile
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Storage, Trace, TracedCall
@@ -47,7 +48,7 @@ GEMMS = [linear(m, k, n) for m in (1, 8, 64, 200) for k in (16, 100, 256, 700) f
 
 
 def test_a_share_of_the_ceiling_is_learnt_and_kept_beyond_the_samples():
-    predictor = Predictor(samples(GEMMS, lambda one: 4 * one.min_s), CEILINGS)
+    predictor = Predictor(Training(samples(GEMMS, lambda one: 4 * one.min_s)), CEILINGS)
     unseen = [linear(30, 128, 300), linear(300, 2000, 2000)]
     predictions = predictor.predict(unseen, 22)
     for call, one in zip(unseen, predictions, strict=True):
@@ -61,9 +62,9 @@ def test_a_share_of_the_ceiling_is_learnt_and_kept_beyond_the_samples():
 def test_errors_of_what_was_left_out_show_the_noise():
     noise = np.random.default_rng(0)
     law = {call.call.key: 5e-4 * math.exp(noise.normal(0, 0.3)) for call in GEMMS}
-    loud = Predictor([Sample(features_of(call, CEILINGS, 22), law[call.call.key], call.call.key, number)
-                      for number, call in enumerate(GEMMS)], CEILINGS)  # fmt: skip
-    still = Predictor(samples(GEMMS, lambda one: 5e-4), CEILINGS)
+    loud = Predictor(Training([Sample(features_of(call, CEILINGS, 22), law[call.call.key], call.call.key, number)
+                               for number, call in enumerate(GEMMS)]), CEILINGS)  # fmt: skip
+    still = Predictor(Training(samples(GEMMS, lambda one: 5e-4)), CEILINGS)
     assert loud.spread("gemm").mean_error > 2 * still.spread("gemm").mean_error
     assert 0.2 < loud.spread("gemm").total < 0.4  # the noise is 0.3
     assert still.spread("gemm").total < 0.1
@@ -72,28 +73,28 @@ def test_errors_of_what_was_left_out_show_the_noise():
 def test_what_the_calls_of_a_pool_share_is_separated_from_the_rest():
     shared = np.random.default_rng(1).normal(0, 0.4, 8)
     numbered = enumerate((call.call.key, features_of(call, CEILINGS, 22)) for call in GEMMS)
-    predictor = Predictor([Sample(one, one.min_s * math.exp(shared[number % 8]), key, number % 8)
-                           for number, (key, one) in numbered], CEILINGS)  # fmt: skip
+    predictor = Predictor(Training([Sample(one, one.min_s * math.exp(shared[number % 8]), key, number % 8)
+                                    for number, (key, one) in numbered]), CEILINGS)  # fmt: skip
     # The shared deviation was 0.3; each forest has seen the other calls of the pools, and so a part of it.
     assert 0.5 < predictor.spread("gemm").shared / shared.std(ddof=1) < 1
 
 
 def test_one_op_call_of_a_kind_cannot_be_left_out_and_still_trains():
     """``GroupKFold(1)`` raised."""
-    one = Predictor(samples([GEMMS[0]] * 12, lambda call: 3 * call.min_s), CEILINGS)
+    one = Predictor(Training(samples([GEMMS[0]] * 12, lambda call: 3 * call.min_s)), CEILINGS)
     assert one.predict([GEMMS[0]], 22)[0] is not None
     assert one.spread("gemm").own > 0.3
 
 
 def test_the_same_samples_give_the_same_digits():
     law = samples(GEMMS, lambda one: 3 * one.min_s + 1e-6)
-    first, second = (Predictor(law, CEILINGS).predict([linear(5, 50, 500)], 24)[0].seconds for _ in range(2))
+    first, second = (Predictor(Training(law), CEILINGS).predict([linear(5, 50, 500)], 24)[0].seconds for _ in range(2))
     assert first == second
 
 
 def test_classes_without_samples():
     several = [relu(numel) for numel in range(100, 100_000, 900)]
-    predictor = Predictor(samples(several, lambda one: 2e-6 + 2 * one.min_s), CEILINGS)
+    predictor = Predictor(Training(samples(several, lambda one: 2e-6 + 2 * one.min_s)), CEILINGS)
     image = spec(1, 8, 8, 8)
     pooled = TracedCall(OpCall("aten::avg_pool2d", "", (image, (2, 2))), (spec(1, 8, 4, 4),), (0,), (1,))
     own = TracedCall(OpCall("mine::operator", "", (image,)), (image,), (0,), (1,))

@@ -12,7 +12,8 @@ from helpers import board_profile, chain, opclock
 from opclock.profiles.damage import damaged_place
 
 VALUES = (None, "no number", b"\x01\x02\x03", -7, "[", "[]", "{}")
-TABLES = ("board", "op_call", "condition", "configuration", "host", "pool", "member", "round", "control", "ceiling")
+TABLES = ("board", "op_call", "condition", "configuration", "host", "pool", "member", "round", "control", "ceiling",
+          "predictor")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def whole(tmp_path_factory):
         connection.execute(
             "INSERT OR IGNORE INTO configuration (family, parameters, op_call) SELECT 'copy', '{}', id FROM op_call"
         )
+        connection.execute("INSERT INTO predictor VALUES ('cpu', 2, 'gemm', '0', '{}', x'00')")
     connection.close()
     return folder
 

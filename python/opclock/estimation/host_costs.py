@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,6 +65,7 @@ class HostTable:
     def __init__(self, profile: ProfileReader, condition: Condition) -> None:
         self._profile = profile
         self._condition = condition
+        self._kinds_s: dict[str, float] = {}
 
     def _pools(self, key: str | None, most: int) -> list[Pool]:
         return [self._profile.pool(number) for number in self._profile.pools_with_host(self._condition, key, most)]
@@ -76,9 +77,8 @@ class HostTable:
         return [p for p in pools if abs(p.condition.working_set - self._condition.working_set) <= nearest + 1]
 
     @cached_property
-    def _host_s(self) -> list[Samples]:
-        """By pool of the table: the host's work without what watching added."""
-        return [unwatched(pool)[0] for pool in self._table]
+    def _by_pool(self) -> list[_PoolHost]:
+        return [_PoolHost(pool) for pool in self._table]
 
     def sampled(self, key: str, kernels: Iterable[Pool]) -> Pool | None:
         """Find a pool in which this model's host was sampled.
@@ -104,8 +104,7 @@ class HostTable:
         if not self._table:
             return 1.0
         usual = {kind: self.kind_s(kind) for kind in set(kinds)}
-        pools = zip(self._table, self._host_s, strict=True)
-        logs = [math.log(total) for pool, host_s in pools if (total := _by_pool(pool, host_s, kinds, usual)) > 0]
+        logs = [math.log(total) for pool in self._by_pool if (total := pool.total_s(kinds, usual)) > 0]
         deviation = float(np.std(logs, ddof=1)) if len(logs) > 1 else 0.0
         if len(logs) < FEW_MODELS:
             deviation = max(deviation, MODELS_DEVIATION)
@@ -126,26 +125,58 @@ class HostTable:
         Raises:
             EstimateError: the profile has no host work at all.
         """
-        operator = kind.rpartition("/")[2]
-        for fits in (lambda other: other == kind, lambda other: other.rpartition("/")[2] == operator, lambda _: True):
-            columns: list[Samples] = [
-                host_s[:, column]
-                for pool, host_s in zip(self._table, self._host_s, strict=True)
-                for column, other in enumerate(pool.host_kinds)
-                if fits(other)
-            ]
-            if columns:
-                return float(np.median(np.concatenate(columns)))
+        if kind not in self._kinds_s:
+            self._kinds_s[kind] = self._looked_up_s(kind)
+        return self._kinds_s[kind]
+
+    def _looked_up_s(self, kind: str) -> float:
+        for found in self._samples_s(kind):
+            if found:
+                return _median(np.concatenate([samples.ravel() for samples in found]))
         raise EstimateError("the profile has no host cost; measure any model into it with this number of threads first")
 
+    def _samples_s(self, kind: str) -> Iterator[list[Samples]]:
+        """By pool: of this kind, else of its operator in any module, else of all."""
+        operator = kind.rpartition("/")[2]
+        yield [pool.of(kind) for pool in self._by_pool if kind in pool.kinds]
+        yield [pool.of_operator(operator) for pool in self._by_pool if operator in pool.operators]
+        yield [pool.host_s for pool in self._by_pool]
 
-def _by_pool(pool: Pool, host_s: Samples, kinds: Sequence[str], usual: Mapping[str, float]) -> float:
-    """Seconds of these kinds of work by one pool alone; kinds that it lacks take their usual time."""
-    columns: dict[str, list[int]] = {}
-    for column, kind in enumerate(pool.host_kinds):
-        columns.setdefault(kind, []).append(column)
-    own = {kind: float(np.median(host_s[:, columns[kind]])) for kind in usual if kind in columns}
-    return sum(own.get(kind, usual[kind]) for kind in kinds)
+
+class _PoolHost:
+    """The host's work in one pool, without what watching added."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.host_s = unwatched(pool)[0]
+        self.kinds: dict[str, list[int]] = {}  # columns by kind
+        self.operators: dict[str, list[int]] = {}  # columns by operator
+        self._medians_s: dict[str, float] = {}
+        for column, kind in enumerate(pool.host_kinds):
+            self.kinds.setdefault(kind, []).append(column)
+            self.operators.setdefault(kind.rpartition("/")[2], []).append(column)
+
+    def of(self, kind: str) -> Samples:
+        """The samples of one kind of work."""
+        return self.host_s[:, self.kinds[kind]]
+
+    def of_operator(self, operator: str) -> Samples:
+        """The samples of the work before one operator, in any module."""
+        return self.host_s[:, self.operators[operator]]
+
+    def total_s(self, kinds: Sequence[str], usual: Mapping[str, float]) -> float:
+        """Seconds of these kinds of work by this pool alone; kinds that it lacks take their usual time."""
+        return sum(self._median_s(kind) if kind in self.kinds else usual[kind] for kind in kinds)
+
+    def _median_s(self, kind: str) -> float:
+        if kind not in self._medians_s:
+            self._medians_s[kind] = _median(self.of(kind))
+        return self._medians_s[kind]
+
+
+def _median(samples: Samples) -> float:
+    """The same number as ``np.median``, which takes three times as long for few samples."""
+    ordered, half = np.sort(samples, axis=None), samples.size // 2
+    return float(ordered[half] if samples.size % 2 else (ordered[half - 1] + ordered[half]) / 2)
 
 
 @dataclass(frozen=True)
@@ -176,7 +207,7 @@ class HostWork:
         Raises:
             EstimateError: the profile has no host work at all.
         """
-        table = HostTable(profile, condition)
+        table = profile.remembered(("host", condition), lambda: HostTable(profile, condition))
         sampled = table.sampled(host_key(trace), kernels)
         if sampled is not None:
             host_s, error_s = unwatched(sampled)

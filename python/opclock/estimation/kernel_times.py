@@ -59,7 +59,10 @@ class KernelTimes:
         if not missing or measured_only:
             return KernelTimes(trace, pools, {})
         try:
-            predictor = Predictor.train(profile, condition.threads, condition.device)
+            predictor = profile.remembered(
+                ("predictor", condition.threads, condition.device),
+                lambda: Predictor.read(profile, condition.threads, condition.device),
+            )
         except EstimateError:
             return KernelTimes(trace, pools, {})
         predictions = predictor.predict(list(missing.values()), condition.working_set)

@@ -122,7 +122,7 @@ def _holdings(
 ) -> list[Holding]:
     """What the profile has for the model on these devices in these dtypes. Sweeps count in one dtype only."""
     timings: tuple[Timing, ...] = ("in_model", "interleaved") if timing == "in_model" else (timing,)
-    swept = _swept(profile) if timing == "in_model" else set()
+    swept = profile.remembered("swept", lambda: _swept(profile)) if timing == "in_model" else set()
     held: list[Holding] = []
     for device, dtype in places:
         calls = place(trace, device, dtype).unique
@@ -142,6 +142,11 @@ def _swept(profile: ProfileReader) -> set[tuple[str, int]]:
         (device, threads) for device, threads in settings
         if profile.ceilings(threads) and profile.pools(["interleaved"], device, threads, ended=True, most=1)
     }  # fmt: skip
+
+
+def most_swept_threads(profile: ProfileReader, device: str = "cpu") -> int | None:
+    """The largest number of threads with sweeps to predict from; None where there is none."""
+    return max((threads for name, threads in _swept(profile) if name == device), default=None)
 
 
 def _listed(held: Iterable[Holding]) -> str:

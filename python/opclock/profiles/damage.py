@@ -12,7 +12,7 @@ TYPES = {"INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"}  
 # What Python raises where a value is not what a query expects.
 SYMPTOMS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 JSON_TYPES = {("board", "facts"): "object", ("pool", "context"): "object", ("host", "kinds"): "array",
-              ("configuration", "parameters"): "object"}  # fmt: skip
+              ("configuration", "parameters"): "object", ("predictor", "facts"): "object"}  # fmt: skip
 RULES = {
     "board": "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM board)",
     "board.facts": "SELECT 1 FROM board WHERE json_extract(facts, '$.identity') IS NULL",

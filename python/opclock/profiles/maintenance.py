@@ -155,7 +155,7 @@ def merge(target: Profile, source: Path) -> int:
 
 
 def prune(profile: Profile) -> int:
-    """Remove the pools that no estimate uses, and shrink the file.
+    """Remove the pools that no estimate uses and what was learnt from them, and shrink the file.
 
     Args:
         profile: open for writing.
@@ -176,6 +176,7 @@ def prune(profile: Profile) -> int:
             "DELETE FROM op_call WHERE id NOT IN (SELECT op_call FROM member) "
             "AND id NOT IN (SELECT op_call FROM configuration)"
         )
+        connection.execute("DELETE FROM predictor")  # it is learnt anew
     _shrink(profile)
     return len(numbers)
 

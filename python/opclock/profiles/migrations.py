@@ -104,4 +104,11 @@ CREATE INDEX pool_with_host ON pool (started) WHERE host IS NOT NULL;
 ALTER TABLE round ADD COLUMN process INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE round ADD COLUMN faults REAL;
 """,
+    5: """
+CREATE TABLE predictor (
+  device TEXT NOT NULL, threads INTEGER NOT NULL, kind TEXT NOT NULL,
+  version TEXT NOT NULL, facts TEXT NOT NULL, forest BLOB NOT NULL,
+  PRIMARY KEY (device, threads, kind)
+);
+""",
 }

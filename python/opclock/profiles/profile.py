@@ -35,6 +35,7 @@ class Profile(ProfileWriter):
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writable: bool, copied: bool = False) -> None:
         super().__init__(path, connection)
         self.copied = copied  # whether this is a converted copy, in memory, of a file with an older schema
+        self.writable = writable
         # The file stays whole without its log, even where nobody calls close.
         self._fold_log = weakref.finalize(self, _fold_log, connection, os.getpid()) if writable else None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from opclock.profiles.schema import FINISHED
 from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import OpCall, decode
 from opclock.tracing.trace import TracedCall
+
+T = TypeVar("T")
 
 NEWEST = 3  # pools of one condition to consider for one op call: one of them may hold more of the model's
 _OF = "c.timing = ? AND c.device = ? AND c.threads = ?"
@@ -56,11 +58,29 @@ class ProfileReader:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._memory: dict[Hashable, Any] = {}
+        self._remembered_state: tuple[int, int] | None = None
 
     def ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
         """Return all rows of an SQL query. Raises ProfileError where the file is damaged."""
         with as_profile_errors(self.path):
             return self._connection.execute(query, parameters).fetchall()
+
+    def remembered(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` returned for this key, as long as nothing in the file has changed since."""
+        state = (int(self.ask("PRAGMA data_version")[0][0]), self._connection.total_changes)
+        if state != self._remembered_state:
+            self._memory.clear()
+            self._remembered_state = state
+        if key not in self._memory:
+            self._memory[key] = make()
+        remembered: T = self._memory[key]
+        return remembered
+
+    def state(self) -> str:
+        """A text that changes whenever something is measured into the profile or removed from it."""
+        pools = self.ask("SELECT count(*), max(id), max(started), max(heartbeat) FROM pool")
+        return json_text([*pools[0], *self.ask("SELECT count(*), max(taken) FROM ceiling")[0]])
 
     def board(self) -> dict[str, Any]:
         """The description of the board, as JSON-ready data. Raises ProfileError where it is damaged."""

@@ -9,7 +9,7 @@ from opclock.errors import ProfileError
 from opclock.profiles.migrations import MIGRATIONS
 
 APPLICATION_ID = 0x6F70636B  # "opck", in the file's header: marks an SQLite database as a profile
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 FINISHED = "('settled', 'time_cap')"  # why pools ended whose op calls need not be measured again
 CHECKED_WHOLE = 1 << 23  # bytes: checking all of a larger file would take too long
 
@@ -69,6 +69,13 @@ CREATE TABLE ceiling (
   rate REAL NOT NULL,
   PRIMARY KEY (name, bytes, threads, taken)
 ) WITHOUT ROWID;
+CREATE TABLE predictor (
+  device TEXT NOT NULL, threads INTEGER NOT NULL, kind TEXT NOT NULL,
+  version TEXT NOT NULL,            -- of the code and the measurements that it was learnt by
+  facts TEXT NOT NULL,              -- JSON object
+  forest BLOB NOT NULL,             -- as ``Forest.to_bytes`` makes it
+  PRIMARY KEY (device, threads, kind)
+);
 CREATE INDEX configuration_of_op_call ON configuration (op_call);
 CREATE INDEX member_of_op_call ON member (op_call, condition, started, pool);
 CREATE INDEX pool_of_condition ON pool (condition);

@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,9 @@ import torch
 from opclock.argument_checks import checked
 from opclock.board.accelerator import checked_device, has_lanes
 from opclock.board.identity import read_board
-from opclock.errors import OptionError, SweepError
+from opclock.errors import EstimateError, OptionError, SweepError
 from opclock.estimation.ceilings import Ceilings
+from opclock.estimation.predictor import Predictor
 from opclock.formatting import counted, duration
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
@@ -169,7 +170,16 @@ def run_sweep(
     summary.seconds = time.perf_counter() - start
     if not summary.timed and not summary.known:
         raise SweepError(f"no kernel can be timed: {_most_common(summary.skipped)}")
+    if as_in_models and not has_lanes(device):
+        _learn(profile, threads, device, progress)
     return summary
+
+
+def _learn(profile: Profile, threads: int, device: str, progress: Progress) -> None:
+    """Learn from the sweep now, so that no estimate has to wait for it. The profile keeps what is learnt."""
+    progress("learning from the sweep", 1.0)
+    with suppress(EstimateError):  # other programs disturbed every pool: there is nothing to learn from
+        Predictor.read(profile, threads, device)
 
 
 def _progress_text(threads: int, tried: int, total: int, spent_s: float) -> str:

@@ -1,0 +1,71 @@
+"""What was learnt from sweeps, kept in the profile that holds them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from opclock.errors import ProfileError
+from opclock.estimation import ceilings as ceilings_code
+from opclock.estimation import class_model, features, forest, training
+from opclock.estimation.ceilings import Ceilings
+from opclock.estimation.class_model import ClassModel
+from opclock.estimation.forest import Forest
+from opclock.estimation.training import Training, training_pools
+from opclock.files import json_text
+from opclock.profiles import disturbance, predictor_table
+from opclock.profiles.damage import SYMPTOMS
+from opclock.profiles.reader import ProfileReader
+from opclock.tracing import mac_counters, macs, op_call, operator_classes, products
+
+# The code that decides what is learnt: where it changed, what was kept is outdated.
+CODE = (training, forest, class_model, features, ceilings_code, disturbance,
+        macs, mac_counters, products, operator_classes, op_call)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    sources = (Path(str(module.__file__)).read_bytes() for module in CODE)
+    return hashlib.sha256(b"\n".join(source.replace(b"\r", b"") for source in sources)).hexdigest()
+
+
+def version_of(profile: ProfileReader, device: str, threads: int, ceilings: Ceilings) -> str:
+    """Name what would be learnt now: 16 hexadecimal digits of the code, the pools and the ceilings.
+
+    The rounds of an ended pool never change, and its number is never used again.
+    """
+    pools = training_pools(profile, threads, device)
+    return hashlib.sha256(json_text([_code(), pools, ceilings.to_json()]).encode()).hexdigest()[:16]
+
+
+class KeptModels:
+    """The class models that a profile keeps, each read when it is first used."""
+
+    def __init__(self, profile: ProfileReader, device: str, threads: int, version: str) -> None:
+        self._profile, self._device, self._threads = profile, device, threads
+        self.names = predictor_table.kept_kinds(profile, device, threads, version)
+        self._models: dict[str, ClassModel] = {}
+
+    def model(self, name: str) -> ClassModel:
+        """The model of one of ``names``. Raises ProfileError where it is damaged."""
+        if name not in self._models:
+            facts, nodes = predictor_table.kept(self._profile, self._device, self._threads, name)
+            try:
+                self._models[name] = ClassModel.of(json.loads(facts), Forest.from_bytes(nodes))
+            except SYMPTOMS as error:
+                raise ProfileError(
+                    f"the profile {self._profile.path} is damaged (predictor): restore a copy, or remove what was "
+                    f"learnt by 'opclock profile prune {self._profile.path}'"
+                ) from error
+        return self._models[name]
+
+
+def keep(profile: ProfileReader, device: str, threads: int, version: str, trained: Training) -> None:
+    """Keep what was learnt, if the profile's file can be written. All that can be learnt is learnt first."""
+    if predictor_table.can_keep(profile):
+        models = {name: trained.model(name) for name in trained.names}
+        predictor_table.keep(profile, device, threads, version, [
+            (name, json_text(one.facts(), sort_keys=True), one.forest.to_bytes()) for name, one in models.items()
+        ])  # fmt: skip

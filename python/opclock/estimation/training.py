@@ -1,0 +1,122 @@
+"""Trains class models from the sweeps in a profile. Needs scikit-learn, but no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from opclock.estimation.ceilings import Ceilings
+from opclock.estimation.class_model import ClassModel, Spread, inputs_of
+from opclock.estimation.features import Features, features_of
+from opclock.estimation.forest import Forest, Numbers
+from opclock.profiles.reader import ProfileReader
+from opclock.tracing.operator_classes import MAC_CLASSES
+
+TREES = 100  # more change a prediction by less than a percent
+TREES_LEFT_OUT = 20  # trees of the forests that only estimate the error
+FOLDS = 3
+UNKNOWN_DEVIATION = 1.0  # of log(predicted / measured) where no op call can be left out: a factor of 2.7
+MIN_ROWS = 12  # of a kind; with fewer, it is predicted with its class, or from all classes together
+MAX_ROWS = 8000  # the newest: training time must not grow with the profile
+MAX_POOLS = MAX_ROWS // 8
+ANY = ""  # for classes without samples: learnt from all classes that move memory and multiply nothing
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A measured op call to learn from."""
+
+    features: Features
+    seconds: float
+    key: str
+    pool: int
+
+
+class Training:
+    """Class models, each trained when it is first used."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        by_kind: dict[str, list[Sample]] = {}
+        for sample in samples:
+            by_kind.setdefault(sample.features.kind, []).append(sample)
+        # The cost that no ceiling explains: dispatch. Views show it, because they do nothing else.
+        shortest = by_kind.get("view", samples)
+        self._floor_s = float(np.median([sample.seconds for sample in shortest]))
+        self._samples = {name: some for name, some in sorted(by_kind.items()) if len(some) >= MIN_ROWS}
+        if unlike := [one for one in samples if one.features.operator_class not in MAC_CLASSES]:
+            self._samples[ANY] = unlike
+        self._models: dict[str, ClassModel] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The kinds of kernels with a model of their own, and ANY where something is learnt for all others."""
+        return list(self._samples)
+
+    def model(self, name: str) -> ClassModel:
+        """The model of one of ``names``."""
+        if name not in self._models:
+            self._models[name] = _trained(self._samples[name], self._floor_s)
+        return self._models[name]
+
+
+def _trained(samples: Sequence[Sample], floor_s: float) -> ClassModel:
+    calls = [sample.features for sample in samples]
+    numbers = min(len(one.numbers) for one in calls)
+    operators = tuple(sorted({one.operator for one in calls}))
+    inputs = inputs_of(calls, numbers, operators)
+    targets = np.array([math.log(sample.seconds / (sample.features.min_s + floor_s)) for sample in samples])
+    spread = _left_out(samples, inputs, targets)
+    return ClassModel(Forest.train(TREES, inputs, targets), spread, floor_s, numbers, operators)
+
+
+def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers) -> Spread:
+    """The errors of op calls that were left out of training with all their measurements."""
+    from sklearn.model_selection import GroupKFold
+
+    keys = [sample.key for sample in samples]
+    folds = min(FOLDS, len(set(keys)))
+    if folds < 2:  # one op call alone cannot be left out: its error is not known
+        return Spread(UNKNOWN_DEVIATION, UNKNOWN_DEVIATION, UNKNOWN_DEVIATION)
+    errors = np.zeros(len(samples))
+    for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
+        forest = Forest.train(TREES_LEFT_OUT, inputs[known], targets[known])
+        errors[unknown] = forest.predict(inputs[unknown]) - targets[unknown]
+    shared = _shared_deviation(errors, [sample.pool for sample in samples])
+    own = math.sqrt(max(0.0, float(np.mean(errors**2)) - shared**2))
+    return Spread(shared, own, float(np.mean(np.abs(np.expm1(errors)))))
+
+
+def _shared_deviation(errors: Numbers, pools: Sequence[int]) -> float:
+    """The standard deviation that calls of one pool share, by one-way analysis of variance."""
+    groups: dict[int, list[float]] = {}
+    for value, pool in zip(errors, pools, strict=True):
+        groups.setdefault(pool, []).append(float(value))
+    several = [np.array(values) for values in groups.values() if len(values) > 1]
+    if len(several) < 2:
+        return float(np.std(errors))
+    within = float(np.mean([values.var(ddof=1) for values in several]))
+    between = float(np.var([values.mean() for values in several], ddof=1))
+    return math.sqrt(max(0.0, between - within * float(np.mean([1 / len(values) for values in several]))))
+
+
+def training_pools(profile: ProfileReader, threads: int, device: str) -> list[int]:
+    """The newest pools of sweeps, newest first."""
+    return profile.pools(["interleaved"], device, threads, ended=True, most=MAX_POOLS)
+
+
+def training_samples(profile: ProfileReader, threads: int, device: str, ceilings: Ceilings) -> list[Sample]:
+    """The newest sweep measurements of a profile, with their features."""
+    samples: list[Sample] = []
+    for number in training_pools(profile, threads, device):
+        pool = profile.pool(number)
+        calls = profile.traced(pool.positions)
+        for key, positions in pool.positions.items():
+            if key in calls:
+                call = features_of(calls[key], ceilings, pool.condition.working_set)
+                samples.append(Sample(call, float(np.median(pool.seconds[:, positions])), key, number))
+        if len(samples) >= MAX_ROWS:
+            break
+    return samples

@@ -1,0 +1,64 @@
+"""What was learnt from a profile's sweeps, kept in its file: one row a kind of kernel. It can be learnt anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from opclock.errors import ProfileError
+from opclock.profiles.profile import Profile
+from opclock.profiles.reader import ProfileReader
+from opclock.profiles.writer import ProfileWriter
+
+Row = tuple[str, str, bytes]  # kind, facts as JSON, forest
+
+
+def kept_kinds(profile: ProfileReader, device: str, threads: int, version: str) -> list[str]:
+    """The kinds of kernels that are kept for this setting in this version."""
+    rows = profile.ask(
+        "SELECT kind FROM predictor WHERE device = ? AND threads = ? AND version = ? ORDER BY kind",
+        device, threads, version,
+    )  # fmt: skip
+    return [str(row[0]) for row in rows]
+
+
+def kept(profile: ProfileReader, device: str, threads: int, kind: str) -> tuple[str, bytes]:
+    """The facts and the forest of one kind of kernel."""
+    query = "SELECT facts, forest FROM predictor WHERE device = ? AND threads = ? AND kind = ?"
+    facts, forest = profile.ask(query, device, threads, kind)[0]
+    return facts, forest
+
+
+def can_keep(profile: ProfileReader) -> bool:
+    """Whether ``keep`` may change the file: not one of an older schema, and none that its owner made read-only."""
+    if not isinstance(profile, Profile) or profile.copied:
+        return False
+    return profile.writable or _may_change(profile.path)
+
+
+def keep(profile: ProfileReader, device: str, threads: int, version: str, rows: Iterable[Row]) -> None:
+    """Replace what is kept for this setting. Where the file cannot be written after all, nothing is kept."""
+    values = [(device, threads, kind, version, facts, forest) for kind, facts, forest in rows]
+    if isinstance(profile, Profile) and profile.writable:
+        _replace(profile, device, threads, values)
+        return
+    with suppress(ProfileError), Profile.edit(profile.path) as opened:
+        _replace(opened, device, threads, values)
+
+
+def _replace(profile: ProfileWriter, device: str, threads: int, values: list[tuple[object, ...]]) -> None:
+    with profile.changing() as connection:
+        connection.execute("DELETE FROM predictor WHERE device = ? AND threads = ?", (device, threads))
+        connection.executemany(
+            "INSERT INTO predictor (device, threads, kind, version, facts, forest) VALUES (?, ?, ?, ?, ?, ?)", values
+        )
+
+
+def _may_change(path: Path) -> bool:
+    """Whether this process may write the file, and the user, who may be root, has not marked it as read-only."""
+    try:
+        return bool(path.stat().st_mode & 0o200) and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    except OSError:
+        return False
