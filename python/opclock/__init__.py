@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from opclock.benchmarking.result import BenchRow
     from opclock.estimation.estimate import estimate
     from opclock.estimation.result import Coverage, Estimate, Part
-    from opclock.models.loading import Model, load_model
+    from opclock.generation.language_model import language_model
+    from opclock.generation.result import LanguageModelEstimate
+    from opclock.models.loading import Model, load_language_model, load_model
     from opclock.profiles.profile import Profile
     from opclock.runtimes.runtime import Settings
     from opclock.sweeps.families import Family, family
@@ -62,15 +64,18 @@ _HOMES = {
     "Profile": "profiles.profile", "Reference": "timing.reference", "Row": "validation.results",
     "Settings": "runtimes.runtime", "Trace": "tracing.trace", "Validation": "validation.results",
     "bench": "benchmarking.bench", "estimate": "estimation.estimate", "family": "sweeps.families",
-    "load_model": "models.loading", "measure": "timing.measure", "reference": "timing.reference",
-    "sweep": "sweeps.run", "trace": "tracing.recorder", "validate": "validation.validate",
+    "LanguageModelEstimate": "generation.result", "language_model": "generation.language_model",
+    "load_language_model": "models.loading", "load_model": "models.loading", "measure": "timing.measure",
+    "reference": "timing.reference", "sweep": "sweeps.run", "trace": "tracing.recorder",
+    "validate": "validation.validate",
 }  # fmt: skip
 
 __all__ = [
-    "Bench", "BenchRow", "Coverage", "Estimate", "EstimateError", "ExtensionError", "Family", "MeasureSummary",
-    "Model", "ModelError", "OpCall", "OpCallError", "OpclockError", "OptionError", "Part", "Profile", "ProfileError",
-    "Reference", "ReportError", "Row", "Settings", "SweepError", "Trace", "TraceError", "Validation", "__version__",
-    "bench", "estimate", "family", "load_model", "measure", "open_profile", "reference", "sweep", "trace", "validate",
+    "Bench", "BenchRow", "Coverage", "Estimate", "EstimateError", "ExtensionError", "Family",
+    "LanguageModelEstimate", "MeasureSummary", "Model", "ModelError", "OpCall", "OpCallError", "OpclockError",
+    "OptionError", "Part", "Profile", "ProfileError", "Reference", "ReportError", "Row", "Settings", "SweepError",
+    "Trace", "TraceError", "Validation", "__version__", "bench", "estimate", "family", "language_model",
+    "load_language_model", "load_model", "measure", "open_profile", "reference", "sweep", "trace", "validate",
 ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ VERBS = {
     "Estimate": {
         "estimate": "Estimate a model's latency and where the time goes.",
         "validate": "Compare estimates with real inference.",
+        "llm": "Estimate a language model's time per token, by depth.",
         "compare": "Compare two profiles or two estimates.",
         "profile": "Inspect, merge and prune profile files.",
     },

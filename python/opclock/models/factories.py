@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 
@@ -26,7 +26,26 @@ EXIT_REMEDY = "; put what exits or needs a command line under if __name__ == '__
 ModuleAndInputs = tuple[torch.nn.Module, Inputs | None]
 
 
-def from_factory(text: str, place: str, name: str) -> tuple[torch.nn.Module, Inputs | None, Reset | None]:
+class Functions(NamedTuple):
+    """Functions that a factory may name in its last item, such as ``{"reset": cache.clear}``.
+
+    ``reset`` puts the state of the model back before each inference. ``prefill`` takes the numbers of a prompt's tokens
+    (batch x tokens) and returns the logits of the token after it (batch x vocabulary) and the cache; ``decode`` takes
+    one more token (batch x 1) and the cache, and returns the same.
+    """
+
+    reset: Reset | None = None
+    prefill: Callable[[torch.Tensor], tuple[torch.Tensor, Any]] | None = None
+    decode: Callable[[torch.Tensor, Any], tuple[torch.Tensor, Any]] | None = None
+
+
+NO_FUNCTIONS = Functions()
+
+# A module, its example inputs where they are known, and functions that belong to it.
+Found = tuple[torch.nn.Module, Inputs | None, Functions]
+
+
+def from_factory(text: str, place: str, name: str) -> Found:
     """Call a factory that takes no arguments.
 
     Args:
@@ -35,7 +54,7 @@ def from_factory(text: str, place: str, name: str) -> tuple[torch.nn.Module, Inp
         name: of the factory in it.
 
     Returns:
-        The module; its example inputs and what resets its state, where the factory returns them.
+        The module; its example inputs and its functions, where the factory returns them.
 
     Raises:
         ModelError: there is no such factory; its file or module raises when it is imported; the factory raises, or
@@ -50,9 +69,9 @@ def from_factory(text: str, place: str, name: str) -> tuple[torch.nn.Module, Inp
         factory = _factory_in(module, place, name)
         with model_errors(f"the factory {text}"):
             result = factory()
-    result, reset = _without_reset(result)
+    result, functions = _without_functions(text, result)
     module, inputs = checked_result(text, result)
-    return module, inputs, reset
+    return module, inputs, functions
 
 
 def _factory_in(module: Any, place: str, name: str) -> Callable[[], Any]:  # noqa: ANN401
@@ -70,11 +89,16 @@ def _factory_in(module: Any, place: str, name: str) -> Callable[[], Any]:  # noq
     )
 
 
-def _without_reset(result: Any) -> tuple[Any, Reset | None]:  # noqa: ANN401
-    """A factory's result without a last item such as ``{"reset": cache.clear}``, and that function."""
-    if isinstance(result, tuple) and len(result) > 2 and isinstance(result[-1], dict) and set(result[-1]) == {"reset"}:
-        return result[:-1], result[-1]["reset"]
-    return result, None
+def _without_functions(text: str, result: Any) -> tuple[Any, Functions]:  # noqa: ANN401
+    """A factory's result without a last item such as ``{"reset": cache.clear}``, and its functions."""
+    last = result[-1] if isinstance(result, tuple) and len(result) > 1 else None
+    if not isinstance(last, dict) or not last or not set(last) <= set(Functions._fields):
+        return result, NO_FUNCTIONS
+    if not all(map(callable, last.values())) or (len(result) == 2 and "prefill" not in last):  # inputs of these names
+        return result, NO_FUNCTIONS
+    if ("prefill" in last) != ("decode" in last):
+        raise ModelError(f"the last item of the factory {text} names one of prefill and decode: name both")
+    return result[:-1] if len(result) > 2 else result[0], Functions(**last)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 
 from opclock.argument_checks import ModelName, checked
 from opclock.errors import ModelError, OptionError, first_line
-from opclock.models.factories import from_factory
+from opclock.models.factories import NO_FUNCTIONS, Found, Functions, from_factory
 from opclock.models.libraries import LIBRARIES, from_library
 from opclock.models.random_inputs import FLOATS, random_inputs
 from opclock.models.saved import EXPORTED, SAVED, from_file
@@ -48,6 +48,7 @@ class Model:
     reset: Reset | None = None  # puts its state back before each inference
     settings: TorchState | None = None  # PyTorch's, as they were once it was loaded; None: those of its user
     specification: Specification | None = None  # None where it was not loaded by a name
+    functions: Functions = NO_FUNCTIONS  # that its factory has named
 
 
 @checked
@@ -60,7 +61,8 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
             ``FILE.py:FACTORY``, ``package.module:FACTORY``, ``FILE.pt2`` (torch.export) or ``FILE.pt`` (TorchScript).
             A factory takes no arguments and returns a module, or a module and example inputs: a tensor, a tuple, a
             mapping, or a tuple and a mapping of keyword arguments. A last item ``{"reset": FUNCTION}`` names what is
-            called before each inference, such as to empty a cache.
+            called before each inference, such as to empty a cache; it may name ``prefill`` and ``decode``, too, see
+            ``load_language_model``.
         input_text: random inputs in place of the model's own, such as "1x3x224x224" or "input_ids=1x128:int64".
         dtype: type of parameters and floating-point inputs; "auto" keeps the model's own.
         device: where parameters and inputs are placed.
@@ -74,31 +76,60 @@ def load_model(text: ModelName, *, input_text: str | None = None, dtype: str = O
         ModelError: there is no such model, its factory raises or returns something else, or the weights do not fit.
         OptionError: an invalid input or dtype.
     """
+    specification = Specification(text, input_text, dtype, device, None if weights is None else str(weights))
+    return _loaded(specification)
+
+
+def load_language_model(
+    text: str, *, dtype: str = OWN, device: str = "cpu", weights: str | Path | None = None
+) -> Model:
+    """Build or load a model that generates text. It needs no example inputs.
+
+    Args:
+        text: see ``load_model``. A factory of a model that is not of transformers names two functions in its last item,
+            ``{"prefill": FUNCTION, "decode": FUNCTION}``, see ``factories.Functions``.
+        dtype: type of parameters; "auto" keeps the model's own.
+        device: where parameters are placed.
+        weights: a state dict to load.
+
+    Returns:
+        The model, see ``load_model``.
+
+    Raises:
+        ModelError, OptionError: see ``load_model``.
+    """
+    return _loaded(
+        Specification(text, None, dtype, device, None if weights is None else str(weights)), with_inputs=False
+    )
+
+
+def _loaded(asked: Specification, *, with_inputs: bool = True) -> Model:
+    """Load what a specification names. Raises ModelError where it has no inputs and needs some."""
+    text, dtype, device = asked.text, asked.dtype, asked.device
     if dtype not in (OWN, *FLOATS):
         raise OptionError(f"dtype={dtype!r}: choose one of {', '.join((OWN, *FLOATS))}")
     with _seeded(), process_kept(), _torch_kept_after_errors():
-        module, inputs, reset = _found(text)
-        if weights is not None:
-            _load_weights(module, weights)
-        if input_text is not None:
-            inputs = random_inputs(input_text, module)
+        module, inputs, functions = _found(text)
+        if asked.weights is not None:
+            _load_weights(module, asked.weights)
+        if asked.input_text is not None:
+            inputs = random_inputs(asked.input_text, module)
             if misfit := misfit_of(module, inputs):
                 raise OptionError(
-                    f"input_text={input_text!r}: {misfit}; write each as SHAPE in this order, or NAME=SHAPE"
+                    f"input_text={asked.input_text!r}: {misfit}; write each as SHAPE in this order, or NAME=SHAPE"
                 )
-    if inputs is None:
+    if inputs is None and with_inputs:
         raise ModelError(
             f"{text} has no example inputs: give --input (input_text=), such as 1x3x224x224 or input_ids=1x128:int64"
         )
     try:
-        module, inputs = _converted(text, module, inputs, FLOATS.get(dtype), device)
+        module, inputs = _converted(text, module, inputs or (), FLOATS.get(dtype), device)
     except OptionError:
         raise
     except Exception as error:  # the model's own code may take part
         wanted = device if dtype == "auto" else f"{device} as {dtype}"
         raise ModelError(f"{text} cannot be put on {wanted}: {first_line(error)}") from error
-    specification = Specification(text, input_text, dtype, device, None if weights is None else str(weights))
-    return Model(_display_name(text), module, inputs, reset, TorchState(), specification)
+    return Model(_display_name(text), module, inputs, functions.reset, TorchState(), asked, functions)
 
 
 @contextmanager
@@ -123,15 +154,15 @@ def _torch_kept_after_errors() -> Iterator[None]:
         raise
 
 
-def _found(text: str) -> tuple[torch.nn.Module, Inputs | None, Reset | None]:
-    """The module that this names, its inputs and what resets its state, where they are known. Raises ModelError."""
+def _found(text: str) -> Found:
+    """The module that this names, its inputs and its functions, where they are known. Raises ModelError."""
     kind, name = _split(text)
     if kind not in LIBRARIES and Path(text).suffix in SAVED:
-        return *from_file(Path(text)), None
+        return *from_file(Path(text)), NO_FUNCTIONS
     if not kind or not name:
         raise ModelError(f"no model {text!r}: write {WAYS}")
     if kind in LIBRARIES:
-        return *from_library(kind, name), None
+        return *from_library(kind, name), NO_FUNCTIONS
     return from_factory(text, kind, name)
 
 

@@ -66,7 +66,7 @@ def random_inputs(text: str, module: torch.nn.Module) -> Inputs:
     Raises:
         OptionError: the text is no input, or its tensors do not fit into memory.
     """
-    own, below = own_dtype(module), _smallest_embedding(module)
+    own, below = own_dtype(module), smallest_embedding(module)
     args, kwargs = [], {}
     for spec in parse_input(text):
         try:
@@ -88,7 +88,7 @@ def own_dtype(module: torch.nn.Module) -> torch.dtype:
     return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
 
 
-def _smallest_embedding(module: torch.nn.Module) -> int:
+def smallest_embedding(module: torch.nn.Module) -> int:
     """The rows of the smallest embedding: integers below it are legal in all of them."""
     rows = [getattr(layer, "num_embeddings", None) for layer in module.modules()]
     return min((count for count in rows if isinstance(count, int)), default=INDICES)

@@ -62,22 +62,26 @@ def remeasure_ceilings(profile: Profile, threads: int, progress: Progress = sile
     progress(f"ceilings, {counted(threads, 'thread')}", 1.0)
 
 
-def measure_roofs(profile: Profile, working_set: int, threads: int) -> tuple[float, float]:
+def measure_roofs(
+    profile: Profile, working_set: int, threads: int, dtype: str = "float32", pattern: str = "copy"
+) -> tuple[float, float]:
     """Read the two ceilings of a roofline from the profile. Measure them first where they are missing.
 
     Args:
         profile: open for writing.
         working_set: bytes that the model touches.
         threads: threads of opclock's kernels.
+        dtype: of the multiply-accumulates, one of ``ceilings.DTYPES``.
+        pattern: of the bandwidth, one of ``ceilings.PATTERNS``.
 
     Returns:
-        Multiply-accumulates per second in float32, and bytes per second of copies in buffers of about the working set.
+        Multiply-accumulates per second, and bytes per second in buffers of about the working set.
 
     Raises:
         ProfileError: the profile cannot be written.
     """
-    peak = _measured_once(profile, "multiply_adds_float32", 0, threads)
-    return peak, _measured_once(profile, "copy_bytes_per_s", buffer_bytes(working_set), threads)
+    peak = _measured_once(profile, f"multiply_adds_{dtype}", 0, threads)
+    return peak, _measured_once(profile, f"{pattern}_bytes_per_s", buffer_bytes(working_set), threads)
 
 
 def _measured_once(profile: Profile, name: str, nbytes: int, threads: int) -> float:

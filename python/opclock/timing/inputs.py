@@ -129,15 +129,18 @@ class Arguments:
     Each weight storage of the model gets its own buffer. Activations with equal specs share a buffer, because the
     model's allocator would reuse the block; two in one call get two buffers. ``one_block`` is for op calls that belong
     to no model: read-only activations share one block for each argument number. A hundred calls then touch no more
-    memory than a model would.
+    memory than a model would. ``beside`` is for another program of the same model, which has the same weights: both
+    share their buffers.
     """
 
-    def __init__(self, trace: Trace, *, one_block: bool = False) -> None:
+    def __init__(self, trace: Trace, *, one_block: bool = False, beside: Arguments | None = None) -> None:
         self._trace = trace
         self._one_block = one_block
-        self._made: dict[tuple[Any, ...], torch.Tensor] = {}
+        self._made: dict[tuple[Any, ...], torch.Tensor] = {} if beside is None else beside._made
         self._blocks: dict[tuple[int, str, str, bool], torch.Tensor] = {}
-        self._own: set[int] = set()  # addresses of the tensors with values of their own
+        self._own: set[int] = (
+            set() if beside is None else beside._own
+        )  # addresses of the tensors with values of their own
         self._rectified = rectified(trace)
         self.unknown: dict[str, str] = {}  # op calls that do not run on rebuilt arguments: key → why
 

@@ -50,7 +50,8 @@ def _has_state(item: Any) -> bool:  # noqa: ANN401
     return type(item).__module__.partition(".")[0] not in sys.stdlib_module_names
 
 
-def _reachable(root: Any) -> Iterator[Any]:  # noqa: ANN401
+def reachable(root: Any) -> Iterator[Any]:  # noqa: ANN401
+    """An object and all that it holds, each once, in a fixed order."""
     seen: dict[int, Any] = {}  # keeps temporary objects alive, so that no identity is used twice
     stack = [root]
     while stack:
@@ -74,9 +75,9 @@ class ModelState:
         self._roots = roots
         self._random = _random_state()
         self._torch = TorchState()
-        modules = [item for item in _reachable(roots) if isinstance(item, torch.nn.Module)]
+        modules = [item for item in reachable(roots) if isinstance(item, torch.nn.Module)]
         self._code = CodeState(modules)
-        everything = list(_reachable((roots, self._code.values())))
+        everything = list(reachable((roots, self._code.values())))
         self._contents = [(item, _copied(item)) for item in everything if isinstance(item, CONTAINERS)]
         self._generators = [(item, item.get_state()) for item in everything if isinstance(item, torch.Generator)]
 
@@ -110,7 +111,7 @@ class ModelState:
         """A number that differs where attributes, counters, caches' sizes or random states do."""
         python, numpy, torch_random = _random_state()
         random_bytes = (hash(python), numpy[1].tobytes(), numpy[2], torch_random.numpy().tobytes())
-        everything = _reachable((self._roots, self._code.values()))
+        everything = reachable((self._roots, self._code.values()))
         return hash((random_bytes, self._code.sizes(), *(_mark(item) for item in everything)))
 
 

@@ -1,0 +1,102 @@
+"""opclock llm: a language model's first token and each later one, by depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from opclock.cli import options
+from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.outputs import check_output
+from opclock.cli.reporting import Reporter, progress_display
+from opclock.errors import OptionError
+from opclock.files import write_whole
+from opclock.model_output import model_output_apart
+
+if TYPE_CHECKING:
+    from opclock.generation.causal import CacheKind
+    from opclock.generation.result import LanguageModelEstimate
+
+
+@click.command()
+@options.model_argument
+@click.option("--prompt", type=click.IntRange(min=1), default=128, show_default=True, help="Tokens of the prompt.")
+@click.option("--generate", type=click.IntRange(min=2), default=128, show_default=True, help="Tokens to generate.")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Sequences at the same time.")
+@click.option("--cache", type=click.Choice(["dynamic", "static"]), default="dynamic", show_default=True,
+              help="Grows with each token, or has room for all from the start.")  # fmt: skip
+@click.option("--depths", "depths_text", metavar="N,...",
+              help="Tokens in the cache at which a token is timed.  [default: first, middle and last]")  # fmt: skip
+@options.dtype_option
+@options.device_option
+@options.threads_option
+@options.cpus_option
+@options.profile_option(None)
+@options.seed_option
+@click.option("--validate", is_flag=True, help="Also generate, in turn with the kernels, and compare.")
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True,
+              help="Fresh processes that generate, with --validate.")  # fmt: skip
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the time of a token by depth: .png or .svg file.")
+@strict_option
+@options.reporter_option
+@options.needs_core
+def llm(
+    model: str, prompt: int, generate: int, batch: int, cache: CacheKind, depths_text: str | None, dtype: str,
+    device: str, threads: int | None, profile_path: Path | None, seed: int, validate: bool, processes: int,
+    plot: Path | None, strict: bool, reporter: Reporter,
+) -> None:  # fmt: skip
+    """Estimate MODEL's time to the first token and the time of each later token, from kernels and host.
+
+    MODEL generates text: a causal language model of transformers (hf:FOLDER with a config.json), a factory that returns
+    one, or a factory that names functions for prefill and decode.
+    """
+    from opclock.generation.language_model import language_model
+
+    depths = _depths(depths_text)
+    check_output("--plot", plot, (".png", ".svg"))
+    device, count = options.checked_device(device), options.checked_threads(threads)
+    with (
+        model_output_apart(),
+        options.writable_profile(profile_path) as profile,
+        progress_display() as progress,
+    ):
+        result = language_model(model, profile, prompt=prompt, generate=generate, batch=batch, cache=cache, dtype=dtype,
+                                device=device, depths=depths, threads=count, validate=validate, processes=processes,
+                                seed=seed, progress=progress)  # fmt: skip
+    _report(result, plot, reporter)
+    show_flags(reporter, result.flags)
+    check_strict(reporter, result.flags, strict=strict)
+
+
+def _depths(text: str | None) -> list[int] | None:
+    """The numbers in a list such as 0,256,1024. Raises OptionError for another text."""
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() for word in words):
+        raise OptionError(f"--depths {text!r}: give numbers of tokens, such as 0,256,1024")
+    return [int(word) for word in words]
+
+
+def _report(result: LanguageModelEstimate, plot: Path | None, reporter: Reporter) -> None:
+    from opclock.report import generation_tables as tables
+
+    reporter.json(result.to_json())
+    if plot is not None:
+        from opclock.report.generation_plot import draw
+
+        reporter.file(lambda: write_whole(plot, draw(result, plot.suffix[1:])))
+    reporter.table(tables.depth_table(result))
+    reporter.say(tables.summary(result))
+    reporter.say("")
+    reporter.table(tables.class_table(result))
+    for sentence in (
+        tables.ceilings_sentence,
+        tables.memory_sentence,
+        tables.curve_sentence,
+        tables.reference_sentence,
+    ):
+        if text := sentence(result):
+            reporter.say(text)

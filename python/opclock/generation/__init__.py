@@ -1,0 +1,1 @@
+"""Language models: time to the first token and time per token by depth, from kernels."""

@@ -1,0 +1,111 @@
+"""The two programs of a language model: its prompt, and one token at a depth with the cache as it is then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from opclock.generation.cache_snapshot import CacheSnapshot
+from opclock.generation.causal import CausalModel, filled_cache, greedy
+from opclock.tracing.forward import Forward, Reset
+from opclock.tracing.recorder import trace as record
+from opclock.tracing.trace import Trace, check_calls
+
+
+class _Prompt(torch.nn.Module):
+    """Runs the prompt, makes the cache and chooses the first token."""
+
+    def __init__(self, causal: CausalModel) -> None:
+        super().__init__()
+        self.model = causal.module
+        self._prefill = causal.prefill
+
+    def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        logits, cache = self._prefill(ids)
+        return greedy(logits), cache
+
+
+class _Token(torch.nn.Module):
+    """Runs one token with a cache, and chooses the next one."""
+
+    def __init__(self, causal: CausalModel, cache: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.model = causal.module
+        self._decode = causal.decode
+        self._cache = cache
+
+    def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        logits, cache = self._decode(ids, self._cache)
+        return greedy(logits), cache
+
+
+@dataclass(frozen=True)
+class Program:
+    """One of the programs, ready to be traced, timed and played as any model.
+
+    Attributes:
+        depth: tokens in the cache when it begins; None for the prompt.
+        trace: its op calls.
+        forward: calls it. The cache is put back before each call.
+        cache_bytes: of the cache when it begins; 0 for the prompt.
+    """
+
+    depth: int | None
+    trace: Trace
+    forward: Callable[[], object]
+    cache_bytes: int = 0
+
+
+def prompt_program(causal: CausalModel, batch: int, tokens: int) -> Program:
+    """The program of a prompt.
+
+    Args:
+        causal: the model.
+        batch: number of sequences.
+        tokens: of each prompt.
+
+    Returns:
+        The program, whose output is the first token.
+
+    Raises:
+        TraceError, ModelError: it cannot be traced or run.
+    """
+    module = _Prompt(causal).eval()
+    return _program(module, causal.prompt(batch, tokens), f"{causal.name}, prompt of {tokens}", None)
+
+
+def token_program(causal: CausalModel, batch: int, depth: int) -> Program:
+    """The program of one token.
+
+    Args:
+        causal: the model.
+        batch: number of sequences.
+        depth: tokens in the cache before it.
+
+    Returns:
+        The program, whose output is the next token.
+
+    Raises:
+        TraceError, ModelError: it cannot be traced or run.
+    """
+    cache = filled_cache(causal, batch, depth)
+    snapshot = CacheSnapshot(cache)
+    module = _Token(causal, cache).eval()
+    name = f"{causal.name}, token at depth {depth}"
+    return _program(module, causal.prompt(batch, 1), name, depth, snapshot.restore, snapshot.nbytes)
+
+
+def _program(
+    module: torch.nn.Module,
+    ids: torch.Tensor,
+    name: str,
+    depth: int | None,
+    reset: Reset | None = None,
+    nbytes: int = 0,
+) -> Program:
+    traced = record(module, (ids,), name=name, reset=reset)
+    check_calls(traced)
+    return Program(depth, traced, Forward(module, (ids,), reset, traced.steps), nbytes)

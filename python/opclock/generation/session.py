@@ -1,0 +1,228 @@
+"""Samples the programs of a language model in turn, and real generation in other processes with them."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from opclock.board.accelerator import has_lanes
+from opclock.board.system import allowed_cores
+from opclock.children.process import ChildProcess, RuntimeFailedError, check_memory, run_at_once
+from opclock.errors import OpCallError
+from opclock.flags import Flag
+from opclock.generation.programs import Program
+from opclock.models.loading import Specification
+from opclock.profiles.disturbance import MIN_CLEAN
+from opclock.profiles.profile import Profile
+from opclock.progress import Progress
+from opclock.temporary import temporary_folder
+from opclock.timing.host_standin import host_for
+from opclock.timing.inputs import Arguments
+from opclock.timing.interleaving import interleave_together
+from opclock.timing.measure import MIN_ROUNDS, measure
+from opclock.timing.missing import all_known, condition_of
+from opclock.timing.reference import runs_in_block
+from opclock.timing.sampler import Sampler
+from opclock.timing.stopping import is_over
+
+PASSES = 6  # over all programs: three generations for each half of the reference
+MAX_S = 3.0  # of rounds of a program of a small model
+MAX_LATENCIES = 20  # for a large model: rounds of a program take at most this many times its time
+MIN_GENERATIONS = 3  # of each half without disturbance, where they can be had
+ANSWER_S = 3600.0  # for loading a model, or a block of generations; a child that needs longer hangs
+
+
+class GenerationProcess(ChildProcess):
+    """A process that generates with the model.
+
+    Attributes:
+        clean_runs: the number of generations, in the half with fewer of them, that no other program disturbed.
+    """
+
+    clean_runs = 0
+
+    def __init__(self, name: str, log: Path) -> None:
+        """Start it. Raises OpCallError where it cannot be started."""
+        self.name = name
+        try:
+            check_memory()
+            super().__init__([sys.executable, "-P", "-m", "opclock.generation.server"], log, {})
+        except RuntimeFailedError as error:
+            raise OpCallError(f"{name}: {error}") from error
+
+    @property
+    def output(self) -> str:
+        """The last line of its output, whose file is temporary."""
+        return self.last_words
+
+    def request(self, name: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Send a request and wait for its answer. Raises what the child raised, or OpCallError where it ended."""
+        try:
+            return self.ask(name, ANSWER_S, **details)
+        except RuntimeFailedError as error:
+            raise error.refusal or OpCallError(f"{self.name}: {error}") from error
+
+    def block(self, half: int) -> None:
+        """Generate for a half (0 or 1)."""
+        self.clean_runs = self.request("block", half=half)["clean_runs"]
+
+
+@contextmanager
+def generating(specification: Specification, count: int, **request: Any) -> Iterator[list[GenerationProcess]]:  # noqa: ANN401
+    """Start processes that generate with the same model. They end with the block.
+
+    Args:
+        specification: of the model.
+        count: how many.
+        request: threads, cache, batch, prompt and generate.
+
+    Yields:
+        The processes, with the model loaded.
+
+    Raises:
+        OpclockError: what loading the model raises, or a process ended.
+    """
+    with temporary_folder() as folder, ExitStack() as stack:
+        names = [f"generating process {number} of {count}" for number in range(1, count + 1)]
+        children = [stack.enter_context(GenerationProcess(name, folder / f"{name}.txt")) for name in names]
+        path = [place or os.getcwd() for place in sys.path]  # noqa: PTH109 - "" is the current folder
+        details = {"specification": asdict(specification), "path": path, **request}
+        run_at_once(lambda child: child.request("load", **details), children, len(allowed_cores()))
+        yield children
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How programs are timed: see ``language_model``."""
+
+    profile: Profile
+    threads: int
+    seed: int
+    max_s: float | None
+    progress: Progress
+
+
+class _Kernels:
+    """One program's op calls and host, whose rounds take turns with others."""
+
+    def __init__(self, program: Program, setup: Setup, arguments: Arguments) -> None:
+        trace = program.trace
+        host, self.remark = host_for(trace, program.forward)
+        self._setup = setup
+        condition = condition_of(trace, setup.threads)
+        self.sampler = Sampler(
+            trace, range(len(trace.calls)), arguments, setup.profile, condition, host, seed=setup.seed
+        )
+        self.sampler.warm_up()
+        self._shortest_s = math.inf
+        self._spent_s = 0.0
+
+    @property
+    def usual_s(self) -> float:
+        """Wall seconds that the rounds of this program usually take."""
+        if self._setup.max_s is not None:
+            return self._setup.max_s
+        return MAX_S if math.isinf(self._shortest_s) else max(MAX_S, MAX_LATENCIES * self._shortest_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the op calls are sampled enough, or the time is up."""
+        return self.sampler.rounds >= MIN_ROUNDS and is_over(
+            self._spent_s / self.usual_s,
+            limited=self._setup.max_s is not None,
+            clean=self.sampler.clean_rounds >= MIN_CLEAN,
+            settled=self.sampler.settled,
+        )
+
+    def turn(self) -> None:
+        """Run blocks of rounds for a part of the usual time, unless there are enough."""
+        start = time.perf_counter()
+        while not self.is_over:
+            rounds = 1 if math.isinf(self._shortest_s) else runs_in_block(self._shortest_s)
+            self._shortest_s = min(self._shortest_s, self.sampler.block(rounds))
+            if time.perf_counter() - start >= self.usual_s / PASSES:
+                break
+        self._spent_s += time.perf_counter() - start
+
+
+def sample(programs: Sequence[Program], setup: Setup, children: Sequence[GenerationProcess] = ()) -> list[Flag]:
+    """Time what the profile lacks of the programs, and let other processes generate in turn.
+
+    Args:
+        programs: of one model, so that they share the buffers of its weights.
+        setup: how.
+        children: processes that generate; none where there is no reference.
+
+    Returns:
+        Flags: "host_by_table" where the model's Python could not be played, "measured_earlier" where the profile had
+        everything and there is a reference.
+
+    Raises:
+        OpCallError: op calls cannot be timed, or do not fit into memory.
+        ProfileError: the profile cannot be written.
+    """
+    missing = [one for one in programs if not all_known(one.trace, setup.profile, setup.threads)]
+    flags: list[Flag] = ["measured_earlier"] if children and len(missing) < len(programs) else []
+    if missing and has_lanes(missing[0].trace.device):
+        return flags + _on_a_device(missing, setup, children)
+    arguments: Arguments | None = None
+    kernels: list[_Kernels] = []
+    for number, program in enumerate(missing):
+        setup.progress(f"binding: {program.trace.model}", 0.2 * number / len(missing))
+        arguments = Arguments(program.trace, beside=arguments)
+        kernels.append(_Kernels(program, setup, arguments))
+    _take_turns(kernels, children, setup)
+    for one in kernels:
+        flags += one.sampler.end()[1]
+        flags += ["host_by_table"] if one.remark else []
+    return flags
+
+
+def _take_turns(kernels: Sequence[_Kernels], children: Sequence[GenerationProcess], setup: Setup) -> None:
+    """Let each have a turn in every pass, in a new random order, until all have enough."""
+    turns = 0
+    items: list[_Kernels | GenerationProcess] = [*kernels, *children]
+
+    def turn(item: _Kernels | GenerationProcess) -> None:
+        nonlocal turns
+        if isinstance(item, _Kernels):
+            item.turn()
+        else:
+            item.block(turns // len(items) % 2)
+        turns += 1
+
+    def enough() -> bool:
+        passes = turns / len(items) if items else PASSES
+        if not all(one.is_over for one in kernels) or (children and passes < PASSES):
+            return False
+        return passes >= 2 * PASSES or all(child.clean_runs >= MIN_GENERATIONS for child in children)
+
+    def report() -> None:
+        text = "kernels and real generation in turn" if children else "kernels in turn"
+        setup.progress(f"timing: {text}", 0.2 + 0.8 * min(1.0, turns / (PASSES * len(items))))
+
+    interleave_together(items, turn, enough=enough, order=random.Random(setup.seed), progress=report)
+
+
+def _on_a_device(programs: Sequence[Program], setup: Setup, children: Sequence[GenerationProcess]) -> list[Flag]:
+    """On a device beside the host each program is timed by itself, and generation comes after each of them."""
+    flags: list[Flag] = []
+    for number, program in enumerate(programs):
+        setup.progress(f"timing: {program.trace.model}", number / len(programs))
+        summary = measure(
+            program.trace, setup.profile, forward=program.forward, threads=setup.threads, seed=setup.seed,
+            max_s=setup.max_s,
+        )  # fmt: skip
+        flags += summary.flags
+        for child in children:
+            child.block(0)
+            child.block(1)
+    return flags
