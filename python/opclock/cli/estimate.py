@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,12 @@ AS_HELD = "[default: as measured in the profile]"
 @click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True,
               help="Levels of the module path in the table.")  # fmt: skip
 @strict_option
+@options.timeline_option
 @options.reporter_option
 def estimate(
     model: str, input_text: str | None, dtype: str | None, device: str | None, threads: int | None,
-    profile_path: Path, real: bool | None, measured_only: bool, depth: int, strict: bool, reporter: Reporter,
+    profile_path: Path, real: bool | None, measured_only: bool, depth: int, strict: bool,
+    timeline_to: Path | None, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate how long MODEL takes from a profile, and where the time goes.
 
@@ -54,6 +57,10 @@ def estimate(
         with waiting("composing, and predicting what was not measured"):
             estimated = compose(traced, profile, threads=threads, device=_numbered(device),
                                 dtype=None if dtype == "auto" else dtype, measured_only=measured_only)  # fmt: skip
+    if timeline_to is not None:
+        from opclock.report.timelines import of_estimate
+
+        reporter.file(partial(of_estimate(estimated).write, timeline_to))
     _report(estimated, depth, reporter)
     if not estimated.complete:
         raise EstimateError(

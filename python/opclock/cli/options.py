@@ -13,6 +13,7 @@ import click
 
 from opclock.board.cores import beyond_quota, check_threads, default_threads, parse_ranges, ranges
 from opclock.board.system import allowed_cores, pin_to
+from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, write
 from opclock.errors import OptionError
 from opclock.extension import load_core
@@ -80,6 +81,17 @@ keep_option = click.option("--keep", type=click.Path(path_type=Path),
                            help="Folder that keeps converted models for later runs.")  # fmt: skip
 reporter_option = click.option("--json", "reporter", metavar="FILE|-", callback=lambda _c, _p, to: Reporter(to),
                                help="Write JSON to a file, or with - to stdout and nothing else there.")  # fmt: skip
+
+
+def _checked_json(_context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Check before any work that the file can be written."""
+    check_output(parameter.opts[0], path, (".json",))
+    return path
+
+
+timeline_option = click.option("--timeline", "timeline_to", metavar="FILE.json", type=click.Path(path_type=Path),
+                               callback=_checked_json,
+                               help="Write a timeline for ui.perfetto.dev and other viewers.")  # fmt: skip
 
 
 def needs_core(verb: Function) -> Function:

@@ -30,14 +30,14 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
 
     Raises:
         OptionError: the file cannot be written, has another suffix, or is named a second time in the command, such as
-            the file of the model: this would replace it.
+            the file of the model, or another output: this would replace it.
     """
     if path is None:
         return
     if suffixes and path.suffix not in suffixes:
         raise OptionError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
     check_writable(path)
-    if path.is_file() and sum(_is_same(path, word) for word in _words()) > 1:
+    if (path.is_file() or not path.exists()) and sum(_is_same(path, word) for word in _words()) > 1:
         raise OptionError(f"{option} {path}: the command names this file twice and would replace it; name another one")
 
 
@@ -71,6 +71,6 @@ def _names(word: str) -> Iterator[str]:
 
 def _is_file(path: Path, other: Path) -> bool:
     try:
-        return other.samefile(path)
+        return other.samefile(path) if path.exists() else other.absolute() == path.absolute()
     except (OSError, ValueError):  # no file, or no name of one
         return False

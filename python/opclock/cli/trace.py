@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import click
 
 from opclock.cli import options
@@ -15,8 +18,12 @@ from opclock.model_output import model_output_apart
 @options.dtype_option
 @options.device_option
 @options.real_option
+@options.timeline_option
 @options.reporter_option
-def trace(model: str, input_text: str | None, dtype: str, device: str, real: bool | None, reporter: Reporter) -> None:
+def trace(
+    model: str, input_text: str | None, dtype: str, device: str, real: bool | None, timeline_to: Path | None,
+    reporter: Reporter,
+) -> None:  # fmt: skip
     """Record the op calls of one inference of MODEL, in the state that it keeps after its first runs.
 
     Tensors are fake: they have shapes and no values, except small ones that are known without a run, such as masks. One
@@ -25,7 +32,8 @@ def trace(model: str, input_text: str | None, dtype: str, device: str, real: boo
 
     MODEL is zoo:NAME, torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER, ultralytics:NAME.yaml, FILE.py:FACTORY,
     package.module:FACTORY, FILE.pt2 (torch.export) or FILE.pt (TorchScript, with --input). The JSON file can be
-    measured and estimated later, also on another machine.
+    measured and estimated later, also on another machine. In a timeline each op call is equally wide: a trace has no
+    times.
     """
     from opclock.report.trace_table import summary, table, uncounted_sentence
     from opclock.tracing.macs import model_macs, uncounted
@@ -37,6 +45,10 @@ def trace(model: str, input_text: str | None, dtype: str, device: str, real: boo
         traced = options.traced(loaded, real=real)
     left_out = uncounted(traced)
     reporter.json({**traced.to_json(), "macs": model_macs(traced), "uncounted_operators": list(left_out)})
+    if timeline_to is not None:
+        from opclock.report.timelines import of_trace
+
+        reporter.file(partial(of_trace(traced).write, timeline_to))
     reporter.say(summary(traced))
     reporter.table(table(traced))
     if left_out:

@@ -42,12 +42,14 @@ TOO_FAR = 1  # exit code if an error exceeds --max-error
 @click.option("--report", "folder", type=click.Path(path_type=Path),
               help="Folder for the table (CSV, Markdown) and the JSON.")  # fmt: skip
 @strict_option
+@options.timeline_option
 @options.reporter_option
 @options.needs_core
 def validate(
     models: tuple[str, ...], input_text: str | None, dtype: str, device: str, threads: int | None,
     profile_path: Path | None, weights: Path | None, data: Path | None, real: bool | None, seed: int, processes: int,
-    explain: bool, max_error: float | None, folder: Path | None, strict: bool, reporter: Reporter,
+    explain: bool, max_error: float | None, folder: Path | None, strict: bool,
+    timeline_to: Path | None, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate each MODEL, run it in the same rounds, and compare the two.
 
@@ -75,6 +77,10 @@ def validate(
         with options.writable_profile(profile_path) as profile, progress_display() as progress:
             validation = compare(loaded, profile, threads=count, seed=seed, real_trace=real, explain=explain,
                                  progress=progress, processes=processes)  # fmt: skip
+    if timeline_to is not None:
+        from opclock.report.timelines import of_validation
+
+        reporter.file(partial(of_validation(validation).write, timeline_to))
     _report(validation, folder, reporter, explain=explain)
     worst = max(abs(row.error) for row in validation.rows)
     if max_error is not None and worst > max_error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from opclock.estimation.host_costs import HostWork
-from opclock.estimation.kernel_times import KernelTimes, Share
+from opclock.estimation.kernel_times import KernelTimes, Precision, Share
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.timeline import Timeline, compose, critical_path, replayed_s
 from opclock.flags import Flag, ordered
@@ -17,6 +17,8 @@ from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Blocks, Samples, median_interval, typical_round
 from opclock.tracing.trace import Trace
+
+NOT_KNOWN = Precision(0.0, 0.0, ("incomplete",))
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class DeviceTimeline:
     host_s: Samples = field(repr=False)  # by op call, and after the last: what the host adds to the total
     device_s: Samples = field(repr=False)  # by op call: the device's own time
     enqueue_s: Samples = field(repr=False)  # by op call: the host's time to enqueue it
+    own_s: Samples = field(repr=False)  # by op call, and after the last: the host's own work before it
+    waits: tuple[bool, ...] = field(repr=False)  # by op call: whether the host waits for the device
+    device: tuple[Precision, ...] = field(repr=False)  # by op call: how well the device's own time is known
     unknown: frozenset[str] = frozenset()  # keys of op calls that were not measured
     flags: tuple[Flag, ...] = ()
     modelled_host_s: float = 0.0  # of the host's part: what comes from the table by kind of call
@@ -43,6 +48,21 @@ class DeviceTimeline:
     def busy_s(self) -> float:
         """Seconds in which the device executes."""
         return float(self.device_s.sum())
+
+    def typical(self) -> tuple[Samples, Timeline]:
+        """The typical inference, scaled to take the total.
+
+        Returns:
+            Seconds of the host's own work before each op call and after the last, and a timeline of one round.
+        """
+        once = self._composed(1.0)
+        scale = self.total_s / float(once.total_s[0]) if once.total_s[0] > 0 else 1.0
+        return self.own_s * scale, self._composed(scale)
+
+    def _composed(self, scale: float) -> Timeline:
+        own_s = self.own_s[None, :] * scale
+        return compose(own_s[:, :-1], self.enqueue_s[None, :] * scale, self.device_s[None, :] * scale, self.waits,
+                       tail_s=own_s[:, -1], lag_s=np.array([self.lag_s * scale]))  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, a part of an estimate's data."""
@@ -70,6 +90,11 @@ class _CallTimes:
     def paired(self) -> bool:
         """Whether the rows are rounds of one pool."""
         return self.blocks is not None
+
+    def precision(self, trace: Trace) -> tuple[Precision, ...]:
+        """How well the time of each op call is known."""
+        by_key = {key: Precision.measured(pool, key) for key, pool in self.pools.items()}
+        return tuple(by_key.get(traced.call.key, NOT_KNOWN) for traced in trace.calls)
 
     @staticmethod
     def read(trace: Trace, profile: ProfileReader, condition: Condition, timing: Timing) -> _CallTimes:
@@ -168,6 +193,9 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
         host_s=host_s,
         device_s=inputs.device_s,
         enqueue_s=np.median(inputs.enqueue_s, axis=0),
+        own_s=np.median(inputs.host_s, axis=0),
+        waits=tuple(inputs.waits),
+        device=device.precision(trace),
         unknown=frozenset(trace.unique) - (set(device.pools) & set(enqueue.pools)),
         flags=ordered([*pool_flags, *(name for name, holds in notes.items() if holds)]),
         modelled_host_s=_own_work_s(inputs, host_s) if inputs.by_table else 0.0,

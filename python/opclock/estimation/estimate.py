@@ -22,7 +22,9 @@ from opclock.profiles.statistics import Samples
 from opclock.tracing.macs import macs, uncounted
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.placement import place
-from opclock.tracing.trace import Trace
+from opclock.tracing.trace import Trace, TracedCall
+
+UNKNOWN: tuple[Flag, ...] = ("incomplete",)  # flags of an op call without a time
 
 
 @checked
@@ -146,13 +148,10 @@ def _of_sums(
     parts_s = sum(kernels.seconds.get(traced.call.key, 0.0) for traced in trace.calls) + float(host_s.sum())
     scale = total_s / parts_s if parts_s > 0 else 1.0
     watching_s = 0.0 if host is None else host.watching_error_s
-    kernel_s = [kernels.seconds.get(traced.call.key) for traced in trace.calls]
     parts = tuple(
-        Part(position, traced.module, traced.call.operator, class_of(traced.call), macs(traced),
-             None if seconds is None else seconds * scale, float(host_s[position]) * scale,
-             kernels.source(traced.call.key))
-        for position, (traced, seconds) in enumerate(zip(trace.calls, kernel_s, strict=True))
-    )  # fmt: skip
+        _part(position, traced, kernels, float(host_s[position]) * scale, scale)
+        for position, traced in enumerate(trace.calls)
+    )
     return Estimate(
         model=trace.model,
         setting=setting,
@@ -168,13 +167,25 @@ def _of_sums(
     )
 
 
+def _part(position: int, traced: TracedCall, kernels: KernelTimes, host_s: float, scale: float) -> Part:
+    key = traced.call.key
+    part = Part(position, traced.module, traced.call.operator, class_of(traced.call), macs(traced), None, host_s,
+                kernels.source(key), str(traced.call), flags=UNKNOWN)  # fmt: skip
+    if key not in kernels.seconds:
+        return part
+    low_s, high_s, flags = kernels.precision[key]
+    seconds = kernels.seconds[key] * scale
+    return replace(part, kernel_s=seconds, kernel_low_s=low_s * scale, kernel_high_s=high_s * scale, flags=flags)
+
+
 def _of_timeline(trace: Trace, setting: Setting, timeline: DeviceTimeline) -> Estimate:
     """The estimate with a device beside the host. The parts are what each op call adds to the latency."""
     unknown = timeline.unknown
     parts = tuple(
         Part(position, traced.module, traced.call.operator, class_of(traced.call), macs(traced),
              None if traced.call.key in unknown else float(timeline.kernel_s[position]),
-             float(timeline.host_s[position]), "unknown" if traced.call.key in unknown else "measured")
+             float(timeline.host_s[position]), "unknown" if traced.call.key in unknown else "measured",
+             str(traced.call), flags=UNKNOWN if traced.call.key in unknown else timeline.device[position].flags)
         for position, traced in enumerate(trace.calls)
     )  # fmt: skip
     return Estimate(

@@ -50,7 +50,7 @@ def estimate_of(data: dict[str, Any]) -> Estimate:
     if "parts" not in data:
         raise EstimateError(f"an estimate of an earlier opclock, without the times of its op calls; {NEXT_STEP}")
     try:
-        parts = tuple(Part(**part) for part in data["parts"])
+        parts = tuple(map(Part.from_json, data["parts"]))
         _check_numbers(data["total_s"], data["ci_low_s"], data["ci_high_s"], data["host_tail_s"])
         for part in parts:
             _check_numbers(part.position, part.macs, part.host_s, 0.0 if part.kernel_s is None else part.kernel_s)

@@ -6,14 +6,14 @@ import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from opclock.errors import EstimateError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.predictor import Prediction, Predictor
-from opclock.flags import Flag, ordered
+from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
 from opclock.profiles.processes import Processes, middle, middle_interval
@@ -37,6 +37,27 @@ class Share:
         """Compute it from the sums of one pool's rounds."""
         low_s, high_s = middle_interval(rounds_s, blocks=blocks, processes=processes)
         return Share(float(middle(rounds_s, processes)), low_s, high_s)
+
+
+class Precision(NamedTuple):
+    """How well the time of one op call is known: its 95 % interval in seconds, and its flags."""
+
+    low_s: float
+    high_s: float
+    flags: tuple[Flag, ...]
+
+    @staticmethod
+    def measured(pool: Pool, key: str) -> Precision:
+        """Of an op call in a pool."""
+        measurement = pool.measurement(key)
+        return Precision(*measurement.interval_s, pool.flags_of(measurement))
+
+    @staticmethod
+    def predicted(one: Prediction) -> Precision:
+        """Of a prediction."""
+        factor = math.exp(TWO_SIDED_95 * one.spread.total)
+        low_s, high_s = one.seconds / factor, one.seconds * factor
+        return Precision(low_s, high_s, precision_flags(one.seconds, low_s, high_s))
 
 
 @dataclass(frozen=True)
@@ -75,6 +96,12 @@ class KernelTimes:
         """Seconds by op call, for the calls that have a time."""
         medians = {key: pool.measurement(key).median_s for key, pool in self.pools.items()}
         return medians | {key: prediction.seconds for key, prediction in self.predictions.items()}
+
+    @cached_property
+    def precision(self) -> dict[str, Precision]:
+        """How well they are known, by op call."""
+        measured = {key: Precision.measured(pool, key) for key, pool in self.pools.items()}
+        return measured | {key: Precision.predicted(one) for key, one in self.predictions.items()}
 
     def source(self, key: str) -> Source:
         """Where the time of an op call comes from."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from opclock.errors import OptionError
 from opclock.estimation.device_timeline import DeviceTimeline
 from opclock.estimation.kernel_times import Source
 from opclock.estimation.setting import Setting
-from opclock.flags import Flag
+from opclock.flags import Flag, validity
 from opclock.profiles.processes import ProcessTimes
 from opclock.tracing.operator_classes import MAC_CLASSES
 
@@ -46,6 +46,20 @@ class Part:
     kernel_s: float | None  # None: unknown
     host_s: float
     source: Source = "measured"  # of kernel_s
+    op_call: str = ""  # the operator with the specs of its arguments
+    kernel_low_s: float | None = None  # 95 % interval of kernel_s; None where it is unknown, and beside a device
+    kernel_high_s: float | None = None
+    flags: tuple[Flag, ...] = ()  # of this op call's time
+
+    @property
+    def validity(self) -> Flag | Literal["valid"]:
+        """The most serious of its flags that make it unreliable; "valid" where there is none."""
+        return validity(self.flags)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Part:
+        """The inverse of ``asdict``. Raises TypeError for other data."""
+        return Part(**{**data, "flags": tuple(data.get("flags", ()))})
 
 
 def outer_module(path: str, depth: int) -> str:
@@ -132,10 +146,10 @@ class Estimate:
         return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
     def to_frame(self) -> pd.DataFrame:
-        """A table, one row an op call: position, module, operator, operator_class, macs, kernel_s, host_s, source."""
+        """A table, one row an op call, with the fields of ``Part`` as columns; flags are separated by blanks."""
         import pandas as pd  # takes a quarter of a second, and estimating does not need it
 
-        return pd.DataFrame([asdict(part) for part in self.parts])
+        return pd.DataFrame([{**asdict(part), "flags": " ".join(part.flags)} for part in self.parts])
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, as in a validation's row."""

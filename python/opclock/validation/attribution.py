@@ -73,7 +73,7 @@ class Explanation:
                 "class": classes,
                 "estimate_s": kernels,
                 "replay_s": self._replay_parts,
-                "observed_s": self._observed_parts,
+                "observed_s": self.observed_parts,
             }
         )
         table = table.groupby("class").sum().sort_values("estimate_s", ascending=False)
@@ -108,13 +108,19 @@ class Explanation:
         return typical_round(np.concatenate([self.observed, self.observed_host], axis=1))
 
     @property
-    def _observed_parts(self) -> Samples:
+    def observed_parts(self) -> Samples:
+        """By op call: seconds of its kernel in a typical inference."""
         return self._observed_all[: len(self.trace.calls)]
 
     @property
     def _observed_kernels_s(self) -> float:
-        return float(self._observed_parts.sum())
+        return float(self.observed_parts.sum())
+
+    @property
+    def observed_host_parts(self) -> Samples:
+        """Seconds of the host before each op call and after the last, in the same inference."""
+        return self._observed_all[len(self.trace.calls) :]
 
     @property
     def _observed_host_s(self) -> float:
-        return float(self._observed_all[len(self.trace.calls) :].sum())
+        return float(self.observed_host_parts.sum())
