@@ -30,6 +30,9 @@ AS_HELD = "[default: as measured in the profile]"
 @click.option("--threads", type=click.IntRange(min=1), help=f"PyTorch's threads.  {AS_HELD}")
 @options.profile_option("opclock.sqlite")
 @options.real_option
+@click.option("--replace", "replacements", metavar="OLD=NEW", multiple=True,
+              help="What if: also estimate the model with operator NEW in place of OLD, as in aten::gelu=aten::relu. "
+              "Repeat for several.")  # fmt: skip
 @click.option("--measured-only", is_flag=True, help="Use measurements only; fail if an op call has none.")
 @click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True,
               help="Levels of the module path in the table.")  # fmt: skip
@@ -38,7 +41,7 @@ AS_HELD = "[default: as measured in the profile]"
 @options.reporter_option
 def estimate(
     model: str, input_text: str | None, dtype: str | None, device: str | None, threads: int | None,
-    profile_path: Path, real: bool | None, measured_only: bool, depth: int, strict: bool,
+    profile_path: Path, real: bool | None, replacements: tuple[str, ...], measured_only: bool, depth: int, strict: bool,
     timeline_to: Path | None, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate how long MODEL takes from a profile, and where the time goes.
@@ -54,29 +57,42 @@ def estimate(
     with Profile.open(profile_path) as profile:
         with model_output_apart(), waiting("loading the model and its op calls"):
             traced = _trace(model, input_text, dtype, device, real)
+        changed = traced.replace(_operators(replacements)) if replacements else None
         with waiting("composing, and predicting what was not measured"):
             estimated = compose(traced, profile, threads=threads, device=_numbered(device),
                                 dtype=None if dtype == "auto" else dtype, measured_only=measured_only)  # fmt: skip
+            other = None if changed is None else compose(changed, profile, **estimated.setting._asdict(),
+                                                            measured_only=measured_only)  # fmt: skip
     if timeline_to is not None:
         from opclock.report.timelines import of_estimate
 
         reporter.file(partial(of_estimate(estimated).write, timeline_to))
-    _report(estimated, depth, reporter)
-    if not estimated.complete:
-        raise EstimateError(
-            f"incomplete: {counted(len(estimated.unknown), 'op call')} of {estimated.model} have no number, first "
-            f"{estimated.unknown[0]}; run 'opclock measure' with this profile and --threads {estimated.setting.threads}"
-        )
+    _report(estimated, other, depth, reporter)
+    for one in (estimated, other):
+        if one is not None and not one.complete:
+            raise EstimateError(
+                f"incomplete: {counted(len(one.unknown), 'op call')} of {one.model} have no number, first "
+                f"{one.unknown[0]}; run 'opclock measure' with this profile and --threads {one.setting.threads}"
+            )
     check_strict(reporter, estimated.flags, strict=strict)
 
 
-def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
+def _operators(replacements: tuple[str, ...]) -> dict[str, str]:
+    """New operators by old ones. Raises OptionError for what is not written OLD=NEW."""
+    pairs = [text.partition("=") for text in replacements]
+    if wrong := [old for old, _, new in pairs if not old or not new]:
+        raise OptionError(f"--replace {wrong[0]}: write OLD=NEW, such as aten::gelu=aten::relu")
+    return {old.strip(): new.strip() for old, _, new in pairs}
+
+
+def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter: Reporter) -> None:
     from opclock.estimation.estimate_file import document
-    from opclock.report.estimate_tables import device_sentence, processes_sentence, share_table, summary
+    from opclock.report.estimate_tables import change_table, device_sentence, processes_sentence, share_table, summary
     from opclock.report.trace_table import uncounted_sentence
 
     by_class, by_module = estimated.by_class(), estimated.by_module(depth)
-    reporter.json(document(estimated, depth))
+    what_if = {} if changed is None else {"changed": document(changed, depth)}
+    reporter.json({**document(estimated, depth), **what_if})
     reporter.say(summary(estimated))
     reporter.table(share_table("operator class", by_class, estimated.total_s))
     reporter.say("")
@@ -87,6 +103,10 @@ def _report(estimated: Estimate, depth: int, reporter: Reporter) -> None:
         reporter.say(sentence)
     if estimated.uncounted_operators:
         reporter.say(uncounted_sentence(estimated.uncounted_operators))
+    if changed is not None:
+        reporter.say("")
+        reporter.say(summary(changed))
+        reporter.table(change_table(estimated, changed))
     show_flags(reporter, estimated.flags)
 
 

@@ -33,7 +33,7 @@ def host_kinds(trace: Trace) -> tuple[str, ...]:
     Returns:
         "module type/operator" for each op call, then "end": one more than the trace has calls.
     """
-    return (*(f"{traced.module_type}/{traced.call.operator}" for traced in trace.calls), END)
+    return (*(f"{traced.module_type}/{traced.host_operator}" for traced in trace.calls), END)
 
 
 def host_key(trace: Trace) -> str:
@@ -45,7 +45,7 @@ def host_key(trace: Trace) -> str:
     Returns:
         16 hexadecimal digits, equal for traces with the same operators from the same modules in the same order.
     """
-    text = "\n".join(f"{traced.module}/{traced.module_type}/{traced.call.operator}" for traced in trace.calls)
+    text = "\n".join(f"{traced.module}/{traced.module_type}/{traced.host_operator}" for traced in trace.calls)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

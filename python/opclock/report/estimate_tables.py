@@ -65,3 +65,17 @@ def device_sentence(lanes: DeviceTimeline) -> str:
         f"{percent(lanes.launch_bound_share)} of its calls wait for the host; as a recorded graph "
         f"{quantity(lanes.replay_s, SECONDS)}"
     )
+
+
+def change_table(first: Estimate, changed: Estimate) -> Table:
+    """The time of each operator class before and after a change, the largest change first, and the total last."""
+    before, after = first.by_class(), changed.by_class()
+    changes = {name: after.get(name, 0.0) - before.get(name, 0.0) for name in {**before, **after}}
+    names = sorted(changes, key=lambda name: -abs(changes[name]))
+    return Table([
+        texts("operator class", [*names, "(total)"]),
+        numbers("before", [*(before.get(name, 0.0) for name in names), first.total_s], SECONDS),
+        numbers("after", [*(after.get(name, 0.0) for name in names), changed.total_s], SECONDS),
+        numbers("difference", [*(changes[name] for name in names), changed.total_s - first.total_s], SECONDS,
+                signed=True),
+    ])  # fmt: skip

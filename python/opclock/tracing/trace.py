@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,12 +41,18 @@ class TracedCall:
     module: str = ""  # path in the model: "features.0.conv"; "" for the model itself
     module_type: str = ""  # class name of that module
     values: tuple[tuple[int, KnownValues], ...] = ()  # of integer and boolean arguments, by number in call.tensors()
+    recorded_operator: str = ""  # where another operator was put in its place, see ``Trace.replace``
 
     @property
     def launches(self) -> bool:
         """Whether a kernel runs for it. None runs for views and for new, uninitialised memory."""
         answers = not list(tensors(self.outputs))  # a plain number: the host waits for it
         return "empty" not in self.call.name and (bool(self.writes) or answers)
+
+    @property
+    def host_operator(self) -> str:
+        """The operator whose host work is done: the recorded one."""
+        return self.recorded_operator or self.call.operator
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, the inverse of from_json."""
@@ -58,6 +64,7 @@ class TracedCall:
             "module": self.module,
             "module_type": self.module_type,
             **({"values": {str(number): known.to_json() for number, known in self.values}} if self.values else {}),
+            **({"recorded_operator": self.recorded_operator} if self.recorded_operator else {}),
         }
 
     @staticmethod
@@ -71,6 +78,7 @@ class TracedCall:
             data["module"],
             data["module_type"],
             tuple((int(number), KnownValues.from_json(known)) for number, known in data.get("values", {}).items()),
+            data.get("recorded_operator", ""),
         )
 
 
@@ -147,6 +155,27 @@ class Trace:
         """The dtype of the first floating-point input or op call argument; "float32" where there are none."""
         specs: Iterable[TensorSpec] = (*self.inputs, *(spec for traced in self.calls for spec in traced.call.tensors()))
         return next((spec.dtype for spec in specs if "float" in spec.dtype), "float32")
+
+    @checked
+    def replace(self, operators: Mapping[str, str]) -> Trace:
+        """Put other operators in place of some, to ask what they would change.
+
+        Only operators of one or two tensors whose answer has their shape can be replaced, by one another, so that the
+        rest of the model stays as it is. The new operator takes the tensors of the old one, and its own defaults. The
+        host's work is taken to stay as it is.
+
+        Args:
+            operators: new operators by old ones, such as {"aten::gelu": "aten::relu"}.
+
+        Returns:
+            The changed trace; its name says what was replaced.
+
+        Raises:
+            TraceError: the model does not call an old operator, or a new one cannot stand in its place.
+        """
+        from opclock.tracing.replacement import replaced
+
+        return replaced(self, operators)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, the inverse of from_json."""
