@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,12 @@ def json_text(data: Any, *, indent: int | None = None, compact: bool = False, so
     Returns:
         The text.
     """
-    separators = (",", ":") if compact else None
-    return json.dumps(_finite(data), indent=indent, separators=separators, sort_keys=sort_keys, allow_nan=False)
+    dumps = partial(json.dumps, indent=indent, separators=(",", ":") if compact else None, sort_keys=sort_keys,
+                    allow_nan=False)  # fmt: skip
+    try:
+        return dumps(data)
+    except (TypeError, ValueError):  # rare, and looking for them takes longer than writing
+        return dumps(_finite(data))
 
 
 def text_of(path: Path) -> str:

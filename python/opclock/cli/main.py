@@ -32,6 +32,7 @@ VERBS = {
         "estimate": "Estimate a model's latency and where the time goes.",
         "validate": "Compare estimates with real inference.",
         "llm": "Estimate a language model's time per token, by depth.",
+        "rank": "Order many models by their estimated latency.",
         "compare": "Compare two profiles or two estimates.",
         "profile": "Inspect, merge and prune profile files.",
     },

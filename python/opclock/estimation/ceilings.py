@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from opclock.errors import EstimateError
@@ -66,8 +68,16 @@ class Ceilings:
 
     def bandwidth(self, nbytes: float, patterns: Sequence[str] = PATTERNS) -> float:
         """Bytes per second of the fastest pattern, in the nearest memory that holds this many bytes."""
-        below = max((size for size in SIZES if size <= nbytes), default=SIZES[0])
-        return max(rate for name in patterns for size, rate in self.bytes_per_s[name].items() if size >= below)
+        below = SIZES[max(0, bisect_right(SIZES, nbytes) - 1)]
+        return max(self._fastest[name][below] for name in patterns)
+
+    @cached_property
+    def _fastest(self) -> dict[str, dict[int, float]]:
+        """By pattern and size: the fastest rate with at least this many bytes."""
+        return {
+            name: {below: max(rate for size, rate in rates.items() if size >= below) for below in SIZES}
+            for name, rates in self.bytes_per_s.items()
+        }
 
     def peak(self, dtype: str) -> float:
         """Multiply-accumulates per second on numbers of this dtype."""

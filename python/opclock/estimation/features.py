@@ -40,8 +40,9 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Fea
         The features; ``min_s`` in seconds.
     """
     operator_class = class_of(traced.call)
-    min_s = _min_s(traced, ceilings, working_set)
-    numbers = [float(working_set), *_amounts(traced, min_s), *_layout(traced), *_shape(traced)]
+    amount = _Amount.of(traced)
+    min_s = _min_s(traced, amount, ceilings, working_set)
+    numbers = [float(working_set), *_amounts(amount, min_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
         numbers += _convolution(traced)
     if operator_class in ("gemm", "recurrent"):
@@ -51,13 +52,31 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Fea
     return Features(name, operator_class, kind, min_s, tuple(round(number, DIGITS) for number in numbers))
 
 
-def _min_s(traced: TracedCall, ceilings: Ceilings, working_set: int) -> float:
+@dataclass(frozen=True)
+class _Amount:
+    """How much a call multiplies, reads and writes."""
+
+    macs: int
+    moved: int  # bytes that it reads and writes
+    weights: int  # bytes of weights
+    read: int  # bytes of other arguments
+    written: int  # bytes
+
+    @staticmethod
+    def of(traced: TracedCall) -> _Amount:
+        weights = read = 0
+        for spec in traced.call.tensors():
+            weights, read = (weights + spec.moved, read) if spec.requires_grad else (weights, read + spec.moved)
+        written = sum(spec.moved for spec in tensors(traced.outputs))
+        return _Amount(macs(traced), moved_bytes(traced), weights, read, written)
+
+
+def _min_s(traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set: int) -> float:
     """The roofline (Williams et al. 2009), with weights in the memory that holds a working set of this size."""
-    nbytes = moved_bytes(traced)
-    weights = min(nbytes, sum(spec.moved for spec in traced.call.tensors() if spec.requires_grad))
-    far = max(nbytes, 1 << working_set)
+    weights = min(amount.moved, amount.weights)
+    far = max(amount.moved, 1 << working_set)
     near = footprint_bytes(traced)
-    moving_s = weights / ceilings.bandwidth(far, ["read"]) + (nbytes - weights) / ceilings.bandwidth(near)
+    moving_s = weights / ceilings.bandwidth(far, ["read"]) + (amount.moved - weights) / ceilings.bandwidth(near)
     return max(needed_macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
 
 
@@ -65,14 +84,9 @@ def _log(value: float) -> float:
     return math.log2(1.0 + value)
 
 
-def _amounts(traced: TracedCall, min_s: float) -> list[float]:
-    """How much the call multiplies, reads and writes."""
-    specs = traced.call.tensors()
-    weights = sum(spec.moved for spec in specs if spec.requires_grad)
-    read = sum(spec.moved for spec in specs) - weights
-    written = sum(spec.moved for spec in tensors(traced.outputs))
-    work = macs(traced)
-    return [_log(work), _log(weights), _log(read), _log(written), _log(work / max(1, moved_bytes(traced))),
+def _amounts(amount: _Amount, min_s: float) -> list[float]:
+    intensity = amount.macs / max(1, amount.moved)
+    return [_log(amount.macs), _log(amount.weights), _log(amount.read), _log(amount.written), _log(intensity),
             _log(min_s * 1e9)]  # fmt: skip
 
 

@@ -60,15 +60,35 @@ def from_factory(text: str, place: str, name: str) -> Found:
         ModelError: there is no such factory; its file or module raises when it is imported; the factory raises, or
             returns something else.
     """
+    with factory_of(text, place, name) as factory:
+        return made_by(text, factory)
+
+
+@contextmanager
+def factory_of(text: str, place: str, name: str) -> Iterator[Callable[..., Any]]:
+    """Load a file or package and find a function in it. Inside the block it can be called, as in a script.
+
+    Args:
+        text: what the user wrote, for messages.
+        place: ``FILE.py`` or ``package.module``.
+        name: of the function in it.
+
+    Raises:
+        ModelError: there is no such function; its file or module raises when it is imported.
+    """
     in_file = place.endswith(".py")
     if in_file and not Path(place).is_file():
         raise ModelError(no_file(Path(place)))
     folder = str(Path(place).resolve().parent) if in_file else ""
     with _as_a_script(place, folder):
         module = _load_file(Path(place)) if in_file else _import(place, text)
-        factory = _factory_in(module, place, name)
-        with model_errors(f"the factory {text}"):
-            result = factory()
+        yield _factory_in(module, place, name)
+
+
+def made_by(text: str, factory: Callable[[], Any]) -> Found:
+    """Call a factory. Returns and raises as ``from_factory`` does; ``text`` names it in messages."""
+    with model_errors(f"the factory {text}"):
+        result = factory()
     result, functions = _without_functions(text, result)
     module, inputs = checked_result(text, result)
     return module, inputs, functions

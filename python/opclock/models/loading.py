@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from opclock.argument_checks import ModelName, checked
 from opclock.errors import ModelError, OptionError, first_line
-from opclock.models.factories import NO_FUNCTIONS, Found, Functions, from_factory
+from opclock.models.factories import NO_FUNCTIONS, Found, Functions, from_factory, made_by
 from opclock.models.libraries import LIBRARIES, from_library
 from opclock.models.random_inputs import FLOATS, random_inputs
 from opclock.models.saved import EXPORTED, SAVED, from_file
@@ -103,13 +104,18 @@ def load_language_model(
     )
 
 
-def _loaded(asked: Specification, *, with_inputs: bool = True) -> Model:
-    """Load what a specification names. Raises ModelError where it has no inputs and needs some."""
+def load_made(name: str, factory: Callable[[], Any], *, input_text: str | None = None) -> Model:
+    """Build a model by a factory, with random weights that are the same each time. See ``load_model``."""
+    return _loaded(Specification(name, input_text), found=lambda: made_by(name, factory))
+
+
+def _loaded(asked: Specification, *, with_inputs: bool = True, found: Callable[[], Found] | None = None) -> Model:
+    """Load what a specification names, or ``found`` finds. Raises ModelError where it has no inputs and needs some."""
     text, dtype, device = asked.text, asked.dtype, asked.device
     if dtype not in (OWN, *FLOATS):
         raise OptionError(f"dtype={dtype!r}: choose one of {', '.join((OWN, *FLOATS))}")
     with _seeded(), process_kept(), _torch_kept_after_errors():
-        module, inputs, functions = _found(text)
+        module, inputs, functions = _found(text) if found is None else found()
         if asked.weights is not None:
             _load_weights(module, asked.weights)
         if asked.input_text is not None:

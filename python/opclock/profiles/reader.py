@@ -141,7 +141,8 @@ class ProfileReader:
         """Numbers of pools with rounds in these timings, newest first; optionally only ended ones, at most ``most``."""
         marks = ",".join("?" * len(timings))
         rows = self.ask(
-            "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE c.device = ? AND c.threads = ? "
+            # The newest are looked at first, in the order of the index by time: a sweep's pools are the most of a file.
+            "SELECT p.id FROM pool p CROSS JOIN condition c ON c.id = p.condition WHERE c.device = ? AND c.threads = ? "
             f"AND c.timing IN ({marks}) AND (p.ended IN {FINISHED} OR NOT ?) "
             "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.started DESC, p.id DESC LIMIT ?",
             device, threads, *timings, ended, most,

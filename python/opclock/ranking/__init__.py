@@ -1,0 +1,1 @@
+"""Many models that were never measured, ordered by their estimated latency."""

@@ -1,0 +1,44 @@
+"""The table of ranked candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from opclock.formatting import COUNT, SECONDS
+from opclock.report.table import Table, numbers, percents, ready, texts
+
+if TYPE_CHECKING:
+    from opclock.ranking.rows import Row
+
+
+def table(ranked: Sequence[tuple[int, Row]], front: Collection[str], column: str | None) -> Table:
+    """The candidates with their place, the fastest first.
+
+    Args:
+        ranked: place and row.
+        front: names of the candidates on the Pareto front.
+        column: of the Pareto front; None where it was not asked for.
+
+    Returns:
+        The table; "*" marks the front.
+    """
+    rows = [row for _, row in ranked]
+    own = list(dict.fromkeys(name for row in rows for name in row.columns))
+    marks = [] if column is None else [texts("front", ["*" if row.candidate in front else "" for row in rows])]
+    return Table([
+        ready("", [str(place) for place, _ in ranked]),
+        texts("candidate", [row.candidate for row in rows]),
+        numbers("time", [row.total_s for row in rows], SECONDS),
+        numbers("low", [row.ci_low_s for row in rows], SECONDS),
+        numbers("high", [row.ci_high_s for row in rows], SECONDS),
+        numbers("MACs", [row.macs for row in rows], COUNT),
+        numbers("parameters", [row.parameters for row in rows], COUNT),
+        *(ready(name, [_cell(row.columns.get(name, "")) for row in rows]) for name in own),
+        *marks,
+        percents("measured", [row.measured for row in rows], 1),
+    ])  # fmt: skip
+
+
+def _cell(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
