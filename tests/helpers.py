@@ -97,6 +97,7 @@ def linear_trace(model: str, width: int) -> Trace:
 def validation_row(name: str, width: int, reference_s: float, estimate_s: float, repeat: float = 1.01) -> Row:
     """A model of one linear layer and a ReLU: estimated and measured to take this long."""
     from opclock.timing.reference import Reference  # needs torch
+    from opclock.timing.runs import RunSamples
 
     trace = linear_trace(name, width)
     parts = (
@@ -114,7 +115,8 @@ def validation_row(name: str, width: int, reference_s: float, estimate_s: float,
         Coverage(1, 0, 0),
         (),
     )
-    reference = Reference(np.full(20, reference_s), np.full(20, reference_s * repeat))
+    first, second = (RunSamples.of(np.full(20, seconds)) for seconds in (reference_s, reference_s * repeat))
+    reference = Reference((first, second))
     others = dict.fromkeys(BASELINES[:3], reference_s / 2) | {"mac_regression": None}
     return Row(trace, 2, reference, estimate, others, 1.0, ())
 

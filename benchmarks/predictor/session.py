@@ -12,6 +12,7 @@ from benchmarks.accuracy.cases import Case
 from benchmarks.predictor.reference_process import Halves, ReferenceProcess
 from opclock.models.loading import load_model
 from opclock.timing.reference import Reference
+from opclock.timing.runs import RunSamples
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace
 
@@ -37,7 +38,8 @@ class Subject:
     @property
     def reference(self) -> Reference:
         """All processes together."""
-        return Reference(*(np.concatenate([halves[i] for halves in self._by_process]) for i in (0, 1)))
+        first, second = (RunSamples.of(np.concatenate([both[i] for both in self._by_process])) for i in (0, 1))
+        return Reference((first, second))
 
     @property
     def process_spread(self) -> float:

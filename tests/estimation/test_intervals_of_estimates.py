@@ -91,11 +91,13 @@ def test_a_reference_pairs_the_blocks_of_both_halves():
     """Blocks alternate between the halves; one half after the other would look like a drift."""
     pytest.importorskip("torch")
     from opclock.timing.reference import Reference
+    from opclock.timing.runs import RunSamples
 
     random = np.random.default_rng(0)
     drift = np.repeat(np.linspace(1, 2, 10), 5)
     halves, numbers = [drift + 0.01 * random.normal(size=50) for _ in range(2)], np.repeat(np.arange(10), 5)
-    paired = Reference(*halves, numbers, numbers).interval_s
+    first, second = (RunSamples.of(half, numbers) for half in halves)
+    paired = Reference((first, second)).interval_s
     order = np.argsort(np.concatenate([numbers, numbers]), kind="stable")
     by_time = np.concatenate(halves)[order]
     assert paired == median_interval(by_time, blocks=np.concatenate([numbers, numbers])[order])

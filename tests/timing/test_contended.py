@@ -99,8 +99,9 @@ def test_runs_keep_the_numbers_of_their_blocks(monkeypatch):
     runs = Runs(Contention())
     for _ in range(2):
         runs.block(lambda: float(next(seconds)), 3)
-    assert runs.seconds.tolist() == [1, 3, 4, 5, 6]
-    assert runs.blocks.tolist() == [0, 0, 1, 1, 1]
+    assert runs.samples.seconds.tolist() == [1, 3, 4, 5, 6]
+    assert runs.samples.blocks.tolist() == [0, 0, 1, 1, 1]
+    assert runs.samples.faults.size == 5
     assert (runs.clean, runs.disturbed) == (5, 1)
 
 

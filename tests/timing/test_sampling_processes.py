@@ -76,7 +76,8 @@ def test_processes_share_one_pool_and_an_interrupted_one_goes_on_with_others(int
 
 def test_kernels_and_reference_are_sampled_in_other_processes(model, profile, quick_ceilings):
     row = validate_model(model, profile, threads=1, max_s=0.1, processes=2)
-    assert set(row.reference.processes) == set(row.reference.repeat_processes) == {1, 2}
+    assert all(set(half.processes) == {1, 2} for half in row.reference.halves)
+    assert row.reference.runs.faults.min() >= 0
     (number,) = profile.pools(["in_model"], "cpu", 1)
     assert set(profile.pool(number, all_rounds=True).processes) == {1, 2}
     assert row.error == pytest.approx(row.estimate.total_s / row.reference.median_s - 1)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from opclock.argument_checks import Count, checked
@@ -17,9 +15,9 @@ from opclock.board.accelerator import wait_for
 from opclock.board.contention import Contention
 from opclock.errors import model_errors
 from opclock.profiles.processes import Processes, middle, middle_interval
-from opclock.profiles.statistics import Samples
+from opclock.profiles.statistics import Blocks, Samples
 from opclock.timing.host_playback import Forward
-from opclock.timing.runs import Runs
+from opclock.timing.runs import Runs, RunSamples
 from opclock.timing.threads import thread_team
 from opclock.tracing.forward import Forward as ModelForward
 from opclock.tracing.forward import Reset, prepared
@@ -40,33 +38,20 @@ class Reference:
     Where several processes took turns, each has both halves.
 
     Attributes:
-        first: seconds of each run of the first half; runs that other programs disturbed are left out.
-        repeat: the same for the second half, which repeats the measurement.
-        first_blocks: for each run of the first half the number of its block. A block's runs were made in a row.
-        repeat_blocks: the same for the second half.
+        halves: the runs of both; those that other programs disturbed are left out.
         disturbed: the number of runs that were left out.
         contended: whether so many were disturbed that the least disturbed ones are among the samples.
-        first_processes: for each run of the first half its process, from 1; None where one process took all.
-        repeat_processes: the same for the second half.
     """
 
-    first: Samples
-    repeat: Samples
-    first_blocks: npt.NDArray[np.int_] | None = None
-    repeat_blocks: npt.NDArray[np.int_] | None = None
+    halves: tuple[RunSamples, RunSamples]
     disturbed: int = 0
     contended: bool = False
-    first_processes: Processes | None = None
-    repeat_processes: Processes | None = None
 
     @staticmethod
     def of(first: Runs, second: Runs) -> Reference:
         """The reference from the runs of both halves."""
         return Reference(
-            first.seconds,
-            second.seconds,
-            first.blocks,
-            second.blocks,
+            (first.samples, second.samples),
             first.disturbed + second.disturbed,
             first.contended or second.contended,
         )
@@ -76,44 +61,51 @@ class Reference:
         """The reference of several processes that took turns, from that of each."""
         if len(parts) == 1:
             return parts[0]
-        numbers = range(1, len(parts) + 1)
-        return Reference(
-            np.concatenate([one.first for one in parts]),
-            np.concatenate([one.repeat for one in parts]),
-            np.concatenate([one.first_blocks for one in parts if one.first_blocks is not None]),
-            np.concatenate([one.repeat_blocks for one in parts if one.repeat_blocks is not None]),
-            sum(one.disturbed for one in parts),
-            any(one.contended for one in parts),
-            np.repeat(numbers, [one.first.size for one in parts]),
-            np.repeat(numbers, [one.repeat.size for one in parts]),
-        )
+
+        def half(number: int) -> RunSamples:
+            return RunSamples.joined([one.halves[number].in_process(place) for place, one in enumerate(parts, start=1)])
+
+        return Reference((half(0), half(1)), sum(one.disturbed for one in parts), any(one.contended for one in parts))
+
+    @property
+    def first(self) -> Samples:
+        """Seconds of each run of the first half."""
+        return self.halves[0].seconds
+
+    @property
+    def repeat(self) -> Samples:
+        """Seconds of each run of the second half, which repeats the measurement."""
+        return self.halves[1].seconds
+
+    @property
+    def first_blocks(self) -> Blocks:
+        """For each run of the first half the number of its block. A block's runs were made in a row."""
+        return self.halves[0].blocks
+
+    @property
+    def repeat_blocks(self) -> Blocks:
+        """The same for the second half."""
+        return self.halves[1].blocks
 
     @cached_property
+    def runs(self) -> RunSamples:
+        """Both halves, in the order of the blocks. Blocks of equal number are neighbours in time."""
+        return RunSamples.joined(self.halves)
+
+    @property
     def samples(self) -> Samples:
-        """Seconds of each run of both halves, in the order of the blocks where it is known."""
-        every = np.concatenate([self.first, self.repeat])
-        return every if self._order is None else every[self._order]
+        """Seconds of each run of both halves, in the order of the blocks."""
+        return self.runs.seconds
 
-    @cached_property
-    def blocks(self) -> npt.NDArray[np.int_] | None:
-        """The number of the block of each of the samples. Blocks of equal number are neighbours in time."""
-        if self.first_blocks is None or self.repeat_blocks is None:
-            return None
-        return np.concatenate([self.first_blocks, self.repeat_blocks])[self._order]
+    @property
+    def blocks(self) -> Blocks:
+        """The number of the block of each of the samples."""
+        return self.runs.blocks
 
-    @cached_property
+    @property
     def processes(self) -> Processes | None:
         """The number of the process of each of the samples, from 1; None where one process took all."""
-        if self.first_processes is None or self.repeat_processes is None:
-            return None
-        every = np.concatenate([self.first_processes, self.repeat_processes])
-        return every if self._order is None else every[self._order]
-
-    @cached_property
-    def _order(self) -> npt.NDArray[np.int_] | None:
-        if self.first_blocks is None or self.repeat_blocks is None:
-            return None
-        return np.argsort(np.concatenate([self.first_blocks, self.repeat_blocks]), kind="stable")
+        return self.runs.processes
 
     @cached_property
     def median_s(self) -> float:
@@ -128,7 +120,8 @@ class Reference:
     @property
     def repeat_error(self) -> float:
         """Median of the second half / median of the first - 1. No estimate can be expected to be more accurate."""
-        return float(middle(self.repeat, self.repeat_processes) / middle(self.first, self.first_processes)) - 1.0
+        first_s, second_s = (float(middle(half.seconds, half.processes)) for half in self.halves)
+        return second_s / first_s - 1.0
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data, as in a validation's row."""
@@ -145,16 +138,14 @@ class Reference:
 
     def samples_to_json(self) -> dict[str, Any]:
         """All samples of one process as JSON-ready data, for another process."""
-        arrays = {name: vars(self)[name] for name in ("first", "repeat", "first_blocks", "repeat_blocks")}
-        lists = {name: None if array is None else array.tolist() for name, array in arrays.items()}
-        return {**lists, "disturbed": self.disturbed, "contended": self.contended}
+        halves = [half.to_json() for half in self.halves]
+        return {"halves": halves, "disturbed": self.disturbed, "contended": self.contended}
 
     @staticmethod
     def from_samples(data: dict[str, Any]) -> Reference:
         """The inverse of samples_to_json."""
-        names = ("first", "repeat", "first_blocks", "repeat_blocks")
-        arrays = {name: None if data[name] is None else np.array(data[name]) for name in names}
-        return Reference(**{**data, **arrays})
+        first, second = (RunSamples.from_json(half) for half in data["halves"])
+        return Reference((first, second), data["disturbed"], data["contended"])
 
 
 def forward_of(

@@ -2,15 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from opclock.board.contention import Contention
 from opclock.profiles.disturbance import MIN_CLEAN, Marks, Readings, disturbed, kept
-from opclock.profiles.statistics import Samples
+from opclock.profiles.processes import Processes
+from opclock.profiles.statistics import Blocks, Samples
 from opclock.profiles.watch import Watch, rounds_together
+
+
+@dataclass(frozen=True)
+class RunSamples:
+    """Samples of the runs that count. Each array has one number for each run, in the same order.
+
+    Attributes:
+        seconds: of each run.
+        blocks: the number of its block; a block's runs were made in a row.
+        faults: its page faults that needed no disk; NaN where not known.
+        processes: the number of its process, from 1; None where one process took all.
+    """
+
+    seconds: Samples
+    blocks: Blocks
+    faults: Samples
+    processes: Processes | None = None
+
+    @staticmethod
+    def of(seconds: Samples, blocks: Blocks | None = None) -> RunSamples:
+        """Samples of one process whose page faults are not known. Without blocks each run is one of its own."""
+        return RunSamples(seconds, np.arange(seconds.size) if blocks is None else blocks, np.full(seconds.size, np.nan))
+
+    @staticmethod
+    def joined(parts: Sequence[RunSamples]) -> RunSamples:
+        """All these samples in the order of their blocks; those of equal blocks in the order of the parts."""
+        order = np.argsort(np.concatenate([part.blocks for part in parts]), kind="stable")
+
+        def joined(name: str) -> Any:  # noqa: ANN401 - an array of one of several types
+            arrays = [getattr(part, name) for part in parts]
+            return None if any(array is None for array in arrays) else np.concatenate(arrays)[order]
+
+        return RunSamples(*(joined(field.name) for field in fields(RunSamples)))
+
+    def in_process(self, number: int) -> RunSamples:
+        """The same samples as those of one process among several."""
+        return RunSamples(self.seconds, self.blocks, self.faults, np.full(self.seconds.size, number))
+
+    def to_json(self) -> dict[str, Any]:
+        """The samples of one process as JSON-ready data."""
+        return {name: getattr(self, name).tolist() for name in ("seconds", "blocks", "faults")}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> RunSamples:
+        """The inverse of to_json."""
+        return RunSamples(
+            np.array(data["seconds"], dtype=float),
+            np.array(data["blocks"], dtype=int),
+            np.array(data["faults"], dtype=float),
+        )
 
 
 class Runs:
@@ -68,14 +120,10 @@ class Runs:
         return kept(self._all)
 
     @property
-    def seconds(self) -> Samples:
-        """Seconds of the runs that count."""
-        return np.array(self._seconds)[self.kept]
-
-    @property
-    def blocks(self) -> npt.NDArray[np.int_]:
-        """The number of the block of each run that counts, from 0."""
-        return np.array(self._blocks, dtype=int)[self.kept]
+    def samples(self) -> RunSamples:
+        """Of the runs that count."""
+        seconds, blocks = np.array(self._seconds, dtype=float), np.array(self._blocks, dtype=int)
+        return RunSamples(seconds[self.kept], blocks[self.kept], self._all.faults[self.kept])
 
     @property
     def _all(self) -> Readings:
