@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,8 +80,36 @@ precision_option = click.option("--precision", type=click.Choice(PRECISIONS), de
                                 help="Precision that runtimes may compute in.")  # fmt: skip
 keep_option = click.option("--keep", type=click.Path(path_type=Path),
                            help="Folder that keeps converted models for later runs.")  # fmt: skip
-reporter_option = click.option("--json", "reporter", metavar="FILE|-", callback=lambda _c, _p, to: Reporter(to),
-                               help="Write JSON to a file, or with - to stdout and nothing else there.")  # fmt: skip
+
+
+MARKDOWN = "opclock.markdown"  # in click's context
+
+
+def _keep_markdown(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Check before any work that the file can be written, and keep its name for the reporter."""
+    if path is not None:
+        check_output(parameter.opts[0], path)
+        importlib.import_module("tabulate")  # with which tables are written
+        context.meta[MARKDOWN] = path
+
+
+def markdown_file() -> Path | None:
+    """The file of --markdown."""
+    file: Path | None = click.get_current_context().meta.get(MARKDOWN)
+    return file
+
+
+markdown_option = click.option("--markdown", metavar="FILE", type=click.Path(path_type=Path), expose_value=False,
+                               is_eager=True, callback=_keep_markdown,
+                               help="Write what is printed as Markdown, such as for a pull request.")  # fmt: skip
+_json_option = click.option("--json", "reporter", metavar="FILE|-",
+                            callback=lambda _c, _p, to: Reporter(to, markdown_file()),
+                            help="Write JSON to a file, or with - to stdout and nothing else there.")  # fmt: skip
+
+
+def reporter_option(function: Function) -> Function:
+    """Add --json and --markdown, and pass the reporter that obeys them."""
+    return _json_option(markdown_option(function))
 
 
 def _checked_json(_context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:

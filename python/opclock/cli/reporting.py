@@ -16,7 +16,7 @@ import click
 
 from opclock.cli.outputs import check_json
 from opclock.errors import OptionError
-from opclock.files import json_text, write_json
+from opclock.files import json_text, write_json, write_whole
 from opclock.formatting import duration
 from opclock.model_output import own_stream
 from opclock.progress import Progress, step_name
@@ -28,17 +28,26 @@ BAR_WIDTH = 24
 
 
 class Reporter:
-    """Writes a result as text for a person and, if asked for, as JSON for a program.
+    """Writes a result as text for a person and, if asked for, as JSON for a program and as Markdown for a page.
 
     With ``--json -`` only the JSON goes to standard output, and the text goes to standard error. Files are written when
     the command ends, after everything was printed: a full disk takes only the file.
     """
 
-    def __init__(self, json_to: str | None = None) -> None:
+    def __init__(self, json_to: str | None = None, markdown_to: Path | None = None) -> None:
         """Check before any work that the JSON can be written. Raises OptionError if it cannot."""
         self.json_to = json_to
         if json_to is not None:
             check_json(json_to)
+        self._markdown: list[str] | None = None  # paragraphs
+        if markdown_to is not None:
+            self._markdown = []
+            self.file(partial(self._write_markdown, markdown_to))
+
+    def _write_markdown(self, path: Path) -> None:
+        """Write what was printed. A command that failed before it printed anything leaves the file as it was."""
+        if self._markdown:
+            write_whole(path, ("\n\n".join(self._markdown) + "\n").encode())
 
     @property
     def stream(self) -> TextIO:
@@ -71,17 +80,23 @@ class Reporter:
         write(self.stream, f"\033[1m{heading}\033[0m" if bold(self.stream) else heading)
         for line in rows:
             write(self.stream, line)
+        if self._markdown is not None:
+            self._markdown.append(table.to_markdown())
 
     def say(self, text: str) -> None:
         """Print a sentence. Lines break between words to fit the terminal."""
-        from opclock.report.table import fold
+        from opclock.report.table import escaped, fold
 
         for line in fold(text, screen_width(self.stream), "  "):
             write(self.stream, line)
+        if self._markdown is not None and text:
+            self._markdown.append(escaped(text))
 
     def command(self, text: str) -> None:
         """Print a command for the user to copy, always on one line."""
         write(self.stream, f"  {text}")
+        if self._markdown is not None:
+            self._markdown.append(f"    {text}")
 
 
 def bold(stream: TextIO) -> bool:

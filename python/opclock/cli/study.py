@@ -41,6 +41,7 @@ def study() -> None:
 @options.threads_option
 @options.cpus_option
 @strict_option
+@options.markdown_option
 def landscape(
     files: tuple[Path, ...],
     report: Path,
@@ -70,7 +71,7 @@ def landscape(
         prepare_folder(report)
     else:
         boards = [_measure_landscape(report, models, runtimes, batches, label, precision, threads)]
-    reporter = Reporter()
+    reporter = Reporter(markdown_to=options.markdown_file())
     _report_landscape(boards, report, reporter, combine=combine)
     check_strict(reporter, [flag for board in boards for flag in board.flags], strict=strict)
 

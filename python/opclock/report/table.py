@@ -15,6 +15,8 @@ from opclock.formatting import Unit, column_texts, percent
 GAP = "  "
 NO_BREAK = "\u00a0"
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[nµmkMGT]?(?:s|B|B/s|MAC/s|Hz)|min)(?:\W|$))")
+# Inside a word "_" is text, and "<" is where no tag can begin.
+_MARKUP = re.compile(r"[\\`*|]|<(?=[a-zA-Z/!?])|\b_|_\b|~~")
 MIN_FOLDED = 24  # characters; text in a narrower column is hard to read
 
 
@@ -93,8 +95,14 @@ class Table:
         from tabulate import tabulate
 
         alignment = ["left" if column.align == "left" else "right" for column in self.columns]
-        return tabulate(self.rows(), [column.name for column in self.columns], tablefmt="pipe",
-                        disable_numparse=True, colalign=alignment if self.rows() else None)  # fmt: skip
+        rows = [[escaped(cell) for cell in row] for row in self.rows()]
+        return tabulate(rows, [escaped(column.name) for column in self.columns], tablefmt="pipe",
+                        disable_numparse=True, colalign=alignment if rows else None)  # fmt: skip
+
+
+def escaped(text: str) -> str:
+    """Text in Markdown, with a backslash before what would be markup."""
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def texts(name: str, values: Sequence[Any], priority: int = 0) -> Column:
