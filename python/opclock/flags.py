@@ -9,7 +9,7 @@ from typing import Literal
 # A flag is one of these names, so that a type checker finds a name without a meaning.
 Flag = Literal[
     "emulated", "contended", "throttled", "device_slowed", "device_idle", "clock_disagrees", "drifting", "unresolved",
-    "imprecise", "incomplete", "layout",
+    "imprecise", "interrupted", "incomplete", "layout",
     "unlike_cores", "spans_clusters", "other_device", "other_dtype", "other_working_set", "from_sweep", "host_by_table",
     "measured_earlier", "no_graph", "slower_than_float32",
 ]  # fmt: skip
@@ -59,6 +59,8 @@ MEANINGS = (
             "Measure a larger size of this kernel; 'opclock doctor' shows the clock."),
     Meaning("imprecise", f"The 95 % interval is wider than {MAX_HALF_WIDTH * 100:.0f} % to each side, or reaches 0.",
             "Stop other processes, or sample longer; then measure again, into a new profile."),
+    Meaning("interrupted", "The measurement did not end: it was interrupted, or still goes on.",
+            "Give the same command again: it goes on from the rounds that the profile has."),
     Meaning("incomplete", "Some op calls have no time, and the total leaves them out.",
             "Run 'opclock measure' for this model and this number of threads."),
     Meaning("layout", "Processes with many page faults are slower than others; the number is the mean of both.",

@@ -41,7 +41,7 @@ def test_a_child_that_dies_leaves_its_rounds(profile, monkeypatch):
         return ask(self, name, timeout_s, **details)
 
     monkeypatch.setattr(WorkerProcess, "ask", dying)
-    with pytest.raises(ModelError, match="estimate: killed by SIGKILL"):
+    with pytest.raises(ModelError, match="while composing the estimate: killed by SIGKILL"):
         estimated_curve(SMALL, profile, settings=ONE, max_batch=1, max_s=0.3)
     (interrupted,) = profile.pools(("in_model",), "cpu", 1)
     rounds = len(profile.pool(interrupted).rounds_s)

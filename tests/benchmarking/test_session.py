@@ -80,7 +80,7 @@ def together(tmp_path_factory):
         ("raises", "failed", ["convert", "ValueError", "no such operator: aten::conv2d"]),
         ("wrong", "failed", ["wrong answer", "differs from eager's"]),
         ("shapeless", "failed", ["wrong answer", "has shape (10,), eager's has (1, 10)"]),
-        ("hangs", "failed", ["block", "no answer within"]),
+        ("hangs", "failed", ["while timing the model", "no answer within"]),
         ("dies", "failed", ["killed by SIGKILL"]),
         ("absent", "missing", ["pip install absent"]),
         ("slow-to-convert", "failed", ["convert", "no answer within 8 s"]),

@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+from helpers import opclock as run
+from helpers import refused
 
 import opclock
 from opclock import doctor
@@ -43,6 +45,15 @@ def test_the_time_of_missing_ceilings_is_promised(tmp_path):
             for _ in range(3):
                 profile.add_ceiling(name, nbytes, 1, 1e9)
         assert ceilings_left_s(profile, 1) == 0
+
+
+def test_a_folder_for_a_report_goes_where_the_command_fails(tmp_path):
+    """It stayed behind empty."""
+    refused(run("validate", tmp_path / "no.py:make", "--report", tmp_path / "new" / "report"), "no.py")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    refused(run("study", "landscape", "--models", "none", "--report", tmp_path / "mine" / "report"), "none")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize("text", ["0", "abc", "-1", "2x"])

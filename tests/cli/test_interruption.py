@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from helpers import SMALL, opclock
+from helpers import SMALL, add_pool, opclock
 
 from opclock.cli.signals import end_by_signals
 
@@ -23,6 +23,17 @@ def test_ctrl_c_looks_whether_anything_was_stored(tmp_path, monkeypatch, stored)
     assert done.returncode == 130
     kept = f"what was finished is kept in {tmp_path}/p.sqlite: the same command goes on"
     assert done.stderr.strip().endswith(f"opclock: interrupted; {kept if stored else 'nothing was stored'}")
+
+
+def test_ctrl_c_says_from_how_many_rounds_the_command_goes_on(tmp_path, monkeypatch):
+    def interrupted(_trace, profile, **_options):
+        add_pool(profile, ["a"], [1.0], rounds=4)
+        add_pool(profile, ["b"], [1.0], rounds=3, ended="")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("opclock.timing.measure.measure", interrupted)
+    done = opclock("measure", SMALL, "--profile", tmp_path / "p.sqlite")
+    assert done.stderr.strip().endswith("p.sqlite: the same command goes on from 3 rounds")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")

@@ -6,6 +6,7 @@ import io
 import re
 from contextlib import redirect_stderr
 
+import pytest
 from helpers import Screen
 
 from opclock.cli.reporting import progress_display
@@ -26,6 +27,31 @@ def test_progress_on_a_terminal_takes_any_text():
     with redirect_stderr(Screen()) as screen, progress_display() as progress:
         progress("[1/2] net[/x]: round 1", 0.5)
     assert "net[/x]" in screen.getvalue()
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.parametrize("text", [
+    "[3/10] torchvision:a_model_with_a_name_that_is_rather_long_indeed: kernels and reference in turn, 12 clean of 80",
+    "a text without a colon that goes on for longer than any terminal is wide, and then some more of it after that",
+    "モデル" * 30 + ": 3 rounds",
+], ids=["a long name", "no name", "wide characters"])  # fmt: skip
+def test_a_long_text_does_not_push_the_clock_off_the_line(monkeypatch, columns, text):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with redirect_stderr(Screen()) as screen, progress_display() as progress:
+        progress(text, 0.5)
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
+    shown = [line for line in lines if text[:4] in line]
+    assert shown
+    assert all(re.search(r"…? .*\d:\d\d:\d\d$", line.rstrip()) for line in shown), shown
+    assert "…" in shown[-1] or len(text) < columns
+
+
+def test_the_end_of_a_progress_text_stays(monkeypatch):
+    """A sweep says there how much time is left."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with redirect_stderr(Screen()) as screen, progress_display() as progress:
+        progress("sweep, 12 threads of this board: 123 of 456 kernels, 12 min left", 0.5)
+    assert "123 of 456 kernels, 12 min left" in screen.getvalue()
 
 
 def test_a_dumb_terminal_gets_progress_in_lines(monkeypatch):

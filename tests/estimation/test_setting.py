@@ -87,6 +87,25 @@ def test_more_threads_with_fewer_of_the_op_calls_are_not(path):
     assert read(path, chain("relu", "tanh")).threads == 2
 
 
+def test_a_model_with_other_inputs_is_named(path):
+    """The message listed the settings of other op calls, and not what the profile has of this model."""
+    filled(path, chain("relu", "tanh", batch=2), {"relu": 1e-3, "tanh": 1e-3})
+    with pytest.raises(
+        EstimateError, match=r"has this model with 2x4x8x8 in float32 in its aten::relu, in place of 1x4"
+    ):
+        read(path, chain("relu", "tanh"))
+    with pytest.raises(EstimateError) as caught:
+        read(path, chain("tanh"))
+    assert "has this model" not in str(caught.value)
+
+
+def test_a_model_in_another_dtype_is_named_where_another_was_asked_for(path):
+    filled(path, place(chain("relu"), "cpu", "bfloat16"), {"relu": 1e-3})
+    assert "other_dtype" in read(path, chain("relu")).flags
+    with pytest.raises(EstimateError, match="has this model with 1x4x8x8 in bfloat16 in its aten::relu"):
+        read(path, chain("relu"), dtype="float32")
+
+
 def test_a_profile_of_sweeps_alone(path):
     calls = [linear_trace("swept", width).calls[1] for width in range(1000, 60_000, 900)]
     board_profile(path, calls, [1e-6 * number for number in range(1, len(calls) + 1)])

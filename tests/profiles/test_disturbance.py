@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed, kept
+from opclock.profiles.disturbance import MIN_CLEAN, Readings, contended, disturbed, kept
 
 
 def readings(**columns: list[float]) -> Readings:
@@ -52,6 +52,15 @@ def test_stolen_time_is_shared_among_the_rounds_of_a_block():
 def test_disturbed_rounds_are_left_out():
     rounds = readings(wall_s=[1] * 8, wait_s=[0, 0, 0.5, 0, 0, 0.5, 0, 0])
     assert kept(rounds).tolist() == [True, True, False, True, True, False, True, True]
+
+
+@pytest.mark.parametrize(("clean", "rounds", "expected"), [
+    (0, 0, False), (2, 2, False), (1, 2, True), (4, 9, True), (5, 9, False), (5, 50, False),
+    (16, 200, True),  # 8 %: enough clean ones for a median, which was far from that of a quiet machine
+    (20, 200, False),
+])  # fmt: skip
+def test_too_few_clean_rounds_are_few_or_a_small_share(clean, rounds, expected):
+    assert contended(clean, rounds) == expected
 
 
 def test_where_too_few_are_clean_those_that_waited_least_count_too():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +56,24 @@ def test_a_merge_has_everything_of_both_and_twice_is_once(tmp_path_factory, firs
         assert contents(profile) == wanted
         assert profile.ceiling("loads_per_s", 1, 2) == 5.0
         assert profile.ask("PRAGMA foreign_key_check") == []
+
+
+@pytest.mark.parametrize("board", [BOARD, replace(BOARD, model="another board")])
+def test_a_merge_changes_no_byte_of_its_sources_nor_a_failed_one_of_its_target(tmp_path, board):
+    """A source was opened for writing: a log beside it was written into it."""
+    one, two = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
+    with Profile.create_or_open(one, BOARD) as profile:
+        add_pool(profile, ["a"], [1.0])
+    with Profile.create_or_open(tmp_path / "written.sqlite", board) as writer:
+        add_pool(writer, ["b"], [1.0])
+        for end in ("", "-wal"):  # as a killed writer leaves them
+            shutil.copy(f"{writer.path}{end}", f"{two}{end}")
+    before = [path.read_bytes() for path in (one, two, Path(f"{two}-wal"))]
+    done = opclock("profile", "merge", one, two)
+    after = [path.read_bytes() for path in (one, two, Path(f"{two}-wal"))]
+    assert after[1:] == before[1:]
+    assert done.returncode == (0 if board == BOARD else 2), done.stderr
+    assert (after[0] == before[0]) == (board != BOARD)
 
 
 def test_the_size_of_a_profile_includes_its_log(tmp_path):

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from opclock.errors import ProfileError
 from opclock.profiles.condition import Condition
+from opclock.profiles.database_errors import as_profile_errors
 from opclock.profiles.disturbance import Readings
 from opclock.profiles.profile import Profile
 
@@ -55,6 +56,19 @@ def test_what_is_stored_is_read_back(keys, rounds, hosts):
         for number, (value, _) in enumerate(rounds):
             np.testing.assert_array_equal(read.seconds[number], value + np.arange(len(keys)))
         assert read.measurement(keys[0]).samples.size == len(rounds) * keys.count(keys[0])
+
+
+@pytest.mark.parametrize(("refused", "words"), [
+    ("board.sqlite", "this user may not write the file"), ("", "this user may not write the folder"),
+    (None, "is the disk full"),
+])  # fmt: skip
+def test_what_cannot_be_written_is_named(tmp_path, monkeypatch, refused, words):
+    """A file without permission to write was told as "is the folder writable?"."""
+    path = tmp_path / "board.sqlite"
+    path.touch()
+    monkeypatch.setattr(os, "access", lambda one, _mode: refused is None or Path(one) != tmp_path / refused)
+    with pytest.raises(ProfileError, match=words), as_profile_errors(path):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
 
 
 def test_closed_profile_is_one_file(profile_path):

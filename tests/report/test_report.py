@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from opclock.report.hidden_costs_page import write_report
 from opclock.report.plots import FIGURES
-from opclock.report.validation_tables import explanation_sentence, explanation_table, table
+from opclock.report.validation_tables import explanation_sentence, explanation_table, summary_sentence, table
 from opclock.studies.hidden_costs_results import HiddenCosts
 from opclock.validation.attribution import Explanation
 from opclock.validation.results import Validation, class_table, error_summary, validation_table
@@ -39,6 +39,7 @@ def test_errors_by_hand(validation):
     assert summary["repeat_mape"] == pytest.approx(0.01)
     assert summary["spearman_macs"] == pytest.approx(0.8)
     assert summary["kendall_macs"] == pytest.approx(2 / 3)
+    assert (summary["models"], summary["left_out"]) == (4, [])
 
 
 def test_no_errors_no_summary():
@@ -72,7 +73,42 @@ def test_words_begin_with_the_models_whose_times_are_not_reliable(validation):
     """A study of contended times stated its findings as facts."""
     first, *others = validation.rows
     doubtful = replace(validation, rows=(replace(first, flags=("contended",)), *others))
-    assert "1 of 4 models are not reliable (small)" in HiddenCosts.of(doubtful).words()[0]
+    study = HiddenCosts.of(doubtful)
+    assert "1 of 4 models are not reliable (small), so what follows leaves them out" in study.words()[0]
+    assert study.inversions == ()  # "small" was the only one
+    few = replace(validation, rows=(replace(first, flags=("contended",)), *others[:2]))
+    assert "so what follows does not hold yet" in HiddenCosts.of(few).words()[0]
+    assert len(HiddenCosts.of(few).counting) == 3
+
+
+def with_flags(validation, flags, count):
+    rows = [replace(row, flags=flags if number < count else ()) for number, row in enumerate(validation.rows)]
+    return replace(validation, rows=tuple(rows))
+
+
+def test_means_leave_out_models_whose_times_are_not_reliable(validation):
+    """A contended model that was 90 % off counted like any other."""
+    summary, all_rows = with_flags(validation, ("contended",), 2).summary(), validation.rows
+    assert summary["mape"] == pytest.approx(np.mean([abs(row.error) for row in all_rows[2:]]))
+    back_to_back = np.mean([abs(row.baseline_error("back_to_back")) for row in all_rows[2:]])
+    assert summary["baselines"]["back_to_back"]["mape"] == pytest.approx(back_to_back)
+    assert (summary["models"], summary["left_out"]) == (2, ["small", "middle"])
+    assert "left out, as not reliable: 2 of 4 (small, middle)" in summary_sentence(summary)
+    assert with_flags(validation, ("from_sweep",), 2).summary() == validation.summary()
+    none = with_flags(validation, ("imprecise",), 4)
+    assert (none.summary()["mape"], none.summary()["repeat_mape"]) == (None, None)
+    assert "the times of no model are reliable (small, middle, large, huge)" in summary_sentence(none.summary())
+    assert HiddenCosts.of(none).words()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_mark_models_whose_times_are_not_reliable(validation, name):
+    figure = FIGURES[name](HiddenCosts.of(with_flags(validation, ("contended",), 1)))
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    texts = [text.get_text() for text in written(figure)] + [axes.xaxis.label.get_text()]
+    assert any("not reliable (contended)" in text for text in texts)
+    assert any("small *" in text for text in texts) or "hollow: not reliable" in axes.xaxis.label.get_text()
 
 
 def test_tables(validation):
@@ -84,9 +120,10 @@ def test_tables(validation):
     assert table(frame).records()[1]["error"] == "-0.5 %"
 
 
+@pytest.mark.parametrize("count", [0, 1])
 @pytest.mark.parametrize("name", FIGURES)
-def test_nothing_is_cut_off(validation, name):
-    figure = FIGURES[name](HiddenCosts.of(validation))
+def test_nothing_is_cut_off(validation, name, count):
+    figure = FIGURES[name](HiddenCosts.of(with_flags(validation, ("contended", "imprecise"), count)))
     FigureCanvasAgg(figure).draw()
     for text in written(figure):
         if not text.get_text():

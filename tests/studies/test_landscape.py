@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from opclock.cli.main import commands
 from opclock.errors import ReportError
 from opclock.report.landscape import failures, geometric_mean, latency_table, relative_speedups, runtime_table, words
 from opclock.report.landscape_page import write_page
+from opclock.report.landscape_plots import landscape, speedups
 from opclock.runtimes.runtime import OperatorTime, Settings
 from opclock.studies.landscape_results import FILE, Entry, Landscape
 
@@ -85,6 +87,21 @@ def test_runtimes_over_models():
     assert table.loc["openvino", "non_mac_removed"] == pytest.approx(0.75)
     assert table.loc["executorch", "models"] == 0
     assert np.isnan(table.loc["litert", "mac_speedup"])
+
+
+def test_means_leave_out_times_that_are_not_reliable():
+    first, second = board().entries
+    contended = replace(row("openvino", 1.0), flags=("contended",))
+    bad = replace(second, rows=(second.rows[0], contended, *second.rows[2:]))
+    doubtful = replace(board(), entries=(first, bad))
+    table = runtime_table(doubtful).set_index("runtime")
+    assert table.loc["openvino", ["models", "left_out", "speedup"]].tolist() == [2, 1, pytest.approx(2.5)]
+    assert words(doubtful)[0].startswith("1 of 8 times at batch 1 are not reliable")
+    assert {one.runtime: one.models for one in relative_speedups([board(), doubtful]) if one.task == "detection"} == {
+        "eager": 1, "litert": 1, "ncnn": 1
+    }  # fmt: skip
+    titles = [axes.get_title(loc="left") for draw in (landscape, speedups) for axes in draw([doubtful]).axes]
+    assert [("not reliable" in title) for title in titles] == [True, True]
 
 
 def test_geometric_mean():

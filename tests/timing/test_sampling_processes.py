@@ -10,12 +10,19 @@ import torch
 from helpers import SMALL, opclock, refused
 from small_model import Classifier
 
+from opclock.benchmarking.worker import server as benchmarking_server
+from opclock.benchmarking.worker.process import WorkerProcess
 from opclock.board.identity import read_board
+from opclock.comparing import server as comparing_server
+from opclock.comparing.side import Side
 from opclock.errors import OptionError
 from opclock.estimation.estimate import estimate
+from opclock.estimation.estimate_file import document, estimate_of
 from opclock.models.loading import load_model
 from opclock.profiles.profile import Profile
+from opclock.report.estimate_tables import interruption_sentence
 from opclock.timing import measure as measuring
+from opclock.timing import sampling_server
 from opclock.timing.measure import measure
 from opclock.timing.sampling_processes import KernelProcess
 from opclock.tracing.recorder import trace
@@ -50,7 +57,7 @@ def interrupted(tmp_path_factory):
 
 def test_a_process_that_dies_ends_the_command_and_its_rounds_stay(interrupted):
     path, done = interrupted
-    refused(done, "process 2 of 2", "killed by SIGKILL")
+    refused(done, "process 2 of 2, while timing the op calls: killed by SIGKILL")
     with Profile.open(path) as profile:
         (number,) = profile.pools(["in_model"], "cpu", 1)
         pool = profile.pool(number, all_rounds=True)
@@ -58,9 +65,31 @@ def test_a_process_that_dies_ends_the_command_and_its_rounds_stay(interrupted):
         assert set(pool.processes) == {1, 2}
 
 
+def test_an_estimate_from_an_interrupted_measurement_says_so(interrupted, traced):
+    """It was like any other, from the few rounds that there were."""
+    with Profile.open(interrupted[0]) as profile:
+        made = estimate(traced, profile, threads=1)
+        (rounds,) = profile.ask("SELECT count(*) FROM round")[0]
+    assert "interrupted" in made.flags
+    assert f"was interrupted after {rounds} rounds" in interruption_sentence(made)
+    assert estimate_of(document(made)).interrupted_after == rounds
+
+
+@pytest.mark.parametrize(("server", "child"), [
+    (sampling_server, KernelProcess), (benchmarking_server, WorkerProcess), (comparing_server, Side),
+])  # fmt: skip
+def test_what_a_child_was_doing_is_said_in_words(server, child, monkeypatch):
+    """Messages began with the names of requests: "bind: killed by SIGKILL"."""
+    handlers = {}
+    monkeypatch.setattr(server, "serve", handlers.update)
+    server.main()
+    assert set(handlers) == set(child.doing)
+
+
 def test_processes_share_one_pool_and_an_interrupted_one_goes_on_with_others(interrupted, model, traced):
     path, _ = interrupted
     with Profile.create_or_open(path, read_board()) as profile:
+        before = profile.ask("SELECT count(*) FROM round")[0][0]
         done = measure(traced, profile, model=model, threads=1, max_s=0.2, processes=2)
         (number,) = profile.pools(["in_model"], "cpu", 1)
         pool = profile.pool(number, all_rounds=True)
@@ -68,6 +97,7 @@ def test_processes_share_one_pool_and_an_interrupted_one_goes_on_with_others(int
         assert set(pool.processes) == {1, 2, 3, 4}
         assert pool.faults.min() >= 0
         assert (done.timed, done.rounds, done.remark) == (len(traced.unique), pool.rounds, "")
+        assert 0 < done.earlier_rounds == before < done.rounds
         known = len(estimate(traced, profile, threads=1).processes) >= 2  # other programs may have disturbed the rest
         if known and "contended" not in done.flags:
             again = measure(traced, profile, model=model, threads=1, processes=2)

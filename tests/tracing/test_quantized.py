@@ -12,6 +12,7 @@ from torch.ao import quantization
 import opclock
 from opclock import trace
 from opclock.errors import DataNeededError, OpCallError, TraceError
+from opclock.report.trace_table import summary
 from opclock.timing.inputs import Arguments
 from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.reference import forward_of
@@ -38,6 +39,17 @@ class Network(nn.Module):
         x = self.relu(self.conv(self.quant(x)))
         x = self.plus.add(x, x)
         return self.dequant(self.head(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)))
+
+
+def test_packed_parameters_are_counted():
+    """A quantised model had "0 parameters"."""
+    network = nn.Sequential(nn.Linear(8, 4), nn.LSTM(4, 3)).eval()
+    count = sum(parameter.numel() for parameter in network.parameters())
+    dynamic = quantization.quantize_dynamic(network, {nn.Linear, nn.LSTM})
+    assert trace(dynamic, (torch.randn(2, 1, 8),)).parameters == count
+    frozen = trace(torch.jit.freeze(torch.jit.script(nn.Linear(8, 4).eval())), (torch.randn(2, 8),))
+    assert "parameters" not in summary(frozen)
+    assert "36 parameters" in summary(trace(nn.Linear(8, 4), (torch.randn(2, 8),)))
 
 
 @pytest.fixture(params=ENGINES)

@@ -44,7 +44,7 @@ def test_validation_has_every_number(small, profile):
         assert row["baselines"].pop("mac_regression")["total_s"] is None  # three models of equal MACs make no line
         assert all(baseline["total_s"] > 0 for baseline in row["baselines"].values())
     assert set(data["summary"]) == {
-        "mape", "within_5pct", "within_10pct", "max_abs_error", "baselines", "repeat_mape", "spearman_macs",
-        "kendall_macs",
+        "models", "left_out", "mape", "within_5pct", "within_10pct", "max_abs_error", "baselines", "repeat_mape",
+        "spearman_macs", "kendall_macs",
     }  # fmt: skip
     assert data["rows"][1]["measure_s"] == 0  # the second of three equal models is in the profile already

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from opclock.benchmarking.batch_scaling import BatchPoint
 from opclock.flags import Flag, ordered
-from opclock.profiles.disturbance import MIN_CLEAN, Marks
+from opclock.profiles.disturbance import Marks, contended
 from opclock.profiles.statistics import Samples, median_interval
 from opclock.runtimes.runtime import OperatorTime
 
@@ -49,7 +49,7 @@ class BenchRow:
     def contention_flags(self) -> tuple[Flag, ...]:
         """("contended",) where other programs left too few samples undisturbed; else ()."""
         clean = int(np.count_nonzero(~self.disturbed))
-        return ("contended",) if clean < min(MIN_CLEAN, len(self.disturbed)) else ()
+        return ("contended",) if contended(clean, len(self.disturbed)) else ()
 
     @cached_property
     def median_s(self) -> float:

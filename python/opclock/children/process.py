@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, ClassVar, Self, TypeVar
 
 import psutil
 
@@ -84,7 +84,13 @@ _running = _Running()
 
 
 class ChildProcess:
-    """One child process that serves requests. Use it in a ``with`` block, at whose end the child is killed."""
+    """One child process that serves requests. Use it in a ``with`` block, at whose end the child is killed.
+
+    Attributes:
+        doing: by the name of a request, what the child then does, for messages: "loading the model".
+    """
+
+    doing: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, command: Sequence[str], log: Path, variables: Mapping[str, str]) -> None:
         """Start it.
@@ -149,34 +155,35 @@ class ChildProcess:
         """
         request = {"do": name, **details}
         assert self._child.stdin is not None
+        place = f"while {self.doing.get(name, name)}"
         try:
             self._child.stdin.write(json.dumps(request).encode() + b"\n")
             self._child.stdin.flush()
-            line = self._line(name, timeout_s)
+            line = self._line(place, timeout_s)
         except BrokenPipeError:
-            raise RuntimeFailedError(f"{name}: {self._end()}") from None
+            raise RuntimeFailedError(f"{place}: {self._end()}") from None
         try:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:
-            raise RuntimeFailedError(f"{name}: the process answered with something else; {self.output}") from None
+            raise RuntimeFailedError(f"{place}: the process answered with something else; {self.output}") from None
         if "refusal" in answer:
             kind: type[OpclockError] = getattr(errors, answer["refusal"], ModelError)
-            raise RuntimeFailedError(f"{name}: {answer['error']}", kind(answer["error"]))
+            raise RuntimeFailedError(f"{place}: {answer['error']}", kind(answer["error"]))
         if "error" in answer:
-            raise RuntimeFailedError(f"{name}: {answer['error']}")
+            raise RuntimeFailedError(f"{place}: {answer['error']}")
         return answer
 
-    def _line(self, name: str, timeout_s: float) -> bytes:
+    def _line(self, place: str, timeout_s: float) -> bytes:
         assert self._child.stdout is not None
         until = time.monotonic() + timeout_s
         while b"\n" not in self._unread:
             left_s = until - time.monotonic()
             if left_s <= 0 or not select.select([self._child.stdout], [], [], left_s)[0]:
                 self.kill()
-                raise RuntimeFailedError(f"{name}: no answer within {timeout_s:.0f} s")
+                raise RuntimeFailedError(f"{place}: no answer within {timeout_s:.0f} s")
             read = os.read(self._child.stdout.fileno(), 1 << 16)
             if not read:
-                raise RuntimeFailedError(f"{name}: {self._end()}")
+                raise RuntimeFailedError(f"{place}: {self._end()}")
             self._unread += read
         line, _, self._unread = self._unread.partition(b"\n")
         return line
@@ -203,7 +210,7 @@ class ChildProcess:
         if code >= 0:
             return f"the process ended with {code}; {self.output}"
         signal_name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        hint = "; out of memory?" if signal_name == "SIGKILL" else ""
+        hint = ", perhaps because memory was short" if signal_name == "SIGKILL" else ""
         return f"killed by {signal_name}{hint}; {self.output}"
 
 
@@ -240,7 +247,7 @@ def check_memory() -> None:
     """Raise RuntimeFailedError where too little memory is free for one more process."""
     free = free_memory_bytes()
     if free < MIN_FREE_BYTES:
-        raise RuntimeFailedError(f"load: not enough memory, {free / 1e6:.0f} MB are free")
+        raise RuntimeFailedError(f"too little memory for one more process: {free / 1e6:.0f} MB are free")
 
 
 def run_at_once(step: Callable[[Item], object], items: Iterable[Item], count: int) -> None:

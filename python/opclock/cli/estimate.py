@@ -52,6 +52,7 @@ def estimate(
     measurements of this model. The first line of the output shows them.
     """
     from opclock.estimation.estimate import estimate as compose
+    from opclock.estimation.variants import other_variants
     from opclock.profiles.profile import Profile
 
     with Profile.open(profile_path) as profile:
@@ -63,6 +64,7 @@ def estimate(
                                 dtype=None if dtype == "auto" else dtype, measured_only=measured_only)  # fmt: skip
             other = None if changed is None else compose(changed, profile, **estimated.setting._asdict(),
                                                             measured_only=measured_only)  # fmt: skip
+        variants = "" if estimated.complete else other_variants(traced, profile)
     if timeline_to is not None:
         from opclock.report.timelines import of_estimate
 
@@ -73,6 +75,7 @@ def estimate(
             raise EstimateError(
                 f"incomplete: {counted(len(one.unknown), 'op call')} of {one.model} have no number, first "
                 f"{one.unknown[0]}; run 'opclock measure' with this profile and --threads {one.setting.threads}"
+                f"{variants}"
             )
     check_strict(reporter, estimated.flags, strict=strict)
 
@@ -87,7 +90,14 @@ def _operators(replacements: tuple[str, ...]) -> dict[str, str]:
 
 def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter: Reporter) -> None:
     from opclock.estimation.estimate_file import document
-    from opclock.report.estimate_tables import change_table, device_sentence, processes_sentence, share_table, summary
+    from opclock.report.estimate_tables import (
+        change_table,
+        device_sentence,
+        interruption_sentence,
+        processes_sentence,
+        share_table,
+        summary,
+    )
     from opclock.report.trace_table import uncounted_sentence
 
     by_class, by_module = estimated.by_class(), estimated.by_module(depth)
@@ -99,8 +109,9 @@ def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter:
     reporter.table(share_table("module", by_module, estimated.total_s))
     if estimated.lanes is not None:
         reporter.say(device_sentence(estimated.lanes))
-    if sentence := processes_sentence(estimated.processes):
-        reporter.say(sentence)
+    for sentence in (interruption_sentence(estimated), processes_sentence(estimated.processes)):
+        if sentence:
+            reporter.say(sentence)
     if estimated.uncounted_operators:
         reporter.say(uncounted_sentence(estimated.uncounted_operators))
     if changed is not None:

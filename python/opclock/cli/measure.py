@@ -59,10 +59,11 @@ def measure(
             summary = time_calls(traced, profile, model=loaded, threads=count, seed=seed, progress=progress,
                                  processes=processes)  # fmt: skip
     reporter.json({"schema": "opclock.measure/1", "model": traced.model, **vars(summary)})
+    earlier = f" ({summary.earlier_rounds} of them before an interruption)" if summary.earlier_rounds else ""
     again = f" ({summary.again} of them again, as other programs disturbed them before)" if summary.again else ""
     reporter.say(
         f"{traced.model}: {counted(summary.timed, 'op call')} timed{again}, {summary.known} known before, "
-        f"{counted(summary.rounds, 'round')} in {quantity(summary.seconds, SECONDS)} ({summary.ended}); "
+        f"{counted(summary.rounds, 'round')}{earlier} in {quantity(summary.seconds, SECONDS)} ({summary.ended}); "
         f"kept in {profile_path}"
     )
     for one in summary.unknown:

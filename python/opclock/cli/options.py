@@ -18,6 +18,7 @@ from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, write
 from opclock.errors import OptionError
 from opclock.extension import load_core
+from opclock.formatting import counted
 from opclock.runtimes.runtime import PRECISIONS
 from opclock.temporary import temporary_folder
 
@@ -160,6 +161,7 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
     from opclock.profiles.profile import Profile
 
     stored = "SELECT (SELECT count(*) FROM round) + (SELECT count(*) FROM ceiling)"
+    begun = "SELECT count(*) FROM round JOIN pool ON pool.id = round.pool WHERE pool.ended = '' AND pool.owner = ?"
     with (
         temporary_folder() as folder,
         Profile.create_or_open(path or folder / "profile.sqlite", read_board()) as profile,
@@ -169,7 +171,9 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
             yield profile
         except KeyboardInterrupt as interruption:
             if path is not None and profile.ask(stored) != before:
-                interruption.add_note(f"what was finished is kept in {path}: the same command goes on")
+                rounds = profile.ask(begun, profile.owner)[0][0]
+                place = f" from {counted(rounds, 'round')}" if rounds else ""
+                interruption.add_note(f"what was finished is kept in {path}: the same command goes on{place}")
             raise
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from opclock.errors import OptionError
-from opclock.files import check_writable
+from opclock.files import check_writable, prepare_folder
 
 WORDS = "opclock.words"  # of the command line, in click's context
 
@@ -39,6 +40,25 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
     check_writable(path)
     if (path.is_file() or not path.exists()) and sum(_is_same(path, word) for word in _words()) > 1:
         raise OptionError(f"{option} {path}: the command names this file twice and would replace it; name another one")
+
+
+def output_folder(folder: Path) -> None:
+    """Create a folder for what a command will write. Where it stays empty, it goes when the command ends.
+
+    Raises OptionError where nothing can be written there.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    context = click.get_current_context(silent=True)
+    if context is not None:  # files are written as the context closes, which is in reverse order
+        context.call_on_close(lambda: _remove_empty(made))
+    prepare_folder(folder)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove those of these folders, each inside the next, that are empty."""
+    for one in folders:
+        with suppress(OSError):
+            one.rmdir()
 
 
 def check_json(target: str) -> None:

@@ -40,6 +40,7 @@ def info(path: Path, reporter: Reporter) -> None:
 def merge(target: Path, sources: tuple[Path, ...]) -> None:
     """Copy the profiles FROM into the existing profile INTO. All must be of the same board and torch version."""
     from opclock.profiles.maintenance import merge as copy
+    from opclock.profiles.maintenance import open_for_merge
     from opclock.profiles.profile import Profile
 
     if not target.exists():
@@ -47,6 +48,9 @@ def merge(target: Path, sources: tuple[Path, ...]) -> None:
             f"there is no profile {target}: name the profile first that takes in the others; to begin a new one: "
             f"cp {shlex.quote(str(sources[0]))} {shlex.quote(str(target))}"
         )
+    with Profile.open(target) as opened:
+        for source in sources:  # before anything is written
+            open_for_merge(opened, source).close()
     with Profile.edit(target) as opened:
         for source in sources:
             Reporter().say(f"{counted(copy(opened, source), 'pool')} of {source} copied into {target}")

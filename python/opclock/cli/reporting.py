@@ -24,7 +24,9 @@ from opclock.progress import Progress, step_name
 if TYPE_CHECKING:
     from opclock.report.table import Table
 
-BAR_WIDTH = 24
+MAX_BAR, BAR_SHARE = 24, 0.2  # columns of the bar, and its share of a narrow terminal
+CLOCK = 8  # columns of the elapsed time
+MIN_NAME = 12  # columns of a step's name that stay where its text is shortened
 
 
 class Reporter:
@@ -169,12 +171,29 @@ def progress_display(text: str = "starting") -> Iterator[Progress]:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(BAR_WIDTH), TimeElapsedColumn())
     console = Console(file=own_stream(sys.stderr))
+    bar_width = min(MAX_BAR, int(BAR_SHARE * console.width))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width), TimeElapsedColumn())
+
+    def fitted(text: str) -> str:
+        return _fitted(text, console.width - bar_width - CLOCK - len(columns))
+
     # Bar would show the model's output itself, again with every round.
     with Bar(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task(text, total=1.0)
-        yield lambda text, fraction: bar.update(task, description=text, completed=fraction)
+        task = bar.add_task(fitted(text), total=1.0)
+        yield lambda text, fraction: bar.update(task, description=fitted(text), completed=fraction)
+
+
+def _fitted(text: str, width: int) -> str:
+    """Shorten a progress text to this many columns: its step's name first, as the rest may say how long it takes."""
+    from rich.cells import cell_len, chop_cells
+
+    def cut(words: str, columns: int) -> str:
+        return words if cell_len(words) <= columns else next(iter(chop_cells(words, max(1, columns - 1))), "") + "…"
+
+    name = step_name(text)
+    rest = text[len(name) :]
+    return cut(cut(name, max(MIN_NAME, width - cell_len(rest))) + rest, max(1, width))
 
 
 class _StepLines:

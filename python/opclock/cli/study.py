@@ -10,9 +10,9 @@ import click
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.groups import WholeHelp
+from opclock.cli.outputs import output_folder
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
-from opclock.files import prepare_folder
 from opclock.flags import joined
 from opclock.formatting import counted
 
@@ -68,7 +68,7 @@ def landscape(
         )
     if combine:
         boards = [Landscape.load(path) for path in files]
-        prepare_folder(report)
+        output_folder(report)
     else:
         boards = [_measure_landscape(report, models, runtimes, batches, label, precision, threads)]
     reporter = Reporter(markdown_to=options.markdown_file())
@@ -87,7 +87,7 @@ def _measure_landscape(
     settings = Settings(options.checked_threads(threads), precision)
     names = options.checked_runtimes(runtimes)
     chosen = models.split(",") if models else MODELS
-    prepare_folder(report)
+    output_folder(report)
     try:
         with progress_display() as progress:
             return run(report, models=chosen, runtimes=names, batches=_sizes(batches), settings=settings, label=label,
@@ -144,7 +144,7 @@ def hidden_costs(
     from opclock.studies.hidden_costs import run
 
     count = options.checked_threads(threads)
-    prepare_folder(report)
+    output_folder(report)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
         findings = run(profile, threads=count, images=data, seed=seed, processes=processes, progress=progress)
     _report_hidden_costs(findings, report, count, reporter)

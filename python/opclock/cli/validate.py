@@ -11,9 +11,9 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.outputs import output_folder
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
-from opclock.files import prepare_folder
 from opclock.formatting import counted, percent
 from opclock.model_output import model_output_apart
 
@@ -66,7 +66,7 @@ def validate(
     if max_error is not None and not 0 < max_error < float("inf"):
         raise OptionError(f"--max-error {max_error}: give a fraction above 0, such as 0.1")
     if folder is not None:
-        prepare_folder(folder)
+        output_folder(folder)
     with model_output_apart():
         loaded = []
         for name in models:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from opclock.children.process import ChildProcess, RuntimeFailedError
 from opclock.comparing.server import PROTOCOL
@@ -20,6 +20,12 @@ ANSWER_S = 3600.0  # for a block of very large kernels; a child that needs longe
 
 class Side(ChildProcess):
     """The child process that measures one side again."""
+
+    doing: ClassVar[Mapping[str, str]] = {
+        "hello": "starting", "open": "creating its profile", "plan": "rebuilding the op calls",
+        "group": "grouping the op calls", "attempt": "trying the op calls", "bind": "preparing the op calls",
+        "block": "timing the op calls", "end": "storing the last of its rounds", "close": "closing its profile",
+    }  # fmt: skip
 
     def __init__(self, name: str, python: str, folder: Path) -> None:
         """Start the child.

@@ -13,7 +13,7 @@ from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.timeline import Timeline, compose, critical_path, replayed_s
 from opclock.flags import Flag, ordered
 from opclock.profiles.condition import Condition, Timing
-from opclock.profiles.pool import Pool
+from opclock.profiles.pool import Pool, interrupted_after
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Blocks, Samples, median_interval, typical_round
 from opclock.tracing.trace import Trace
@@ -43,6 +43,7 @@ class DeviceTimeline:
     unknown: frozenset[str] = frozenset()  # keys of op calls that were not measured
     flags: tuple[Flag, ...] = ()
     modelled_host_s: float = 0.0  # of the host's part: what comes from the table by kind of call
+    interrupted_after: int | None = None  # rounds, where a measurement did not end (the fewest of several)
 
     @property
     def busy_s(self) -> float:
@@ -199,6 +200,7 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
         unknown=frozenset(trace.unique) - (set(device.pools) & set(enqueue.pools)),
         flags=ordered([*pool_flags, *(name for name, holds in notes.items() if holds)]),
         modelled_host_s=_own_work_s(inputs, host_s) if inputs.by_table else 0.0,
+        interrupted_after=interrupted_after(pools.values()),
     )
 
 

@@ -16,6 +16,7 @@ from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition, Timing
+from opclock.profiles.pool import interrupted_after
 from opclock.profiles.processes import ProcessTimes, process_times
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Samples
@@ -164,6 +165,7 @@ def _of_sums(
         unknown=tuple(str(call) for key, call in trace.unique.items() if key not in kernels.seconds),
         flags=(*kernels.flags(condition), *(() if host is None else host.flags)),
         processes=_processes(sums, kernels),
+        interrupted_after=interrupted_after(kernels.pools.values()),
     )
 
 
@@ -200,6 +202,7 @@ def _of_timeline(trace: Trace, setting: Setting, timeline: DeviceTimeline) -> Es
         unknown=tuple(str(call) for key, call in trace.unique.items() if key in unknown),
         flags=timeline.flags,
         lanes=timeline,
+        interrupted_after=timeline.interrupted_after,
     )
 
 

@@ -67,6 +67,7 @@ def estimate_of(data: dict[str, Any]) -> Estimate:
             flags=tuple(data["flags"]),
             uncounted_operators=tuple(data["uncounted_operators"]),
             processes=tuple(map(ProcessTimes.from_json, data.get("processes", ()))),
+            interrupted_after=data.get("interrupted_after"),
         )
     except (KeyError, TypeError) as error:
         raise EstimateError(f"a damaged estimate ({type(error).__name__}: {error}); {NEXT_STEP}") from error

@@ -90,6 +90,7 @@ class Estimate:
     uncounted_operators: tuple[str, ...] = ()  # they may multiply, and no part's ``macs`` counts them
     lanes: DeviceTimeline | None = None  # with a device beside the host; the parts are what each op call adds
     processes: tuple[ProcessTimes, ...] = ()  # what each process measured, in the pool with most of the time
+    interrupted_after: int | None = None  # rounds, where a measurement did not end (the fewest of several)
 
     @property
     def threads(self) -> int:
@@ -164,6 +165,7 @@ class Estimate:
             "coverage": asdict(self.coverage),
             "flags": list(self.flags),
             "uncounted_operators": list(self.uncounted_operators),
+            "interrupted_after": self.interrupted_after,
             "processes": [one.to_json() for one in self.processes],
             **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from opclock.errors import EstimateError
+from opclock.estimation.variants import other_variants
 from opclock.formatting import counted
 from opclock.profiles.condition import Timing
 from opclock.profiles.reader import ProfileReader
@@ -87,7 +88,7 @@ def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, de
     option = "" if threads is None else f" and --threads {threads}"
     return (
         f"{profile.path} has no measurement of {trace.model} with {wanted} on {device} in {dtype}; run 'opclock "
-        f"measure' with this profile{option} first, or 'opclock sweep --preset board'"
+        f"measure' with this profile{option} first, or 'opclock sweep --preset board'{other_variants(trace, profile)}"
     )
 
 

@@ -122,6 +122,32 @@ def info(profile: ProfileReader) -> ProfileInfo:
     )
 
 
+def open_for_merge(target: ProfileReader, source: Path) -> Profile:
+    """Open a profile whose pools another one of the same board shall take in.
+
+    Args:
+        target: the other one. It is only read.
+        source: the file.
+
+    Returns:
+        The profile, for reading.
+
+    Raises:
+        ProfileError: it cannot be read, is the target itself, or is of another board.
+    """
+    if source.exists() and source.samefile(target.path):
+        raise ProfileError(f"{source} is the profile that takes in the others: name another one to copy from")
+    other = Profile.open(source)
+    mine, theirs = target.board()["identity"], other.board()["identity"]
+    if mine != theirs:
+        other.close()
+        raise ProfileError(
+            f"{source} is the profile of another board ({theirs}), {target.path} that of {mine}: two boards are "
+            "compared ('opclock compare'), never merged"
+        )
+    return other
+
+
 def merge(target: Profile, source: Path) -> int:
     """Copy the pools of another profile of the same board that the target lacks.
 
@@ -135,22 +161,13 @@ def merge(target: Profile, source: Path) -> int:
     Raises:
         ProfileError: the profiles are of different boards, or one cannot be read or written.
     """
-    if source.exists() and source.samefile(target.path):
-        raise ProfileError(f"{source} is the profile that takes in the others: name another one to copy from")
-    with Profile.open(source) as other:
-        mine, theirs = target.board()["identity"], other.board()["identity"]
-        if mine != theirs:
-            raise ProfileError(
-                f"{source} is the profile of another board ({theirs}), {target.path} that of {mine}: two boards are "
-                "compared ('opclock compare'), never merged"
-            )
-        with target.beside(other), target.changing() as connection:
-            connection.create_function("is_running", 2, is_running)
-            for statement in _MERGE.split(";\n"):
-                connection.execute(statement)
-            came = int(connection.execute("SELECT count(*) FROM moved").fetchone()[0])
-            connection.execute("DROP TABLE moved")
-            connection.execute("DROP TABLE outgrown")
+    with open_for_merge(target, source) as other, target.beside(other), target.changing() as connection:
+        connection.create_function("is_running", 2, is_running)
+        for statement in _MERGE.split(";\n"):
+            connection.execute(statement)
+        came = int(connection.execute("SELECT count(*) FROM moved").fetchone()[0])
+        connection.execute("DROP TABLE moved")
+        connection.execute("DROP TABLE outgrown")
     return came
 
 

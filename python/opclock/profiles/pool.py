@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -56,7 +57,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Pool:
-    """The rounds of op calls that were sampled together. Arrays by round hold the clean rounds only."""
+    """The rounds of op calls that were sampled together. Arrays by round hold the rounds that count.
+
+    These are the clean ones; with very few of those, the least disturbed ones too (``disturbance.kept``).
+    """
 
     number: int
     condition: Condition
@@ -75,7 +79,7 @@ class Pool:
     faults: Samples  # by round: page faults that needed no disk; NaN: not known
     rounds: int  # all that were taken
     disturbed: int  # of all that were taken
-    contended: bool  # rounds were disturbed, and fewer than MIN_CLEAN were not: the arrays hold disturbed ones too
+    contended: bool  # too few were clean, see ``disturbance.contended``
     controls: dict[str, Samples]  # by the control workload's name: its seconds by block; NaN where not sampled
     watching: dict[str, Samples] = field(default_factory=dict)  # the same of small models: "real NAME", "watched NAME"
 
@@ -86,6 +90,7 @@ class Pool:
             [
                 *self.context.get("flags", ()),
                 *(("contended",) if self.contended else ()),
+                *(() if self.ended else ("interrupted",)),
                 *(("layout",) if self.processes is not None and differing_layouts(self.process_times) else ()),
             ]
         )
@@ -94,6 +99,11 @@ class Pool:
     def process_times(self) -> tuple[ProcessTimes, ...]:
         """What each process measured in a round."""
         return process_times(self.rounds_s, self.faults, blocks=self.blocks, processes=self.processes)
+
+    @property
+    def clean(self) -> int:
+        """How many of all its rounds no other program disturbed."""
+        return self.rounds - self.disturbed
 
     @property
     def round_flags(self) -> tuple[Flag, ...]:
@@ -137,3 +147,8 @@ class Pool:
             np.repeat(self.blocks, len(positions)),
             None if self.processes is None else np.repeat(self.processes, len(positions)),
         )
+
+
+def interrupted_after(pools: Iterable[Pool]) -> int | None:
+    """The fewest rounds of one of these pools that did not end; None where all did."""
+    return min((pool.rounds for pool in pools if not pool.ended), default=None)

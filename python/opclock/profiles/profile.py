@@ -63,7 +63,8 @@ class Profile(ProfileWriter):
         if not fresh:
             _open_to_read(path)[0].close()  # checked first: a file that is not a profile stays unchanged
         with as_profile_errors(path):
-            connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+            name = f"{path.resolve().as_uri()}?mode=rwc"  # a URI, so that `beside` may attach one
+            connection = sqlite3.connect(name, uri=True, timeout=BUSY_S, isolation_level=None)
             # A write-ahead log keeps the file intact when a writer is killed, and lets two processes write.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # boards lose power
@@ -153,7 +154,7 @@ class Profile(ProfileWriter):
                     other._connection.backup(copy)
                 copy.close()
             with as_profile_errors(path):
-                self._connection.execute("ATTACH DATABASE ? AS other", (str(path),))
+                self._connection.execute("ATTACH DATABASE ? AS other", (_reading(path),))
             try:
                 yield
             finally:
@@ -165,22 +166,24 @@ def _open_to_read(path: Path) -> tuple[sqlite3.Connection, int]:
     _refuse_others(path)
     if not path.is_file():
         raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
-    log = log_of(path)
-    if path.stat().st_size == 0 and not log.exists():
+    if path.stat().st_size == 0 and not log_of(path).exists():
         raise ProfileError(f"{path} is empty; write a profile with 'opclock measure MODEL --profile {path}'")
     _refuse_half_a_copy(path)
-    # A file in a read-only folder has no log beside it, and nobody can change it.
-    frozen = not log.exists() and not os.access(log.parent, os.W_OK)
-    mode = "mode=ro&immutable=1" if frozen else "mode=ro"
     with as_profile_errors(path):
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_S, isolation_level=None
-        )
+        connection = sqlite3.connect(_reading(path), uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             return connection, schema.check(path, connection)
         except BaseException:
             connection.close()
             raise
+
+
+def _reading(path: Path) -> str:
+    """A URI that opens a file for reading only: nothing of it changes, not even its header."""
+    log = log_of(path)
+    # A file in a read-only folder has no log beside it, and nobody can change it.
+    frozen = not log.exists() and not os.access(log.parent, os.W_OK)
+    return f"{path.resolve().as_uri()}?{'mode=ro&immutable=1' if frozen else 'mode=ro'}"
 
 
 def log_of(path: Path) -> Path:

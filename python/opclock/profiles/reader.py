@@ -17,7 +17,7 @@ from opclock.files import json_text
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.damage import SYMPTOMS
 from opclock.profiles.database_errors import as_profile_errors
-from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed, kept
+from opclock.profiles.disturbance import Readings, contended, disturbed, kept
 from opclock.profiles.owner import is_running
 from opclock.profiles.pool import REAL, WATCHED, Pool
 from opclock.profiles.schema import FINISHED
@@ -268,7 +268,7 @@ class ProfileReader:
             faults=readings.faults[counting],
             rounds=len(rows),
             disturbed=int(marks.sum()),
-            contended=bool(marks.any()) and int((~marks).sum()) < MIN_CLEAN,
+            contended=contended(int((~marks).sum()), len(rows)),
             controls=controls,
             watching=watching,
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opclock.flags import untrusted
-from opclock.formatting import COUNT, SECONDS, percent, quantity
+from opclock.formatting import COUNT, SECONDS, counted, percent, quantity
 from opclock.profiles.processes import differing_layouts
 from opclock.report.table import Table, numbers, percents, texts
 
@@ -56,6 +56,14 @@ def _typical(processes: Sequence[ProcessTimes]) -> str:
     seconds = sum(one.median_s for one in processes) / len(processes)
     faults = sum(one.faults or 0.0 for one in processes) / len(processes)
     return f"{quantity(seconds, SECONDS)} with {quantity(round(faults), COUNT) if faults >= 1 else 'no'} page faults"
+
+
+def interruption_sentence(estimate: Estimate) -> str:
+    """Say how many rounds there are of a measurement that did not end; "" where it ended."""
+    if estimate.interrupted_after is None:
+        return ""
+    rounds = counted(estimate.interrupted_after, "round")
+    return f"the measurement of {estimate.model} was interrupted after {rounds}, or still goes on"
 
 
 def device_sentence(lanes: DeviceTimeline) -> str:

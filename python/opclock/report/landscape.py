@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from opclock.benchmarking.result import BenchRow
+from opclock.flags import untrusted
 from opclock.formatting import digits, percent
 from opclock.studies.landscape_results import Entry, Landscape
 
@@ -33,7 +34,7 @@ def latency_table(land: Landscape) -> pd.DataFrame:
                 "non_mac_share": split.non_mac_share if split else float("nan"),
                 "non_mac_removed": entry.removed(row.runtime), "basis": split.basis if split else "",
                 "peak_bytes": row.peak_bytes, "convert_s": row.convert_s, "flags": " ".join(row.flags),
-                "reason": row.reason,
+                "reliable": entry.reliable(row.runtime), "reason": row.reason,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -65,15 +66,19 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 
 def runtime_table(land: Landscape) -> pd.DataFrame:
-    """One row for each runtime: models it runs, speedups by task (geometric means), non-MAC time it removes (mean)."""
+    """One row for each runtime: models it runs, speedups by task (geometric means), non-MAC time it removes (mean).
+
+    Means leave out models whose times are not reliable.
+    """
     table = latency_table(land)
     tasks = list(dict.fromkeys(table["task"]))
     rows = []
     for runtime in land.runtimes:
-        mine = table[(table["runtime"] == runtime) & (table["status"] == "ok")]
+        timed = table[(table["runtime"] == runtime) & (table["status"] == "ok")]
+        mine = timed[timed["reliable"]]
         reporting = mine[mine["basis"] == "operators"]
         rows.append({
-            "runtime": runtime, "models": len(mine), "of": len(land.entries),
+            "runtime": runtime, "models": len(timed), "of": len(land.entries), "left_out": len(timed) - len(mine),
             **{f"speedup_{task}": geometric_mean(mine.loc[mine["task"] == task, "speedup"]) for task in tasks},
             "speedup": geometric_mean(mine["speedup"]),
             "mac_speedup": geometric_mean(_mac_speedups(land, reporting["model"], runtime)),
@@ -115,7 +120,7 @@ def relative_speedups(boards: Sequence[Landscape]) -> list[Relative]:
     """The speedups of each board over the first, by task and runtime.
 
     The interval follows from the intervals of the medians: on a log scale, the squares of their half widths add up,
-    as for independent errors.
+    as for independent errors. Models with a time that is not reliable are left out.
     """
     first, speedups = boards[0], []
     for board in boards[1:]:
@@ -133,12 +138,12 @@ def relative_speedups(boards: Sequence[Landscape]) -> list[Relative]:
 
 
 def _pairs(first: Landscape, board: Landscape, task: str, runtime: str) -> list[tuple[BenchRow, BenchRow]]:
-    """For each model of this task, its rows on the two boards."""
+    """For each model of this task, its rows on the two boards, where both are reliable."""
     pairs = []
     for entry in first.entries:
         other: Entry | None = board.entry(entry.model)
         one, two = entry.row(runtime), other.row(runtime) if other else None
-        if entry.task == task and one and two:
+        if entry.task == task and one and two and not untrusted((*one.flags, *two.flags)):
             pairs.append((one, two))
     return pairs
 
@@ -149,7 +154,8 @@ def words(land: Landscape) -> list[str]:
     others = runtimes[(runtimes["runtime"] != "eager") & (runtimes["models"] > 0)].sort_values(
         "speedup", ascending=False
     )
-    sentences = []
+    sentences = _doubts(land)
+    others = others[others["speedup"].notna()]
     if len(others):
         speedups = ", ".join(
             f"{name} {digits(value)} times" for name, value in zip(others["runtime"], others["speedup"], strict=True)
@@ -184,6 +190,15 @@ def words(land: Landscape) -> list[str]:
     if absent:
         sentences.append(f"No number from: {', '.join(absent)}.")
     return sentences
+
+
+def _doubts(land: Landscape) -> list[str]:
+    """How many times are not reliable, in a sentence; none where all are."""
+    timed = [entry.reliable(row.runtime) for entry in land.entries for row in entry.rows if row.status == "ok"]
+    if all(timed):
+        return []
+    return [f"{timed.count(False)} of {len(timed)} times at batch 1 are not reliable, alone or beside eager's: means "
+            "leave them out, figures show them hollow or hatched."]  # fmt: skip
 
 
 def failures(land: Landscape) -> list[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""The figures of study B. Each function takes the boards and returns a matplotlib figure."""
+"""The figures of study B. Each function takes the boards and returns a matplotlib figure.
+
+Times that are not reliable have hollow points and hatched bars; means leave them out.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,11 @@ COLOURS = {
 MARKS = "os^DvP*X"
 
 
+def _note(table: pd.DataFrame, mark: str) -> str:
+    """What a mark means, where a time has it; else ""."""
+    return f" ({mark}: not reliable)" if (~table["reliable"] & (table["status"] == "ok")).any() else ""
+
+
 def _colour(runtime: str) -> str:
     return COLOURS.get(runtime, "#444444")
 
@@ -37,10 +45,13 @@ def landscape(boards: Sequence[Landscape]) -> Figure:
                 continue
             best = [_best(batches, row["model"], runtime, row["throughput_per_s"]) for row in mine.to_dict("records")]
             label = runtime if len(boards) == 1 else f"{runtime}, {board.label}"
-            axes.scatter(mine["median_s"] * 1e3, best, color=_colour(runtime), marker=mark, label=label, alpha=0.85)
+            colour = _colour(runtime)
+            axes.scatter(mine["median_s"] * 1e3, best, facecolors=np.where(mine["reliable"], colour, "none"),
+                         edgecolors=colour, marker=mark, label=label, alpha=0.85)  # fmt: skip
     axes.set_xlabel("latency at batch 1 (ms, log scale)")
     axes.set_ylabel("best throughput (items a second, log scale)")
-    axes.set_title("Latency against throughput, one point a model", loc="left", fontweight="bold")
+    note = _note(pd.concat([latency_table(board) for board in boards]), "hollow")
+    axes.set_title(f"Latency against throughput, one point a model{note}", loc="left", fontweight="bold")
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
@@ -63,15 +74,16 @@ def speedups(boards: Sequence[Landscape]) -> Figure:
         models = [entry.model for entry in board.entries]
         width = 0.8 / max(1, len(runtimes))
         for number, runtime in enumerate(runtimes):
-            speedups = [
-                table[(table["runtime"] == runtime) & (table["model"] == model)]["speedup"].max() for model in models
-            ]
-            axes.bar(np.arange(len(models)) + (number - (len(runtimes) - 1) / 2) * width, speedups, width * 0.92,
-                     color=_colour(runtime), label=runtime if place == 0 else None)  # fmt: skip
+            mine = table[table["runtime"] == runtime].set_index("model").reindex(models)
+            hatches = np.where(mine["reliable"].eq(False), "////", "").tolist()
+            axes.bar(np.arange(len(models)) + (number - (len(runtimes) - 1) / 2) * width, mine["speedup"], width * 0.92,
+                     color=_colour(runtime), edgecolor="white", linewidth=0, hatch=hatches,
+                     label=runtime if place == 0 else None)  # fmt: skip
         axes.axhline(1, color=GREY, linewidth=1)
         axes.set_xticks(range(len(models)), models)
         axes.set_ylabel("times faster than eager")
-        axes.set_title(f"Speedup over eager PyTorch: {board.label}", loc="left", fontweight="bold")
+        title = f"Speedup over eager PyTorch: {board.label}{_note(table, 'hatched')}"
+        axes.set_title(title, loc="left", fontweight="bold")
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9)
@@ -104,7 +116,7 @@ def non_mac_time(boards: Sequence[Landscape]) -> Figure:
     """MAC and non-MAC time by runtime on the first board, divided by eager's total; means over models."""
     table = latency_table(boards[0])
     eager = table[(table["runtime"] == "eager") & (table["status"] == "ok")].set_index("model")["median_s"]
-    split = table[(table["status"] == "ok") & (table["basis"] != "")]
+    split = table[(table["status"] == "ok") & (table["basis"] != "") & table["reliable"]]
     names = [name for name in boards[0].runtimes if (split["runtime"] == name).any()]
     figure, axes = figure_with_axes(8, 0.5 * max(1, len(names)) + 1.7)
     for place, name in enumerate(names):

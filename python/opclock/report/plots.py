@@ -1,4 +1,7 @@
-"""The figures of study A. Each function takes the findings and returns a matplotlib figure."""
+"""The figures of study A. Each function takes the findings and returns a matplotlib figure.
+
+Models whose times are not reliable have hollow points and a star behind their names.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from opclock.flags import joined, untrusted
 from opclock.studies.hidden_costs_results import HiddenCosts
 from opclock.tracing.operator_classes import MAC_CLASSES
 
@@ -18,6 +22,32 @@ CLASS_COLOURS = {
     "activation": "#f0b429", "concat": "#5b8c3a", "element-wise": "#8c6bb1", "pooling": "#c78fb6", "copy": "#3a8c86",
     "view": "#b0b0b0",
 }  # fmt: skip
+
+
+STAR = " *"
+
+
+def _unreliable(table: pd.DataFrame) -> pd.Series:
+    """By row: whether a flag says that its times are not reliable."""
+    return table["flags"].map(lambda names: bool(untrusted(names.split()))).astype(bool)
+
+
+def _names(table: pd.DataFrame) -> pd.Series:
+    """The models' names, with a star where the times are not reliable."""
+    return table["model"].where(~_unreliable(table), table["model"] + STAR)
+
+
+def _footnote(table: pd.DataFrame, left_out_of: str = "") -> str:
+    """What the star means, on a line of its own; "" where no model has one.
+
+    Args:
+        table: one row a model.
+        left_out_of: what these models are left out of, such as "the mean"; "" for nothing.
+    """
+    flags = untrusted(joined(table["flags"]))
+    if not flags:
+        return ""
+    return f"\n* not reliable ({', '.join(flags)})" + (f", left out of {left_out_of}" if left_out_of else "")
 
 
 def _plain(value: float, _position: object = None) -> str:
@@ -72,12 +102,12 @@ def macs_against_time(study: HiddenCosts) -> Figure:
     fitted = (study.offset_s + study.slope_s_per_mac * line * 1e6) * 1e3
     axes.plot(line[fitted > 0], fitted[fitted > 0], color=GREY, linewidth=1.5,
               label=f"least-squares line, R² = {study.r_squared:.2f}")  # fmt: skip
-    axes.scatter(x, y, color=BLUE, zorder=3)
+    axes.scatter(x, y, facecolors=np.where(_unreliable(study.table), "white", BLUE), edgecolors=BLUE, zorder=3)
     axes.set_xlim(x.min() / 4, x.max() * 4)
     axes.set_ylim(y.min() / 1.6, y.max() * 1.8)
     figure.draw_without_rendering()  # fixes the layout, so that positions on the page are known
-    _label_points(axes, x, y, study.table["model"])
-    axes.set_xlabel("MACs (millions, log scale)")
+    _label_points(axes, x, y, _names(study.table))
+    axes.set_xlabel("MACs (millions, log scale)" + _footnote(study.table, "the line" if study.left_out else ""))
     axes.set_ylabel("measured time of one inference (ms, log scale)")
     axes.set_title("MACs against measured time", loc="left", fontweight="bold")
     axes.legend(frameon=False, loc="upper left")
@@ -97,16 +127,18 @@ def estimate_against_measured(study: HiddenCosts) -> Figure:
               color="#dfe7f0", label="measuring the model twice")  # fmt: skip
     axes.errorbar(error, places, xerr=[(error - low).clip(lower=0), (high - error).clip(lower=0)], fmt="o", color=BLUE,
                   capsize=3, label="estimate, with its interval")  # fmt: skip
+    doubtful = _unreliable(table)
+    axes.scatter(error[doubtful], places[doubtful], facecolors="white", edgecolors=BLUE, zorder=3)
     names = [
-        f"{name}  {seconds * 1e3:.1f} ms" for name, seconds in zip(table["model"], table["reference_s"], strict=True)
+        f"{name}  {seconds * 1e3:.1f} ms" for name, seconds in zip(_names(table), table["reference_s"], strict=True)
     ]
     axes.set_yticks(places, names)
     reach = max(10.0, float(np.nanmax(np.abs(np.concatenate([low, high])))) * 1.1)
     axes.set_xlim(-reach, reach)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f} %" if value else "0"))
-    axes.set_xlabel("estimate against measured time")
+    axes.set_xlabel("estimate against measured time" + _footnote(table))
     axes.set_title("Estimate against measured", loc="left", fontweight="bold")
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -120,18 +152,23 @@ def errors_by_method(study: HiddenCosts) -> Figure:
         "mac_regression_error": "line through MACs",
     }
     figure, axes = figure_with_axes(7.5, 3.2)
-    for place, (column, _) in enumerate(methods.items()):
-        errors = study.table[column].astype(float).abs().dropna() * 100
-        axes.scatter(errors, np.full(len(errors), place), color=BLUE if column == "error" else ORANGE, alpha=0.65)
-        axes.plot([errors.mean()] * 2, [place - 0.3, place + 0.3], color="black", linewidth=2)
-        axes.annotate(f"mean {errors.mean():.1f} %", (errors.mean(), place + 0.32), fontsize=8, ha="center", va="top")
+    doubtful = _unreliable(study.table)
+    for place, column in enumerate(methods):
+        errors, colour = study.table[column].astype(float).abs() * 100, BLUE if column == "error" else ORANGE
+        axes.scatter(errors, np.full(len(errors), place), facecolors=np.where(doubtful, "none", colour),
+                     edgecolors=colour, alpha=0.65)  # fmt: skip
+        mean = errors[~doubtful].mean()
+        if np.isfinite(mean):
+            axes.plot([mean] * 2, [place - 0.3, place + 0.3], color="black", linewidth=2)
+            axes.annotate(f"mean {mean:.1f} %", (mean, place + 0.32), fontsize=8, ha="center", va="top")
     axes.set_yticks(range(len(methods)), list(methods.values()))
     axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xticks([0, 1, 3, 10, 30, 100, 300, 1000], ["0", "1 %", "3 %", "10 %", "30 %", "100 %", "300 %", "1000 %"])
     axes.set_xlim(0, max(120.0, float(study.table[list(methods)].astype(float).abs().max().max()) * 130))
     axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.8)
-    axes.set_xlabel("absolute error (linear below 1 %, log above); one dot a model")
+    note = _footnote(study.table, "the mean").replace("*", "hollow:")
+    axes.set_xlabel(f"absolute error (linear below 1 %, log above); one dot a model{note}")
     axes.set_title("What each way of predicting misses by", loc="left", fontweight="bold")
     return figure
 
@@ -145,9 +182,9 @@ def time_by_class(study: HiddenCosts) -> Figure:
     shares = shares[[*first, *[name for name in shares.columns if name not in first]]]
     shares = shares.loc[shares[first].sum(axis=1).sort_values().index]
     figure, axes = figure_with_axes(8.5, 0.42 * len(shares) + 1.8)
-    left = np.zeros(len(shares))
+    left, names = np.zeros(len(shares)), _names(study.table).set_axis(study.table["model"])
     for name in shares.columns:
-        axes.barh(shares.index, shares[name], left=left, color=CLASS_COLOURS.get(name, "#d5d5d5"), label=name,
+        axes.barh(names[shares.index], shares[name], left=left, color=CLASS_COLOURS.get(name, "#d5d5d5"), label=name,
                   edgecolor="white", linewidth=0.5)  # fmt: skip
         left += shares[name].to_numpy()
     totals = study.classes.sum(axis=1)
@@ -155,7 +192,7 @@ def time_by_class(study: HiddenCosts) -> Figure:
         axes.annotate(f"{totals[name] * 1e3:.1f} ms", (101, place), va="center", fontsize=9, annotation_clip=False)
     axes.set_xlim(0, 100)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
-    axes.set_xlabel("share of the estimated time (blue: what MACs count)")
+    axes.set_xlabel("share of the estimated time (blue: what MACs count)" + _footnote(study.table))
     axes.set_title("Where the time goes", loc="left", fontweight="bold")
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
@@ -167,18 +204,19 @@ def rank_inversions(study: HiddenCosts) -> Figure:
     by_time = study.table.sort_values("reference_s")["model"].tolist()
     inverted = {name for pair in study.inversions for name in (pair.fewer_macs, pair.more_macs)}
     figure, axes = figure_with_axes(6.5, 0.42 * len(by_macs) + 1.4)
-    table = study.table.set_index("model")
+    table = study.table.assign(name=_names(study.table)).set_index("model")
     for name in by_macs:
         colour = RED if name in inverted else GREY
         left, right = by_macs.index(name), by_time.index(name)
         axes.plot([0, 1], [left, right], color=colour, marker="o", linewidth=1.5)
-        axes.annotate(f"{name}  {table.loc[name, 'macs'] / 1e6:.0f} M", (-0.04, left), ha="right", va="center")
-        axes.annotate(f"{table.loc[name, 'reference_s'] * 1e3:.1f} ms  {name}", (1.04, right), ha="left", va="center")
+        macs, seconds, shown = (table.loc[name, column] for column in ("macs", "reference_s", "name"))
+        axes.annotate(f"{shown}  {macs / 1e6:.0f} M", (-0.04, left), ha="right", va="center")
+        axes.annotate(f"{seconds * 1e3:.1f} ms  {shown}", (1.04, right), ha="left", va="center")
     axes.set_xlim(-0.75, 1.75)
     axes.set_ylim(-0.6, len(by_macs) - 0.4)
     axes.axis("off")
-    axes.set_title(f"Order by MACs (left) and by time (right): {len(study.inversions)} pairs inverted beyond the noise",
-                   loc="center", fontweight="bold", fontsize=10)  # fmt: skip
+    title = f"Order by MACs (left) and by time (right): {len(study.inversions)} pairs inverted beyond the noise"
+    axes.set_title(title + _footnote(study.table), loc="center", fontweight="bold", fontsize=10)
     return figure
 
 

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 def summary(trace: Trace) -> str:
     """The size of the model in one line."""
+    # A frozen TorchScript holds its weights as constants.
+    hidden = not trace.parameters and any(storage.kind == "weight" for storage in trace.storages)
+    parameters = "" if hidden else f"{quantity(trace.parameters, COUNT)} parameters, "
     return (
         f"{trace.model} {trace.input_text}: {counted(len(trace.calls), 'op call')}, {len(trace.unique)} distinct, "
-        f"{quantity(model_macs(trace), COUNT)} MACs, {quantity(trace.parameters, COUNT)} parameters, "
-        f"working set {quantity(trace.working_set, BYTES)}"
+        f"{quantity(model_macs(trace), COUNT)} MACs, {parameters}working set {quantity(trace.working_set, BYTES)}"
     )
 
 

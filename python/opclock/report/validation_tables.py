@@ -36,12 +36,19 @@ def table(frame: pd.DataFrame, title: str = "") -> Table:
 
 
 def summary_sentence(summary: dict[str, Any]) -> str:
-    """Summarise the errors of all models in one line."""
+    """Summarise the errors of the models whose times are reliable in one line, and name the others."""
+    count, names = summary["models"], ", ".join(summary["left_out"])
+    if not count:
+        return f"no mean error: the times of no model are reliable ({names})"
     baseline = summary["baselines"]["back_to_back"]["mape"]
+    left_out = (
+        f"; left out, as not reliable: {len(summary['left_out'])} of {count + len(summary['left_out'])} ({names})"
+    )
     return (
         f"mean error {percent(summary['mape'])} (worst {percent(summary['max_abs_error'])}), repeatability "
         f"{percent(summary['repeat_mape'])}; back-to-back {percent(baseline)}"
         + (f"; as a graph {percent(summary['graph']['mape'])}" if "graph" in summary else "")
+        + (left_out if names else "")
     )
 
 

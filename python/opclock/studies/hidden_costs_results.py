@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap, kendalltau, spearmanr
 
-from opclock.flags import untrusted
 from opclock.formatting import digits, percent
 from opclock.tracing.operator_classes import MAC_CLASSES
 from opclock.validation.results import Validation, class_table, validation_table
@@ -17,6 +16,7 @@ from opclock.validation.results import Validation, class_table, validation_table
 SCHEMA = "opclock.hidden-costs/1"
 RESAMPLES = 2000  # of the bootstrap: the interval's ends are then steady to the second digit
 CONFIDENCE = 0.95
+MIN_MODELS = 3  # a line and a correlation through fewer say nothing
 EXPLAINED = 0.10  # mean error of a line through MACs up to which it explains the times
 
 
@@ -41,9 +41,15 @@ class Inversion:
 
 @dataclass(frozen=True)
 class HiddenCosts:
-    """What the board showed: the validation, and what follows from it."""
+    """What the board showed: the validation, and what follows from the models whose times are reliable.
+
+    Attributes:
+        left_out: the names of the models that are left out of everything that follows from all models. None where
+            fewer than ``MIN_MODELS`` would be left.
+    """
 
     validation: Validation
+    left_out: tuple[str, ...]
     table: pd.DataFrame
     classes: pd.DataFrame
     summary: dict[str, Any]
@@ -63,11 +69,15 @@ class HiddenCosts:
             seed: of the bootstrap.
         """
         table = validation_table(validation)
-        macs, times = table["macs"].to_numpy(float), table["reference_s"].to_numpy(float)
+        doubtful = tuple(row.trace.model for row in validation.rows if not row.reliable)
+        left_out = doubtful if len(table) - len(doubtful) >= MIN_MODELS else ()
+        counting = table[~table["model"].isin(left_out)]
+        macs, times = counting["macs"].to_numpy(float), counting["reference_s"].to_numpy(float)
         slope, offset = np.polyfit(macs, times, 1)
         residual = times - (slope * macs + offset)
         return HiddenCosts(
             validation=validation,
+            left_out=left_out,
             table=table,
             classes=class_table(validation),
             summary=validation.summary(),
@@ -76,7 +86,7 @@ class HiddenCosts:
             r_squared=float(1 - residual.var() / times.var()),
             spearman=_correlation(spearmanr, macs, times, seed),
             kendall=_correlation(kendalltau, macs, times, seed),
-            inversions=inversions(table),
+            inversions=inversions(counting),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -92,33 +102,40 @@ class HiddenCosts:
         }
 
     @property
+    def counting(self) -> pd.DataFrame:
+        """The rows of the table without those that are left out."""
+        return self.table[~self.table["model"].isin(self.left_out)]
+
+    @property
     def non_mac_classes(self) -> pd.Series:
         """Mean share of a model's time by class, without the classes that MACs see, the largest first."""
-        shares = self.classes.div(self.classes.sum(axis=1), axis=0).mean()
+        classes = self.classes[~self.classes.index.isin(self.left_out)]
+        shares = classes.div(classes.sum(axis=1), axis=0).mean()
         return shares.drop(labels=list(MAC_CLASSES), errors="ignore").sort_values(ascending=False)
 
     def words(self) -> list[str]:
-        """The findings in sentences. Where a time is not reliable, the first says that none of them is."""
+        """The findings in sentences. Where times are not reliable, the first says so."""
         return [
             *self._doubts(),
             self._ranks(),
             *self._regression(),
-            self._estimate(),
+            *self._estimate(),
             self._other_classes(),
             self._rates(),
             self._inversions(),
         ]
 
     def _doubts(self) -> list[str]:
-        models = [row.trace.model for row in self.validation.rows if untrusted(row.flags)]
+        models = [row.trace.model for row in self.validation.rows if not row.reliable]
         if not models:
             return []
+        follows = "what follows leaves them out" if self.left_out else "what follows does not hold yet"
         return [f"The times of {len(models)} of {len(self.table)} models are not reliable ({', '.join(models)}), so "
-                "what follows does not hold yet: measure again on a quiet machine."]  # fmt: skip
+                f"{follows}: measure again on a quiet machine."]  # fmt: skip
 
     def _ranks(self) -> str:
         return (
-            f"MACs and measured time rank the {len(self.table)} models with a Spearman correlation of "
+            f"MACs and measured time rank the {len(self.counting)} models with a Spearman correlation of "
             f"{self.spearman.value:.2f} [{self.spearman.low:.2f}, {self.spearman.high:.2f}] and a Kendall correlation "
             f"of {self.kendall.value:.2f} [{self.kendall.low:.2f}, {self.kendall.high:.2f}]."
         )
@@ -132,13 +149,16 @@ class HiddenCosts:
         return [f"MAC count {verdict} explain this board: a line through the MACs of the other models misses a model's "
                 f"time by {percent(error)} on average."]  # fmt: skip
 
-    def _estimate(self) -> str:
-        return (
+    def _estimate(self) -> list[str]:
+        """None where no model is reliable."""
+        if not self.summary["models"]:
+            return []
+        return [
             f"opclock's estimate misses by {percent(self.summary['mape'])} on average (worst "
             f"{percent(self.summary['max_abs_error'])}), where measuring the model a second time differs by "
             f"{percent(self.summary['repeat_mape'])}; adding up kernels timed back to back misses by "
             f"{percent(self.summary['baselines']['back_to_back']['mape'])}."
-        )
+        ]
 
     def _other_classes(self) -> str:
         classes = self.non_mac_classes
@@ -149,7 +169,7 @@ class HiddenCosts:
         )
 
     def _rates(self) -> str:
-        rates = self.table.set_index("model")["gmacs_per_s"]
+        rates = self.counting.set_index("model")["gmacs_per_s"]
         return (
             f"The kernels that MACs count do not run at one rate either: from {rates.min():.1f} GMAC/s "
             f"({rates.idxmin()}) to {rates.max():.1f} GMAC/s ({rates.idxmax()}), "

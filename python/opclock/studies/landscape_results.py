@@ -14,7 +14,7 @@ from opclock.benchmarking.batch_scaling import BatchCurve
 from opclock.benchmarking.result import BenchRow
 from opclock.errors import ReportError, first_line
 from opclock.files import write_json
-from opclock.flags import Flag, ordered
+from opclock.flags import Flag, ordered, untrusted
 from opclock.profiles.statistics import Samples
 from opclock.runtimes.runtime import Settings
 from opclock.tracing.operator_classes import MAC_CLASSES
@@ -57,6 +57,10 @@ class Entry:
     def row(self, runtime: str) -> BenchRow | None:
         """The runtime's row at batch 1, if it has numbers."""
         return next((row for row in self.rows if row.runtime == runtime and row.status == "ok"), None)
+
+    def reliable(self, runtime: str) -> bool:
+        """Whether no flag says that the runtime's time at batch 1, or eager's beside it, is not reliable."""
+        return not any(untrusted(row.flags) for row in (self.row("eager"), self.row(runtime)) if row)
 
     def speedup(self, runtime: str) -> float:
         """How many times faster than eager; NaN where either has no number."""

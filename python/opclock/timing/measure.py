@@ -18,7 +18,6 @@ from opclock.estimation.pool_selection import choose_pools
 from opclock.flags import Flag, ordered
 from opclock.formatting import counted
 from opclock.models.loading import Model, Specification
-from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.timing.binding import refusals
@@ -53,6 +52,7 @@ class MeasureSummary:
         known: number of distinct op calls that the profile had already.
         again: how many of the timed ones the profile had from rounds alone that other programs disturbed.
         rounds: passes over the op calls, including those of an earlier, interrupted run that was continued.
+        earlier_rounds: how many of them that run had made.
         seconds: wall time spent on timing.
         ended: "settled" where all op calls were sampled enough, "time_cap" where the time limit came first, or
             "nothing_to_do".
@@ -70,6 +70,7 @@ class MeasureSummary:
     remark: str = ""
     unknown: tuple[str, ...] = ()
     again: int = 0
+    earlier_rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class _Timed:
     ended: str
     unknown: tuple[str, ...]
     remark: str
+    earlier_rounds: int = 0
 
 
 @checked
@@ -157,8 +159,9 @@ def measure(
     flags = ordered([*own, *_flags(trace, profile, threads)])
     count = len(missing) - len(timed.unknown)
     return MeasureSummary(
-        count, known, timed.rounds, spent_s, timed.ended, flags, timed.remark, timed.unknown, min(len(again), count)
-    )
+        count, known, timed.rounds, spent_s, timed.ended, flags, timed.remark, timed.unknown,
+        again=min(len(again), count), earlier_rounds=timed.earlier_rounds,
+    )  # fmt: skip
 
 
 def elsewhere_note(trace: Trace, profile: Profile) -> str:
@@ -190,15 +193,16 @@ def _time_here(work: _Work, refused: tuple[str, ...] | None) -> _Timed:
             _warn_of(work, remark)
         if refused is not None and remark:  # the host cannot be played, and the table is filled already
             return _Timed(0, "nothing_to_do", refused, remark)
-        rounds, settled, unknown = 0, True, dict[str, None]()
+        rounds, earlier, settled, unknown = 0, 0, True, dict[str, None]()
         lanes = has_lanes(work.trace.device)
         samplers: Iterable[Sampler] = _sample_lanes(work, host) if lanes else _sample_runs(work, host)
         for sampler in samplers:
             ended, _ = sampler.end()
             rounds += sampler.rounds
+            earlier += sampler.earlier_rounds
             unknown |= dict.fromkeys(sampler.unknown)
             settled = settled and ended == "settled"
-    return _Timed(rounds, "settled" if settled else "time_cap", tuple(unknown), remark)
+    return _Timed(rounds, "settled" if settled else "time_cap", tuple(unknown), remark, earlier)
 
 
 def _warn_of(work: _Work, remark: str) -> None:
@@ -208,7 +212,7 @@ def _warn_of(work: _Work, remark: str) -> None:
 def _time_in_processes(work: _Work, specification: Specification | None, count: int) -> _Timed:
     """Sample all op calls in so many fresh processes, which share a pool."""
     work.progress(f"{work.trace.model}: starting {count} processes", 0.0)
-    rounds, settled, unknown, remark = 0, True, dict[str, None](), ""
+    rounds, earlier, settled, unknown, remark = 0, 0, True, dict[str, None](), ""
     with started(work.trace, specification, work.threads, kernels=count) as (children, _):
         for positions in split(work.trace, memory_budget_bytes(work.trace.device) // count):
             bound = bind(children, work.profile, positions, work.seed)
@@ -216,11 +220,12 @@ def _time_in_processes(work: _Work, specification: Specification | None, count: 
                 _warn_of(work, bound.remark)
             remark = bound.remark
             unknown |= dict.fromkeys(bound.unknown)
+            earlier += children[0].earlier_rounds
             _sample_together(children, work)
             ended, pool_rounds, _ = end(children)
             rounds += pool_rounds
             settled = settled and ended == "settled"
-    return _Timed(rounds, "settled" if settled else "time_cap", tuple(unknown), remark)
+    return _Timed(rounds, "settled" if settled else "time_cap", tuple(unknown), remark, earlier)
 
 
 def _sample_runs(work: _Work, host: Host) -> Iterator[Sampler]:
@@ -264,7 +269,7 @@ class _Budget:
         return is_over(
             spent_s / usual_s,
             limited=self._work.max_s is not None,
-            clean=all(sampler.clean_rounds >= MIN_CLEAN for sampler in self._samplers),
+            clean=not any(sampler.contended for sampler in self._samplers),
             settled=all(sampler.settled for sampler in self._samplers),
         )
 
@@ -277,9 +282,9 @@ class _Budget:
     def text(self) -> str:
         first = self._samplers[0]
         each = f" of each {self._each}" if self._each else ""
-        if first.clean_rounds < first.rounds:
-            return f"{first.clean_rounds} clean of {counted(first.rounds, 'round')}{each}"
-        return f"{counted(first.rounds, 'round')}{each}"
+        clean = f"{first.clean_rounds} clean of " if first.clean_rounds < first.rounds else ""
+        begun = f", going on from {first.earlier_rounds}" if first.earlier_rounds else ""
+        return f"{clean}{counted(first.rounds, 'round')}{each}{begun}"
 
 
 def _sample(sampler: Sampler, work: _Work) -> None:

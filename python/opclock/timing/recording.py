@@ -13,7 +13,7 @@ from opclock.board.state import read_state, team_flags
 from opclock.extension import load_aten
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
-from opclock.profiles.disturbance import MIN_CLEAN, Readings, disturbed
+from opclock.profiles.disturbance import Readings, contended, disturbed
 from opclock.profiles.pool import Pool
 from opclock.profiles.profile import Profile
 from opclock.timing.binding import BoundPool
@@ -53,6 +53,7 @@ class PoolRecord:
         self.clean_s: list[float] = []  # seconds of each clean round
         self.blocks: list[int] = []  # the number of its block
         self._block = 0
+        self.earlier_rounds = 0  # of ``rounds``, those that an interrupted measurement had taken
 
     @property
     def number(self) -> int:
@@ -63,7 +64,7 @@ class PoolRecord:
     @property
     def contended(self) -> bool:
         """Whether other programs disturbed so many rounds that too few are clean."""
-        return len(self.clean_s) < min(MIN_CLEAN, self.rounds)
+        return contended(len(self.clean_s), self.rounds)
 
     def begin(self, number: int | None = None) -> None:
         """Start the pool in the profile, or continue an interrupted one with the same op calls.
@@ -72,9 +73,14 @@ class PoolRecord:
             number: of the pool, where another process started it.
         """
         self._number = self._started() if number is None else number
+        if number is None:
+            self.earlier_rounds = self._of_rounds("count(*)")
         if self._process:  # those that took turns before an interruption are other processes
-            query = "SELECT coalesce(max(process), 0) FROM round WHERE pool = ?"
-            self._process += int(self._profile.ask(query, self._number)[0][0])
+            self._process += self._of_rounds("coalesce(max(process), 0)")
+
+    def _of_rounds(self, expression: str) -> int:
+        """The value of an SQL expression over the rounds that the profile has of the pool."""
+        return int(self._profile.ask(f"SELECT {expression} FROM round WHERE pool = ?", self.number)[0][0])
 
     def _started(self) -> int:
         """Start the pool, or continue an interrupted one. Returns its number."""
@@ -112,7 +118,7 @@ class PoolRecord:
     def _continue(self, number: int) -> None:
         self._number = number
         earlier = self.count()
-        if earlier.contended or not self.blocks:
+        if not self.blocks:
             return
         self._block = self.blocks[-1] + 1
         for key, group in self._pool.groups.items():
@@ -122,7 +128,7 @@ class PoolRecord:
         """Count all rounds that the profile has of the pool. Returns the pool."""
         pool = self._profile.pool(self.number)
         self.rounds = pool.rounds
-        if not pool.contended:  # what it returns are disturbed rounds then
+        if len(pool.blocks) == pool.clean:  # else the least disturbed ones are among them
             self._control_s, self.clean_s, self.blocks = list(pool.control_s), list(pool.rounds_s), pool.blocks.tolist()
         return pool
 

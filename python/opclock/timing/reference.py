@@ -40,7 +40,7 @@ class Reference:
     Attributes:
         halves: the runs of both; those that other programs disturbed are left out.
         disturbed: the number of runs that were left out.
-        contended: whether so many were disturbed that the least disturbed ones are among the samples.
+        contended: whether too few runs of one of the halves were clean, see ``opclock.profiles.disturbance.contended``.
     """
 
     halves: tuple[RunSamples, RunSamples]
@@ -195,9 +195,9 @@ class ReferenceRun:
         return time.perf_counter() - start
 
     @property
-    def clean_runs(self) -> int:
-        """The number of runs, in the half with fewer of them, that no other program disturbed."""
-        return min(half.clean for half in self._halves)
+    def contended(self) -> bool:
+        """Whether one of the halves has too few runs that no other program disturbed."""
+        return any(half.contended for half in self._halves)
 
     def reference(self) -> Reference:
         """The samples so far."""

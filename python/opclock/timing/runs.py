@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from opclock.board.contention import Contention
-from opclock.profiles.disturbance import MIN_CLEAN, Marks, Readings, disturbed, kept
+from opclock.profiles.disturbance import Marks, Readings, contended, disturbed, kept
 from opclock.profiles.processes import Processes
 from opclock.profiles.statistics import Blocks, Samples
 from opclock.profiles.watch import Watch, rounds_together
@@ -112,7 +112,7 @@ class Runs:
     @property
     def contended(self) -> bool:
         """Whether other programs disturbed so many runs that too few are clean."""
-        return self.clean < min(MIN_CLEAN, len(self._seconds))
+        return contended(self.clean, len(self._seconds))
 
     @property
     def kept(self) -> Marks:

@@ -84,6 +84,16 @@ class Sampler:
         return len(self._record.clean_s)
 
     @property
+    def earlier_rounds(self) -> int:
+        """Those of the finished rounds that an interrupted measurement had taken, after the warm-up."""
+        return self._record.earlier_rounds
+
+    @property
+    def contended(self) -> bool:
+        """Whether too few rounds are clean."""
+        return self._record.contended
+
+    @property
     def number(self) -> int:
         """The pool's number in the profile, after the warm-up."""
         return self._record.number

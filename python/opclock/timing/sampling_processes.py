@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from opclock.board.system import allowed_cores
 from opclock.children.process import ChildProcess, RuntimeFailedError, check_memory, run_at_once
 from opclock.errors import OpCallError, OptionError
 from opclock.flags import Flag
 from opclock.models.loading import Model, Specification
+from opclock.profiles.disturbance import contended
 from opclock.profiles.profile import Profile
 from opclock.temporary import temporary_folder
 from opclock.timing.reference import Reference
@@ -31,6 +32,12 @@ Child = TypeVar("Child", "KernelProcess", "ReferenceProcess")
 
 class SamplingProcess(ChildProcess):
     """One of the processes, with the model loaded."""
+
+    doing: ClassVar[Mapping[str, str]] = {
+        "load": "loading and tracing the model", "bind": "preparing the op calls", "block": "timing the op calls",
+        "end": "storing the last of its rounds", "run": "warming up the model", "reference_block": "timing the model",
+        "samples": "handing over its samples",
+    }  # fmt: skip
 
     def __init__(self, name: str, log: Path) -> None:
         """Start it.
@@ -60,7 +67,7 @@ class SamplingProcess(ChildProcess):
         try:
             return self.ask(name, ANSWER_S, **details)
         except RuntimeFailedError as error:
-            raise error.refusal or OpCallError(f"{self.name}: {error}") from error
+            raise error.refusal or OpCallError(f"{self.name}, {error}") from error
 
 
 class KernelProcess(SamplingProcess):
@@ -68,18 +75,25 @@ class KernelProcess(SamplingProcess):
 
     Attributes:
         rounds: that are finished.
+        earlier_rounds: of its pool, that were taken before an interruption; 0 in those that did not start the pool.
         clean_rounds: those of them that no other program disturbed.
         settled: whether every op call and the whole round have been sampled enough here.
         seconds: wall time of its warm-up and rounds.
     """
 
-    rounds = clean_rounds = 0
+    rounds = earlier_rounds = clean_rounds = 0
     settled = False
     seconds = 0.0
+
+    @property
+    def contended(self) -> bool:
+        """Whether too few of its rounds are clean."""
+        return contended(self.clean_rounds, self.rounds)
 
     def bind(self, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         """Bind op calls and warm them up, see ``bind`` below."""
         answer = self.request("bind", **details)
+        self.earlier_rounds = answer["earlier_rounds"]
         self.seconds = answer["seconds"]
         return answer
 
@@ -96,10 +110,11 @@ class ReferenceProcess(SamplingProcess):
 
     Attributes:
         runs: how many make a block.
-        clean_runs: the number of runs, in the half with fewer of them, that no other program disturbed.
+        contended: whether too few of all runs so far are clean.
     """
 
-    runs = clean_runs = 0
+    runs = 0
+    contended = False
 
     def warm_up(self) -> None:
         """Run the model a few times."""
@@ -108,7 +123,7 @@ class ReferenceProcess(SamplingProcess):
     def block(self, half: int) -> float:
         """Run a block for a half (0 or 1). Returns its wall seconds."""
         answer = self.request("reference_block", half=half)
-        self.clean_runs = answer["clean_runs"]
+        self.contended = answer["contended"]
         return float(answer["seconds"])
 
     def reference(self) -> Reference:

@@ -93,6 +93,7 @@ class Server:
         self.sampler.warm_up(request["pool"])
         return {
             "pool": self.sampler.number,
+            "earlier_rounds": self.sampler.earlier_rounds,
             "unknown": self.sampler.unknown,
             "remark": remark,
             "seconds": self.sampler.seconds,
@@ -121,9 +122,9 @@ class Server:
         return {"runs": self._reference.runs}
 
     def reference_block(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Run one block of the model. Returns its wall seconds, and how many runs are clean so far."""
+        """Run one block of the model. Returns its wall seconds, and whether too few runs are clean so far."""
         seconds = self.reference.block(request["half"])
-        return {"seconds": seconds, "clean_runs": self.reference.clean_runs}
+        return {"seconds": seconds, "contended": self.reference.contended}
 
     def samples(self, _request: dict[str, Any]) -> dict[str, Any]:
         """Return the samples of the model's runs."""

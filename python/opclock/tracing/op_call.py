@@ -102,6 +102,12 @@ class PackedParams:
         """Bytes of the tensors that it is made of."""
         return sum(spec.nbytes for spec in tensors(unpacked(self)))
 
+    @property
+    def numel(self) -> int:
+        """The number of parameters that they hold. A recurrent cell has its biases twice: packed too, which count."""
+        inner = tuple(packed_in(self.args))
+        return sum(one.numel for one in inner) if inner else sum(spec.numel for spec in tensors(self.args))
+
 
 HOST = "host"  # device of a tensor that stays on the host when the others are placed on a device
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -27,7 +27,7 @@ from opclock.tracing.other_threads import no_other_threads
 from opclock.tracing.program import first_difference
 from opclock.tracing.specs import check_layout, flat_tensors, spec_of
 from opclock.tracing.steps import NOTES, step_for, without_compiling
-from opclock.tracing.trace import Step, Trace
+from opclock.tracing.trace import Step, Trace, TracedCall
 
 RUNS = 6  # of a model whose state changes: enough to meet what happens every third time
 CHECK_MEMORY_SHARE = 0.5  # fraction of the free memory that the activations of a run to check may take
@@ -137,7 +137,7 @@ class _Tracer:
         return Trace(
             model=self.name,
             inputs=tuple(spec_of(tensor) for tensor in flat_tensors(self._inputs)),
-            parameters=sum(parameter.numel() for parameter in self._model.parameters()),
+            parameters=_count_parameters(self._model, recorder.calls),
             module_calls=recorder.module_calls,
             storages=recorder.storages.closed(len(recorder.calls)),
             calls=tuple(recorder.calls),
@@ -154,6 +154,12 @@ class _Tracer:
                                    "trace it by a real run (real=True, --real)")  # fmt: skip
         note = mapping_note(self._model, self._inputs)
         return TraceError(f"the forward of {self.name} raised {said}; {'; '.join(filter(None, (advice(error), note)))}")
+
+
+def _count_parameters(model: torch.nn.Module, calls: Iterable[TracedCall]) -> int:
+    """The number of a model's parameters. Those that quantised modules hold packed are known from their op calls."""
+    packed = {(traced.module, one) for traced in calls for one in traced.call.packed}
+    return sum(parameter.numel() for parameter in model.parameters()) + sum(one.numel for _, one in packed)
 
 
 def _unfit(model: torch.nn.Module, trace: Trace) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
 from opclock.estimation.result import Estimate
-from opclock.flags import Flag
+from opclock.flags import Flag, untrusted
 from opclock.tracing.macs import model_macs, model_macs_thop
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
@@ -44,6 +44,11 @@ class Row:
         if self.graph is None or self.estimate.lanes is None:
             return None
         return self.estimate.lanes.replay_s / self.graph.median_s - 1.0
+
+    @property
+    def reliable(self) -> bool:
+        """Whether no flag says that its times are not."""
+        return not untrusted(self.flags)
 
     @property
     def error(self) -> float:
@@ -116,19 +121,29 @@ class Validation:
     rows: tuple[Row, ...]
 
     def summary(self) -> dict[str, Any]:
-        """The errors over all rows, of the estimate and of each baseline, and the error of repeated measurement."""
+        """The errors over the models whose times are reliable, as JSON-ready data.
+
+        Returns:
+            The summary of the estimate's errors (``error_summary``), the same of each baseline ("baselines") and of
+            CUDA graphs ("graph"), the mean error of a repeated measurement ("repeat_mape"), rank correlations of MACs
+            and time, the number of models that count ("models"), and the names of the others ("left_out"). A number
+            is None where no model counts.
+        """
+        rows = [row for row in self.rows if row.reliable]
         by_baseline = {
-            name: error_summary([error for row in self.rows if (error := row.baseline_error(name)) is not None])
+            name: error_summary([error for row in rows if (error := row.baseline_error(name)) is not None])
             for name in BASELINES
         }
-        graphs = [error for row in self.rows if (error := row.graph_error) is not None]
-        macs = [model_macs(row.trace) for row in self.rows]
-        times = [row.reference.median_s for row in self.rows]
+        graphs = [error for row in rows if (error := row.graph_error) is not None]
+        macs = [model_macs(row.trace) for row in rows]
+        times = [row.reference.median_s for row in rows]
         return {
-            **error_summary([row.error for row in self.rows]),
+            "models": len(rows),
+            "left_out": [row.trace.model for row in self.rows if not row.reliable],
+            **error_summary([row.error for row in rows]),
             "baselines": by_baseline,
             **({"graph": error_summary(graphs)} if graphs else {}),
-            "repeat_mape": float(np.mean([abs(row.reference.repeat_error) for row in self.rows])),
+            "repeat_mape": float(np.mean([abs(row.reference.repeat_error) for row in rows])) if rows else None,
             "spearman_macs": _correlation(spearmanr, macs, times),
             "kendall_macs": _correlation(kendalltau, macs, times),
         }

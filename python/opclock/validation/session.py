@@ -16,7 +16,6 @@ from opclock.flags import Flag
 from opclock.formatting import counted
 from opclock.models.loading import Model
 from opclock.profiles.condition import Timing
-from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress
 from opclock.timing.graph_reference import GraphRun
@@ -224,7 +223,7 @@ class InterleavedSession:
             )
 
         def report() -> None:
-            progress(text + self._left_out, min(1.0, max(blocks / (passes * len(steps)) * 0.5, spent_share())))
+            progress(text + self._about_rounds, min(1.0, max(blocks / (passes * len(steps)) * 0.5, spent_share())))
 
         interleave_together(steps, block, enough=enough, order=random.Random(self._request.seed), progress=report)
 
@@ -244,16 +243,17 @@ class InterleavedSession:
         self._latency_s = min(self._latency_s, kernels.block(rounds))
 
     @property
-    def _left_out(self) -> str:
-        """Words for the display where other programs disturbed rounds, so that sampling takes longer."""
+    def _about_rounds(self) -> str:
+        """Words for the display: from where sampling goes on, and how many rounds other programs disturbed."""
         rounds, clean = (sum(one.rounds for one in self._kernels), sum(one.clean_rounds for one in self._kernels))
-        return "" if clean == rounds else f", {clean} clean of {counted(rounds, 'round')}"
+        earlier = sum(one.earlier_rounds for one in self._kernels)
+        begun = f", going on from {counted(earlier, 'round')}" if earlier else ""
+        return begun if clean == rounds else f"{begun}, {clean} clean of {counted(rounds, 'round')}"
 
     @property
     def _clean(self) -> bool:
         """Whether enough runs of the model and enough rounds of the kernels were not disturbed."""
-        clean = [*(one.clean_runs for one in self._references), *(one.clean_rounds for one in self._kernels)]
-        return min(clean) >= MIN_CLEAN
+        return not any(one.contended for one in (*self._references, *self._kernels))
 
     @property
     def _kernel_s(self) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from opclock.children.process import ChildProcess
 from opclock.runtimes.job import Job
@@ -16,6 +17,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 class WorkerProcess(ChildProcess):
     """A child that converts, runs or times one model."""
+
+    doing: ClassVar[Mapping[str, str]] = {
+        "prepare": "preparing the model", "learn_batch": "looking for the dimension that is the batch",
+        "convert": "converting the model", "load": "loading the model", "block": "timing the model",
+        "operators": "reading the operators' times", "postprocess": "timing the post-processing",
+        "memory": "reading its peak memory", "kernels": "loading and tracing the model",
+        "kernel_block": "timing the op calls", "estimate": "composing the estimate",
+    }  # fmt: skip
 
     def __init__(self, job: Job, settings: Settings) -> None:
         self.job = job
