@@ -173,8 +173,8 @@ def filled_cache(causal: CausalModel, batch: int, depth: int) -> Any:  # noqa: A
                 raise OptionError(f"depth 0: {causal.name} makes its cache in prefill; give depths of at least 1")
             return causal.empty_cache()
         logits, cache = causal.prefill(causal.prompt(batch, max(1, depth - 1)))
+        if cache is None:
+            raise ModelError(f"{causal.name} returns no cache: without one, each token needs the whole text again")
         if depth > 1:
             _, cache = causal.decode(greedy(logits), cache)
-    if cache is None:
-        raise ModelError(f"{causal.name} returns no cache: without one, each token needs the whole text again")
-    return cache
+        return cache

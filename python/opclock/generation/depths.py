@@ -42,7 +42,7 @@ class Law:
     def seconds(self, depths: Floats) -> Floats:
         """Seconds at each of these depths."""
         if self.kind == "step":
-            return self.at_zero_s + self.slope_s * (depths > self.step_depth)
+            return self.at_zero_s + self.slope_s * (depths > self.step_depth).astype(float)
         return self.at_zero_s + self.slope_s * depths
 
 

@@ -47,7 +47,7 @@ def _fills_cache(traced: TracedCall) -> bool:
     return name in GROWING and _concatenates_tokens(traced, specs)
 
 
-def _concatenates_tokens(traced: TracedCall, specs: list[TensorSpec]) -> bool:
+def _concatenates_tokens(traced: TracedCall, specs: tuple[TensorSpec, ...]) -> bool:
     dims = max((len(spec.shape) for spec in specs), default=0)
     given = [
         value for value in (*traced.call.args[1:], *(value for _, value in traced.call.kwargs)) if type(value) is int

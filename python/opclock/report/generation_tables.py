@@ -46,9 +46,9 @@ def class_table(result: LanguageModelEstimate) -> Table:
     return Table([
         texts("time goes to", ROLES),
         numbers("prompt", [prompt[role] for role in ROLES], SECONDS),
-        percents("of it", [prompt[role] / result.ttft_s for role in ROLES]),
+        percents("of prompt", [prompt[role] / result.ttft_s for role in ROLES]),
         numbers("token", [token[role] for role in ROLES], SECONDS),
-        percents("of it", [token[role] / result.tpot_s for role in ROLES]),
+        percents("of token", [token[role] / result.tpot_s for role in ROLES]),
     ])  # fmt: skip
 
 

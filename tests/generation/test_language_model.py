@@ -1,0 +1,144 @@
+"""Estimates of a language model: from kernels to JSON, beside real generation, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import opclock, refused
+
+import opclock as api
+from opclock.errors import ModelError, OptionError
+from opclock.generation import plan as planning
+from opclock.generation.reference import GenerationReference, GenerationRun
+from opclock.generation.roles import ROLES
+
+SMALL = f"{Path(__file__).resolve().parents[1] / 'small_language_model.py'}:make"
+KEYS = {"schema", "model", "dtype", "threads", "batch", "prompt", "generate", "ttft_s", "decode", "total_s",
+        "tokens_per_s", "by_class", "host_s", "macs", "roofline", "flags", "reference", "errors"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def estimated(tmp_path_factory):
+    """A small model, timed in turn with real generation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("opclock.timing.ceiling_runs._rate", lambda *_: 1e11)
+        with api.open_profile(tmp_path_factory.mktemp("profile") / "board.sqlite") as profile:
+            result = api.language_model(
+                SMALL, profile, prompt=6, generate=9, batch=2, threads=1, validate=True, processes=1, max_s=0.1
+            )
+            again = api.language_model(SMALL, profile, prompt=6, generate=9, batch=2, threads=1, max_s=0.1)
+    return result, again
+
+
+def test_the_parts_add_up(estimated):
+    result, again = estimated
+    assert result.total_s == pytest.approx(result.ttft_s + 8 * result.tpot_s)
+    assert sum(result.by_class.values()) == pytest.approx(result.total_s)
+    assert result.by_role["token"]["host"] > 0
+    low, high = result.interval_s
+    assert low <= result.total_s <= high
+    assert result.tokens_per_s["generate"] == pytest.approx(2 / result.tpot_s)
+    assert again.total_s == pytest.approx(result.total_s)  # nothing was timed again
+
+
+def test_the_json_has_what_is_documented(estimated):
+    result, _ = estimated
+    data = json.loads(json.dumps(result.to_json()))
+    assert set(data) >= KEYS
+    assert data["schema"] == "opclock.llm/1"
+    assert [one["depth"] for one in data["decode"]] == [6, 9, 11, 13]
+    assert set(data["decode"][0]) >= {"depth", "tpot_s", "ci_low_s", "ci_high_s", "cache_bytes"}
+    assert tuple(data["by_class"]) == ROLES
+    assert set(data["roofline"]) == {"ttft_s", "tpot_s"}
+    assert data["macs"]["token"][0] == 2 * (2 * (64 * 192 + 64 * 64) + 64 * 50 + 2 * 2 * 7 * 64)
+    assert data["reference"]["generations"] >= 6
+    assert set(data["errors"]) == {"ttft", "tpot", "total"}
+
+
+def test_the_table_has_a_row_for_each_depth(estimated):
+    frame = estimated[0].to_frame()
+    assert list(frame["depth"]) == [6, 9, 11, 13]
+    assert frame["reference_s"].notna().all()
+    assert frame["cache_bytes"].is_monotonic_increasing
+    assert "reference_s" not in estimated[1].to_frame()
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_what_is_printed_fits(estimated, columns, monkeypatch, capsys):
+    from opclock.cli.llm import _report
+    from opclock.cli.reporting import Reporter
+
+    monkeypatch.setenv("COLUMNS", columns)
+    _report(estimated[0], None, Reporter())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= int(columns)
+    text = " ".join(line.strip() for line in lines)
+    for words in ("prompt of 6, 9 tokens generated, batch 2", "first token after", "the roofline says",
+                  "memory: weights", "misfit at depth 11", "real greedy generation"):  # fmt: skip
+        assert words in text
+
+
+def test_the_picture_is_drawn(estimated):
+    pytest.importorskip("matplotlib")
+    from opclock.report.generation_plot import draw
+
+    assert draw(estimated[0], "svg").startswith(b"<?xml")
+
+
+def test_real_generation_by_hand():
+    first = np.array([[9.0, 1.0, 1.0, 3.0], [9.0, 1.0, 1.0, 3.0]])
+    halves = [first.tolist(), (2 * first).tolist()]
+    real = GenerationReference.joined(10, [{"halves": halves, "contended": False}])
+    assert (real.ttft_s, real.total_s, real.tpot_s) == (13.5, 21.0, 2.5)
+    assert real.repeat_errors == {"ttft": 1.0, "tpot": 1.0, "total": 1.0}
+    assert real.tpot_at_s(10) == 2.0  # the median of all tokens after the first: they are near
+    assert real.tpot_at_s(9) is None
+    assert real.tpot_at_s(13) is None
+    with pytest.raises(ModelError, match="no generation"):
+        GenerationReference.joined(10, [{"halves": [[], []], "contended": False}])
+
+
+def test_generation_is_timed_token_by_token():
+    causal = planning_model()
+    run = GenerationRun(causal, 1, 4, 5)
+    run.block(0)
+    run.block(1)
+    samples = run.samples()
+    assert [len(half[0]) for half in samples["halves"]] == [5, 5]
+    assert run.clean_runs >= 1
+
+
+def planning_model():
+    from opclock.generation.causal import causal_model
+
+    return causal_model(api.load_language_model(SMALL), "dynamic", 32)
+
+
+def test_memory_that_does_not_suffice_at_the_last_depth(monkeypatch, profile):
+    monkeypatch.setattr(planning, "free_bytes", lambda _device: 300_000)
+    monkeypatch.setattr("opclock.generation.language_model.sample", None)  # nothing is timed
+    with pytest.raises(OptionError, match=r"at depth 254 \(weights .*, cache 260 kB\), and 300 kB are free"):
+        api.language_model(SMALL, profile, threads=1)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ((SMALL, "--depths", "1,x"), "give numbers of tokens"),
+    ((SMALL, "--cache", "static"), "makes its own cache"),
+    ((SMALL, "--depths", "0"), "depths of at least 1"),
+    ((SMALL.replace(":make", ":plain"),), "generates no text with a cache"),
+    ((SMALL, "--plot", "curve.txt"), "must end in .png or .svg"),
+])  # fmt: skip
+def test_bad_input_is_one_line_and_ends_with_2(arguments, words):
+    refused(opclock("llm", *arguments, "--threads", "1"), words)
+
+
+def test_other_processes_need_a_name(profile):
+    loaded = api.load_language_model(SMALL)
+    unnamed = api.Model(loaded.name, loaded.module, (), functions=loaded.functions)
+    with pytest.raises(OptionError, match="give the name"):
+        api.language_model(unnamed, profile, threads=1, validate=True)
+    with pytest.raises(OptionError, match="at least 2"):
+        api.language_model(unnamed, profile, threads=1, generate=1)
