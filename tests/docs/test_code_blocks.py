@@ -24,7 +24,7 @@ PYTHON_PAGES = [
     for page in PAGES
     if "```python" in page.read_text(encoding="utf-8") and page.name != RUN_ELSEWHERE
 ]
-FOLDERS = ("python/", "csrc/", "docs/", "tests/", "benchmarks/", "cmake/", ".ci/")
+FOLDERS = ("python/", "csrc/", "docs/", "tests/", "benchmarks/", "cmake/", "examples/", ".ci/")
 
 
 def name(page: Path) -> str:

@@ -17,6 +17,7 @@ from opclock.benchmarking.result import PERCENTILES, BenchRow
 from opclock.benchmarking.session import run_session
 from opclock.board.cores import check_threads, default_threads
 from opclock.board.identity import read_board
+from opclock.notebook import ShownInNotebooks
 from opclock.progress import Progress, silent
 from opclock.runtimes.job import Job
 from opclock.runtimes.registry import find_all
@@ -26,7 +27,7 @@ SCHEMA = "opclock.bench/1"
 
 
 @dataclass(frozen=True)
-class Bench:
+class Bench(ShownInNotebooks):
     """The results of several runtimes on one model at one batch. The first row is eager PyTorch."""
 
     model: str

@@ -11,6 +11,7 @@ from opclock.estimation.device_timeline import DeviceTimeline
 from opclock.estimation.kernel_times import Source
 from opclock.estimation.setting import Setting
 from opclock.flags import Flag, validity
+from opclock.notebook import ShownInNotebooks
 from opclock.profiles.processes import ProcessTimes
 from opclock.tracing.operator_classes import MAC_CLASSES
 
@@ -70,7 +71,7 @@ def outer_module(path: str, depth: int) -> str:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(ShownInNotebooks):
     """The expected time of one inference, and where it goes. All times are in seconds.
 
     The total is a median of sums (see ``estimate``). The parts are medians, scaled to add up to the total. Where an op

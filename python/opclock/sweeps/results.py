@@ -14,6 +14,7 @@ import pandas as pd
 from opclock.errors import EstimateError
 from opclock.estimation.ceilings import Ceilings
 from opclock.flags import Flag, validity
+from opclock.notebook import shown
 from opclock.profiles.condition import Timing
 from opclock.profiles.pool import Measurement, Pool
 from opclock.profiles.reader import ProfileReader
@@ -120,7 +121,21 @@ def sweep_rows(
                 yield SweepRow(name, json.loads(parameters), count, calls[key], pool, measurement, ceilings)
 
 
-def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
+class SweepFrame(pd.DataFrame):
+    """A DataFrame of sweep measurements. Notebooks show it with units; without some of its columns, as any other."""
+
+    @property
+    def _constructor(self) -> type[SweepFrame]:
+        return SweepFrame
+
+    def _repr_html_(self) -> str | None:
+        try:
+            return shown(self) or super()._repr_html_()
+        except KeyError:
+            return super()._repr_html_()
+
+
+def sweep_table(rows: Iterable[SweepRow]) -> SweepFrame:
     """Make a table of sweep measurements: one row for each configuration and number of threads.
 
     Columns: family, its parameters, threads, median_s, low_s and high_s (95 % interval of the median), mad_s, samples,
@@ -129,9 +144,7 @@ def sweep_table(rows: Iterable[SweepRow]) -> pd.DataFrame:
     calls_per_sample, pool, validity ("valid", or the most serious flag that makes the row unreliable) and flags (all of
     them, separated by blanks; see ``opclock.flags``).
     """
-    return pd.DataFrame(
-        [{"family": row.family, **row.columns, "threads": row.threads, **row.numbers()} for row in rows]
-    )
+    return SweepFrame([{"family": row.family, **row.columns, "threads": row.threads, **row.numbers()} for row in rows])
 
 
 def ceilings_or_none(profile: ProfileReader, threads: int) -> Ceilings | None:

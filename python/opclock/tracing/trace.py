@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from opclock.argument_checks import checked
 from opclock.errors import TraceError
 from opclock.files import check_writable, write_json
+from opclock.notebook import ShownInNotebooks
 from opclock.tracing.known_values import KnownValues
 from opclock.tracing.op_call import OpCall, TensorSpec, Value, decode, encode, tensors
 
@@ -83,7 +84,7 @@ class TracedCall:
 
 
 @dataclass(frozen=True)
-class Trace:
+class Trace(ShownInNotebooks):
     """The op calls of one inference of a model, with everything that does not depend on the board."""
 
     model: str

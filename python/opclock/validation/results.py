@@ -12,6 +12,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from opclock.estimation.result import Estimate
 from opclock.flags import Flag, untrusted
+from opclock.notebook import ShownInNotebooks
 from opclock.tracing.macs import model_macs, model_macs_thop
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
@@ -114,7 +115,7 @@ def _correlation(function: Callable[..., Any], x: Sequence[float], y: Sequence[f
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(ShownInNotebooks):
     """All rows of one run."""
 
     board: dict[str, Any]
