@@ -46,7 +46,7 @@ def landscape(boards: Sequence[Landscape]) -> Figure:
             best = [_best(batches, row["model"], runtime, row["throughput_per_s"]) for row in mine.to_dict("records")]
             label = runtime if len(boards) == 1 else f"{runtime}, {board.label}"
             colour = _colour(runtime)
-            axes.scatter(mine["median_s"] * 1e3, best, facecolors=np.where(mine["reliable"], colour, "none"),
+            axes.scatter(mine["median_s"] * 1e3, best, facecolors=np.where(mine["reliable"], colour, "white"),
                          edgecolors=colour, marker=mark, label=label, alpha=0.85)  # fmt: skip
     axes.set_xlabel("latency at batch 1 (ms, log scale)")
     axes.set_ylabel("best throughput (items a second, log scale)")

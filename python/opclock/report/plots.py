@@ -155,7 +155,7 @@ def errors_by_method(study: HiddenCosts) -> Figure:
     doubtful = _unreliable(study.table)
     for place, column in enumerate(methods):
         errors, colour = study.table[column].astype(float).abs() * 100, BLUE if column == "error" else ORANGE
-        axes.scatter(errors, np.full(len(errors), place), facecolors=np.where(doubtful, "none", colour),
+        axes.scatter(errors, np.full(len(errors), place), facecolors=np.where(doubtful, "white", colour),
                      edgecolors=colour, alpha=0.65)  # fmt: skip
         mean = errors[~doubtful].mean()
         if np.isfinite(mean):
