@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from opclock.timing.cache_state import results
+from opclock.timing.cache_state import fills_a_place, results
 from opclock.timing.inputs import Arguments
 from opclock.tracing.recorder import trace
 
@@ -26,3 +26,24 @@ def test_inputs_are_rewritten_when_the_model_writes_them():
     assert [tensor.data_ptr() for tensor in rewritten[names.index("exp") + 1]] == [adds[0].data_ptr()]
     assert [tensor.data_ptr() for tensor in rewritten[names.index("tanh") + 1]] == [adds[1].data_ptr()]
     assert len(rewritten) == 2  # views write nothing, and nothing reads the sum
+
+
+def test_a_cache_that_stays_is_neither_rewritten_nor_restored():
+    class Keeps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("keys", torch.zeros(1, 2, 8, 4))
+
+        def forward(self, x):
+            self.keys.index_copy_(2, torch.tensor([3]), x * 2.0)
+            return self.keys.sum()
+
+    traced = trace(Keeps(), (torch.randn(1, 2, 1, 4),))
+    arguments = Arguments(traced)
+    bound = {position: arguments.bind(call) for position, call in enumerate(traced.calls)}
+    placing = [call for call in traced.calls if fills_a_place(traced, call)]
+    assert [call.call.name for call in placing] == ["index_copy_"]
+    keys = bound[traced.calls.index(placing[0])].tensors[0]
+    assert all(
+        tensor.data_ptr() != keys.data_ptr() for tensors in results(traced, bound).values() for tensor in tensors
+    )

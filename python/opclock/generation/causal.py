@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from opclock.errors import ModelError, OptionError, model_errors
 from opclock.models.loading import Model
@@ -58,7 +59,8 @@ class CausalModel:
     @property
     def weight_bytes(self) -> int:
         """Bytes of parameters and buffers, each once."""
-        storages = [one.untyped_storage() for one in (*self.module.parameters(), *self.module.buffers())]
+        tensors = [part for one in (*self.module.parameters(), *self.module.buffers()) for part in _parts(one)]
+        storages = [one.untyped_storage() for one in tensors]
         return sum({one.data_ptr() or id(one): one.nbytes() for one in storages}.values())
 
     def prompt(self, batch: int, tokens: int) -> torch.Tensor:
@@ -74,6 +76,15 @@ class CausalModel:
         if prompt + generate <= self.max_tokens:
             asked = f"a token at depth {depth} is number {depth + 1}"
         raise OptionError(f"{asked}, and {self.name} allows {self.max_tokens}: give fewer tokens")
+
+
+def _parts(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The tensors that a tensor wraps, such as those of a quantised weight; itself where it wraps none."""
+    if not is_traceable_wrapper_subclass(tensor):
+        yield tensor
+        return
+    for name in tensor.__tensor_flatten__()[0]:
+        yield from _parts(getattr(tensor, name))
 
 
 def greedy(logits: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ WEIGHTS, ATTENTION, CACHE, NORMS, OTHER, HOST = "weights", "attention", "cache",
 ROLES = (WEIGHTS, ATTENTION, CACHE, NORMS, OTHER, HOST)  # in the order of tables
 
 BATCHED = ("bmm", "baddbmm")  # products of activations with activations: of queries, keys and values
+GENERAL = ("matmul", "einsum")  # products of any two tensors
 SOFTMAX = ("softmax", "_softmax", "_safe_softmax")
 GROWING = ("cat", "concat")
 FILLING = ("index_copy", "index_copy_", "slice_scatter", "index_put", "index_put_", "scatter_")
@@ -30,8 +31,11 @@ def _role(trace: Trace, traced: TracedCall) -> str:
     name, kind = traced.call.name, class_of(traced.call)
     if "scaled_dot_product" in name or name in BATCHED or name in SOFTMAX:
         return ATTENTION
+    if traced.module_type.endswith("Linear"):
+        return WEIGHTS  # also what it converts of quantised ones
     if kind == "gemm":
-        return WEIGHTS if any(trace.storages[number].kind == "weight" for number in traced.reads) else ATTENTION
+        weight = any(trace.storages[number].kind == "weight" for number in traced.reads)
+        return ATTENTION if name in GENERAL and not weight else WEIGHTS
     if _fills_cache(traced):
         return CACHE
     if kind == "normalisation" or "Norm" in traced.module_type:

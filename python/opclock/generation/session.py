@@ -169,8 +169,11 @@ def sample(programs: Sequence[Program], setup: Setup, children: Sequence[Generat
         OpCallError: op calls cannot be timed, or do not fit into memory.
         ProfileError: the profile cannot be written.
     """
-    missing = [one for one in programs if not all_known(one.trace, setup.profile, setup.threads)]
-    flags: list[Flag] = ["measured_earlier"] if children and len(missing) < len(programs) else []
+    distinct = {
+        tuple(traced.call.key for traced in one.trace.calls): one for one in programs
+    }  # static caches: one token
+    missing = [one for one in distinct.values() if not all_known(one.trace, setup.profile, setup.threads)]
+    flags: list[Flag] = ["measured_earlier"] if children and len(missing) < len(distinct) else []
     if missing and has_lanes(missing[0].trace.device):
         return flags + _on_a_device(missing, setup, children)
     arguments: Arguments | None = None

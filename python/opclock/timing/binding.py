@@ -11,7 +11,7 @@ import torch
 from opclock.board.accelerator import queue_of
 from opclock.extension import load_aten
 from opclock.profiles.condition import Condition
-from opclock.timing.cache_state import inputs, results
+from opclock.timing.cache_state import fills_a_place, inputs, results
 from opclock.timing.inputs import Arguments, Bound, RefusedError, Restored
 from opclock.timing.memory_budget import memory_budget_bytes, split
 from opclock.timing.verification import check_answer, operator_errors, overwritten, pytorch_answer
@@ -150,7 +150,7 @@ class BoundPool:
             rewritten = results(trace, bound) if condition.in_order else inputs(trace, bound)
         for position in positions:
             traced = trace.calls[position]
-            restored = _restored(traced, arguments, bound[position])
+            restored = [] if fills_a_place(trace, traced) else _restored(traced, arguments, bound[position])
             _add(
                 self.compiled, traced, bound[position], restored,
                 group=self.groups[traced.call.key], rewritten=rewritten.get(position, []),

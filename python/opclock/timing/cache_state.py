@@ -7,7 +7,19 @@ from collections.abc import Mapping
 import torch
 
 from opclock.timing.inputs import Bound
-from opclock.tracing.trace import Trace
+from opclock.tracing.trace import Trace, TracedCall
+
+# Operators that write a few elements of their first argument, always the same ones with the same values here.
+PLACING = ("index_copy_", "index_put_", "scatter_")
+
+
+def fills_a_place(trace: Trace, traced: TracedCall) -> bool:
+    """Whether an op call writes a few elements of memory that stays from run to run, such as a cache of keys.
+
+    The others are as old as the last run: they are neither restored nor rewritten, which would make them recent.
+    """
+    stays = bool(traced.reads) and trace.storages[traced.reads[0]].kind == "weight"
+    return stays and traced.call.name in PLACING and traced.reads[0] in traced.writes
 
 
 def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
@@ -31,7 +43,8 @@ def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Te
                 tensor = bound[position].tensors[i]
                 if number in writer and number not in traced.writes and _rewritable(tensor):
                     rewritten.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
-        writer.update(dict.fromkeys(traced.writes, position))
+        if not fills_a_place(trace, traced):
+            writer.update(dict.fromkeys(traced.writes, position))
     fixed = set[int]().union(*(one.fixed for one in bound.values()))
     return {position + 1: _rewrites(tensors, fixed) for position, tensors in rewritten.items()}
 
