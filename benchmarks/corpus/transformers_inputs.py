@@ -154,11 +154,6 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "image_embeds_position_mask": (torch.arange(16) < config.latent_query_num).long()[None],
     },
     "kyutai_speech_to_text": lambda config: {"input_ids": torch.randint(3, 60, (1, 16, config.num_codebooks + 1))},
-    "llama4": lambda _config: {  # its other form of result asks for a field that it does not have
-        "pixel_values": torch.randn(1, 3, 56, 56),
-        "input_ids": _after_image(4),
-        "return_dict": False,
-    },
     "mimi_decoder": lambda config: {"latents": torch.randn(1, config.hidden_size, 16)},
     "pocket_tts_audio_tokenizer_decoder": lambda config: {"latents": torch.randn(1, config.hidden_size, 16)},
     "muse_glimmer_assistant": lambda config: {

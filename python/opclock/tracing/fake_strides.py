@@ -35,7 +35,8 @@ def real_strides(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outpu
     """
     name = func._schema.name
     same_shape = bool(args) and isinstance(args[0], torch.Tensor) and output.shape == args[0].shape
-    if name in LIKE_INPUT and same_shape and "memory_format" not in kwargs and _is_dense(args[0]):
+    like_input = name in LIKE_INPUT or _elementwise_with_number(func, args, kwargs)
+    if like_input and same_shape and "memory_format" not in kwargs and _is_dense(args[0]):
         return tuple(args[0].stride())
     with unset_fake_temporarily():
         if name in IN_ORDER or _elementwise_in_order(func, args, kwargs, output):
@@ -69,11 +70,18 @@ def _is_view(func: Any) -> bool:  # noqa: ANN401
     return schema.returns[0].alias_info is not None and not schema.is_mutable and schema.name != "aten::to"
 
 
+def _is_elementwise(func: Any) -> bool:  # noqa: ANN401
+    return not func._schema.is_mutable and (torch.Tag.pointwise in func.tags or func._schema.name in POINTWISE)
+
+
+def _elementwise_with_number(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:  # noqa: ANN401
+    """Whether an elementwise operator combines its input with a number, which is an operand without dimensions."""
+    return _is_elementwise(func) and not isinstance(argument_of(func, args, kwargs, "other"), torch.Tensor | None)
+
+
 def _elementwise_in_order(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: torch.Tensor) -> bool:  # noqa: ANN401
     """Whether all operands of an elementwise operator have one shape and are contiguous: so is then its output."""
-    if func._schema.is_mutable or not (torch.Tag.pointwise in func.tags or func._schema.name in POINTWISE):
-        return False
-    if not isinstance(argument_of(func, args, kwargs, "other"), torch.Tensor | None):  # a number is an operand, too
+    if not _is_elementwise(func) or _elementwise_with_number(func, args, kwargs):
         return False
     operands = flat_tensors((args, tuple(kwargs.values())))
     return all(operand.shape == output.shape and operand.is_contiguous() for operand in operands)
