@@ -25,7 +25,7 @@ VERBS = {
 COMMAND = "import signal; signal.signal(2, signal.default_int_handler); from opclock.__main__ import main; main()"
 LOADING = ("import", "factory", "constructor", "eval", "parameters")
 LIMIT_S = 120.0
-HANG_S = 1.0  # from one Ctrl-C to the next
+HANG_S = 3.0  # from one Ctrl-C to the next; a busy machine ends slowly
 REACHED = "reached"  # the file that a model writes when it comes to its fault
 
 

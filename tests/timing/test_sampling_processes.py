@@ -18,8 +18,12 @@ from opclock.comparing.side import Side
 from opclock.errors import OptionError
 from opclock.estimation.estimate import estimate
 from opclock.estimation.estimate_file import document, estimate_of
+from opclock.generation import server as generation_server
+from opclock.generation.session import GenerationProcess
 from opclock.models.loading import load_model
 from opclock.profiles.profile import Profile
+from opclock.ranking import worker as ranking_worker
+from opclock.ranking.processes import RankingProcess
 from opclock.report.estimate_tables import interruption_sentence
 from opclock.timing import measure as measuring
 from opclock.timing import sampling_server
@@ -75,14 +79,18 @@ def test_an_estimate_from_an_interrupted_measurement_says_so(interrupted, traced
     assert estimate_of(document(made)).interrupted_after == rounds
 
 
-@pytest.mark.parametrize(("server", "child"), [
-    (sampling_server, KernelProcess), (benchmarking_server, WorkerProcess), (comparing_server, Side),
+@pytest.mark.parametrize(("server", "main", "child"), [
+    (sampling_server, sampling_server.main, KernelProcess),
+    (benchmarking_server, benchmarking_server.main, WorkerProcess),
+    (comparing_server, comparing_server.main, Side),
+    (generation_server, generation_server.main, GenerationProcess),
+    (ranking_worker, ranking_worker._serve, RankingProcess),
 ])  # fmt: skip
-def test_what_a_child_was_doing_is_said_in_words(server, child, monkeypatch):
+def test_what_a_child_was_doing_is_said_in_words(server, main, child, monkeypatch):
     """Messages began with the names of requests: "bind: killed by SIGKILL"."""
     handlers = {}
     monkeypatch.setattr(server, "serve", handlers.update)
-    server.main()
+    main()
     assert set(handlers) == set(child.doing)
 
 

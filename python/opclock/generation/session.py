@@ -7,11 +7,11 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from opclock.board.accelerator import has_lanes
 from opclock.board.system import allowed_cores
@@ -20,7 +20,6 @@ from opclock.errors import OpCallError
 from opclock.flags import Flag
 from opclock.generation.programs import Program
 from opclock.models.loading import Specification
-from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress
 from opclock.temporary import temporary_folder
@@ -47,6 +46,9 @@ class GenerationProcess(ChildProcess):
         clean_runs: the number of generations, in the half with fewer of them, that no other program disturbed.
     """
 
+    doing: ClassVar[Mapping[str, str]] = {
+        "load": "loading and tracing the model", "block": "generating", "samples": "handing over its samples",
+    }  # fmt: skip
     clean_runs = 0
 
     def __init__(self, name: str, log: Path) -> None:
@@ -68,7 +70,7 @@ class GenerationProcess(ChildProcess):
         try:
             return self.ask(name, ANSWER_S, **details)
         except RuntimeFailedError as error:
-            raise error.refusal or OpCallError(f"{self.name}: {error}") from error
+            raise error.refusal or OpCallError(f"{self.name}, {error}") from error
 
     def block(self, half: int) -> None:
         """Generate for a half (0 or 1)."""
@@ -138,7 +140,7 @@ class _Kernels:
         return self.sampler.rounds >= MIN_ROUNDS and is_over(
             self._spent_s / self.usual_s,
             limited=self._setup.max_s is not None,
-            clean=self.sampler.clean_rounds >= MIN_CLEAN,
+            clean=not self.sampler.contended,
             settled=self.sampler.settled,
         )
 

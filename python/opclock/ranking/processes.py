@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
 from opclock.children.process import ChildProcess, RuntimeFailedError, run_at_once
 from opclock.errors import ModelError
@@ -20,6 +21,8 @@ CANDIDATE_S = 600.0  # a model that takes longer to build and trace hangs
 
 class RankingProcess(ChildProcess):
     """A child process that estimates one candidate after the other."""
+
+    doing: ClassVar[Mapping[str, str]] = {"open": "starting", "estimate": "building, tracing and estimating the model"}
 
     def __init__(self, specification: Specification, profile: Path, threads: int | None, log: Path) -> None:
         """Start it. Raises RuntimeFailedError where it does not start."""
