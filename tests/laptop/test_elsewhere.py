@@ -84,6 +84,15 @@ def test_reading_leaves_the_folder_as_it_was(laptop, folder):
     assert sorted(path.name for path in folder.glob("*.sqlite*")) == before == ["board.sqlite", "other.sqlite"]
 
 
+def test_rank_traces(laptop, folder):
+    (folder / "traces").mkdir(exist_ok=True)
+    (folder / "traces" / "one.json").write_bytes((folder / "model.json").read_bytes())
+    done = laptop("rank", "traces", "--profile", "board.sqlite", "--threads", 2, "--jobs", 1, "--json", "rank.json")
+    assert done.code == 0, done.errors
+    (row,) = json.loads((folder / "rank.json").read_text(encoding="utf-8"))["rows"]
+    assert row["total_s"] == pytest.approx(sum(SECONDS.values()) + 4e-6)
+
+
 def test_compare(laptop):
     done = laptop("compare", "board.sqlite", "other.sqlite")
     assert done.code == 0, done.errors

@@ -53,7 +53,8 @@ def estimate(
 
     Args:
         trace: the model.
-        profile: the board's measurements; they are only read.
+        profile: the board's measurements; they are only read. What is learnt from its sweeps is kept in the file where
+            that can be written.
         threads: PyTorch's threads; measurements with another number do not count. None: see above.
         device: such as "cpu" or "cuda:0", or a torch.device. None: see above.
         dtype: type of parameters and activations, such as "float16", or a torch.dtype. None: see above.

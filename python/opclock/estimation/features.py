@@ -75,7 +75,7 @@ def _min_s(traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set:
     """The roofline (Williams et al. 2009), with weights in the memory that holds a working set of this size."""
     weights = min(amount.moved, amount.weights)
     far = max(amount.moved, 1 << working_set)
-    near = footprint_bytes(traced)
+    near = footprint_bytes(traced, amount.moved)
     moving_s = weights / ceilings.bandwidth(far, ["read"]) + (amount.moved - weights) / ceilings.bandwidth(near)
     return max(needed_macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
 

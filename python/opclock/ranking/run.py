@@ -6,10 +6,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from opclock.errors import EstimateError
+from opclock.estimation.predictor import Predictor
 from opclock.estimation.setting import most_swept_threads
 from opclock.files import json_text
 from opclock.formatting import counted, duration
@@ -19,6 +21,7 @@ from opclock.ranking.candidates import Candidates, Specification, TraceFolder, c
 from opclock.ranking.processes import estimate_in_processes
 from opclock.ranking.rows import Row, append, appending, kept_rows
 from opclock.ranking.worker import Estimator
+from opclock.version import VERSION
 
 
 def rank(
@@ -32,7 +35,7 @@ def rank(
         profile: the board's measurements.
         threads: PyTorch's threads; the most with which the profile has a sweep if None.
         jobs: how many processes estimate at the same time. Traces need none of their own for one job.
-        keep: the file that keeps every finished row; those that it has already are not estimated again.
+        keep: the file that keeps every estimate; candidates that it has already are not estimated again.
         progress: receives a text and the fraction that is done.
 
     Returns:
@@ -44,8 +47,10 @@ def rank(
         ProfileError: the profile cannot be read.
     """
     threads = most_swept_threads(profile) if threads is None else threads
+    if threads is not None:
+        _learn(profile, threads, progress)
     with candidates_of(specification) as candidates:
-        names, states = candidates.names, _states(candidates, json_text([profile.state(), threads]))
+        names, states = candidates.names, _states(candidates, json_text([VERSION, profile.state(), threads]))
         kept = kept_rows(keep)
         rows = {number: kept[name] for number, name in enumerate(names)
                 if name in kept and kept[name].state == states[number]}  # fmt: skip
@@ -56,7 +61,8 @@ def rank(
             def finished(number: int, row: Row) -> None:
                 with lock:
                     rows[number] = replace(row, state=states[number])
-                    append(file, rows[number])
+                    if not row.error:  # the next run tries those again
+                        append(file, rows[number])
                     shown.update(len(rows))
 
             if isinstance(candidates, TraceFolder) and jobs == 1:
@@ -64,6 +70,13 @@ def rank(
             else:
                 estimate_in_processes(specification, profile.path, threads, jobs, left, finished)
     return [rows[number] for number in range(len(names))]
+
+
+def _learn(profile: Profile, threads: int, progress: Progress) -> None:
+    """Learn from the sweep once, for all processes, where the file can keep it."""
+    progress("learning from the sweep", 0.0)
+    with suppress(EstimateError):  # no sweep: what was measured may do
+        Predictor.read(profile, threads)
 
 
 def _states(candidates: Candidates, common: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def _serve() -> None:
 
     def start(request: dict[str, Any]) -> dict[str, Any]:
         opened.append(Estimator(Specification(**request["candidates"]), Path(request["profile"]), request["threads"]))
+        gc.freeze()  # libraries have made many objects, which no later collection need look at
         return {}
 
     serve({"open": start, "estimate": lambda request: {"row": opened[0].row(request["number"]).to_json()}})

@@ -139,15 +139,16 @@ def moved_bytes(traced: TracedCall) -> int:
     return sum(spec.moved for spec in read) + sum(one.nbytes for one in traced.call.packed) + written
 
 
-def footprint_bytes(traced: TracedCall) -> int:
+def footprint_bytes(traced: TracedCall, moved: int | None = None) -> int:
     """Count the bytes of memory that an op call touches. Overwritten memory counts once here, but twice as moved.
 
     Args:
         traced: the op call with its outputs.
+        moved: its ``moved_bytes``, where they are known.
 
     Returns:
         Bytes.
     """
-    written = sum(spec.moved for spec in tensors(traced.outputs))
     in_place = traced.call.name.endswith("_") and traced.call.name not in FILLING
-    return moved_bytes(traced) - (written if in_place else 0)
+    written = sum(spec.moved for spec in tensors(traced.outputs)) if in_place else 0
+    return (moved_bytes(traced) if moved is None else moved) - written

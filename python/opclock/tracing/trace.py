@@ -146,12 +146,12 @@ class Trace(ShownInNotebooks):
         """The inputs' shapes as text: "1x3x32x32", several joined by commas."""
         return ",".join("x".join(map(str, spec.shape)) for spec in self.inputs)
 
-    @property
+    @cached_property
     def device(self) -> str:
         """The device of the op calls' tensors; "cpu" where there are none."""
         return next((spec.device for traced in self.calls for spec in traced.call.tensors()), "cpu")
 
-    @property
+    @cached_property
     def dtype(self) -> str:
         """The dtype of the first floating-point input or op call argument; "float32" where there are none."""
         specs: Iterable[TensorSpec] = (*self.inputs, *(spec for traced in self.calls for spec in traced.call.tensors()))
