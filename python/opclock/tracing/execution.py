@@ -7,14 +7,13 @@ from typing import Any, Protocol
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from opclock.errors import DataNeededError
 from opclock.tracing.fake_kernels import FAKE_KERNELS, as_really
 from opclock.tracing.meta import on_meta, without_generators
 from opclock.tracing.packing import is_quantised_script
-from opclock.tracing.specs import flat_tensors
+from opclock.tracing.specs import flat_tensors, leaves, mapped
 
 KNOWN_BYTES = 64 << 20  # a float32 mask of 4096 x 4096; values of larger tensors would cost time and memory
 
@@ -132,7 +131,7 @@ class FakeExecution:
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """See ``Execution``. Raises DataNeededError for packed parameters, which have no fake counterpart."""
         given = flat_tensors((args, tuple(kwargs.values())))
-        if any(isinstance(leaf, torch.ScriptObject) for leaf in tree_leaves((args, kwargs))):
+        if any(isinstance(leaf, torch.ScriptObject) for leaf in leaves((args, kwargs))):
             raise DataNeededError(
                 f"{func._schema.name} takes packed parameters, which need a real run (real=True, --real)"
             )
@@ -140,7 +139,7 @@ class FakeExecution:
             return self._real.run(func, args, kwargs)
         for tensor in written_tensors(func._schema, args, kwargs):
             self._unknown.add(tensor)
-        args, kwargs = without_generators(tree_map_only(torch.Tensor, self._fake, (args, kwargs)))
+        args, kwargs = without_generators(mapped(torch.Tensor, self._fake, (args, kwargs)))
         self._stands_for = {
             self._fake(tensor).untyped_storage()._cdata: tensor
             for tensor in given

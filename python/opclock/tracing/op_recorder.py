@@ -10,7 +10,6 @@ import torch
 from torch._ops import HigherOrderOperator
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
-from torch.utils._pytree import tree_map_only
 
 from opclock.errors import TraceError
 from opclock.tracing.control_flow import control_flow
@@ -19,7 +18,7 @@ from opclock.tracing.known_values import KnownValues
 from opclock.tracing.model_inputs import Inputs
 from opclock.tracing.op_call import OpCall
 from opclock.tracing.packing import with_rounded_scale
-from opclock.tracing.specs import flat_tensors, known_values, value_of
+from opclock.tracing.specs import flat_tensors, known_values, mapped, value_of
 from opclock.tracing.storages import Storages
 from opclock.tracing.trace import TracedCall
 
@@ -64,7 +63,7 @@ class OpRecorder(TorchDispatchMode):
         self._entered: list[tuple[str, str]] = [("", type(model).__name__)]
         for tensor in (*model.parameters(), *model.buffers()):
             if not _wraps(tensor):
-                self.storages.number(tensor, "weight")
+                self.storages.number(tensor, "weight", stays=isinstance(tensor, torch.nn.Parameter))
         for tensor in flat_tensors(inputs):
             self.storages.number(tensor, "input")
 
@@ -104,7 +103,7 @@ class OpRecorder(TorchDispatchMode):
             return func(*args, **kwargs)
         self.storages.note_freed(len(self.calls))
         met: list[tuple[Any, ...]] = []
-        seen_args, seen_kwargs = tree_map_only(torch.Tensor, self._execution.shown, (args, kwargs))
+        seen_args, seen_kwargs = mapped(torch.Tensor, self._execution.shown, (args, kwargs))
         with _naming(func._schema.name):
             call = _op_call(func._schema, seen_args, seen_kwargs, met)
         reads = tuple(self.storages.number(tensor, "weight") for tensor in given)

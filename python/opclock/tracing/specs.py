@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from opclock.errors import NestedTensorError, TraceError
 from opclock.tracing.known_values import MAX_EXACT, KnownValues
 from opclock.tracing.op_call import NamedConstant, PackedParams, TensorSpec, Value
 from opclock.tracing.packing import parts_of, quantization_of
+
+Item = TypeVar("Item")
+
+# Types without parts: most arguments of operators.
+PLAIN = frozenset(
+    {int, float, bool, str, complex, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format}
+)
 
 
 def check_layout(tensor: torch.Tensor) -> None:
@@ -80,4 +88,31 @@ def each_once(tensor: torch.Tensor) -> torch.Tensor:
 
 def flat_tensors(value: Any) -> list[torch.Tensor]:  # noqa: ANN401
     """All tensors in nested lists, tuples and dicts, in order."""
-    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]
+    return [leaf for leaf in leaves(value) if isinstance(leaf, torch.Tensor)]
+
+
+def leaves(value: Any) -> Iterator[Any]:  # noqa: ANN401
+    """What nested containers hold, in order, as ``tree_leaves`` of PyTorch, which takes ten times as long."""
+    kind = type(value)
+    if kind is tuple or kind is list:
+        for item in value:
+            yield from leaves(item)
+    elif kind is dict:
+        for item in value.values():
+            yield from leaves(item)
+    elif kind in PLAIN or isinstance(value, torch.Tensor):
+        yield value
+    else:
+        yield from tree_leaves(value)
+
+
+def mapped(kind: type[Item], function: Callable[[Item], Any], value: Any) -> Any:  # noqa: ANN401
+    """A value with each part of this kind replaced, as ``tree_map_only``, which takes ten times as long."""
+    own = type(value)
+    if own is tuple or own is list:
+        return own(mapped(kind, function, item) for item in value)
+    if own is dict:
+        return {name: mapped(kind, function, item) for name, item in value.items()}
+    if isinstance(value, kind):
+        return function(value)
+    return value if own in PLAIN or isinstance(value, torch.Tensor) else tree_map_only(kind, function, value)

@@ -16,15 +16,18 @@ class Storages:
         self.freed_before: dict[int, int] = {}  # number → the op call before which it was freed
         self._numbers: dict[int, int] = {}
         self._alive: dict[int, StorageWeakRef] = {}
-        self._expired: list[StorageWeakRef] = []  # kept, so that their addresses stay taken
+        self._kept: list[StorageWeakRef] = []  # so that their addresses stay taken
 
-    def number(self, tensor: torch.Tensor, kind: StorageKind) -> int:
-        """The number of a tensor's storage. A new storage gets this kind."""
+    def number(self, tensor: torch.Tensor, kind: StorageKind, *, stays: bool = False) -> int:
+        """The number of a tensor's storage. A new storage gets this kind; one that ``stays`` is not watched."""
         storage = tensor.untyped_storage()
         number = self._numbers.get(storage._cdata)
         if number is None:
             number = self._numbers[storage._cdata] = len(self.known)
-            self._alive[number] = StorageWeakRef(storage)
+            if stays:
+                self._kept.append(StorageWeakRef(storage))
+            else:
+                self._alive[number] = StorageWeakRef(storage)
             self.known.append((kind, storage.nbytes()))
         return number
 
@@ -33,7 +36,7 @@ class Storages:
         storage = tensor.untyped_storage()
         if storage._cdata not in self._numbers:
             self._numbers[storage._cdata] = number
-            self._expired.append(StorageWeakRef(storage))
+            self._kept.append(StorageWeakRef(storage))
 
     def closed(self, calls: int) -> tuple[Storage, ...]:
         """All storages. Those that were never freed count as freed after the last call."""
@@ -45,5 +48,5 @@ class Storages:
     def note_freed(self, position: int) -> None:
         """Record which storages were freed since the previous op call."""
         for number in [number for number, reference in self._alive.items() if reference.expired()]:
-            self._expired.append(self._alive.pop(number))
+            self._kept.append(self._alive.pop(number))
             self.freed_before[number] = position
