@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers import opclock
 
 from opclock.benchmarking.result import BenchRow
 from opclock.cli.main import commands
@@ -199,3 +200,14 @@ def test_tables_have_a_row_for_every_model_and_runtime():
     table = latency_table(board())
     assert len(table) == 10
     assert set(table["status"]) == {"ok", "failed"}
+
+
+def test_ctrl_c_says_how_many_models_are_finished(tmp_path, monkeypatch):
+    def interrupted(folder, **_options):
+        board().save(folder / FILE)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("opclock.studies.landscape.run", interrupted)
+    done = opclock("study", "landscape", "--report", tmp_path)
+    assert done.returncode == 130
+    assert f"2 finished models kept in {tmp_path / FILE}: the same command goes on with the others" in done.stderr

@@ -82,7 +82,7 @@ def _measure_landscape(
 ) -> Landscape:
     from opclock.runtimes.runtime import Settings
     from opclock.studies.landscape import MODELS, run
-    from opclock.studies.landscape_results import FILE
+    from opclock.studies.landscape_results import FILE, Landscape
 
     settings = Settings(options.checked_threads(threads), precision)
     names = options.checked_runtimes(runtimes)
@@ -94,7 +94,8 @@ def _measure_landscape(
                        progress=progress)  # fmt: skip
     except KeyboardInterrupt as interruption:
         if (report / FILE).is_file():
-            interruption.add_note(f"finished models are kept in {report / FILE}: the same command goes on")
+            finished = counted(len(Landscape.load(report / FILE).entries), "finished model")
+            interruption.add_note(f"{finished} kept in {report / FILE}: the same command goes on with the others")
         raise
 
 
