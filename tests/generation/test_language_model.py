@@ -29,12 +29,13 @@ def estimated(tmp_path_factory):
             result = api.language_model(
                 SMALL, profile, prompt=6, generate=9, batch=2, threads=1, validate=True, processes=1, max_s=0.1
             )
+            predicted = api.language_model(SMALL, profile, prompt=6, generate=9, batch=2, predict=True)
             again = api.language_model(SMALL, profile, prompt=6, generate=9, batch=2, threads=1, max_s=0.1)
-    return result, again
+    return result, again, predicted
 
 
 def test_the_parts_add_up(estimated):
-    result, again = estimated
+    result, again, predicted = estimated
     assert result.total_s == pytest.approx(result.ttft_s + 8 * result.tpot_s)
     assert sum(result.by_class.values()) == pytest.approx(result.total_s)
     assert result.by_role["token"]["host"] > 0
@@ -42,10 +43,12 @@ def test_the_parts_add_up(estimated):
     assert low <= result.total_s <= high
     assert result.tokens_per_s["generate"] == pytest.approx(2 / result.tpot_s)
     assert again.total_s == pytest.approx(result.total_s)  # nothing was timed again
+    assert predicted.total_s == pytest.approx(result.total_s)
+    assert predicted.roofline == result.roofline
 
 
 def test_the_json_has_what_is_documented(estimated):
-    result, _ = estimated
+    result = estimated[0]
     data = json.loads(json.dumps(result.to_json()))
     assert set(data) >= KEYS
     assert data["schema"] == "opclock.llm/1"
@@ -129,6 +132,7 @@ def test_memory_that_does_not_suffice_at_the_last_depth(monkeypatch, profile):
     ((SMALL, "--cache", "static"), "makes its own cache"),
     ((SMALL, "--depths", "0"), "depths of at least 1"),
     ((SMALL.replace(":make", ":plain"),), "generates no text with a cache"),
+    ((SMALL, "--predict"), "name it with --profile"),
     ((SMALL, "--plot", "curve.txt"), "must end in .png or .svg"),
 ])  # fmt: skip
 def test_bad_input_is_one_line_and_ends_with_2(arguments, words):

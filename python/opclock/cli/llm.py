@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
+from opclock.extension import load_core
 from opclock.files import write_whole
 from opclock.model_output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.generation.causal import CacheKind
     from opclock.generation.result import LanguageModelEstimate
+    from opclock.profiles.profile import Profile
 
 
 @click.command()
@@ -36,16 +39,17 @@ if TYPE_CHECKING:
 @options.profile_option(None)
 @options.seed_option
 @click.option("--validate", is_flag=True, help="Also generate, in turn with the kernels, and compare.")
+@click.option("--predict", is_flag=True,
+              help="Time nothing: answer from the profile and, for what it lacks, from its sweeps.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True,
               help="Fresh processes that generate, with --validate.")  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the time of a token by depth: .png or .svg file.")
 @strict_option
 @options.reporter_option
-@options.needs_core
 def llm(
     model: str, prompt: int, generate: int, batch: int, cache: CacheKind, depths_text: str | None, dtype: str,
-    device: str, threads: int | None, profile_path: Path | None, seed: int, validate: bool, processes: int,
-    plot: Path | None, strict: bool, reporter: Reporter,
+    device: str, threads: int | None, profile_path: Path | None, seed: int, validate: bool, predict: bool,
+    processes: int, plot: Path | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate MODEL's time to the first token and the time of each later token, from kernels and host.
 
@@ -54,20 +58,30 @@ def llm(
     """
     from opclock.generation.language_model import language_model
 
+    if not predict:
+        load_core()
     depths = _depths(depths_text)
     check_output("--plot", plot, (".png", ".svg"))
-    device, count = options.checked_device(device), options.checked_threads(threads)
-    with (
-        model_output_apart(),
-        options.writable_profile(profile_path) as profile,
-        progress_display() as progress,
-    ):
+    device = options.checked_device(device)
+    count = threads if predict else options.checked_threads(threads)
+    with model_output_apart(), _profile(profile_path, predict=predict) as profile, progress_display() as progress:
         result = language_model(model, profile, prompt=prompt, generate=generate, batch=batch, cache=cache, dtype=dtype,
-                                device=device, depths=depths, threads=count, validate=validate, processes=processes,
-                                seed=seed, progress=progress)  # fmt: skip
+                                device=device, depths=depths, threads=count, validate=validate, predict=predict,
+                                processes=processes, seed=seed, progress=progress)  # fmt: skip
     _report(result, plot, reporter)
     show_flags(reporter, result.flags)
     check_strict(reporter, result.flags, strict=strict)
+
+
+def _profile(path: Path | None, *, predict: bool) -> AbstractContextManager[Profile]:
+    """The profile, open for reading where nothing is timed. Raises OptionError where there is none to predict from."""
+    if not predict:
+        return options.writable_profile(path)
+    if path is None:
+        raise OptionError("--predict answers from a profile: name it with --profile")
+    from opclock.profiles.profile import Profile
+
+    return Profile.open(path)
 
 
 def _depths(text: str | None) -> list[int] | None:

@@ -78,7 +78,7 @@ class CausalModel:
         raise OptionError(f"{asked}, and {self.name} allows {self.max_tokens}: give fewer tokens")
 
 
-def _parts(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+def _parts(tensor: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401 - mypy finds that no subclass can be both
     """The tensors that a tensor wraps, such as those of a quantised weight; itself where it wraps none."""
     if not is_traceable_wrapper_subclass(tensor):
         yield tensor
