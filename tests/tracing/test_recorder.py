@@ -263,3 +263,13 @@ def test_a_trace_file_is_named_where_it_is_refused(tmp_path):
 def test_an_input_that_is_overwritten_counts_in_the_working_set():
     """It counted as nothing, so that its kernel was measured among smaller caches."""
     assert trace(torch.nn.ReLU(inplace=True), (torch.ones(1000),)).working_set == 4000
+
+
+def test_a_tensor_without_dimensions_is_a_scalar_in_words():
+    """It was an empty place behind a comma."""
+    assert trace(_Product(), (torch.ones(2), torch.tensor(3.0))).input_text == "2,scalar"
+
+
+class _Product(torch.nn.Module):
+    def forward(self, x, factor):
+        return x * factor

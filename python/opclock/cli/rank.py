@@ -57,6 +57,7 @@ def rank(
     from opclock.profiles.profile import Profile
     from opclock.ranking.candidates import Specification
     from opclock.ranking.columns import read_columns
+    from opclock.ranking.rows import kept_rows
     from opclock.ranking.run import rank as estimate_all
 
     check_output("--keep", keep)
@@ -69,7 +70,8 @@ def rank(
                                     jobs=jobs or default_threads(), keep=keep, progress=progress)  # fmt: skip
         except KeyboardInterrupt as interruption:
             if keep is not None:
-                interruption.add_note(f"what was finished is kept in {keep}: the same command goes on")
+                finished = counted(len(kept_rows(keep)), "candidate")
+                interruption.add_note(f"{finished} kept in {keep}: the same command goes on with the others")
             raise
     rows = [replace(row, columns=known.get(row.candidate, {})) for row in rows]
     _report(rows, column, top, reporter, largest=largest)

@@ -56,4 +56,4 @@ def _difference(mine: OpCall, theirs: OpCall) -> str:
 
 
 def _text(spec: TensorSpec) -> str:
-    return f"{'x'.join(map(str, spec.shape)) or 'a number'} in {spec.dtype}"
+    return f"{'x'.join(map(str, spec.shape)) or 'a scalar'} in {spec.dtype}"
