@@ -143,7 +143,7 @@ class Trace(ShownInNotebooks):
 
     @property
     def input_text(self) -> str:
-        """The inputs' shapes as text: "1x3x32x32", several joined by commas; "scalar" for a tensor without dimensions."""
+        """The inputs' shapes as text: "1x3x32x32", several joined by commas; "scalar" without dimensions."""
         return ",".join("x".join(map(str, spec.shape)) or "scalar" for spec in self.inputs)
 
     @cached_property
