@@ -27,6 +27,22 @@ def one(family, **parameters):
     return plan(found)
 
 
+class Cached(nn.Module):
+    """Attention of one token to keys and values of a cache."""
+
+    def __init__(self, heads, keys, *, masked=False):
+        super().__init__()
+        for name in ("keys", "values"):
+            self.register_buffer(name, torch.randn(1, heads, keys, 16))
+        self.mask = torch.ones(1, 1, 1, keys, dtype=torch.bool) if masked else None
+
+    def forward(self, query):
+        grouped = {"enable_gqa": True} if query.shape[1] != self.keys.shape[1] else {}
+        return nn.functional.scaled_dot_product_attention(
+            query, self.keys, self.values, self.mask, scale=0.25, **grouped
+        )
+
+
 @pytest.mark.parametrize(("module", "shape", "family", "parameters"), [
     (nn.Conv2d(16, 32, 3, padding=1, bias=False), (1, 16, 14, 14), "conv2d",
      {"in_channels": 16, "out_channels": 32, "size": 14}),
@@ -46,6 +62,10 @@ def one(family, **parameters):
      {"channels": 8, "size": 9, "kernel": 3, "stride": 2, "padding": 1}),
     (nn.ConvTranspose2d(8, 4, 2, 2), (1, 8, 6, 6), "conv_transpose2d",
      {"in_channels": 8, "out_channels": 4, "size": 6}),
+    (Cached(4, 9), (1, 4, 1, 16), "decode_attention", {"heads": 4, "keys": 9, "width": 16}),
+    (Cached(2, 9), (1, 4, 1, 16), "decode_attention", {"heads": 4, "kv_heads": 2, "keys": 9, "width": 16}),
+    (Cached(4, 9, masked=True), (1, 4, 1, 16), "decode_attention",
+     {"heads": 4, "keys": 9, "width": 16, "masked": True}),
 ])  # fmt: skip
 def test_a_family_makes_the_very_op_call_a_model_makes(module, shape, family, parameters):
     traced = trace(module.eval(), (torch.randn(shape),))

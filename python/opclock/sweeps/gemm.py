@@ -59,3 +59,19 @@ def attention(
     return aten(
         "scaled_dot_product_attention", operand(queries), other, other, None, 0.0, causal, scale=float(width) ** -0.5
     )
+
+
+@family
+def decode_attention(
+    heads: int, keys: int, width: int, kv_heads: int = 0, queries: int = 1, masked: bool = False, batch: int = 1,
+    dtype: str = "float32",
+) -> OpCall:  # fmt: skip
+    """Attention of one token to a cache; kv_heads 0: as many as heads; masked: a cache with room for later tokens."""
+    need(min(heads, keys, width, queries, batch) > 0, "no elements")
+    need(heads % (kv_heads or heads) == 0, f"{heads} heads in groups of {kv_heads}")
+    need(not (masked and kv_heads), "with a mask, models take the heads of a group as queries")
+    cached = tensor(batch, kv_heads or heads, keys, width, dtype=dtype)
+    mask = (tensor(batch, 1, 1, keys, dtype="bool"),) if masked else ()
+    grouped = {"enable_gqa": True} if kv_heads not in (0, heads) else {}
+    query = tensor(batch, heads, queries, width, dtype=dtype)
+    return aten("scaled_dot_product_attention", query, cached, cached, *mask, scale=float(width) ** -0.5, **grouped)

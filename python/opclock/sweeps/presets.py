@@ -154,6 +154,23 @@ def _gemm(random_: random.Random) -> dict[str, Any]:
                     "operator": "linear" if kind == "layer" else kind}  # fmt: skip
 
 
+def _few_rows(random_: random.Random) -> dict[str, Any]:
+    """Draw a product of one token, or of a few: each weight is read for one or a few multiplications."""
+    inner = _channels(256, 8192, random_)
+    wide = random_.choice((inner, round(inner * 8 / 3), 4 * inner, inner // 4, _channels(256, 65536, random_)))
+    return {"m": random_.choice((1, 1, 1, 2, 4, 8)), "n": wide, "k": inner, "bias": random_.random() < 0.3,
+            "dtype": random_.choice(("float32", "float32", "bfloat16"))}  # fmt: skip
+
+
+def _decode_attention(random_: random.Random) -> dict[str, Any]:
+    heads, masked = random_.choice((4, 6, 8, 9, 12, 16, 32)), random_.random() < 0.3
+    groups = random_.choice((1, 1, 2, 3, 4, 8))
+    kv_heads = heads // groups if heads % groups == 0 and groups > 1 and not masked else 0
+    return {"heads": heads, "kv_heads": kv_heads, "keys": _even(4, 4096, random_), "batch": _batch(random_),
+            "queries": groups if masked else 1, "masked": masked, "width": random_.choice((32, 64, 64, 96, 128)),
+            "dtype": random_.choice(("float32", "float32", "bfloat16"))}  # fmt: skip
+
+
 def _elementwise(random_: random.Random) -> dict[str, Any]:
     operator = random_.choice(("add", "mul", "sub", "div", "relu", "relu", "hardtanh", "sigmoid", "silu", "gelu",
                                "hardswish", "hardsigmoid", "tanh", "exp", "sqrt", "pow", "rsqrt", "add",
@@ -211,7 +228,7 @@ def _view(random_: random.Random) -> dict[str, Any]:
 VIEWS = ("view", "reshape", "flatten", "transpose", "permute", "unsqueeze", "squeeze", "slice", "select", "chunk",
          "split", "expand", "dropout", "detach")  # fmt: skip
 
-# By family: the number of points, and the function that draws one.
+# By family, perhaps with a word behind a slash: the number of points, and the function that draws one.
 BOARD: dict[str, tuple[int, Draw]] = {
     "conv2d": (1600, _convolution),
     "gemm": (900, _gemm),
@@ -238,6 +255,8 @@ BOARD: dict[str, tuple[int, Draw]] = {
     "conv1d": (80, lambda random_: {"in_channels": _channels(1, 512, random_), "batch": _batch(random_),
                                     "out_channels": _channels(16, 512, random_), "length": _even(16, 8000, random_),
                                     "kernel": random_.choice((1, 2, 3, 3, 10)), "stride": random_.choice((1, 2, 5))}),
+    "gemm/few rows": (200, _few_rows),
+    "decode_attention": (100, _decode_attention),
     "conv_transpose2d": (40, lambda random_: {"in_channels": _channels(8, 512, random_), "kernel": random_.choice(
         (2, 4)), "out_channels": _channels(8, 256, random_), "size": _even(2, 64, random_),
         "batch": _batch(random_)}),
@@ -254,7 +273,7 @@ def board() -> tuple[list[Planned], Counter[str]]:
         while len(points) < wanted and refused < MAX_REFUSED:
             refused += 1
             try:
-                kernel = plan(configuration(FAMILIES[name], draw(random_)))
+                kernel = plan(configuration(FAMILIES[name.partition("/")[0]], draw(random_)))
             except IllegalError as error:
                 reason = str(error)
                 continue
