@@ -64,7 +64,7 @@ MEANINGS = (
     Meaning("incomplete", "Some op calls have no time, and the total leaves them out.",
             "Run 'opclock measure' for this model and this number of threads."),
     Meaning("layout", "Processes with many page faults are slower than others; the number is the mean of both.",
-            "Keep freed memory: jemalloc by LD_PRELOAD, or MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_.",
+            "Keep freed memory, here and where the model runs: MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 (glibc).",
             untrusted=False),
     Meaning("unlike_cores", "The threads could run on cores of several kinds, and waited for the slowest.",
             "Choose the cores of one cluster, such as --cpus 4-7.", untrusted=False),

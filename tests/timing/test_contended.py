@@ -106,6 +106,21 @@ def test_runs_keep_the_numbers_of_their_blocks(monkeypatch):
     assert (runs.clean, runs.disturbed) == (5, 1)
 
 
+@pytest.mark.parametrize("seconds", [1.0, 0.001])  # of a run; short runs share a reading
+def test_a_run_that_is_not_kept_adds_no_page_faults_to_the_others(monkeypatch, seconds):
+    """The first run of each block had twice its page faults: the one before it lay within its reading."""
+    faults = [0]
+    monkeypatch.setattr(Contention, "read", lambda self: Counters(0, 0, 0, 0, 0, faults[0]))
+
+    def run():
+        faults[0] += 100
+        return seconds
+
+    runs = Runs(Contention())
+    runs.block(run, 20, run)
+    assert runs.samples.faults.tolist() == [100] * 20
+
+
 @pytest.mark.parametrize("max_s", [0, -1, float("nan"), float("inf"), "a"])
 def test_a_limit_that_is_no_time_is_refused(small, profile, max_s):
     with pytest.raises(OptionError, match="give a number of seconds above 0"):

@@ -94,10 +94,10 @@ def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter:
         change_table,
         device_sentence,
         interruption_sentence,
-        processes_sentence,
         share_table,
         summary,
     )
+    from opclock.report.process_sentences import of_estimate
     from opclock.report.trace_table import uncounted_sentence
 
     by_class, by_module = estimated.by_class(), estimated.by_module(depth)
@@ -109,7 +109,7 @@ def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter:
     reporter.table(share_table("module", by_module, estimated.total_s))
     if estimated.lanes is not None:
         reporter.say(device_sentence(estimated.lanes))
-    for sentence in (interruption_sentence(estimated), processes_sentence(estimated.processes)):
+    for sentence in (interruption_sentence(estimated), of_estimate(estimated.processes)):
         if sentence:
             reporter.say(sentence)
     if estimated.uncounted_operators:

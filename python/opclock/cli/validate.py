@@ -90,7 +90,7 @@ def validate(
 
 
 def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, explain: bool) -> None:
-    from opclock.report.estimate_tables import processes_sentence
+    from opclock.report.process_sentences import of_validation
     from opclock.report.validation_files import write_validation
     from opclock.report.validation_tables import summary_sentence, table
     from opclock.validation.results import validation_table
@@ -105,7 +105,7 @@ def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, 
     reporter.table(table(validation_table(validation), title))
     reporter.say(summary_sentence(validation.summary()))
     for row in validation.rows:
-        if sentence := processes_sentence(row.estimate.processes):
+        if sentence := of_validation(row):
             reporter.say(f"{row.trace.model}: {sentence}")
     if explain:
         for row in validation.rows:

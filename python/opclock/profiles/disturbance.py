@@ -52,16 +52,17 @@ class Readings:
         """The readings of one round."""
         return Readings(*(getattr(self, field.name)[number : number + 1] for field in fields(Readings)))
 
-    def set(self, rounds: slice, before: Sequence[float], after: Sequence[float]) -> None:
+    def set(self, rounds: slice, before: Sequence[float], after: Sequence[float], *, unkept: int = 0) -> None:
         """Fill in the readings of these rounds: each gets an equal part of what was counted between two readings.
 
         Args:
             rounds: their numbers, without a step.
             before: the counters before them, in the order of the fields.
             after: the counters after them.
+            unkept: how many more rounds ran between the readings.
         """
         for field, earlier, later in zip(fields(Readings), before, after, strict=True):
-            getattr(self, field.name)[rounds] = (later - earlier) / (rounds.stop - rounds.start)
+            getattr(self, field.name)[rounds] = (later - earlier) / (rounds.stop - rounds.start + unkept)
 
     def share_steal(self, block_s: float, steal_s: float) -> None:
         """Divide the time stolen during a block of this many wall seconds among its rounds by their wall time."""

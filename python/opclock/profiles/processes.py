@@ -17,7 +17,7 @@ Processes = npt.NDArray[np.integer]
 
 MIN_ROUNDS = 5  # of a process that counts; one that was interrupted before has no steady median
 FEW_FAULTS = 100  # page faults of a round: fewer take less than 0.1 ms
-FACTOR = 2.0  # between the page faults of two processes whose layouts differ
+FACTOR = 1.5  # between the page faults of two processes whose layouts differ
 
 
 def middle(samples: Samples, processes: Processes | None = None) -> Any:  # noqa: ANN401 - a float, or one by column

@@ -30,10 +30,15 @@ class Watch:
         contention.refresh()
         self._first = self._before = contention.read()
 
-    def rounds_ended(self, count: int = 1) -> None:
-        """Take the reading after this many rounds, each of which gets the mean; it is the one before the next, too."""
+    def rounds_ended(self, count: int = 1, *, unkept: int = 0) -> None:
+        """Take the reading after some rounds, each of which gets the mean; it is the one before the next, too.
+
+        Args:
+            count: how many ended.
+            unkept: how many more ran among them that are not kept. They take part in the mean.
+        """
         after = self._contention.read()
-        self._readings.set(slice(self.rounds, self.rounds + count), self._before, after)
+        self._readings.set(slice(self.rounds, self.rounds + count), self._before, after, unkept=unkept)
         self._before = after
         self.rounds += count
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opclock.flags import untrusted
-from opclock.formatting import COUNT, SECONDS, counted, percent, quantity
-from opclock.profiles.processes import differing_layouts
+from opclock.formatting import SECONDS, counted, percent, quantity
 from opclock.report.table import Table, numbers, percents, texts
 
 if TYPE_CHECKING:
     from opclock.estimation.device_timeline import DeviceTimeline
     from opclock.estimation.result import Estimate
-    from opclock.profiles.processes import ProcessTimes
 
 
 def summary(estimate: Estimate) -> str:
@@ -36,26 +33,6 @@ def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
         numbers("time", list(seconds.values()), SECONDS),
         percents("share", [value / total_s if total_s else None for value in seconds.values()]),
     ])  # fmt: skip
-
-
-def processes_sentence(processes: Sequence[ProcessTimes]) -> str:
-    """Say how several processes differ: with many page faults and with few, where that decides; "" for one process."""
-    if len(processes) < 2:
-        return ""
-    layouts = differing_layouts(processes)
-    if layouts is None:
-        medians = sorted(one.median_s for one in processes)
-        low, high = (quantity(seconds, SECONDS) for seconds in (medians[0], medians[-1]))
-        return f"{len(processes)} processes: {low} to {high}; the interval holds their spread, more processes narrow it"
-    many, few = layouts
-    return f"{len(many)} of {len(processes)} processes: {_typical(many)}; {len(few)}: {_typical(few)}"
-
-
-def _typical(processes: Sequence[ProcessTimes]) -> str:
-    """The mean seconds and page faults of these processes."""
-    seconds = sum(one.median_s for one in processes) / len(processes)
-    faults = sum(one.faults or 0.0 for one in processes) / len(processes)
-    return f"{quantity(seconds, SECONDS)} with {quantity(round(faults), COUNT) if faults >= 1 else 'no'} page faults"
 
 
 def interruption_sentence(estimate: Estimate) -> str:

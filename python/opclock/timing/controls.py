@@ -17,7 +17,7 @@ from torch.nn import functional
 from opclock.board.contention import Contention
 from opclock.profiles.disturbance import disturbed
 from opclock.profiles.watch import Watch
-from opclock.timing.watching import sample_watching
+from opclock.timing.watching import sample_watching, watched_models
 from opclock.tracing.torch_state import torch_plain
 
 REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
@@ -85,7 +85,7 @@ class Controls:
     """Says when control workloads are due for one pool, and samples them."""
 
     def __init__(self, contention: Contention, *, watching: int | None = None) -> None:
-        """The first sample is due at once.
+        """Make what is sampled, so that no block's time holds that. The first sample is due at once.
 
         Args:
             contention: reads the counters of this process.
@@ -94,6 +94,10 @@ class Controls:
         self._contention = contention
         self._watching = watching
         self._next = 0.0
+        with torch_plain():
+            workloads()
+        if watching is not None:
+            watched_models(watching)
 
     def sample_if_due(self) -> dict[str, float]:
         """Sample the control workloads, unless the last sample is less than ``EVERY_S`` old: then return nothing."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from opclock.argument_checks import Count, checked
 from opclock.board.accelerator import wait_for
 from opclock.board.contention import Contention
 from opclock.errors import model_errors
-from opclock.profiles.processes import Processes, middle, middle_interval
+from opclock.profiles.processes import Processes, ProcessTimes, middle, middle_interval, process_times
 from opclock.profiles.statistics import Blocks, Samples
 from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs, RunSamples
@@ -117,10 +119,29 @@ class Reference:
         """The 95 % interval of the median, in seconds."""
         return middle_interval(self.samples, blocks=self.blocks, processes=self.processes)
 
+    @cached_property
+    def process_times(self) -> tuple[ProcessTimes, ...]:
+        """What each process measured in an inference."""
+        return process_times(self.samples, self.runs.faults, blocks=self.blocks, processes=self.processes)
+
+    @property
+    def process_spread(self) -> float:
+        """How far the processes' medians lie apart, as a fraction of their mean; 0 for one process."""
+        medians_s = [one.median_s for one in self.process_times]
+        return (max(medians_s) - min(medians_s)) / self.median_s
+
     @property
     def repeat_error(self) -> float:
-        """Median of the second half / median of the first - 1. No estimate can be expected to be more accurate."""
-        first_s, second_s = (float(middle(half.seconds, half.processes)) for half in self.halves)
+        """How far a repetition lies off, as a fraction. No estimate can be expected to be more accurate.
+
+        Of one process: median of the second half / median of the first - 1. Of several: the standard deviation of the
+        difference between their mean and that of as many other processes, by the spread of their medians. Two halves of
+        the same processes share their layouts of memory, and so say less than that.
+        """
+        medians_s = [one.median_s for one in self.process_times]
+        if len(medians_s) > 1:
+            return float(np.std(medians_s, ddof=1)) * math.sqrt(2 / len(medians_s)) / self.median_s
+        first_s, second_s = (float(np.median(half.seconds)) for half in self.halves)
         return second_s / first_s - 1.0
 
     def to_json(self) -> dict[str, Any]:
@@ -132,6 +153,8 @@ class Reference:
             "ci_high_s": high,
             "samples": len(self.samples),
             "repeat_error": self.repeat_error,
+            "process_spread": self.process_spread,
+            "processes": [one.to_json() for one in self.process_times],
             "disturbed": self.disturbed,
             "contended": self.contended,
         }

@@ -87,15 +87,16 @@ class Runs:
             unkept: makes one that is not kept: at first, and before short runs that share a reading.
         """
         number, together = len(self._readings), 1
-        watch = Watch(self._contention, count)
         unkept()
+        watch = Watch(self._contention, count)
         while watch.rounds < count:
             several = min(together, count - watch.rounds)
-            if several > 1:
+            shared = several > 1
+            if shared:
                 unkept()
             self._seconds += [run() for _ in range(several)]
             self._blocks += [number] * several
-            watch.rounds_ended(several)
+            watch.rounds_ended(several, unkept=int(shared))
             together = rounds_together(self._seconds[-1])
         self._readings.append(watch.block_ended())
 

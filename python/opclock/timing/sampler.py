@@ -149,7 +149,7 @@ class Sampler:
                     self._discarded_round(kept, several.start)
                 for number in several:
                     self._round(kept, number)
-                watch.rounds_ended(len(several))
+                watch.rounds_ended(len(several), unkept=int(together > 1))
                 if self._counts_for_stopping and watch.last_disturbed:
                     self._pool.compiled.discard_last(len(several))
         finally:

@@ -21,6 +21,7 @@ from opclock.timing.host_playback import Forward
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.missing import condition_of
+from opclock.timing.own_arena import fix_thresholds, in_own_arena
 from opclock.timing.reference import ReferenceRun, forward_of
 from opclock.timing.sampler import Sampler
 from opclock.tracing.program import first_difference
@@ -74,21 +75,29 @@ class Server:
         return {}
 
     def bind(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Bind some of the op calls and warm them up, for the pool of this number; None starts one or continues it."""
+        """Bind some of the op calls and warm them up, for the pool of this number; None starts one or continues it.
+
+        What is bound must not change where the model's outputs lie, so that they take the page faults that they take in
+        a process which only runs the model.
+        """
+        self._fix_thresholds()
         if self._profile is None:
             self._profile = Profile.create_or_open(Path(request["profile"]), read_board())
             self._profile.owner = request["owner"]
+        profile = self._profile
         host, remark = host_for(self.trace, self._forward)
         self._sampler = None  # frees the memory of the op calls before
-        self._sampler = Sampler(
-            self.trace,
-            range(*request["positions"]),
-            Arguments(self.trace),
-            self._profile,
-            condition_of(self.trace, self._threads),
-            host,
-            seed=request["seed"],
-            process=request["process"],
+        self._sampler = in_own_arena(
+            lambda: Sampler(
+                self.trace,
+                range(*request["positions"]),
+                Arguments(self.trace),
+                profile,
+                condition_of(self.trace, self._threads),
+                host,
+                seed=request["seed"],
+                process=request["process"],
+            )
         )
         self.sampler.warm_up(request["pool"])
         return {
@@ -98,6 +107,12 @@ class Server:
             "remark": remark,
             "seconds": self.sampler.seconds,
         }
+
+    def _fix_thresholds(self) -> None:
+        """Once the model has run, as in a reference process, keep the C library's thresholds as they are then."""
+        if self._forward is not None and self._sampler is None:
+            ReferenceRun(self._forward, self.trace.model, self.trace.device)  # runs it until it is warm
+        fix_thresholds()
 
     def block(self, request: dict[str, Any]) -> dict[str, Any]:
         """Time one block of rounds. Returns the seconds of the shortest, and what there is so far."""

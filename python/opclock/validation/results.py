@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from scipy.stats import kendalltau, spearmanr
 from opclock.estimation.result import Estimate
 from opclock.flags import Flag, untrusted
 from opclock.notebook import ShownInNotebooks
+from opclock.profiles.processes import Layouts, differing_layouts
 from opclock.tracing.macs import model_macs, model_macs_thop
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
@@ -56,6 +58,30 @@ class Row:
         """The relative error: estimate / reference - 1."""
         return self.estimate.total_s / self.reference.median_s - 1.0
 
+    @property
+    def compatible(self) -> bool:
+        """Whether the estimate and the reference differ by no more than both 95 % intervals allow.
+
+        The half widths towards each other are added as independent errors are. Each interval may hold the other's
+        middle or not.
+        """
+        estimated, (low_s, high_s) = self.estimate, self.reference.interval_s
+        difference_s = estimated.total_s - self.reference.median_s
+        if difference_s > 0:
+            sides_s = estimated.total_s - estimated.ci_low_s, high_s - self.reference.median_s
+        else:
+            sides_s = estimated.ci_high_s - estimated.total_s, self.reference.median_s - low_s
+        return abs(difference_s) <= math.hypot(*sides_s)
+
+    @property
+    def layouts(self) -> Layouts | None:
+        """Slower processes with many page faults, and others, among those of the estimate and of the reference.
+
+        None where page faults do not decide, or where one process took all.
+        """
+        references = self.reference.process_times
+        return differing_layouts([*self.estimate.processes, *references]) if len(references) > 1 else None
+
     def baseline_error(self, name: str) -> float | None:
         """The relative error of a baseline; None where the baseline has no estimate."""
         seconds = self.baselines_s[name]
@@ -77,6 +103,7 @@ class Row:
             "reference": self.reference.to_json(),
             "estimate": self.estimate.to_json(),
             "error": self.error,
+            "compatible": self.compatible,
             "baselines": {
                 name: {"total_s": self.baselines_s[name], "error": self.baseline_error(name)} for name in BASELINES
             },

@@ -86,7 +86,7 @@ def _row(
     graph = session.graph.reference() if session.graph else None
     imprecise = precision_flags(reference.median_s, *reference.interval_s)
     contended = ("contended",) if reference.contended or (graph and graph.contended) else ()
-    return Row(
+    row = Row(
         trace=request.trace,
         threads=request.threads,
         reference=reference,
@@ -102,6 +102,7 @@ def _row(
         explanation=session.observers.explain(estimated, reference.median_s) if session.observers else None,
         graph=graph,
     )
+    return row if row.layouts is None else replace(row, flags=ordered([*row.flags, "layout"]))
 
 
 def with_regression(rows: Sequence[Row]) -> tuple[Row, ...]:
