@@ -8,7 +8,7 @@ import psutil
 import pytest
 from control_groups import V1, V2, groups
 
-from opclock.memory import free_memory_bytes
+from opclock.board.memory import free_memory_bytes
 
 GB = 1_000_000_000
 

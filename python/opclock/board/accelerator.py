@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from opclock.board.memory import free_memory_bytes
 from opclock.errors import OptionError, first_line
-from opclock.memory import free_memory_bytes
 
 SIMULATED = "simulated"
 # Reasons for a lowered clock, by bit (NVML's nvmlClocksEventReasons*), without idling.

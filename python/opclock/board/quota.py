@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from opclock.control_groups import group_folders
+from opclock.board.control_groups import group_folders
 from opclock.files import text_of
 
 

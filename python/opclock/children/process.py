@@ -19,9 +19,9 @@ from typing import IO, Any, ClassVar, Self, TypeVar
 import psutil
 
 from opclock import errors
+from opclock.board.memory import free_memory_bytes
 from opclock.board.system import all_cores
 from opclock.errors import ModelError, OpclockError
-from opclock.memory import free_memory_bytes
 
 # PyTorch alone takes 250 MB once imported; without the rest for a runtime and a small model the kernel would end a
 # process, perhaps one that is being timed.

@@ -72,9 +72,10 @@ real_option = click.option("--real/--fake", "real", default=None,
                            help="Trace by a real run, or with fake tensors only.  "
                            "[default: fake tensors, checked by a real run]")  # fmt: skip
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed for every random order.")
-processes_option = click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True,
-                                help="Fresh processes that take turns; the interval holds how they differ.  "
-                                "[1: this process]")  # fmt: skip
+PROCESSES = "Fresh processes that take turns; the interval holds how they differ.  [1: this process]"
+processes_option = click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help=PROCESSES)
+usual_processes_option = click.option("--processes", type=click.IntRange(min=1),
+                                      help=f"{PROCESSES}  [default: 3, or 1 where memory is short]")  # fmt: skip
 runtimes_option = click.option("--runtime", "runtimes", metavar="NAME,...", default="eager,onnxruntime,openvino",
                                show_default=True, help="Runtimes to use, separated by commas, or 'all'.")  # fmt: skip
 precision_option = click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,

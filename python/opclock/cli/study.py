@@ -133,18 +133,23 @@ def _sizes(text: str) -> tuple[int, ...]:
 @options.profile_option(None)
 @options.data_option
 @options.seed_option
-@options.processes_option
+@options.usual_processes_option
 @strict_option
 @options.reporter_option
 @options.needs_core
 def hidden_costs(
-    report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int, processes: int,
-    strict: bool, reporter: Reporter,
+    report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int,
+    processes: int | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Test on ten CIFAR-100 models whether MACs explain the time on this board, and show where the rest goes."""
     from opclock.studies.hidden_costs import run
+    from opclock.studies.processes import PROCESSES, usual_processes
 
     count = options.checked_threads(threads)
+    if processes is None and (processes := usual_processes()) == 1:
+        reporter.say(
+            f"memory is short for {PROCESSES} processes with kernels and {PROCESSES} with the model: one takes all"
+        )
     output_folder(report)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
         findings = run(profile, threads=count, images=data, seed=seed, processes=processes, progress=progress)

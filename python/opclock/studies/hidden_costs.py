@@ -10,12 +10,13 @@ from opclock.models.zoo import ZOO
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.studies.hidden_costs_results import HiddenCosts
+from opclock.studies.processes import PROCESSES
 from opclock.validation.validate import validate
 
 
 def run(
-    profile: Profile, *, threads: int, images: Path | None = None, seed: int = 0, processes: int = 1,
-    progress: Progress = silent,
+    profile: Profile, *, threads: int, images: Path | None = None, seed: int = 0,
+    processes: int = PROCESSES, progress: Progress = silent,
 ) -> HiddenCosts:  # fmt: skip
     """Validate the ten published CIFAR-100 models, one image at a time, and compare MACs with time.
 

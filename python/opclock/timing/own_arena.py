@@ -31,8 +31,8 @@ def in_own_arena(make: Callable[[], Result]) -> Result:
     """Call a function in a thread of its own, and return its result.
 
     The C library gives each thread an arena to allocate from, and memory goes back to the arena it came from. Binding
-    and checking op calls in the main thread left 60 MB of holes in its heap, into which a model's outputs fit: they
-    took 1,700 to 4,300 page faults an inference of a DenseNet where a fresh process took 6,100 to 14,000.
+    and checking op calls in the main thread left 60 MB of holes in its heap, into which a model's outputs fit without
+    page faults (``docs/method.md``, several processes).
 
     Args:
         make: makes what lives longer than this call. Settings of the calling thread, such as autocast, do not hold in

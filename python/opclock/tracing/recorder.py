@@ -13,8 +13,8 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from opclock.argument_checks import checked
+from opclock.board.memory import free_memory_bytes
 from opclock.errors import DataNeededError, ModelError, NestedTensorError, TraceError, UnsteadyError, described
-from opclock.memory import free_memory_bytes
 from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
 from opclock.tracing.forward import Forward, Reset, prepared

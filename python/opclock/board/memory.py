@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from opclock.control_groups import group_folders
+from opclock.board.control_groups import group_folders
 from opclock.files import text_of
 
 FILE_CACHES = ("active_file", "inactive_file")  # the kernel drops them where a group needs memory
