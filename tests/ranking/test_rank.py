@@ -73,7 +73,8 @@ def test_traces_are_ordered_and_bad_ones_are_named(folder, board):
 def test_the_table_has_a_line_for_each(folder, board):
     done = opclock("rank", folder, "--profile", board, "--jobs", "1", "--top", "2")
     lines = done.stdout.splitlines()
-    assert lines[1].split()[:2] == ["1", "width6"]
+    assert lines[0] == "2 threads on cpu in float32"
+    assert lines[2].split()[:2] == ["1", "width6"]
     assert "and 1 slower candidate" in done.stdout
     assert any(line.startswith("broken: ") for line in lines)
 

@@ -10,6 +10,7 @@ import click
 
 from opclock.board.cores import default_threads
 from opclock.cli import options
+from opclock.cli.flags import show_flags
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import EstimateError, OptionError
@@ -106,6 +107,7 @@ def _report(rows: Sequence[Row], column: str | None, top: int, reporter: Reporte
     shown = [(number, row) for number, row in enumerate(ranked, 1) if number <= top or row.candidate in best]
     if shown:
         reporter.table(table(shown, best, column))
+    show_flags(reporter, [flag for row in ranked for flag in row.flags])
     if hidden := len(ranked) - len(shown):
         reporter.say(f"and {counted(hidden, 'slower candidate')}: --top shows more, --json has all")
     for row in failed[:SHOWN_FAILURES]:

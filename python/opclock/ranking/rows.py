@@ -26,6 +26,7 @@ class Row:
     macs: int = 0
     parameters: int = 0
     measured: float = 0.0  # share of the time
+    setting: str = ""  # such as "2 threads on cpu in float32"
     flags: tuple[str, ...] = ()
     columns: dict[str, Any] = field(default_factory=dict)  # what the user knows of it, by name
 

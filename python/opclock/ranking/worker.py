@@ -57,6 +57,7 @@ class Estimator:
             macs=sum(part.macs for part in estimated.parts),
             parameters=trace.parameters,
             measured=estimated.coverage.measured,
+            setting=str(estimated.setting),
             flags=estimated.flags,
         )
 

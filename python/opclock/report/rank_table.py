@@ -21,11 +21,12 @@ def table(ranked: Sequence[tuple[int, Row]], front: Collection[str], column: str
         column: of the Pareto front; None where it was not asked for.
 
     Returns:
-        The table; "*" marks the front.
+        The table; "*" marks the front. Its title has the setting, or all of them where they differ.
     """
     rows = [row for _, row in ranked]
     own = list(dict.fromkeys(name for row in rows for name in row.columns))
     marks = [] if column is None else [texts("front", ["*" if row.candidate in front else "" for row in rows])]
+    title = " and ".join(sorted({row.setting for row in rows}))
     return Table([
         ready("", [str(place) for place, _ in ranked]),
         texts("candidate", [row.candidate for row in rows]),
@@ -37,7 +38,7 @@ def table(ranked: Sequence[tuple[int, Row]], front: Collection[str], column: str
         *(ready(name, [_cell(row.columns.get(name, "")) for row in rows]) for name in own),
         *marks,
         percents("measured", [row.measured for row in rows], 1),
-    ])  # fmt: skip
+    ], title)  # fmt: skip
 
 
 def _cell(value: object) -> str:
