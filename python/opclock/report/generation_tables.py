@@ -27,7 +27,7 @@ def depth_table(result: LanguageModelEstimate) -> Table:
         numbers("roofline", [value or None for value in frame["roofline_s"].astype(float)], SECONDS, 1),
         numbers("MACs", list(frame["macs"]), COUNT, 3),
         numbers("cache", list(frame["cache_bytes"]), BYTES, 1),
-        texts("", ["held out" if depth == result.held_out else "" for depth in frame["depth"]], 4),
+        texts("remark", ["held out" if depth == result.held_out else "" for depth in frame["depth"]], 4),
     ], title(result))  # fmt: skip
 
 
