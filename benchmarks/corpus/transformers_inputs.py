@@ -64,6 +64,14 @@ def _two_frames(config: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
     return _grid(torch.randn(64, 3 * config.patch_temporal * config.patch_size**2))
 
 
+def _flat_patches(config: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    return {
+        "pixel_values": torch.randn(1, 64, 3 * config.patch_size**2),
+        "pixel_attention_mask": torch.ones(1, 64).long(),
+        "spatial_shapes": torch.tensor([[8, 8]]),
+    }
+
+
 # Inputs of a forward whose names or shapes are its own.
 INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "autoformer": _series,
@@ -193,6 +201,33 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "attention_mask": torch.ones(1, 32).long(),
     },
     "pp_ocrv6_medium_det": lambda _config: {"pixel_values": torch.randn(1, 3, 128, 128)},
+    "seggpt": lambda _config: {
+        "pixel_values": torch.randn(1, 3, 64, 64),
+        "prompt_pixel_values": torch.randn(1, 3, 64, 64),
+        "prompt_masks": torch.randn(1, 3, 64, 64),
+    },
+    "siglip2": lambda config: {"input_ids": _ids()} | _flat_patches(config.vision_config),
+    "siglip2_vision_model": _flat_patches,
+    "step3p7": lambda _config: {"pixel_values": torch.randn(1, 3, 112, 112), "input_ids": _after_image(4)},
+    "tvp": lambda config: {
+        "pixel_values": torch.randn(1, config.num_frames, 3, config.max_img_size, config.max_img_size),
+        "input_ids": _ids(),
+        "attention_mask": torch.ones(1, 16).long(),
+    },
+    "udop": lambda _config: {
+        "input_ids": _ids(),
+        "bbox": torch.rand(1, 16, 4),
+        "pixel_values": torch.randn(1, 3, 224, 224),
+        "decoder_input_ids": _ids(),
+    },
+    "uvdoc": lambda _config: {"pixel_values": torch.randn(1, 3, 128, 128)},
+    "vibevoice_acoustic_tokenizer_decoder": lambda config: {"hidden_states": torch.randn(1, config.hidden_size, 8)},
+    "vibevoice_acoustic_tokenizer_encoder": lambda _config: {"hidden_states": torch.randn(1, 1, 16000)},
+    "video_llama_3_vision": lambda config: {
+        "pixel_values": torch.randn(64, 3 * config.patch_size**2),
+        "grid_thw": torch.tensor([[1, 8, 8]]),
+        "merge_sizes": torch.tensor([2]),
+    },
     "lw_detr": lambda _config: {"pixel_values": torch.randn(1, 3, 256, 256)},
     "rf_detr": lambda _config: {"pixel_values": torch.randn(1, 3, 112, 112)},
 }

@@ -46,6 +46,8 @@ _STRIPES = {
     for ratio, size in (("long", 7), ("mid", 5), ("short", 3))
 }  # fmt: skip
 
+_SPEECH_CODEC = {"num_filters": 4, "depths": [1, 1, 1, 1, 1, 1, 1]}
+
 # Arguments of the configuration, in place of the sizes that are set for all.
 SETTINGS: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1]},
@@ -180,6 +182,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
         "neck_out_channels": 32, "scale_factor_list": [1, 2, 4, 8],
         "intraclass_block_config": {"reduce_channel": [1, 1, 0], "return_channel": [1, 1, 0], **_STRIPES},
+    },
+    "seggpt": {"image_size": [128, 64], "intermediate_hidden_state_indices": [0, 1], "merge_index": 0},
+    "step3p7": {
+        "text_config": {"sliding_window": 8}, "vision_config": {"image_size": 112}, "image_token_id": 5,
+    },
+    "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
+    "timm_backbone": {"backbone": "mobilenetv3_small_050"},
+    "tvp": {"max_img_size": 128, "visual_prompt_size": 16, "num_frames": 2},
+    "uvdoc": {
+        "backbone_config": {
+            "model_type": "uvdoc_backbone",
+            "out_features": ["stage1", "stage2", "stage3", "stage4", "stage5", "stage6"],
+        },
+    },
+    "vibevoice": {"audio_config": _SPEECH_CODEC, "semantic_model_config": _SPEECH_CODEC},
+    "vibevoice_acoustic_tokenizer": _SPEECH_CODEC,
+    "vibevoice_acoustic_tokenizer_decoder": _SPEECH_CODEC,
+    "vibevoice_acoustic_tokenizer_encoder": _SPEECH_CODEC,
+    "vibevoice_asr": {
+        "acoustic_tokenizer_encoder_config": _SPEECH_CODEC, "semantic_tokenizer_encoder_config": _SPEECH_CODEC,
     },
 }  # fmt: skip
 

@@ -129,6 +129,19 @@ def test_cond_takes_the_branch_of_the_data():
         trace(Chooses(), (torch.ones(3),), real=False)
 
 
+class Places(nn.Module):
+    def forward(self, x):
+        at = x.argmax()
+        x[(at,), (at,)] = 0.0  # PyTorch makes tensors of the tuples, from the values inside
+        return x
+
+
+def test_values_that_compiled_code_reads_need_data():
+    assert trace(Places(), (torch.eye(2),)).real
+    with pytest.raises(TraceError, match="without data"):
+        trace(Places(), (torch.eye(2),), real=False)
+
+
 @pytest.fixture(scope="module")
 def operators():
     """Two custom operators: one with a fake kernel, and one without."""

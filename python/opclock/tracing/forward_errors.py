@@ -21,6 +21,9 @@ NEEDS_DATA = (
     UnsupportedOperatorException,
 )
 
+# What PyTorch says where compiled code reads the values of a fake tensor.
+NO_VALUES = (".numpy() is not supported for tensor subclasses", "its data is not allocated yet")
+
 # By the first pattern that an error's text matches: what the user can do.
 ADVICE = (
     (r"does not require grad|inference tensor|requires_grad", "it takes gradients, and opclock runs inference "
@@ -34,7 +37,7 @@ ADVICE = (
 
 def needs_data(error: Exception) -> bool:
     """Whether an error comes from fake tensors that have no values."""
-    return isinstance(error, NEEDS_DATA) or ".numpy() is not supported for tensor subclasses" in message_of(error)
+    return isinstance(error, NEEDS_DATA) or any(text in message_of(error) for text in NO_VALUES)
 
 
 def advice(error: Exception) -> str:
