@@ -221,6 +221,12 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "decoder_input_ids": _ids(),
     },
     "uvdoc": lambda _config: {"pixel_values": torch.randn(1, 3, 128, 128)},
+    "videomae": lambda _config: {"pixel_values": torch.randn(1, 4, 3, 224, 224)},
+    "videoprism": lambda _config: {"pixel_values_videos": torch.randn(1, 4, 3, 288, 288), "input_ids": _ids()},
+    "videoprism_vision_model": lambda _config: {"pixel_values_videos": torch.randn(1, 4, 3, 288, 288)},
+    "vivit": lambda _config: {"pixel_values": torch.randn(1, 4, 3, 224, 224)},
+    "vjepa2": lambda _config: {"pixel_values_videos": torch.randn(1, 4, 3, 256, 256)},
+    "xclip": lambda _config: {"pixel_values": torch.randn(1, 8, 3, 224, 224), "input_ids": _ids()},
     "vibevoice_acoustic_tokenizer_decoder": lambda config: {"hidden_states": torch.randn(1, config.hidden_size, 8)},
     "vibevoice_acoustic_tokenizer_encoder": lambda _config: {"hidden_states": torch.randn(1, 1, 16000)},
     "video_llama_3_vision": lambda config: {
