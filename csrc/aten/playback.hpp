@@ -69,17 +69,4 @@ class Playback {
   std::vector<double> kernel_s_;
 };
 
-// While it exists, calls on this thread end where their kernel would begin, and return nothing. They still run the
-// dispatch, and so bring its code and data into the caches, as the host does in a model.
-class DryRun {
- public:
-  DryRun();
-  ~DryRun();
-  DryRun(const DryRun&) = delete;
-  DryRun& operator=(const DryRun&) = delete;
-
- private:
-  bool was_excluded_;
-};
-
 }  // namespace opclock

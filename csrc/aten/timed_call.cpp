@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "aten/playback.hpp"
+#include "aten/handed_back.hpp"
 
 namespace opclock {
 

@@ -159,6 +159,7 @@ def hidden_costs(
 
 def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, reporter: Reporter) -> None:
     from opclock.report.hidden_costs_page import write_report
+    from opclock.report.process_sentences import of_validation
     from opclock.report.validation_tables import table
 
     reporter.file(lambda: write_report(findings, folder))
@@ -166,5 +167,8 @@ def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, repo
     reporter.table(table(findings.table, f"{findings.validation.board['identity']}, {counted(threads, 'thread')}"))
     for sentence in findings.words():
         reporter.say(f"- {sentence}")
+    for row in findings.validation.rows:
+        if row.layouts is not None:
+            reporter.say(f"{row.trace.model}: {of_validation(row)}")
     show_flags(reporter, joined(findings.table["flags"]))
     reporter.say(f"The whole report: {folder / 'index.html'}")
