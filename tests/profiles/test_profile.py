@@ -328,3 +328,20 @@ def test_a_clock_that_goes_back_makes_no_pool_older(profile_path, monkeypatch):
         for pool in (first, second):
             profile.add_rounds(pool, np.ones((1, 1)), np.ones(1), None)
         assert profile.pools(["in_model"], "cpu", 2) == [second, first]
+
+
+def test_what_is_remembered_ends_with_any_change(profile_path):
+    made = []
+
+    def make():
+        made.append(len(made))
+        return made[-1]
+
+    with Profile.create_or_open(profile_path, BOARD) as writer, Profile.open(profile_path) as reader:
+        for profile in (writer, reader):
+            made.clear()
+            assert [profile.remembered("key", make) for _ in range(2)] == [0, 0]
+            assert profile.remembered("other", make) == 1
+            writer.add_ceiling("copy_bytes_per_s", 4096, 2, 1e10)
+            assert profile.remembered("key", make) == 2
+            assert profile.remembered("other", make) == 3

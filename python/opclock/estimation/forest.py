@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +87,8 @@ class Forest:
         checksum, depth, trees, nodes = (int(one) for one in np.frombuffer(data[:_BEGIN].ljust(_BEGIN, b"\0"), _HEAD))
         if zlib.crc32(data[_HEAD.itemsize :]) != checksum or len(data) != _BEGIN + 4 * trees + 14 * nodes:
             raise ValueError("not the bytes of a forest")
-        arrays, begin = [], _BEGIN
+        arrays: list[npt.NDArray[Any]] = []
+        begin = _BEGIN
         for count, kind in ((trees, "<i4"), (2 * nodes, "<i4"), (nodes, "<f4"), (nodes, "<i2")):
             arrays.append(np.frombuffer(data, kind, count, begin))
             begin += arrays[-1].nbytes

@@ -26,7 +26,9 @@ class Specification:
 class Candidates(Protocol):
     """Numbered models. Use them in a ``with`` block: code of the user may run inside it."""
 
-    names: Sequence[str]
+    @property
+    def names(self) -> Sequence[str]:
+        """One for each candidate."""
 
     def trace(self, number: int) -> Trace:
         """Load or record one model's trace. Raises OpclockError where that is not possible."""
