@@ -28,7 +28,7 @@ WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/profiles tests/t
 # The C++ tests' only header.
 DOCTEST := $(if $(wildcard /usr/include/doctest/doctest.h),,build/doctest)
 
-.PHONY: study landscape test test-all test-cpp test-python test-earliest test-arm test-gpu accuracy accuracy-quick stability \
+.PHONY: study landscape test test-all test-cpp test-python test-browser test-earliest test-arm test-gpu accuracy accuracy-quick stability \
   coverage sdist wheel-pure lint format tidy tsan asan docs clean
 
 study: $(VENV)/.installed
@@ -71,6 +71,10 @@ test-cpp: $(DOCTEST)
 	$(STEP) "configuring the C++ tests" cmake --preset dev
 	$(STEP) "building the C++ tests" cmake --build --preset dev
 	@ctest --preset dev
+
+# The page of `opclock explore`, in the Chromium or Chrome of this machine.
+test-browser: $(VENV)/.installed $(VENV)/.test $(VENV)/.browser
+	@$(BIN)/python -m pytest tests/browser
 
 # What needs no torch, with the earliest releases that pyproject.toml allows. Their own deprecations are no news.
 test-earliest: $(EARLIEST)/.installed

@@ -17,6 +17,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 INSTALLED_BY = {
     "torch": "pip install torch",
     **dict.fromkeys(("matplotlib", "jinja2", "tabulate"), "pip install 'opclock[report]'"),
+    "plotly": "pip install 'opclock[explore]'",
 }
 FILE_MODULE = "opclock_file_"  # then its stem: the name of a model's file as a module
 # An error of a public function begins with the argument as Python writes it.
@@ -41,7 +42,7 @@ def _line(error: BaseException) -> str | None:  # noqa: PLR0911 - one for each k
         return line
     if isinstance(error, ImportError):
         name = error.name or "a module"
-        remedy = INSTALLED_BY.get(name)
+        remedy = INSTALLED_BY.get(name.partition(".")[0])
         missing = f"this needs {name}, which is not installed: {remedy}"
         return missing if remedy else f"cannot import {name} ({error}); 'opclock doctor' names the remedy"
     if is_out_of_memory(error):

@@ -33,6 +33,7 @@ VERBS = {
         "validate": "Compare estimates with real inference.",
         "llm": "Estimate a language model's time per token, by depth.",
         "rank": "Order many models by their estimated latency.",
+        "explore": "Write an interactive page about where the time goes.",
         "compare": "Compare two profiles or two estimates.",
         "profile": "Inspect, merge and prune profile files.",
     },

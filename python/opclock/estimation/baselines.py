@@ -13,8 +13,6 @@ from opclock.profiles.profile import Profile
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import Trace
 
-MIN_BUFFER = 1 << 20
-MAX_BUFFER = 1 << 28  # bytes: four times the largest last-level cache of a small board, so this is DRAM
 MIN_MODELS = 3  # with one left out, fewer models leave less than the two points that a line needs
 
 
@@ -56,18 +54,6 @@ def roofline(trace: Trace, multiply_adds_per_s: float, bytes_per_s: float) -> fl
         Seconds of one inference.
     """
     return sum(max(macs(traced) / multiply_adds_per_s, moved_bytes(traced) / bytes_per_s) for traced in trace.calls)
-
-
-def buffer_bytes(working_set: int) -> int:
-    """The buffer size at which to measure the bandwidth for a working set.
-
-    Args:
-        working_set: bytes that the model touches.
-
-    Returns:
-        Bytes: the next power of two, between 1 MiB and 256 MiB.
-    """
-    return min(MAX_BUFFER, max(MIN_BUFFER, 1 << max(0, working_set - 1).bit_length()))
 
 
 def mac_regression(

@@ -11,8 +11,8 @@ from typing import Any
 from opclock.errors import EstimateError
 from opclock.flags import Flag
 from opclock.profiles.reader import ProfileReader
-from opclock.tracing.macs import footprint_bytes, moved_bytes, needed_macs
-from opclock.tracing.trace import TracedCall
+from opclock.tracing.macs import footprint_bytes, macs, moved_bytes, needed_macs
+from opclock.tracing.trace import Trace, TracedCall
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "int8")
 NARROW = ("bfloat16", "float16", "int8")  # than float32
@@ -20,6 +20,8 @@ PATTERNS = ("read", "write", "copy", "triad", "update")
 SIZES = tuple(1 << exponent for exponent in range(12, 29))  # bytes: from a part of the L1 cache to DRAM on every board
 COUNTED_IN = {"float64": "float64", "int64": "float64", "bfloat16": "bfloat16", "float16": "float16", "int8": "int8",
               "uint8": "int8"}  # fmt: skip
+MIN_BUFFER = 1 << 20
+MAX_BUFFER = 1 << 28  # bytes: four times the largest last-level cache of a small board, so this is DRAM
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,44 @@ class Ceilings:
             "loads_per_s": self.loads_per_s,
             "flags": list(self.flags),
         }
+
+
+def shortest_times(trace: Trace, profile: ProfileReader, threads: int) -> dict[str, float]:
+    """The shortest time that each op call can take by the ceilings of a profile, in seconds (Williams et al. 2009).
+
+    Where the profile lacks some of the ceilings, the two that a validation measures take their place: multiply-adds in
+    float32, and copies in buffers of about the working set.
+
+    Args:
+        trace: the model, on the CPU.
+        profile: only read.
+        threads: with which the ceilings were measured.
+
+    Returns:
+        Seconds by the key of the op call; empty where the profile has no ceilings.
+    """
+    calls = {traced.call.key: traced for traced in trace.calls}
+    try:
+        ceilings = Ceilings.read(profile, threads)
+    except EstimateError:
+        peak = profile.ceiling("multiply_adds_float32", 0, threads)
+        bandwidth = profile.ceiling("copy_bytes_per_s", buffer_bytes(trace.working_set), threads)
+        if peak is None or bandwidth is None:
+            return {}
+        return {key: max(macs(traced) / peak, moved_bytes(traced) / bandwidth) for key, traced in calls.items()}
+    return {key: ceilings.call_s(traced) for key, traced in calls.items()}
+
+
+def buffer_bytes(working_set: int) -> int:
+    """The buffer size at which to measure the bandwidth for a working set.
+
+    Args:
+        working_set: bytes that the model touches.
+
+    Returns:
+        Bytes: the next power of two, between 1 MiB and 256 MiB.
+    """
+    return min(MAX_BUFFER, max(MIN_BUFFER, 1 << max(0, working_set - 1).bit_length()))
 
 
 def call_dtype(traced: TracedCall) -> str:

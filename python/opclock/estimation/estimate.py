@@ -9,6 +9,7 @@ import numpy as np
 
 from opclock.argument_checks import Count, checked
 from opclock.errors import EstimateError
+from opclock.estimation.ceilings import shortest_times
 from opclock.estimation.device_timeline import DeviceTimeline, read_timeline
 from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
@@ -86,7 +87,18 @@ def estimate(
         composed = _of_sums(placed, setting, condition, kernels, host_work)
     settings_flags = _setting_flags(trace, setting, wanted_device, wanted_dtype, profile)
     flags = ordered([*settings_flags, *composed.flags, *_own_flags(composed)])
-    return replace(composed, flags=flags, uncounted_operators=tuple(uncounted(placed)))
+    parts = _with_roofline(composed.parts, placed, profile, setting.threads)
+    return replace(composed, flags=flags, parts=parts, uncounted_operators=tuple(uncounted(placed)))
+
+
+def _with_roofline(parts: tuple[Part, ...], trace: Trace, profile: ProfileReader, threads: int) -> tuple[Part, ...]:
+    """The parts with their shortest times, on the CPU; the ceilings of other devices are not measured."""
+    shortest_s = shortest_times(trace, profile, threads) if trace.device == "cpu" else {}
+    if not shortest_s:
+        return parts
+    return tuple(
+        replace(part, roofline_s=shortest_s[traced.call.key]) for part, traced in zip(parts, trace.calls, strict=True)
+    )
 
 
 def _plain_name(value: object | None) -> str | None:

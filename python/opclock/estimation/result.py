@@ -51,6 +51,7 @@ class Part:
     kernel_low_s: float | None = None  # 95 % interval of kernel_s; None where it is unknown, and beside a device
     kernel_high_s: float | None = None
     flags: tuple[Flag, ...] = ()  # of this op call's time
+    roofline_s: float | None = None  # the shortest time that the ceilings allow; None where they were not measured
 
     @property
     def validity(self) -> Flag | Literal["valid"]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opclock.board.accelerator import has_lanes
-from opclock.estimation.baselines import buffer_bytes, roofline
-from opclock.estimation.ceilings import COUNTED_IN
+from opclock.estimation.baselines import roofline
+from opclock.estimation.ceilings import COUNTED_IN, buffer_bytes
 from opclock.generation.result import Ceiling
 from opclock.generation.roles import weight_calls
 from opclock.profiles.profile import Profile

@@ -149,6 +149,15 @@ class ProfileReader:
         )  # fmt: skip
         return [int(row[0]) for row in rows]
 
+    def model_pools(self) -> list[int]:
+        """Numbers of the pools of models whose host was played, newest first."""
+        rows = self.ask(
+            "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE p.host IS NOT NULL "
+            "AND c.timing = 'in_model' AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) "
+            "ORDER BY p.started DESC, p.id DESC"
+        )
+        return [int(row[0]) for row in rows]
+
     def finished_op_calls(self, timings: Sequence[Timing]) -> list[tuple[str, int, str]]:
         """All op calls with a finished measurement in one of these timings: (device, threads, key)."""
         return self.ask(

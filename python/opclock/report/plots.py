@@ -12,16 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from opclock.flags import joined, untrusted
+from opclock.report.colours import CLASS_COLOURS
 from opclock.studies.hidden_costs_results import HiddenCosts
 from opclock.tracing.operator_classes import MAC_CLASSES
 
 BLUE, ORANGE, GREY, RED = "#1f5fa8", "#d9730d", "#8a8a8a", "#b3261e"
-# A class has the same colour in every figure: blue for the classes that MACs count, other colours for the rest.
-CLASS_COLOURS = {
-    "convolution": "#1f5fa8", "gemm": "#7fb0e0", "recurrent": "#b5d3ef", "host": "#b3261e", "normalisation": "#d9730d",
-    "activation": "#f0b429", "concat": "#5b8c3a", "element-wise": "#8c6bb1", "pooling": "#c78fb6", "copy": "#3a8c86",
-    "view": "#b0b0b0",
-}  # fmt: skip
 
 
 STAR = " *"

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.result import Estimate
 from opclock.formatting import counted
-from opclock.report.plots import CLASS_COLOURS, GREY, RED, figure_with_axes, log_axes
+from opclock.report.colours import CLASS_COLOURS
+from opclock.report.plots import GREY, RED, figure_with_axes, log_axes
 from opclock.sweeps.results import SweepRow
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.operator_classes import class_of

@@ -125,6 +125,7 @@ class BoundPool:
         self.keys = [trace.calls[position].call.key for position in positions]
         self.groups = {key: group for group, key in enumerate(dict.fromkeys(self.keys))}  # equal calls share samples
         self.calls = [trace.calls[position] for position in positions]
+        self.model = trace.model if len(positions) == len(trace.calls) else ""  # "" for a part of one
         self.compiled: Any = _new_pool(condition, seed)
         self._add_calls(trace, positions, arguments, condition)
         if condition.in_order:

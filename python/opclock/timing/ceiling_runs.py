@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from opclock.errors import EstimateError, first_line
-from opclock.estimation.baselines import buffer_bytes
-from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
+from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings, buffer_bytes
 from opclock.extension import load_core, process_clock
 from opclock.formatting import counted
 from opclock.profiles.profile import Profile

@@ -35,6 +35,14 @@ def clock_facts() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _model(pool: BoundPool) -> dict[str, Any]:
+    """What tells the op calls of a whole model apart: its name, and their modules."""
+    if not pool.model:
+        return {}
+    modules = [[traced.module, traced.module_type] for traced in pool.calls]
+    return {"name": pool.model, "modules": modules}
+
+
 class PoolRecord:
     """One pool in a profile: starts or continues it, adds rounds, and ends it."""
 
@@ -111,6 +119,7 @@ class PoolRecord:
                 "clock_before": self._clock_before,
                 "device_before": read_device(self._condition.device),
                 "waits": pool.waiting,
+                "model": _model(pool) if host else {},
                 "small_models": op_calls(self._condition.threads) if is_sampled(self._condition, host) else {},
             },
         )

@@ -93,6 +93,8 @@ class Explanation:
                 {**row, "replay_s": None if pd.isna(row["replay_s"]) else row["replay_s"]}
                 for row in self.by_class().to_dict("records")
             ],
+            "observed_s": self.observed_parts.tolist(),
+            "observed_host_s": self.observed_host_parts.tolist(),
         }
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
+from opclock.estimation.estimate_file import document
 from opclock.estimation.result import Estimate
 from opclock.flags import Flag, untrusted
 from opclock.notebook import ShownInNotebooks
@@ -101,7 +102,7 @@ class Row:
             "op_calls": len(self.trace.calls),
             "unique_op_calls": len(self.trace.unique),
             "reference": self.reference.to_json(),
-            "estimate": self.estimate.to_json(),
+            "estimate": document(self.estimate),
             "error": self.error,
             "compatible": self.compatible,
             "baselines": {
