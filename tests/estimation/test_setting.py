@@ -102,7 +102,7 @@ def test_a_model_with_other_inputs_is_named(path):
 def test_a_model_in_another_dtype_is_named_where_another_was_asked_for(path):
     filled(path, place(chain("relu"), "cpu", "bfloat16"), {"relu": 1e-3})
     assert "other_dtype" in read(path, chain("relu")).flags
-    with pytest.raises(EstimateError, match="has this model with 1x4x8x8 in bfloat16 in its aten::relu"):
+    with pytest.raises(EstimateError, match="has this model with 2 threads on cpu in bfloat16"):
         read(path, chain("relu"), dtype="float32")
 
 

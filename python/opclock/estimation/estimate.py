@@ -15,6 +15,7 @@ from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
+from opclock.estimation.variants import other_variants
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.pool import interrupted_after
@@ -82,7 +83,7 @@ def estimate(
     else:
         kernels = KernelTimes.read(placed, profile, condition, measured_only=measured_only)
         if not kernels.seconds:
-            raise EstimateError(no_measurement(placed, profile, *setting))
+            raise EstimateError(no_measurement(placed, profile, *setting) + other_variants(placed, profile))
         host_work = HostWork.read(placed, profile, condition, kernels.pools.values()) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
     settings_flags = _setting_flags(trace, setting, wanted_device, wanted_dtype, profile)

@@ -79,7 +79,7 @@ def choose_setting(
         return setting
     if len(_places(held)) > 1:
         raise EstimateError(f"{profile.path} holds {trace.model} with {_listed(held)}: choose by --device and --dtype")
-    raise EstimateError(f"{no_measurement(trace, profile, threads, *own)}{_what_it_holds(profile, everywhere)}")
+    raise EstimateError(f"{no_measurement(trace, profile, threads, *own)}{_what_it_holds(trace, profile, everywhere)}")
 
 
 def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, device: str, dtype: str) -> str:
@@ -88,7 +88,7 @@ def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, de
     option = "" if threads is None else f" and --threads {threads}"
     return (
         f"{profile.path} has no measurement of {trace.model} with {wanted} on {device} in {dtype}; run 'opclock "
-        f"measure' with this profile{option} first, or 'opclock sweep --preset board'{other_variants(trace, profile)}"
+        f"measure' with this profile{option} first, or 'opclock sweep --preset board'"
     )
 
 
@@ -154,9 +154,11 @@ def _listed(held: Iterable[Holding]) -> str:
     return " and ".join(str(setting) for setting in sorted({holding.setting for holding in held}))
 
 
-def _what_it_holds(profile: ProfileReader, held: Sequence[Holding]) -> str:
+def _what_it_holds(trace: Trace, profile: ProfileReader, held: Sequence[Holding]) -> str:
     if held:
         return f". It has this model with {_listed(held)}"
+    if variants := other_variants(trace, profile):
+        return variants
     settings = sorted({(one.threads, one.device) for one in profile.conditions()})
     if not settings:
         return ". It has no measurement of any op call"
