@@ -27,7 +27,7 @@ from opclock.validation.results import Validation
 
 SECONDS = {"relu": 1e-3, "tanh": 2e-3}
 TIMES = ("measure", "estimate", "validate", "bench", "batch", "sweep", "sweep conv2d", "study hidden-costs",
-         "study landscape")  # fmt: skip
+         "study landscape", "study tokens", "llm")  # fmt: skip
 
 
 def estimated(folder, *options, model=("relu", "tanh"), **made):

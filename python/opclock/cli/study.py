@@ -172,3 +172,34 @@ def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, repo
             reporter.say(f"{row.trace.model}: {of_validation(row)}")
     show_flags(reporter, joined(findings.table["flags"]))
     reporter.say(f"The whole report: {folder / 'index.html'}")
+
+
+@study.command("tokens")
+@click.option("--report", type=click.Path(path_type=Path), default="tokens", show_default=True,
+              help="Folder for tables and index.html.")  # fmt: skip
+@options.threads_option
+@options.cpus_option
+@options.profile_option(None)
+@options.seed_option
+@strict_option
+@options.reporter_option
+@options.needs_core
+def tokens(
+    report: Path, threads: int | None, profile_path: Path | None, seed: int, strict: bool, reporter: Reporter
+) -> None:
+    """Show what limits the tokens of four language models on this board: bandwidth, multiply-adds, kernels or host."""
+    from opclock.report.tokens_page import table, write_page
+    from opclock.studies.tokens import run
+
+    count = options.checked_threads(threads)
+    output_folder(report)
+    with options.writable_profile(profile_path) as profile, progress_display() as progress:
+        findings = run(profile, threads=count, seed=seed, progress=progress)
+    reporter.file(lambda: write_page(findings, report))
+    reporter.json(findings.to_json())
+    reporter.table(table(findings, f"{findings.board['identity']}, {counted(count, 'thread')}"))
+    for sentence in findings.words():
+        reporter.say(f"- {sentence}")
+    show_flags(reporter, findings.flags)
+    reporter.say(f"The whole report: {report / 'index.html'}")
+    check_strict(reporter, findings.flags, strict=strict)

@@ -130,6 +130,12 @@ class LanguageModelEstimate:
         return max(widths) + abs(self.misfit)
 
     @property
+    def tpot_interval_s(self) -> tuple[float, float]:
+        """The 95 % interval of the mean time of a token after the first."""
+        away = self.tpot_s * self._half_width
+        return max(0.0, self.tpot_s - away), self.tpot_s + away
+
+    @property
     def interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the whole generation. The errors of prompt and tokens are added, as if of one sign."""
         away = self.generate_s * self._half_width

@@ -1,0 +1,96 @@
+"""Study C: what limits the tokens of language models on this board, and does a narrower dtype help?"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from opclock.generation.causal import CacheKind
+from opclock.generation.language_model import language_model
+from opclock.models.loading import Model, load_language_model
+from opclock.profiles.profile import Profile
+from opclock.progress import Progress, silent, step
+from opclock.studies.tokens_results import TokenCase, Tokens
+from opclock.temporary import temporary_folder
+
+# Written configurations of transformers; weights are random.
+MODELS: dict[str, dict[str, Any]] = {
+    "llama-135m": {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536,
+        "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
+        "tie_word_embeddings": True,
+    },
+    "qwen-67m": {
+        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 512, "intermediate_size": 1408,
+        "num_hidden_layers": 12, "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 32000,
+    },
+    "gpt2-124m": {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"},
+    "gemma-61m": {
+        "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "hidden_size": 640, "head_dim": 64,
+        "intermediate_size": 1536, "num_hidden_layers": 12, "num_attention_heads": 8, "num_key_value_heads": 1,
+        "vocab_size": 32000, "sliding_window": 512,
+    },
+}  # fmt: skip
+# Types of weights, each with a kind of cache.
+SETTINGS: tuple[tuple[str, CacheKind], ...] = (
+    ("float32", "dynamic"), ("float32", "static"), ("bfloat16", "dynamic"), ("int8", "dynamic"),
+)  # fmt: skip
+PROMPT = GENERATE = 128
+DEEP = 1023  # tokens in the cache: the deepest that all of these models allow
+
+
+def run(
+    profile: Profile, *, threads: int, models: Sequence[str] = tuple(MODELS), seed: int = 0, progress: Progress = silent
+) -> Tokens:
+    """Estimate the tokens of four language models in several dtypes and with both kinds of cache.
+
+    Args:
+        profile: open for writing; what it has already is not timed again.
+        threads: PyTorch's threads.
+        models: names in MODELS.
+        seed: for every random order.
+        progress: receives a text and the fraction that is done.
+
+    Returns:
+        The findings. Without torchao, there is nothing in int8.
+
+    Raises:
+        OpclockError: see ``language_model``, and ``load_language_model`` where transformers is missing.
+    """
+    settings = [one for one in SETTINGS if one[0] != "int8" or _has_torchao()]
+    wanted = [(name, weights, cache) for name in models for weights, cache in settings]
+    cases = []
+    for number, (name, weights, cache) in enumerate(wanted, start=1):
+        result = language_model(
+            _loaded(name, weights), profile, prompt=PROMPT, generate=GENERATE, cache=cache, depths=(DEEP,),
+            threads=threads, seed=seed, progress=step(progress, number, len(wanted)),
+        )  # fmt: skip
+        cases.append(TokenCase(name, weights, result))
+    return Tokens(profile.board(), threads, tuple(cases))
+
+
+def _has_torchao() -> bool:
+    return importlib.util.find_spec("torchao") is not None
+
+
+def _loaded(name: str, weights: str) -> Model:
+    """A model of the study with weights of this type; beside int8 weights, activations are float32."""
+    with temporary_folder() as folder:
+        (Path(folder) / "config.json").write_text(json.dumps(MODELS[name]), encoding="utf-8")
+        dtype = "float32" if weights == "int8" else weights
+        model = replace(load_language_model(f"hf:{folder}", dtype=dtype), name=name, specification=None)
+    if weights == "int8":
+        _quantise(model)
+    return model
+
+
+def _quantise(model: Model) -> None:
+    with warnings.catch_warnings(action="ignore"):  # torchao warns of what it deprecates
+        from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+        quantize_(model.module, Int8WeightOnlyConfig())

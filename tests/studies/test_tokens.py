@@ -1,0 +1,89 @@
+"""What limits the tokens of language models, from estimates made by hand; and the study's files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers import linear_trace, opclock
+
+from opclock.estimation.result import Coverage, Estimate, Part
+from opclock.estimation.setting import Setting
+from opclock.generation.depths import Measured
+from opclock.generation.result import Ceiling, LanguageModelEstimate, Request
+from opclock.report.tokens_page import write_page
+from opclock.studies import tokens
+from opclock.studies.tokens_results import TokenCase, Tokens
+
+TRACE = linear_trace("m", 8)
+BOARD = {"identity": "a board", "model": "board", "opclock": "0", "commit": "c"}
+
+
+def estimate(total_s, host_s, half_s):
+    parts = (
+        Part(0, "head", "aten::linear", "gemm", 64, total_s - host_s, 0.0),
+        Part(1, "act", "aten::relu", "activation", 0, 0.0, 0.0),
+    )
+    return Estimate(
+        "m", Setting(2, "cpu", "float32"), total_s, total_s - half_s, total_s + half_s, parts, host_s,
+        Coverage(1, 0, 0), (),
+    )  # fmt: skip
+
+
+def case(weights="float32", model="m", tpot_s=0.1, host_s=0.01, roof_s=0.07, macs_s=0.01):
+    token = estimate(tpot_s, host_s, 0.001)
+    result = LanguageModelEstimate(
+        model, Request(4, 3, 1, "dynamic"), BOARD, TRACE, estimate(0.2, 0.01, 0.001),
+        (Measured(4, TRACE, token), Measured(5, TRACE, token)), None, 256, (8, 16),
+        Ceiling(0.1, (roof_s, roof_s)), Ceiling(0.1, (macs_s, macs_s)),
+    )  # fmt: skip
+    return TokenCase(model, weights, result)
+
+
+def test_what_takes_most_of_a_token_limits_it():
+    bandwidth = case()
+    assert bandwidth.limit == "bandwidth"
+    assert bandwidth.token == pytest.approx({"bandwidth": 0.7, "kernels": 0.2, "host": 0.1})
+    assert case(macs_s=0.06).limit == "compute"
+    assert case(host_s=0.08, roof_s=0.01).limit == "host"
+    assert case(roof_s=0.01).limit == "kernels"
+    assert "100 ms, 70.0 % for what the bandwidth allows at best" in bandwidth.words
+    assert bandwidth.words.endswith("limited by bandwidth")
+
+
+def test_dtypes_are_compared_beyond_their_intervals():
+    study = Tokens(BOARD, 2, (
+        case(), case("bfloat16", tpot_s=0.05, roof_s=0.04), case("int8", tpot_s=0.2), case("float16", tpot_s=0.1001),
+    ))  # fmt: skip
+    assert study.words()[4:] == [
+        "bfloat16 helps m: 2.00 times as many tokens a second",
+        "int8 does not help m: a token takes 2.00 times as long",
+        "float16 makes no difference beyond the intervals for m",
+    ]
+
+
+def test_the_studys_files(tmp_path):
+    write_page(Tokens(BOARD, 2, (case(), case("int8", model="other"))), tmp_path)
+    data = json.loads((tmp_path / "tokens.json").read_text())
+    assert data["schema"] == "opclock.tokens/1"
+    assert [one["limit"] for one in data["cases"]] == ["bandwidth", "bandwidth"]
+    assert "limited by bandwidth" in (tmp_path / "index.html").read_text()
+    assert (tmp_path / "tokens.csv").read_text().startswith("model,weights,cache,ttft_s")
+    assert "| other" in (tmp_path / "tokens.md").read_text()
+
+
+def test_the_command_measures_each_model_in_each_setting(tmp_path, monkeypatch):
+    asked = []
+
+    def estimated(model, _profile, **options):
+        asked.append((model, options["cache"]))
+        return case().result
+
+    monkeypatch.setattr(tokens, "language_model", estimated)
+    monkeypatch.setattr(tokens, "_loaded", lambda name, weights: f"{name} {weights}")
+    monkeypatch.setattr(tokens, "_has_torchao", lambda: False)
+    done = opclock("study", "tokens", "--report", tmp_path / "tokens", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    assert set(asked) >= {("llama-135m float32", "static"), ("qwen-67m bfloat16", "dynamic")}
+    assert not any("int8" in name for name, _ in asked)
+    assert (tmp_path / "tokens" / "index.html").is_file()
