@@ -37,7 +37,7 @@ def test_pybind_in_bindings_and_torch_in_aten_alone():
 def test_few_translation_units_with_aten_headers():
     units = [path for path in (ROOT / "csrc").rglob("*.cpp")
              if path.parent.name == "aten" or path.name == "aten.cpp"]  # fmt: skip
-    assert len(units) <= 6
+    assert len(units) <= 7  # a board compiles them one after the other, in memory for one
 
 
 def test_one_version():
