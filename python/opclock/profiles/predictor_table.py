@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def keep(profile: ProfileReader, device: str, threads: int, version: str, rows: 
         _replace(opened, device, threads, values)
 
 
-def _replace(profile: ProfileWriter, device: str, threads: int, values: list[tuple[object, ...]]) -> None:
+def _replace(profile: ProfileWriter, device: str, threads: int, values: Sequence[tuple[object, ...]]) -> None:
     with profile.changing() as connection:
         connection.execute("DELETE FROM predictor WHERE device = ? AND threads = ?", (device, threads))
         connection.executemany(
