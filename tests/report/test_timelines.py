@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import BOARD, chain, filled, opclock, validation_row
+from helpers import BOARD, SMALL, chain, filled, opclock, validation_row
 
 from opclock.estimation.estimate import estimate
 from opclock.estimation.host_costs import host_key, host_kinds
@@ -213,6 +213,16 @@ def test_the_file_is_golden(path, estimated, tmp_path):
     written = timeline.read_text().replace(f'"opclock": "{VERSION}"', '"opclock": "VERSION"')
     check_format(json.loads(written))
     assert rounded(written) == rounded(GOLDEN.read_text())
+
+
+def test_the_timeline_of_a_real_trace(tmp_path):
+    timeline = tmp_path / "timeline.json"
+    done = opclock("trace", SMALL, "--timeline", timeline)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(timeline.read_text())
+    check_format(document)
+    (lane,) = slices(document).values()
+    assert any(one[0] == "aten::conv2d" and "float32[" in one[3]["op_call"] for one in lane)
 
 
 @pytest.mark.parametrize("name", ["no-folder/t.json", "timeline.txt"])

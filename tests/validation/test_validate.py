@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_model import Classifier
 
+from opclock.estimation.models_in_profile import estimates
 from opclock.models.loading import Model
 from opclock.validation.validate import validate, validate_model
 
@@ -28,6 +29,12 @@ def test_explanation_of_a_validation(small, profile):
     assert (table["observed_s"] > 0).all()
     known = validate_model(Model("small", *small), profile, threads=1, explain=True)
     assert known.explanation is None  # nothing was timed in the same turns
+    (found,) = estimates(profile)  # without the trace: the pool knows the model
+    assert (found.model, [part.module for part in found.parts]) == (
+        "small",
+        [part.module for part in row.estimate.parts],
+    )
+    assert found.total_s == pytest.approx(row.estimate.total_s)
 
 
 def test_validation_has_every_number(small, profile):
