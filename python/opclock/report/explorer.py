@@ -34,7 +34,7 @@ class Side:
     def to_json(self) -> dict[str, Any]:
         """What the page's script reads. Times are in seconds."""
         estimate = self.estimate
-        observed = self.observed_s or [None] * len(estimate.parts)
+        observed: Sequence[float | None] = self.observed_s or [None] * len(estimate.parts)
         return {
             "name": self.name,
             "model": estimate.model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -129,10 +130,11 @@ class SweepFrame(pd.DataFrame):
         return SweepFrame
 
     def _repr_html_(self) -> str | None:
-        try:
-            return shown(self) or super()._repr_html_()
-        except KeyError:
-            return super()._repr_html_()
+        with suppress(KeyError):
+            if page := shown(self):
+                return page
+        plain: str | None = super()._repr_html_()  # type: ignore[misc] # pandas has it, its stubs do not
+        return plain
 
 
 def sweep_table(rows: Iterable[SweepRow]) -> SweepFrame:
