@@ -85,7 +85,7 @@ class Server:
             self._profile = Profile.create_or_open(Path(request["profile"]), read_board())
             self._profile.owner = request["owner"]
         profile = self._profile
-        host, remark = host_for(self.trace, self._forward)
+        host, remark = in_own_arena(lambda: host_for(self.trace, self._forward))
         self._sampler = None  # frees the memory of the op calls before
         self._sampler = in_own_arena(
             lambda: Sampler(
