@@ -146,10 +146,12 @@ def hidden_costs(
     from opclock.studies.processes import PROCESSES, usual_processes
 
     count = options.checked_threads(threads)
-    if processes is None and (processes := usual_processes()) == 1:
-        reporter.say(
-            f"memory is short for {PROCESSES} processes with kernels and {PROCESSES} with the model: one takes all"
-        )
+    if processes is None:
+        processes = usual_processes()
+        if processes == 1:
+            reporter.say(
+                f"memory is short for {PROCESSES} processes with kernels and as many with the model: one takes all"
+            )
     output_folder(report)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
         findings = run(profile, threads=count, images=data, seed=seed, processes=processes, progress=progress)
