@@ -117,7 +117,7 @@ def shortest_times(trace: Trace, profile: ProfileReader, threads: int) -> dict[s
     """
     calls = {traced.call.key: traced for traced in trace.calls}
     try:
-        ceilings = Ceilings.read(profile, threads)
+        ceilings = profile.remembered(("ceilings", threads), lambda: Ceilings.read(profile, threads))
     except EstimateError:
         peak = profile.ceiling("multiply_adds_float32", 0, threads)
         bandwidth = profile.ceiling("copy_bytes_per_s", buffer_bytes(trace.working_set), threads)

@@ -65,7 +65,7 @@ class Predictor:
         Raises:
             EstimateError: the profile has no sweep or no ceilings with this number of threads.
         """
-        ceilings = Ceilings.read(profile, threads)
+        ceilings = profile.remembered(("ceilings", threads), lambda: Ceilings.read(profile, threads))
         version = version_of(profile, device, threads, ceilings)
         kept = KeptModels(profile, device, threads, version)
         if kept.names:
