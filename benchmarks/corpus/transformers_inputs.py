@@ -226,6 +226,12 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "videoprism_vision_model": lambda _config: {"pixel_values_videos": torch.randn(1, 4, 3, 288, 288)},
     "vivit": lambda _config: {"pixel_values": torch.randn(1, 4, 3, 224, 224)},
     "vjepa2": lambda _config: {"pixel_values_videos": torch.randn(1, 4, 3, 256, 256)},
+    "voxtral_realtime": lambda config: {
+        "input_ids": _ids(),
+        "input_features": torch.randn(1, config.audio_config.num_mel_bins, 128),
+    },
+    "wav2vec2-bert": lambda _config: {"input_features": torch.randn(1, 50, 160)},
+    "xcodec2": lambda _config: {"input_values": torch.randn(1, 1, 16000), "input_features": torch.randn(1, 50, 160)},
     "xclip": lambda _config: {"pixel_values": torch.randn(1, 8, 3, 224, 224), "input_ids": _ids()},
     "vibevoice_acoustic_tokenizer_decoder": lambda config: {"hidden_states": torch.randn(1, config.hidden_size, 8)},
     "vibevoice_acoustic_tokenizer_encoder": lambda _config: {"hidden_states": torch.randn(1, 1, 16000)},

@@ -63,6 +63,7 @@ STRIDES = {
     "normalised": lambda x: nn.functional.layer_norm(x, x.shape[-1:]),
     "batch normalised": lambda x: nn.functional.batch_norm(x[0].transpose(1, 2), torch.zeros(16), torch.ones(16)),
     "copied": torch.clone,
+    "made like it": torch.zeros_like,
     "sorted": lambda x: x.sort(-1)[0],
     "rolled": lambda x: x.roll(1, -1),
 }
@@ -75,8 +76,9 @@ def test_dimensions_of_size_one_have_the_strides_of_a_real_run(name):
             return STRIDES[name](x)
 
     odd = torch.randn(256).as_strided((1, 1, 16, 16), (256, 16, 16, 1))
+    queries = torch.randn(1, 1, 1, 256)[..., :16]
     heads = torch.randn(1, 1, 4, 16).transpose(1, 2)  # those of one query, as nn.MultiheadAttention has them
-    for image in (odd, torch.randn(2, 8, 16, 16).to(memory_format=torch.channels_last)[:1], heads):
+    for image in (odd, torch.randn(2, 8, 16, 16).to(memory_format=torch.channels_last)[:1], heads, queries):
         fake, real = trace(Net(), (image,), real=False), trace(Net(), (image,), real=True)
         assert [call.outputs for call in fake.calls] == [call.outputs for call in real.calls]
 

@@ -14,7 +14,10 @@ from opclock.tracing.specs import flat_tensors
 LIKE_META = ("aten::einsum", "aten::matmul", "aten::tensordot")  # beside views: made of views and a product
 IN_ORDER = ("aten::layer_norm", "aten::native_layer_norm")  # contiguous, whatever the strides of the input
 IN_FORMAT = ("aten::batch_norm", "aten::group_norm", "aten::roll")  # in the memory format of the input
-LIKE_INPUT = ("aten::clone", "aten::flip", "aten::prelu", "aten::sort")
+LIKE_INPUT = (
+    "aten::clone", "aten::flip", "aten::prelu", "aten::sort", "aten::empty_like", "aten::full_like", "aten::ones_like",
+    "aten::rand_like", "aten::randn_like", "aten::zeros_like",
+)  # fmt: skip
 POINTWISE = ("aten::hardswish", "aten::floor_divide")  # without PyTorch's tag
 ATTENTION = "aten::scaled_dot_product_attention"  # its output on the CPU has the layout of the queries
 
@@ -35,9 +38,11 @@ def real_strides(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outpu
     """
     name = func._schema.name
     same_shape = bool(args) and isinstance(args[0], torch.Tensor) and output.shape == args[0].shape
-    like_input = name in LIKE_INPUT or _elementwise_with_number(func, args, kwargs)
-    if like_input and same_shape and "memory_format" not in kwargs and _is_dense(args[0]):
-        return tuple(args[0].stride())
+    if same_shape and "memory_format" not in kwargs and _is_dense(args[0]):
+        if name in LIKE_INPUT:
+            return tuple(args[0].stride())
+        if _elementwise_with_number(func, args, kwargs):
+            return _packed_in_order(args[0])
     with unset_fake_temporarily():
         if name in IN_ORDER or _elementwise_in_order(func, args, kwargs, output):
             return tuple(torch.empty(output.shape, device="meta").stride())
@@ -62,6 +67,15 @@ def _is_dense(tensor: torch.Tensor) -> bool:
             return False
         step *= size
     return True
+
+
+def _packed_in_order(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Strides without gaps, dimensions in the order of a tensor's strides: what TensorIterator allocates."""
+    stride, step = [0] * tensor.dim(), 1
+    for dimension in sorted(range(tensor.dim()), key=lambda one: (tensor.stride(one), tensor.shape[one])):
+        stride[dimension] = step
+        step *= tensor.shape[dimension]
+    return tuple(stride)
 
 
 def _is_view(func: Any) -> bool:  # noqa: ANN401
