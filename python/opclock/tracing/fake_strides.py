@@ -38,11 +38,9 @@ def real_strides(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outpu
     """
     name = func._schema.name
     same_shape = bool(args) and isinstance(args[0], torch.Tensor) and output.shape == args[0].shape
-    if same_shape and "memory_format" not in kwargs and _is_dense(args[0]):
-        if name in LIKE_INPUT:
-            return tuple(args[0].stride())
-        if _elementwise_with_number(func, args, kwargs):
-            return _packed_in_order(args[0])
+    number = _elementwise_with_number(func, args, kwargs)
+    if (number or name in LIKE_INPUT) and same_shape and "memory_format" not in kwargs and _is_dense(args[0]):
+        return _packed_in_order(args[0]) if number else tuple(args[0].stride())
     with unset_fake_temporarily():
         if name in IN_ORDER or _elementwise_in_order(func, args, kwargs, output):
             return tuple(torch.empty(output.shape, device="meta").stride())
