@@ -178,7 +178,9 @@ def main() -> int:
         (folder / "traces").mkdir()
         write_traces(folder / "traces", chosen.candidates)
         modules = folder / "modules.py"
-        modules.write_text("from itertools import islice\nfrom benchmarks.ranking import networks\n\n\n"
+        root = str(Path(__file__).resolve().parents[1])
+        modules.write_text(f"import sys\nfrom itertools import islice\nsys.path.append({root!r})\n"
+                           "from benchmarks.ranking import networks\n\n\n"
                            f"def some():\n    return islice(networks(), {chosen.modules})\n")  # fmt: skip
         with Profile.open(path) as profile:
             rows, first = timed("traces", Specification(str(folder / "traces")), profile, chosen.jobs,
