@@ -45,7 +45,7 @@ def in_this_process(verb: str, statement: str, place: str, codes: set[int]) -> l
 
 def in_a_process(verb: str, statement: str, place: str, codes: set[int]) -> list[str]:
     """Run one command as a terminal does; a model that hangs gets Ctrl-C, twice where it refuses the first."""
-    with _folder(f"open('{REACHED}', 'w').close(); {statement}", place) as folder:
+    with _folder(f"open('{REACHED}', 'w').close()\n    {statement}", place) as folder:
         command = [sys.executable, "-c", COMMAND, verb, "m.py:make", *VERBS[verb], "--json", "out.json"]
         with (folder / "errors").open("w+b") as errors:
             child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, cwd=folder)
