@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from opclock.generation.language_model import language_model
     from opclock.generation.result import LanguageModelEstimate
     from opclock.models.loading import Model, load_language_model, load_model
+    from opclock.profiles.machine_state import MachineState, usual_state
     from opclock.profiles.profile import Profile
     from opclock.runtimes.runtime import Settings
     from opclock.sweeps.families import Family, family
     from opclock.sweeps.run import sweep
+    from opclock.timing.current_state import current_state
     from opclock.timing.measure import MeasureSummary, measure
     from opclock.timing.reference import Reference, reference
     from opclock.tracing.op_call import OpCall
@@ -60,22 +62,24 @@ __version__ = VERSION
 _HOMES = {
     "Bench": "benchmarking.bench", "BenchRow": "benchmarking.result", "Coverage": "estimation.result",
     "Estimate": "estimation.result", "Family": "sweeps.families", "MeasureSummary": "timing.measure",
-    "Model": "models.loading", "OpCall": "tracing.op_call", "Part": "estimation.result",
-    "Profile": "profiles.profile", "Reference": "timing.reference", "Row": "validation.results",
-    "Settings": "runtimes.runtime", "Trace": "tracing.trace", "Validation": "validation.results",
-    "bench": "benchmarking.bench", "estimate": "estimation.estimate", "family": "sweeps.families",
-    "LanguageModelEstimate": "generation.result", "language_model": "generation.language_model",
-    "load_language_model": "models.loading", "load_model": "models.loading", "measure": "timing.measure",
-    "reference": "timing.reference", "sweep": "sweeps.run", "trace": "tracing.recorder",
+    "MachineState": "profiles.machine_state", "Model": "models.loading", "OpCall": "tracing.op_call",
+    "Part": "estimation.result", "Profile": "profiles.profile", "Reference": "timing.reference",
+    "Row": "validation.results", "Settings": "runtimes.runtime", "Trace": "tracing.trace",
+    "Validation": "validation.results", "bench": "benchmarking.bench", "current_state": "timing.current_state",
+    "estimate": "estimation.estimate", "family": "sweeps.families", "LanguageModelEstimate": "generation.result",
+    "language_model": "generation.language_model", "load_language_model": "models.loading",
+    "load_model": "models.loading", "measure": "timing.measure", "reference": "timing.reference",
+    "sweep": "sweeps.run", "trace": "tracing.recorder", "usual_state": "profiles.machine_state",
     "validate": "validation.validate",
 }  # fmt: skip
 
 __all__ = [
-    "Bench", "BenchRow", "Coverage", "Estimate", "EstimateError", "ExtensionError", "Family",
-    "LanguageModelEstimate", "MeasureSummary", "Model", "ModelError", "OpCall", "OpCallError", "OpclockError",
-    "OptionError", "Part", "Profile", "ProfileError", "Reference", "ReportError", "Row", "Settings", "SweepError",
-    "Trace", "TraceError", "Validation", "__version__", "bench", "estimate", "family", "language_model",
-    "load_language_model", "load_model", "measure", "open_profile", "reference", "sweep", "trace", "validate",
+    "Bench", "BenchRow", "Coverage", "Estimate", "EstimateError", "ExtensionError", "Family", "LanguageModelEstimate",
+    "MachineState", "MeasureSummary", "Model", "ModelError", "OpCall", "OpCallError", "OpclockError", "OptionError",
+    "Part", "Profile", "ProfileError", "Reference", "ReportError", "Row", "Settings", "SweepError", "Trace",
+    "TraceError", "Validation", "__version__", "bench", "current_state", "estimate", "family", "language_model",
+    "load_language_model", "load_model", "measure", "open_profile", "reference", "sweep", "trace", "usual_state",
+    "validate",
 ]  # fmt: skip
 
 

@@ -122,7 +122,7 @@ def test_json_is_golden(tmp_path):
     data = done.to_json()
     assert list(data) == [
         "total_s", "ci_low_s", "ci_high_s", "mac_s", "non_mac_s", "host_s", "by_class", "coverage", "flags",
-        "uncounted_operators", "interrupted_after", "processes",
+        "uncounted_operators", "interrupted_after", "processes", "machine_state",
     ]  # fmt: skip
     assert data["coverage"] == {"measured": 1.0, "modelled": 0.0, "unknown": 0.0, "unknown_op_calls": 0}
     assert data["mac_s"] == pytest.approx(2e-3)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.machine_state import chosen_state, state_options
 from opclock.cli.reporting import Reporter, waiting
 from opclock.errors import EstimateError, OptionError
 from opclock.formatting import counted
@@ -33,6 +34,7 @@ AS_HELD = "[default: as measured in the profile]"
 @click.option("--replace", "replacements", metavar="OLD=NEW", multiple=True,
               help="What if: also estimate the model with operator NEW in place of OLD, as in aten::gelu=aten::relu. "
               "Repeat for several.")  # fmt: skip
+@state_options
 @click.option("--measured-only", is_flag=True, help="Use measurements only; fail if an op call has none.")
 @click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True,
               help="Levels of the module path in the table.")  # fmt: skip
@@ -41,8 +43,8 @@ AS_HELD = "[default: as measured in the profile]"
 @options.reporter_option
 def estimate(
     model: str, input_text: str | None, dtype: str | None, device: str | None, threads: int | None,
-    profile_path: Path, real: bool | None, replacements: tuple[str, ...], measured_only: bool, depth: int, strict: bool,
-    timeline_to: Path | None, reporter: Reporter,
+    profile_path: Path, real: bool | None, replacements: tuple[str, ...], now: bool, state_path: Path | None,
+    measured_only: bool, depth: int, strict: bool, timeline_to: Path | None, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate how long MODEL takes from a profile, and where the time goes.
 
@@ -50,8 +52,12 @@ def estimate(
     works on any machine. Op calls that were not measured are predicted from the profile's sweeps ('opclock sweep
     --preset board'). The default threads, device and dtype are the ones for which the profile has the most
     measurements of this model. The first line of the output shows them.
+
+    The estimate holds for the usual state of the machine in the profile, by its control workloads; --now and --state
+    choose another.
     """
     from opclock.estimation.estimate import estimate as compose
+    from opclock.estimation.setting import choose_setting
     from opclock.estimation.variants import other_variants
     from opclock.profiles.profile import Profile
 
@@ -59,11 +65,16 @@ def estimate(
         with model_output_apart(), waiting("loading the model and its op calls"):
             traced = _trace(model, input_text, dtype, device, real)
         changed = traced.replace(_operators(replacements)) if replacements else None
+        kind = None if dtype == "auto" else dtype
+        wanted: dict[str, Any] = {"threads": threads, "device": _numbered(device), "dtype": kind}
+        state = None
+        if now or state_path is not None:
+            setting = choose_setting(traced, profile, **wanted)
+            state = chosen_state(profile, setting.threads, state_path, now=now)
         with waiting("composing, and predicting what was not measured"):
-            estimated = compose(traced, profile, threads=threads, device=_numbered(device),
-                                dtype=None if dtype == "auto" else dtype, measured_only=measured_only)  # fmt: skip
+            estimated = compose(traced, profile, **wanted, measured_only=measured_only, state=state)
             other = None if changed is None else compose(changed, profile, **estimated.setting._asdict(),
-                                                            measured_only=measured_only)  # fmt: skip
+                                                            measured_only=measured_only, state=state)  # fmt: skip
         variants = "" if estimated.complete else other_variants(traced, profile)
     if timeline_to is not None:
         from opclock.report.timelines import of_estimate
@@ -95,6 +106,7 @@ def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter:
         device_sentence,
         interruption_sentence,
         share_table,
+        state_sentence,
         summary,
     )
     from opclock.report.process_sentences import of_estimate
@@ -109,7 +121,12 @@ def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter:
     reporter.table(share_table("module", by_module, estimated.total_s))
     if estimated.lanes is not None:
         reporter.say(device_sentence(estimated.lanes))
-    for sentence in (interruption_sentence(estimated), of_estimate(estimated.processes)):
+    sentences = (
+        interruption_sentence(estimated),
+        of_estimate(estimated.processes),
+        state_sentence(estimated.shift),
+    )
+    for sentence in sentences:
         if sentence:
             reporter.say(sentence)
     if estimated.uncounted_operators:

@@ -9,6 +9,7 @@ import numpy as np
 from opclock.errors import EstimateError
 from opclock.estimation.estimate import estimate
 from opclock.estimation.result import Estimate
+from opclock.profiles.machine_state import MachineState
 from opclock.profiles.profile import Profile
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import Trace
@@ -16,13 +17,14 @@ from opclock.tracing.trace import Trace
 MIN_MODELS = 3  # with one left out, fewer models leave less than the two points that a line needs
 
 
-def back_to_back(trace: Trace, profile: Profile, threads: int) -> float:
+def back_to_back(trace: Trace, profile: Profile, threads: int, state: MachineState | None = None) -> float:
     """Add up the op calls, each timed directly after itself, without the host. Most kernel benchmarks time so.
 
     Args:
         trace: the model.
         profile: has "back_to_back" measurements of the op calls, or some of them.
         threads: PyTorch's threads.
+        state: of the machine, see ``estimate``.
 
     Returns:
         Seconds of one inference.
@@ -31,7 +33,7 @@ def back_to_back(trace: Trace, profile: Profile, threads: int) -> float:
         EstimateError: the profile has no such measurement of this model.
         ProfileError: the profile cannot be read.
     """
-    return estimate(trace, profile, threads=threads, timing="back_to_back", host=False).total_s
+    return estimate(trace, profile, threads=threads, timing="back_to_back", host=False, state=state).total_s
 
 
 def mac_kernels_only(estimated: Estimate) -> float:

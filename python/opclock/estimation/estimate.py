@@ -15,12 +15,15 @@ from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
+from opclock.estimation.state_change import StateChange
 from opclock.estimation.variants import other_variants
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition, Timing
+from opclock.profiles.machine_state import MachineState
 from opclock.profiles.pool import interrupted_after
 from opclock.profiles.processes import ProcessTimes, process_times
 from opclock.profiles.reader import ProfileReader
+from opclock.profiles.shift import mean_shift
 from opclock.profiles.statistics import Samples
 from opclock.tracing.macs import macs, uncounted
 from opclock.tracing.operator_classes import class_of
@@ -41,6 +44,7 @@ def estimate(
     timing: Timing = "in_model",
     host: bool = True,
     measured_only: bool = False,
+    state: MachineState | None = None,
 ) -> Estimate:
     """Compose a model's latency from the profile's measurements, and from predictions where it has none.
 
@@ -63,12 +67,15 @@ def estimate(
         timing: how the kernels were timed; only for "in_model" are missing op calls predicted.
         host: whether to include the host's cost.
         measured_only: predict nothing; op calls without a measurement are unknown.
+        state: of the machine, for which the estimate holds: ``usual_state`` of another profile, or ``current_state``.
+            None: the usual one of this profile. Seconds are scaled by the control workloads, see ``StateChange``.
 
     Returns:
         The estimate, in seconds. Its flags say what may make it wrong, such as "other_device" and "other_dtype".
 
     Raises:
-        EstimateError: the profile has nothing for this model in this setting, or has it on several other devices.
+        EstimateError: the profile has nothing for this model in this setting, or has it on several other devices; or a
+            state is given, and the model is not on the CPU or the profile has no control workloads.
         ProfileError: the profile cannot be read, or is not open.
         TraceError: no trace was given.
         OptionError: a number of threads that is not a whole number of at least 1, or another wrong argument.
@@ -78,13 +85,18 @@ def estimate(
     placed = place(trace, setting.device, setting.dtype)
     condition = Condition.of(timing, setting.device, setting.threads, placed.working_set)
     timeline = read_timeline(placed, profile, condition) if timing == "in_model" and host else None
+    if state is not None and setting.device != "cpu":
+        raise EstimateError(
+            f"the model is on {setting.device}: control workloads show the state of the CPU alone; leave the state out"
+        )
     if timeline is not None:
         composed = _of_timeline(placed, setting, timeline)
     else:
-        kernels = KernelTimes.read(placed, profile, condition, measured_only=measured_only)
+        change = StateChange(profile, setting.threads, state)
+        kernels = KernelTimes.read(placed, profile, condition, measured_only=measured_only).in_state(change)
         if not kernels.seconds:
             raise EstimateError(no_measurement(placed, profile, *setting) + other_variants(placed, profile))
-        host_work = HostWork.read(placed, profile, condition, kernels.pools.values()) if host else None
+        host_work = HostWork.read(placed, profile, condition, kernels.pools.values(), change) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
     settings_flags = _setting_flags(trace, setting, wanted_device, wanted_dtype, profile)
     flags = ordered([*settings_flags, *composed.flags, *_own_flags(composed)])
@@ -137,9 +149,12 @@ def _shares(sums: dict[int, Samples], kernels: KernelTimes, host: HostWork | Non
     """The parts of the total: each pool's rounds, the predictions, and the host where no pool has it."""
     shares = [kernels.predicted_share()] if kernels.predictions else []
     if host is not None and host.pool not in sums:
-        shares.append(Share(host.total_s, *host.interval_s))
+        shares.append(Share(host.total_s, *host.interval_s, host.shift))
     pools = {pool.number: pool for pool in kernels.pools.values()}
-    measured = [Share.of(rounds_s, pools[number].blocks, pools[number].processes) for number, rounds_s in sums.items()]
+    measured = [
+        Share.of(rounds_s, pools[number].blocks, pools[number].processes).widened(pools[number].shift)
+        for number, rounds_s in sums.items()
+    ]
     return [*measured, *shares]
 
 
@@ -180,6 +195,7 @@ def _of_sums(
         flags=(*kernels.flags(condition), *(() if host is None else host.flags)),
         processes=_processes(sums, kernels),
         interrupted_after=interrupted_after(kernels.pools.values()),
+        shift=mean_shift([share.median_s for share in shares], [share.shift for share in shares]),
     )
 
 

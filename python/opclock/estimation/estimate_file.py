@@ -11,6 +11,7 @@ from opclock.errors import EstimateError
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting
 from opclock.profiles.processes import ProcessTimes
+from opclock.profiles.shift import Shift
 
 SCHEMA = "opclock.estimate/1"
 NEXT_STEP = "write one with 'opclock estimate MODEL --json FILE'"
@@ -68,6 +69,7 @@ def estimate_of(data: dict[str, Any]) -> Estimate:
             uncounted_operators=tuple(data["uncounted_operators"]),
             processes=tuple(map(ProcessTimes.from_json, data.get("processes", ()))),
             interrupted_after=data.get("interrupted_after"),
+            shift=None if (shift := data.get("machine_state")) is None else Shift.from_json(shift),
         )
     except (KeyError, TypeError) as error:
         raise EstimateError(f"a damaged estimate ({type(error).__name__}: {error}); {NEXT_STEP}") from error

@@ -11,12 +11,14 @@ from functools import cached_property
 import numpy as np
 
 from opclock.errors import EstimateError
+from opclock.estimation.state_change import StateChange
 from opclock.estimation.watching import unwatched
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
 from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import NEWEST, ProfileReader
+from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples
 from opclock.tracing.trace import Trace
 
@@ -190,9 +192,13 @@ class HostWork:
     processes: Processes | None = None  # by round
     watching_error_s: float = 0.0  # half the 95 % interval of what watching added, which is taken off
     factor: float = 1.0  # the cost from the table, times and over it, is the 95 % interval
+    shift: Shift | None = None  # of the pool, to another state of the machine
 
     @staticmethod
-    def read(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> HostWork:
+    def read(
+        trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool],
+        change: StateChange | None = None,
+    ) -> HostWork:  # fmt: skip
         """Read it from a pool that sampled this model's host, or by kind of call from other models.
 
         Args:
@@ -200,6 +206,7 @@ class HostWork:
             profile: the measurements; only read.
             condition: the condition that the host work should be from.
             kernels: the pools that the model's kernels are taken from.
+            change: takes pools to one state of the machine.
 
         Returns:
             The host's work, in seconds.
@@ -210,11 +217,14 @@ class HostWork:
         table = profile.remembered(("host", condition), lambda: HostTable(profile, condition))
         sampled = table.sampled(host_key(trace), kernels)
         if sampled is not None:
+            sampled = sampled if change is None else change.of(sampled)
             host_s, error_s = unwatched(sampled)
-            return HostWork(host_s, sampled.number, sampled.flags, sampled.blocks, sampled.processes, error_s)
+            return HostWork(host_s, sampled.number, sampled.flags, sampled.blocks, sampled.processes, error_s,
+                            shift=sampled.shift)  # fmt: skip
         kinds = host_kinds(trace)
-        samples_s = np.array([[table.kind_s(kind) for kind in kinds]])
-        return HostWork(samples_s, None, ("host_by_table",), factor=table.factor(kinds))
+        shift = Shift() if change is None else change.of_predictions
+        samples_s = np.array([[table.kind_s(kind) for kind in kinds]]) * shift.factor
+        return HostWork(samples_s, None, ("host_by_table",), factor=table.factor(kinds), shift=shift)
 
     @cached_property
     def calls_s(self) -> Samples:
@@ -235,8 +245,10 @@ class HostWork:
     def interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the sum."""
         if self.pool is None:
-            return self.total_s / self.factor, self.total_s * self.factor
-        return middle_interval(self.rounds_s, blocks=self.blocks, processes=self.processes)
+            low_s, high_s = self.total_s / self.factor, self.total_s * self.factor
+        else:
+            low_s, high_s = middle_interval(self.rounds_s, blocks=self.blocks, processes=self.processes)
+        return (low_s, high_s) if self.shift is None else self.shift.widened(low_s, self.total_s, high_s)
 
     @property
     def modelled_s(self) -> float:

@@ -13,11 +13,13 @@ import numpy as np
 from opclock.errors import EstimateError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.predictor import Prediction, Predictor
+from opclock.estimation.state_change import StateChange
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
 from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import ProfileReader
+from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples
 from opclock.tracing.trace import Trace
 
@@ -31,12 +33,20 @@ class Share:
     median_s: float
     low_s: float
     high_s: float
+    shift: Shift | None = None  # from the state of the machine in which it was timed
 
     @staticmethod
     def of(rounds_s: Samples, blocks: Blocks | None = None, processes: Processes | None = None) -> Share:
         """Compute it from the sums of one pool's rounds."""
         low_s, high_s = middle_interval(rounds_s, blocks=blocks, processes=processes)
         return Share(float(middle(rounds_s, processes)), low_s, high_s)
+
+    def widened(self, shift: Shift | None) -> Share:
+        """With the error of a shift to another state of the machine."""
+        if shift is None:
+            return self
+        low_s, high_s = shift.widened(self.low_s, self.median_s, self.high_s)
+        return replace(self, low_s=low_s, high_s=high_s, shift=shift)
 
 
 class Precision(NamedTuple):
@@ -50,7 +60,10 @@ class Precision(NamedTuple):
     def measured(pool: Pool, key: str) -> Precision:
         """Of an op call in a pool."""
         measurement = pool.measurement(key)
-        return Precision(*measurement.interval_s, pool.flags_of(measurement))
+        low_s, high_s = measurement.interval_s
+        if pool.shift is not None:
+            low_s, high_s = pool.shift.widened(low_s, measurement.median_s, high_s)
+        return Precision(low_s, high_s, pool.flags_of(measurement))
 
     @staticmethod
     def predicted(one: Prediction) -> Precision:
@@ -67,6 +80,7 @@ class KernelTimes:
     trace: Trace
     pools: dict[str, Pool]  # of op calls that were measured
     predictions: dict[str, Prediction]  # of op calls that were not
+    shift: Shift | None = None  # of the predictions, to another state of the machine
 
     @staticmethod
     def read(trace: Trace, profile: ProfileReader, condition: Condition, *, measured_only: bool) -> KernelTimes:
@@ -90,6 +104,13 @@ class KernelTimes:
         return KernelTimes(
             trace, pools, {key: one for key, one in zip(missing, predictions, strict=True) if one is not None}
         )
+
+    def in_state(self, change: StateChange) -> KernelTimes:
+        """The same in one state of the machine."""
+        shift = change.of_predictions
+        pools = {key: change.of(pool) for key, pool in self.pools.items()}
+        predictions = {key: replace(one, seconds=one.seconds * shift.factor) for key, one in self.predictions.items()}
+        return replace(self, pools=pools, predictions=predictions, shift=shift)
 
     @cached_property
     def seconds(self) -> dict[str, float]:
@@ -132,7 +153,7 @@ class KernelTimes:
             by_class[one.operator_class] = by_class.get(one.operator_class, 0.0) + seconds * one.spread.shared
         deviation = math.sqrt(own + sum(by_class.values()) ** 2) / total_s if total_s > 0 else 0.0
         factor = math.exp(TWO_SIDED_95 * deviation)
-        return Share(total_s, total_s / factor, total_s * factor)
+        return Share(total_s, total_s / factor, total_s * factor).widened(self.shift)
 
     def flags(self, condition: Condition) -> tuple[Flag, ...]:
         """The flags of the pools, and of pools with another condition: "other_working_set", "from_sweep"."""

@@ -13,6 +13,7 @@ from opclock.estimation.setting import Setting
 from opclock.flags import Flag, validity
 from opclock.notebook import ShownInNotebooks
 from opclock.profiles.processes import ProcessTimes
+from opclock.profiles.shift import Shift
 from opclock.tracing.operator_classes import MAC_CLASSES
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Estimate(ShownInNotebooks):
     lanes: DeviceTimeline | None = None  # with a device beside the host; the parts are what each op call adds
     processes: tuple[ProcessTimes, ...] = ()  # what each process measured, in the pool with most of the time
     interrupted_after: int | None = None  # rounds, where a measurement did not end (the fewest of several)
+    shift: Shift | None = None  # from the states of the machine in which the parts were timed; in the total already
 
     @property
     def threads(self) -> int:
@@ -169,5 +171,6 @@ class Estimate(ShownInNotebooks):
             "uncounted_operators": list(self.uncounted_operators),
             "interrupted_after": self.interrupted_after,
             "processes": [one.to_json() for one in self.processes],
+            "machine_state": None if self.shift is None else self.shift.to_json(),
             **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }

@@ -83,7 +83,12 @@ def same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether two descriptions of boards are of one machine, perhaps with another torch or other cores allowed."""
     # An older profile may lack a fact that is empty.
     names = ("machine", "model", "cpu_parts", "cores", "allowed", "emulator")
-    return all((first.get(name) or None) == (second.get(name) or None) for name in names)
+    return all(_plain(first.get(name)) == _plain(second.get(name)) for name in names)
+
+
+def _plain(fact: object) -> object:
+    """A fact as JSON gives it back; None where it is empty."""
+    return (list(fact) if isinstance(fact, tuple) else fact) or None
 
 
 def _fast(pool: Pool) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from opclock.profiles.processes import (
     middle_interval,
     process_times,
 )
+from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples
 
 # Names of samples beside the control workloads: a small model as it is, and timed op call by op call.
@@ -82,6 +83,7 @@ class Pool:
     contended: bool  # too few were clean, see ``disturbance.contended``
     controls: dict[str, Samples]  # by the control workload's name: its seconds by block; NaN where not sampled
     watching: dict[str, Samples] = field(default_factory=dict)  # the same of small models: "real NAME", "watched NAME"
+    shift: Shift | None = None  # from the state it was sampled in, where its seconds are those of another state
 
     @cached_property
     def flags(self) -> tuple[Flag, ...]:
@@ -133,6 +135,12 @@ class Pool:
         for position, key in enumerate(self.keys):
             positions.setdefault(key, []).append(position)
         return positions
+
+    def shifted(self, shift: Shift) -> Pool:
+        """The same rounds in another state of the machine."""
+        factor = shift.factor
+        watching = {name: seconds * factor for name, seconds in self.watching.items()}
+        return replace(self, seconds=self.seconds * factor, host_s=self.host_s * factor, watching=watching, shift=shift)
 
     def measurement(self, key: str) -> Measurement:
         """All samples of one op call in this pool, in the order taken. Raises KeyError where the pool lacks it."""

@@ -290,6 +290,27 @@ class ProfileReader:
                 controls.setdefault(name, np.full(blocks, np.nan))[block] = seconds
         return controls
 
+    def control_seconds(self, threads: int, most: int) -> list[dict[str, Samples]]:
+        """The control workloads of the newest pools on the CPU that sampled them.
+
+        Args:
+            threads: PyTorch's.
+            most: how many pools.
+
+        Returns:
+            For each pool, the newest first: seconds by the control workload's name.
+        """
+        rows = self.ask(
+            "SELECT pool, name, seconds FROM control WHERE pool IN (SELECT p.id FROM pool p JOIN condition c "
+            "ON c.id = p.condition WHERE c.threads = ? AND c.device = 'cpu' AND EXISTS "
+            "(SELECT 1 FROM control WHERE control.pool = p.id) ORDER BY p.started DESC LIMIT ?) ORDER BY pool DESC",
+            threads, most,
+        )  # fmt: skip
+        pools: dict[int, dict[str, list[float]]] = {}
+        for pool, name, seconds in rows:
+            pools.setdefault(pool, {}).setdefault(name, []).append(seconds)
+        return [{name: np.array(values) for name, values in one.items()} for one in pools.values()]
+
     def traced(self, keys: Iterable[str]) -> dict[str, TracedCall]:
         """The op calls that were stored with outputs, by key. Of their storages, only whether they write is known."""
         rows = self.ask(

@@ -11,6 +11,10 @@ from opclock.report.table import Table, numbers, percents, texts
 if TYPE_CHECKING:
     from opclock.estimation.device_timeline import DeviceTimeline
     from opclock.estimation.result import Estimate
+    from opclock.profiles.shift import Shift
+
+
+MIN_SHIFT = 0.005  # a smaller change is not worth a line
 
 
 def summary(estimate: Estimate) -> str:
@@ -33,6 +37,17 @@ def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
         numbers("time", list(seconds.values()), SECONDS),
         percents("share", [value / total_s if total_s else None for value in seconds.values()]),
     ])  # fmt: skip
+
+
+def state_sentence(shift: Shift | None) -> str:
+    """Say what the machine's state changes in an estimate; "" where it changes nothing."""
+    if shift is None or abs(shift.log) < MIN_SHIFT:
+        return ""
+    change = shift.to_json()
+    return (
+        f"machine state: {percent(change['change'], signed=True)} (within {percent(change['half_width'])}) against the "
+        "rounds that were timed, by control workloads"
+    )
 
 
 def interruption_sentence(estimate: Estimate) -> str:

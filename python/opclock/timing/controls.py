@@ -21,7 +21,8 @@ from opclock.timing.watching import sample_watching, watched_models
 from opclock.tracing.torch_state import torch_plain
 
 REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
-EVERY_S = 0.5  # at least so far apart: one sample took 16 to 18 ms with one thread of an x86-64 machine, about 3 %
+EVERY_S = 0.5  # at least so far apart: one sample took about 20 ms with one thread of an x86-64 machine, 4 %
+CURRENT_S = 1.0  # of sampling show the current state: 40 samples
 
 Workload = Callable[[], object]
 
@@ -31,8 +32,8 @@ def workloads() -> dict[str, Workload]:
     """The control workloads, by name. Their tensors are made once in a process.
 
     They are those whose speed followed that of models on a shared machine (``docs/method.md``): arithmetic from the
-    caches, kernels that PyTorch writes itself, memory, and Python. A copy of 32 MB is not among them: of the workloads
-    tried, memory explained least. A chain of dependent integers sees the clock's rate alone; each round has one anyway.
+    caches, kernels that PyTorch writes itself, each cache level and memory, and Python. Small models beside them show
+    dispatch (``watching.py``). A chain of dependent integers sees the clock's rate alone; each round has one anyway.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -42,12 +43,17 @@ def workloads() -> dict[str, Workload]:
     square, image, matrix, vector = tensor(192, 192), tensor(1, 32, 56, 56), tensor(2048, 2048), tensor(2048)
     weight, depthwise, scale = tensor(32, 32, 3, 3), tensor(32, 1, 3, 3), tensor(32)
     source, target = tensor(1 << 20), torch.empty(1 << 20)
+    far_source, far_target = tensor(1 << 22), torch.empty(1 << 22)
+    first_level, second_level = tensor(1 << 12), tensor(1 << 16)
     return {
         "product": lambda: torch.mm(square, square),
         "convolution": lambda: functional.conv2d(image, weight, padding=1),
         "depthwise": lambda: functional.conv2d(image, depthwise, padding=1, groups=32),
         "batch_norm": lambda: functional.batch_norm(image, scale, scale, scale, scale),
+        "relu_16kb": lambda: [torch.relu_(first_level) for _ in range(20)],
+        "relu_256kb": lambda: [torch.relu_(second_level) for _ in range(4)],
         "copy_4mb": lambda: target.copy_(source),
+        "copy_16mb": lambda: far_target.copy_(far_source),
         "matrix_vector": lambda: torch.mv(matrix, vector),
         "python": lambda: sum(number & 7 for number in range(10_000)),
     }
@@ -103,9 +109,14 @@ class Controls:
         """Sample the control workloads, unless the last sample is less than ``EVERY_S`` old: then return nothing."""
         if time.perf_counter() < self._next:
             return {}
+        seconds = self.sample()
+        self._next = time.perf_counter() + EVERY_S
+        return seconds
+
+    def sample(self) -> dict[str, float]:
+        """Sample the control workloads. Returns their seconds by name, without those that were disturbed."""
         with torch_plain():
             seconds = sample_controls(self._contention)
             if self._watching is not None:
                 seconds |= sample_watching(self._watching, self._contention)
-        self._next = time.perf_counter() + EVERY_S
         return seconds

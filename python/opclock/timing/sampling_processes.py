@@ -136,10 +136,12 @@ class Bound:
     """What is known once the processes have bound op calls.
 
     Attributes:
+        pool: the number of their pool.
         unknown: the op calls that cannot be timed, and why.
         remark: why the host's cost comes from a table by kind of call; "" where the model's Python is played.
     """
 
+    pool: int
     unknown: tuple[str, ...]
     remark: str
 
@@ -204,7 +206,7 @@ def bind(children: Sequence[KernelProcess], profile: Profile, positions: range, 
     first = children[0].bind(pool=None, process=1, **request)
     for number, child in enumerate(children[1:], start=2):
         child.bind(pool=first["pool"], process=number, **request)
-    return Bound(tuple(first["unknown"]), first["remark"])
+    return Bound(first["pool"], tuple(first["unknown"]), first["remark"])
 
 
 def end(children: Sequence[KernelProcess]) -> tuple[str, int, tuple[Flag, ...]]:

@@ -16,8 +16,10 @@ from opclock.flags import Flag
 from opclock.formatting import counted
 from opclock.models.loading import Model
 from opclock.profiles.condition import Timing
+from opclock.profiles.machine_state import MachineState
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress
+from opclock.timing.current_state import StateSampler
 from opclock.timing.graph_reference import GraphRun
 from opclock.timing.host_playback import Forward, Host, PlayedHost
 from opclock.timing.host_standin import host_for
@@ -152,6 +154,8 @@ class InterleavedSession:
         self._kernels: list[Sampler | KernelProcess] = []  # none where the profile has every measurement already
         self._latency_s = math.inf  # seconds of the shortest kernel round
         self._binding_s = 0.0
+        self._pool: int | None = None  # of the kernels that are timed here
+        self._states: StateSampler | None = None  # where they were timed earlier
         arguments = Arguments(trace)
         self._others: list[Sampler] = []  # each runs one block in every pass
         if known:
@@ -163,6 +167,8 @@ class InterleavedSession:
         baseline = missing_in(trace, request.profile, condition_of(trace, request.threads, "back_to_back"))
         if can_be_timed(trace, baseline, request.threads):
             self._others.append(request.sampler(arguments, "back_to_back", _first_positions(trace), None))
+        if trace.device == "cpu" and self._pool is None:
+            self._states = StateSampler(request.threads)
         if has_lanes(trace.device):
             try:
                 self.graph = GraphRun(forward, trace.device, request.model.name)
@@ -172,6 +178,7 @@ class InterleavedSession:
     def _bind_processes(self, kernels: Sequence[KernelProcess]) -> None:
         request, trace, start = self._request, self._request.trace, time.perf_counter()
         bound = bind(kernels, request.profile, range(len(trace.calls)), request.seed)
+        self._pool = bound.pool
         if bound.remark:
             self.flags.append("host_by_table")
         self._kernels += kernels
@@ -194,7 +201,7 @@ class InterleavedSession:
             first = request.sampler(arguments, "in_model", range(len(trace.calls)), host)
             if request.explain and isinstance(host, PlayedHost):
                 self.observers = Observers(trace, first, host)
-        self._kernels = [first]
+        self._kernels, self._pool = [first], first.number
         self._binding_s = time.perf_counter() - start
 
     def run(self, progress: Progress, text: str) -> None:
@@ -236,6 +243,8 @@ class InterleavedSession:
         steps += [partial(self._kernel_block, one, rounds) for one in self._kernels]
         if self.observers is not None:
             steps.append(partial(self.observers.block, rounds))
+        if self._states is not None:
+            steps.append(self._states.sample)
         steps += [partial(one.block, rounds if one.condition.in_order else 1) for one in self._others]
         return steps
 
@@ -258,6 +267,18 @@ class InterleavedSession:
     @property
     def _kernel_s(self) -> float:
         return sum(one.seconds for one in self._kernels)
+
+    @property
+    def state(self) -> MachineState | None:
+        """The machine's state during the session; None where control workloads do not show it."""
+        if self._request.trace.device != "cpu":
+            return None
+        if self._states is not None:
+            state = self._states.state
+        else:
+            assert self._pool is not None, "either is there on the CPU"
+            state = MachineState.of_pool(self._request.profile.pool(self._pool))
+        return state if state.known else None
 
     def reference(self) -> Reference:
         """Real inference so far, in all processes."""

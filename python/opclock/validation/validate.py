@@ -82,7 +82,7 @@ def _roofline_s(request: Request) -> float | None:
 def _row(
     request: Request, session: InterleavedSession, reference: Reference, measure_s: float, roofline_s: float | None
 ) -> Row:
-    estimated = estimate(request.trace, request.profile, threads=request.threads)
+    estimated = estimate(request.trace, request.profile, threads=request.threads, state=session.state)
     graph = session.graph.reference() if session.graph else None
     imprecise = precision_flags(reference.median_s, *reference.interval_s)
     contended = ("contended",) if reference.contended or (graph and graph.contended) else ()
@@ -92,7 +92,7 @@ def _row(
         reference=reference,
         estimate=estimated,
         baselines_s={
-            "back_to_back": baselines.back_to_back(request.trace, request.profile, request.threads),
+            "back_to_back": baselines.back_to_back(request.trace, request.profile, request.threads, session.state),
             "mac_kernels_only": baselines.mac_kernels_only(estimated),
             "roofline": roofline_s,
             "mac_regression": None,

@@ -1,0 +1,63 @@
+"""Takes a profile's numbers to one state of the machine. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+
+from opclock.errors import EstimateError
+from opclock.profiles.machine import UNSEEN
+from opclock.profiles.machine_state import MachineState, usual_state
+from opclock.profiles.pool import Pool
+from opclock.profiles.reader import ProfileReader
+from opclock.profiles.shift import Shift
+from opclock.profiles.statistics import TWO_SIDED_95
+
+
+class StateChange:
+    """Multiplies the seconds of pools by what their control workloads differ from those of one state.
+
+    Attributes:
+        of_predictions: the shift of what was learnt from all pools, which is in the usual state.
+    """
+
+    def __init__(self, profile: ProfileReader, threads: int, state: MachineState | None = None) -> None:
+        """Choose the state.
+
+        Args:
+            profile: the measurements; only read.
+            threads: PyTorch's.
+            state: of the same machine with as many threads; None: the usual one of this profile.
+
+        Raises:
+            EstimateError: a state is given, and it or the profile has too few control workloads.
+        """
+        usual = profile.remembered(("usual state", threads), lambda: usual_state(profile, threads))
+        shift = usual.to(usual if state is None else state)
+        if state is not None and shift is None:
+            raise EstimateError(
+                f"{profile.path} has no control workloads with {threads} threads that would show the machine's state; "
+                "measure the model again, or leave the state out"
+            )
+        self._state = state or usual
+        self._asked = state is not None
+        self._done: dict[int, Pool] = {}
+        self.of_predictions = shift or Shift()
+
+    def of(self, pool: Pool) -> Pool:
+        """The pool in that state.
+
+        A pool without control workloads counts as one of the usual state; that it may be another is in the interval.
+        Kernels of a device beside the host stay as they are: control workloads show the host alone.
+        """
+        if pool.shift is not None or pool.condition.device != "cpu":
+            return pool
+        if pool.number not in self._done:
+            self._done[pool.number] = self._changed(pool)
+        return self._done[pool.number]
+
+    def _changed(self, pool: Pool) -> Pool:
+        shift = MachineState.of_pool(pool).to(self._state)
+        if shift is None and self._asked:
+            half_width = math.hypot(self.of_predictions.half_width, TWO_SIDED_95 * UNSEEN)
+            shift = Shift(self.of_predictions.log, half_width)
+        return pool if shift is None else pool.shifted(shift)

@@ -1,0 +1,68 @@
+"""The state that the machine is in now."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from opclock.argument_checks import Count, checked
+from opclock.board.contention import Contention
+from opclock.errors import EstimateError
+from opclock.formatting import counted
+from opclock.profiles.machine_state import MachineState
+from opclock.progress import Progress, silent
+from opclock.timing.controls import CURRENT_S, Controls
+from opclock.timing.threads import thread_team
+
+
+class StateSampler:
+    """Samples the control workloads, as often as it is asked to."""
+
+    def __init__(self, threads: int) -> None:
+        """Make them.
+
+        Args:
+            threads: PyTorch's current number.
+        """
+        self._controls = Controls(Contention(), watching=threads)
+        self._seconds: dict[str, list[float]] = {}
+
+    def sample(self) -> None:
+        """Take one sample of each that no other program disturbs."""
+        for name, seconds in self._controls.sample().items():
+            self._seconds.setdefault(name, []).append(seconds)
+
+    @property
+    def state(self) -> MachineState:
+        """The state so far."""
+        return MachineState.of_seconds({name: np.array(seconds) for name, seconds in self._seconds.items()})
+
+
+@checked
+def current_state(*, threads: Count, progress: Progress = silent) -> MachineState:
+    """Sample the control workloads of this machine, for about a second.
+
+    Args:
+        threads: PyTorch's. The state holds for estimates with as many.
+        progress: receives a text and the fraction that is done.
+
+    Returns:
+        The state, for ``opclock.estimate(..., state=...)``.
+
+    Raises:
+        EstimateError: other programs disturbed nearly all of them.
+        OptionError: a number of threads that is not a whole number of at least 1.
+    """
+    with thread_team(threads):
+        sampler = StateSampler(threads)
+        sampler.sample()  # makes the tensors and the small models, which takes longer than all samples
+        begin_s = time.perf_counter()
+        while (spent_s := time.perf_counter() - begin_s) < CURRENT_S:
+            progress("control workloads", spent_s / CURRENT_S)
+            sampler.sample()
+    if not sampler.state.known:
+        raise EstimateError(
+            f"other programs disturbed the control workloads on {counted(threads, 'thread')}; stop them, and try again"
+        )
+    return sampler.state

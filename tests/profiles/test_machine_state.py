@@ -1,0 +1,74 @@
+"""The state of a machine by its control workloads: hand-computed levels and shifts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from helpers import chain, filled
+
+from opclock.profiles.machine_state import MachineState, usual_state
+from opclock.profiles.profile import Profile
+from opclock.profiles.shift import Shift, mean_shift
+
+NAMES = ("product", "copy_4mb", "python", "real residual")
+
+
+def state(*seconds: float) -> MachineState:
+    return MachineState.of_seconds({name: np.array([value]) for name, value in zip(NAMES, seconds, strict=False)})
+
+
+def test_a_machine_with_half_the_clock_takes_exactly_twice_as_long():
+    shift = state(1e-4, 2e-4, 3e-4, 4e-4).to(state(2e-4, 4e-4, 6e-4, 8e-4))
+    assert shift.factor == pytest.approx(2.0)
+    assert shift.half_width == pytest.approx(0.0, abs=1e-12)
+
+
+def test_workloads_that_disagree_widen_the_interval():
+    shift = state(1e-4, 1e-4, 1e-4, 1e-4).to(state(1e-4, 2e-4, 1e-4, 1e-4))  # memory alone is slower
+    assert shift.log == pytest.approx(math.log(2) / 4)
+    # The standard deviation of (0, log 2, 0, 0) is log 2 / 2; Student's t with 3 degrees of freedom is 3.182.
+    assert shift.half_width == pytest.approx(3.182 * math.log(2) / 2 / math.sqrt(4), rel=1e-3)
+    assert shift.log - shift.half_width < 0.0
+    assert shift.log + shift.half_width > math.log(2)
+
+
+def test_only_workloads_that_both_states_have_count():
+    older = MachineState(dict.fromkeys(("product", "copy_4mb", "python"), 0.0))
+    newer = MachineState({"product": 1.0, "copy_4mb": 1.0, "python": 1.0, "relu_16kb": 9.0})
+    assert older.to(newer).log == pytest.approx(1.0)
+    assert MachineState({"product": 0.0, "python": 0.0}).to(newer) is None
+
+
+def test_levels_are_means_of_quartiles_which_one_slow_sample_does_not_move():
+    samples = np.array([1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 1.0, np.nan, 0.0])
+    assert MachineState.of_seconds({"product": samples}).levels["product"] == pytest.approx(math.log(1e-4))
+
+
+def test_models_that_are_watched_are_no_control_workloads():
+    assert set(MachineState.of_seconds({"watched one": np.ones(3), "real one": np.ones(3)}).levels) == {"real one"}
+
+
+def test_the_usual_state_is_the_median_of_the_pools_on_as_many_threads(tmp_path):
+    for number, factor in enumerate((1.0, 1.2, 5.0)):
+        filled(tmp_path / "p.sqlite", chain("relu", batch=number + 1), {"relu": 1e-5},
+               controls=dict.fromkeys(NAMES, factor * 1e-4))  # fmt: skip
+    filled(tmp_path / "p.sqlite", chain("relu"), {"relu": 1e-5}, threads=1, controls=dict.fromkeys(NAMES, 7.0))
+    with Profile.open(tmp_path / "p.sqlite") as profile:
+        usual = usual_state(profile, threads=2)
+        assert usual.levels == {name: pytest.approx(math.log(1.2e-4)) for name in NAMES}
+        assert not usual_state(profile, threads=3).known
+
+
+def test_an_interval_takes_the_error_of_a_shift():
+    low_s, high_s = Shift(0.0, math.log(1.04)).widened(0.97, 1.0, 1.03)
+    assert (low_s, high_s) == (pytest.approx(0.95), pytest.approx(1.05))  # hypot(3, 4) = 5
+
+
+def test_the_shift_of_a_sum_is_what_changed_in_the_sum():
+    shift = mean_shift([2.0, 1.0], [Shift(math.log(2), math.log(1.1)), None])  # 1 + 1 s before
+    assert shift.factor == pytest.approx(1.5)
+    assert shift.half_width == pytest.approx(math.log(1 + 0.2 / 3))
+    assert mean_shift([1.0], [None]) is None
+    assert Shift.from_json(shift.to_json()).log == pytest.approx(shift.log)

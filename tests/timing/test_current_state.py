@@ -1,0 +1,54 @@
+"""The machine's state now: scripted control workloads."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+
+pytest.importorskip("torch")
+
+from opclock.errors import EstimateError
+from opclock.timing import current_state as module
+from opclock.timing.controls import CURRENT_S, Controls
+from opclock.timing.current_state import current_state
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Each look at the clock takes a tenth of the time; each sample gives these seconds."""
+    ticks = itertools.count()
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(ticks) * CURRENT_S / 10)
+
+    def script(samples):
+        sampled = itertools.cycle(samples)
+        monkeypatch.setattr(Controls, "sample", lambda self: next(sampled))
+
+    return script
+
+
+def test_the_state_is_that_of_the_samples_of_one_second(scripted):
+    scripted([{"product": 2e-4, "python": 3e-4, "copy_4mb": 4e-4}])
+    fractions = []
+    state = current_state(threads=1, progress=lambda text, done: fractions.append(done))
+    assert state.levels == {
+        "product": pytest.approx(math.log(2e-4)), "python": pytest.approx(math.log(3e-4)),
+        "copy_4mb": pytest.approx(math.log(4e-4)),
+    }  # fmt: skip
+    assert fractions == pytest.approx([number / 10 for number in range(1, 10)])
+
+
+def test_a_busy_machine_has_no_state_and_one_line_says_so(scripted):
+    scripted([{"product": 2e-4}, {}])
+    with pytest.raises(EstimateError, match="other programs disturbed the control workloads on 1 thread"):
+        current_state(threads=1)
+
+
+def test_the_real_control_workloads_show_a_state():
+    sampler = module.StateSampler(1)
+    for _ in range(20):
+        sampler.sample()
+        if sampler.state.known:
+            break
+    assert all(math.isfinite(level) for level in sampler.state.levels.values())
