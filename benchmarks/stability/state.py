@@ -55,7 +55,7 @@ def measure(model: str, threads: int, stem: Path) -> None:
 
 def read(traced: Trace, threads: int, result: Path) -> Repeat:
     """The repeat with this result."""
-    row = json.loads(result.read_text())["rows"][0]
+    row = json.loads(result.read_text(encoding="utf-8"))["rows"][0]
     with Profile.open(result.with_suffix(".sqlite")) as profile:
         state = usual_state(profile, threads)
         raw = estimate(traced, profile, threads=threads)

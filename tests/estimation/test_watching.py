@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from helpers import BOARD, chain, filled
 
-from opclock.estimation.estimate import estimate
+from opclock.estimation.estimate import COMPOSITION_DEVIATION, estimate
 from opclock.estimation.watching import Watching, unwatched
 from opclock.profiles.profile import Profile
+from opclock.profiles.statistics import TWO_SIDED_95
 
 SECONDS = {"relu": 1e-5, "tanh": 1e-5, "view": 1e-6}
 TRACE = chain("relu", "view", "tanh")
@@ -82,7 +85,8 @@ def test_no_host_work_becomes_negative(tmp_path):
 def test_few_samples_widen_the_interval_by_all_that_is_taken_off(tmp_path):
     with profile_with(tmp_path / "p.sqlite", rounds=2) as profile:
         few = estimate(TRACE, profile, threads=2)
-    assert few.ci_high_s - few.total_s == pytest.approx(2e-6)
+    composition_s = TWO_SIDED_95 * COMPOSITION_DEVIATION * few.total_s
+    assert few.ci_high_s - few.total_s == pytest.approx(math.hypot(2e-6, composition_s))
 
 
 @pytest.mark.parametrize(

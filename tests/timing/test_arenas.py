@@ -66,7 +66,7 @@ def test_the_settings_that_the_flag_names_remove_the_page_faults():
 
 def heap():
     """The addresses of the heap from which the main thread takes memory."""
-    maps = Path("/proc/self/maps").read_text().splitlines()
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in maps if line.endswith("[heap]")]
     begin, end = (int(text, 16) for text in line.split()[0].split("-"))
     return range(begin, end)
