@@ -101,10 +101,13 @@ test-gpu:
 accuracy: $(VENV)/.installed $(VENV)/.accuracy
 	@$(BIN)/python -m benchmarks.accuracy
 
-# Estimates beside busy processes (12 minutes), and compare on one machine at different minutes (half an hour).
+# Estimates beside busy processes (12 minutes), compare on one machine at different minutes (half an hour), several
+# processes by simulation, and profiles that were measured minutes apart (a quarter of an hour).
 stability: $(VENV)/.installed $(VENV)/.test
 	@$(BIN)/python -m benchmarks.stability.busy
 	@$(BIN)/python -m benchmarks.stability.compare
+	@$(BIN)/python -m benchmarks.stability.processes
+	@$(BIN)/python -m benchmarks.stability.state --folder build/stability --repeats 3 --every-s 300
 
 accuracy-quick: $(VENV)/.installed $(VENV)/.test
 	@$(BIN)/python -m benchmarks.accuracy --quick
