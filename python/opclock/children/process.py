@@ -28,6 +28,7 @@ from opclock.errors import ModelError, OpclockError
 MIN_FREE_BYTES = 400_000_000
 
 END_S = 10.0  # a child whose output has ended ends itself within this
+MAX_LAST_WORDS = 200  # characters of the last line that a child printed, which may be any long
 
 Item = TypeVar("Item")
 
@@ -198,6 +199,8 @@ class ChildProcess:
         """The last line of its standard error, for an error's message where the file does not stay."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        if len(last) > MAX_LAST_WORDS:
+            last = f"...{last[-MAX_LAST_WORDS:]}"
         return f"it printed: {last}" if last else "it printed nothing"
 
     def _end(self) -> str:

@@ -134,7 +134,8 @@ def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter:
     if changed is not None:
         reporter.say("")
         reporter.say(summary(changed))
-        reporter.table(change_table(estimated, changed))
+        if estimated.complete and changed.complete:  # a difference to what has no number would count it as 0
+            reporter.table(change_table(estimated, changed))
     show_flags(reporter, estimated.flags)
 
 

@@ -50,11 +50,13 @@ def chosen_state(profile: Profile, threads: int, path: Path | None, *, now: bool
         raise OptionError(f"--now and --state {path} ask for two states; give one of them")
     if path is not None:
         with Profile.open(path) as other:
-            _check_same(profile, other.board(), f"{path} is of")
+            _check_same(profile, other.board(), f"{path} is of", f"--state {path}")
             state = usual_state(other, threads)
         if not state.known:
-            raise EstimateError(f"{path} has no control workloads with {counted(threads, 'thread')}; measure a model "
-                                "into it")  # fmt: skip
+            raise EstimateError(
+                f"{path} has no control workloads with {counted(threads, 'thread')}; measure a model into it with "
+                f"--threads {threads}"
+            )
         return state
     return _current_state(profile, threads) if now else None
 
@@ -63,17 +65,17 @@ def _current_state(profile: Profile, threads: int) -> MachineState:
     from opclock.board.identity import read_board
     from opclock.timing.current_state import current_state
 
-    _check_same(profile, read_board().to_json(), "this is")
+    _check_same(profile, read_board().to_json(), "this is", "--now")
     with progress_display() as progress:
         return current_state(threads=threads, progress=progress)
 
 
-def _check_same(profile: Profile, other: dict[str, object], subject: str) -> None:
+def _check_same(profile: Profile, other: dict[str, object], subject: str, option: str) -> None:
     from opclock.profiles.machine import same_machine
 
     if not same_machine(profile.board(), other):
         names = [str(board.get("identity")) for board in (other, profile.board())]
         raise EstimateError(
-            f"{subject} another board ({names[0]}) than {profile.path} ({names[1]}); leave --now and --state out, or "
-            "measure there"
+            f"{subject} another board ({names[0]}) than {profile.path} ({names[1]}); leave {option} out, or measure "
+            "there"
         )
