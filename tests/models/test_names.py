@@ -170,6 +170,14 @@ def test_files_that_are_something_else(tmp_path):
         load_model(str(tmp_path / "none.pt"))
 
 
+def test_a_file_that_pytorch_cannot_read_leaves_no_traceback_in_the_log(tmp_path, caplog):
+    """PyTorch logs one before it raises, and a command showed it above its own line."""
+    (tmp_path / "empty.pt2").touch()
+    with pytest.raises(ModelError, match=r"empty.pt2 is no exported program"):
+        load_model(str(tmp_path / "empty.pt2"))
+    assert caplog.records == []
+
+
 def half():
     return nn.Linear(3, 3).to(torch.bfloat16), torch.randn(1, 3, dtype=torch.bfloat16)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -35,14 +38,26 @@ def from_file(path: Path) -> ModuleAndInputs:
 
 def _exported(path: Path) -> ModuleAndInputs:
     try:
-        program = torch.export.load(path)
-        module = program.module()
+        with _without_log():
+            program = torch.export.load(path)
+            module = program.module()
     except Exception as error:  # of many kinds: what stands in the file decides
         raise ModelError(
             f"{path} is no exported program ({first_line(error)}): write it with torch.export.save, with this PyTorch"
         ) from error
     given = program.example_inputs
     return module, None if given is None else simplest(CallInputs(tuple(given[0]), dict(given[1])))
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """PyTorch logs a traceback for a file that it cannot read; the message here says it in one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _script(path: Path) -> torch.nn.Module:
