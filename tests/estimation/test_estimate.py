@@ -3,6 +3,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import chain, filled
 from hypothesis import given, settings
@@ -49,6 +50,8 @@ def test_interval_is_wider_on_a_noisier_machine(tmp_path):
     calm = estimated(trace, seconds, tmp_path / "a.sqlite", noise=0.001)
     wild = estimated(trace, seconds, tmp_path / "b.sqlite", noise=0.05)
     assert wild.ci_high_s - wild.ci_low_s > 2 * (calm.ci_high_s - calm.ci_low_s)
+    (rough,), (smooth,) = wild.processes, calm.processes  # without the room for what a pool and a model differ by
+    assert np.ptp(rough.interval_s) > 5 * np.ptp(smooth.interval_s)
 
 
 def test_an_estimate_has_room_for_what_a_pool_and_a_model_differ_by(tmp_path):

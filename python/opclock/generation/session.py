@@ -10,13 +10,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from opclock.board.accelerator import has_lanes
 from opclock.board.system import allowed_cores
-from opclock.children.process import ChildProcess, RuntimeFailedError, check_memory, run_at_once
-from opclock.errors import OpCallError
+from opclock.children.process import run_at_once
 from opclock.flags import Flag
 from opclock.generation.programs import Program
 from opclock.models.loading import Specification
@@ -30,47 +28,27 @@ from opclock.timing.measure import MIN_ROUNDS, measure
 from opclock.timing.missing import all_known, condition_of
 from opclock.timing.reference import runs_in_block
 from opclock.timing.sampler import Sampler
+from opclock.timing.sampling_processes import SamplingProcess
 from opclock.timing.stopping import is_over
 
 PASSES = 6  # over all programs: three generations for each half of the reference
 MAX_S = 3.0  # of rounds of a program of a small model
 MAX_LATENCIES = 20  # for a large model: rounds of a program take at most this many times its time
 MIN_GENERATIONS = 3  # of each half without disturbance, where they can be had
-ANSWER_S = 3600.0  # for loading a model, or a block of generations; a child that needs longer hangs
 
 
-class GenerationProcess(ChildProcess):
+class GenerationProcess(SamplingProcess):
     """A process that generates with the model.
 
     Attributes:
         clean_runs: the number of generations, in the half with fewer of them, that no other program disturbed.
     """
 
+    server = "opclock.generation.server"
     doing: ClassVar[Mapping[str, str]] = {
         "load": "loading and tracing the model", "block": "generating", "samples": "handing over its samples",
     }  # fmt: skip
     clean_runs = 0
-
-    def __init__(self, name: str, log: Path) -> None:
-        """Start it. Raises OpCallError where it cannot be started."""
-        self.name = name
-        try:
-            check_memory()
-            super().__init__([sys.executable, "-P", "-m", "opclock.generation.server"], log, {})
-        except RuntimeFailedError as error:
-            raise OpCallError(f"{name}: {error}") from error
-
-    @property
-    def output(self) -> str:
-        """The last line of its output, whose file is temporary."""
-        return self.last_words
-
-    def request(self, name: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Send a request and wait for its answer. Raises what the child raised, or OpCallError where it ended."""
-        try:
-            return self.ask(name, ANSWER_S, **details)
-        except RuntimeFailedError as error:
-            raise error.refusal or OpCallError(f"{self.name}, {error}") from error
 
     def block(self, half: int) -> None:
         """Generate for a half (0 or 1)."""

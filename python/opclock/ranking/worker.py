@@ -27,7 +27,7 @@ class Estimator:
         self._profile = self._stack.enter_context(Profile.open(profile_path))
 
     def row(self, number: int) -> Row:
-        """Estimate one candidate. What goes wrong is told in the row."""
+        """Estimate one candidate. The row says what went wrong."""
         name = self._candidates.names[number]
         try:
             return self._estimated(name, number)

@@ -36,7 +36,7 @@ def clock_facts() -> dict[str, Any]:
 
 
 def _model(pool: BoundPool) -> dict[str, Any]:
-    """What tells the op calls of a whole model apart: its name, and their modules."""
+    """The name of a whole model and the modules of its op calls, which the pool keeps."""
     if not pool.model:
         return {}
     modules = [[traced.module, traced.module_type] for traced in pool.calls]

@@ -25,14 +25,21 @@ from opclock.temporary import temporary_folder
 from opclock.timing.reference import Reference
 from opclock.tracing.trace import Trace
 
-ANSWER_S = 3600.0  # for loading a model, or a block of very large kernels; a child that needs longer hangs
+ANSWER_S = (
+    3600.0  # for loading a model, or a block of very large kernels or of generations; a child that needs longer hangs
+)
 
 Child = TypeVar("Child", "KernelProcess", "ReferenceProcess")
 
 
 class SamplingProcess(ChildProcess):
-    """One of the processes, with the model loaded."""
+    """One of the processes, with the model loaded.
 
+    Attributes:
+        server: the module that the child runs.
+    """
+
+    server: ClassVar[str] = "opclock.timing.sampling_server"
     doing: ClassVar[Mapping[str, str]] = {
         "load": "loading and tracing the model", "bind": "preparing the op calls", "block": "timing the op calls",
         "end": "storing the last of its rounds", "run": "warming up the model", "reference_block": "timing the model",
@@ -53,7 +60,7 @@ class SamplingProcess(ChildProcess):
         try:
             check_memory()
             # -P: a folder that happens to be the working directory must not stand in for the installed opclock.
-            super().__init__([sys.executable, "-P", "-m", "opclock.timing.sampling_server"], log, {})
+            super().__init__([sys.executable, "-P", "-m", self.server], log, {})
         except RuntimeFailedError as error:
             raise OpCallError(f"{name}: {error}") from error
 
