@@ -1,10 +1,11 @@
 """How many candidates `opclock rank` estimates a second, and whether real inference orders them alike.
 
-    python -m benchmarks.ranking [--candidates 10000] [--modules 60] [--jobs 2] [--profile board.sqlite] [--run 0]
+    python -m benchmarks.ranking [--candidates 10000] [--traces 500] [--jobs 2] [--run 100] [--profile FILE]
 
-The candidates are networks like MobileNet, of several widths, depths and sizes. Their traces are written first;
-then they are ranked from the traces, and some of them from modules. With --run N, so many of them really run: the rank
-correlation and the error are printed. Without --profile, the profile holds a sweep whose times are made up.
+The candidates are networks like MobileNet, of several widths, depths, expansions, kernels and sizes. They are ranked
+from modules, as a user has them; some of them also from traces. With --run N, so many of them really run, in fresh
+processes that take turns with the sweep (what the profile lacks of the preset "board"); then the rank correlation and
+the error are printed. Without --run and --profile, the profile holds a sweep whose times are made up.
 """
 
 from __future__ import annotations
@@ -15,15 +16,21 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 from torch import nn
 
+from benchmarks.accuracy.cases import Case
+from benchmarks.predictor.session import Subject, sweep_and_run
 from benchmarks.scale import BOARD, THREADS
+from opclock.board.identity import read_board
+from opclock.cli.reporting import progress_display
+from opclock.estimation.baselines import mac_regression
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.estimation.predictor import Predictor
@@ -130,64 +137,80 @@ def made_up(path: Path) -> None:
         Predictor.read(profile, THREADS)
 
 
-def timed(name: str, specification: Specification, profile: Profile, jobs: int, least: float) -> tuple[list[Row], bool]:
+def write_modules(folder: Path, count: int, run: int) -> tuple[Specification, list[Case]]:
+    """A file with a generator of so many candidates, and a factory for each of those that run."""
+    file = folder / "modules.py"
+    root = str(Path(__file__).resolve().parents[1])
+    lines = ["import sys", "from itertools import islice", f"sys.path.append({root!r})",
+             "from benchmarks.ranking import combinations, network, networks",
+             f"def some():\n    return islice(networks(), {count})"]  # fmt: skip
+    lines += [f"def run{number}():\n    return network(**combinations()[{number}])" for number in range(run)]
+    file.write_text("\n\n\n".join(lines) + "\n")
+    names = [name for name, _ in itertools.islice(networks(), run)]
+    return Specification(f"{file}:some"), [Case(name, f"{file}:run{i}") for i, name in enumerate(names)]
+
+
+def timed(
+    name: str, specification: Specification, profile: Profile, jobs: int, least: float, keep: Path | None = None
+) -> tuple[list[Row], bool]:
     """Rank, and say how fast that was on each core."""
     start = time.perf_counter()
-    rows = rank(specification, profile, jobs=jobs)
-    rate = len(rows) / (time.perf_counter() - start) / jobs
+    with progress_display() as progress:
+        rows = rank(specification, profile, jobs=jobs, keep=keep, progress=progress)
+    seconds = time.perf_counter() - start
+    rate = len(rows) / seconds / jobs
     failed = [row for row in rows if row.error]
-    print(f"{len(rows):,} candidates from {name}: {rate:.1f} a second a core, at least {least}; {len(failed)} failed"
-          f"{'' if rate >= least else '   MISSED'}", flush=True)  # fmt: skip
+    print(f"{len(rows):,} candidates from {name} in {seconds:.0f} s: {rate:.1f} a second a core, at least {least}; "
+          f"{len(failed)} failed{'' if rate >= least else '   MISSED'}", flush=True)  # fmt: skip
     return rows, rate >= least
 
 
-def really_run(rows: list[Row], count: int) -> None:
-    """Run some of the candidates, and compare."""
-    from scipy.stats import spearmanr
-
-    by_name = {row.candidate: row.total_s for row in rows}
-    torch.set_num_threads(THREADS)
-    pairs = []
-    for name, factory in itertools.islice(networks(), count):
-        model = load_made(name, factory)
-        seconds = []
-        with torch.inference_mode():
-            for _ in range(30):
-                start = time.perf_counter()
-                model.module(*model.inputs)
-                seconds.append(time.perf_counter() - start)
-        pairs.append((by_name[name], float(np.median(seconds[5:]))))
-    estimated, real = np.array(pairs).T
-    print(f"{count} really run: rank correlation {spearmanr(estimated, real).statistic:.3f}, mean error "
-          f"{np.abs(estimated / real - 1).mean():.1%}")  # fmt: skip
+def compare(subjects: Sequence[Subject], rows: Sequence[Row]) -> None:
+    """How the estimates of the candidates that ran relate to their real times."""
+    by_name = {row.candidate: row for row in rows if not row.error}
+    pairs = [(by_name[one.case.name], one) for one in subjects if one.case.name in by_name]
+    real = np.array([one.reference.median_s for _, one in pairs])
+    estimated = np.array([row.total_s for row, _ in pairs])
+    macs = np.array([row.macs for row, _ in pairs])
+    held = [row.ci_low_s <= one.reference.median_s <= row.ci_high_s for row, one in pairs]
+    away = np.abs(estimated / real - 1)
+    by_macs = np.abs(np.array(mac_regression(list(macs), list(real)), dtype=float) / real - 1)
+    spread = np.array([one.process_spread for _, one in pairs])
+    print(f"{len(pairs)} really run, {real.min() * 1e3:.1f} to {real.max() * 1e3:.1f} ms: rank correlation "
+          f"{spearmanr(estimated, real).statistic:.3f}, mean error {away.mean():.1%}, bias "
+          f"{(estimated / real).mean() - 1:+.1%}, worst {away.max():.0%}, within 10 % {(away <= 0.1).mean():.0%}, "
+          f"interval holds {np.mean(held):.0%}")  # fmt: skip
+    print(f"by MACs: rank correlation {spearmanr(macs, real).statistic:.3f}, mean error of a line through the others "
+          f"{by_macs.mean():.1%}; the same candidate in three processes differs by {spread.mean():.1%}")  # fmt: skip
 
 
 def main() -> int:
-    """Write, rank, and say whether each limit is kept."""
+    """Sweep where needed, rank, and say whether each limit is kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=10_000)
-    parser.add_argument("--modules", type=int, default=60)
+    parser.add_argument("--traces", type=int, default=500, help="so many of them also from traces")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--profile", type=Path)
-    parser.add_argument("--run", type=int, default=0, help="so many candidates really run")
+    parser.add_argument("--run", type=int, default=0, help="so many of them really run")
+    parser.add_argument("--keep", type=Path, help="keeps each estimate: the same command with --profile goes on there")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, path = Path(name), chosen.profile or Path(name) / "board.sqlite"
-        if chosen.profile is None:
+        specification, cases = write_modules(folder, chosen.candidates, min(chosen.run, chosen.candidates))
+        subjects = [Subject(case) for case in cases]
+        if subjects:
+            with Profile.create_or_open(path, read_board()) as profile:
+                sweep_and_run(subjects, profile, THREADS)
+        elif chosen.profile is None:
             made_up(path)
         (folder / "traces").mkdir()
-        write_traces(folder / "traces", chosen.candidates)
-        modules = folder / "modules.py"
-        root = str(Path(__file__).resolve().parents[1])
-        modules.write_text(f"import sys\nfrom itertools import islice\nsys.path.append({root!r})\n"
-                           "from benchmarks.ranking import networks\n\n\n"
-                           f"def some():\n    return islice(networks(), {chosen.modules})\n")  # fmt: skip
+        write_traces(folder / "traces", chosen.traces)
         with Profile.open(path) as profile:
-            rows, first = timed("traces", Specification(str(folder / "traces")), profile, chosen.jobs,
-                                MIN_TRACES_A_SECOND)  # fmt: skip
-            _, second = timed("modules", Specification(f"{modules}:some"), profile, chosen.jobs, MIN_MODULES_A_SECOND)
-    if chosen.run:
-        really_run(rows, chosen.run)
+            _, first = timed("traces", Specification(str(folder / "traces")), profile, chosen.jobs,
+                             MIN_TRACES_A_SECOND)  # fmt: skip
+            rows, second = timed("modules", specification, profile, chosen.jobs, MIN_MODULES_A_SECOND, chosen.keep)
+        if subjects:
+            compare(subjects, rows)
     return 0 if first and second else 1
 
 

@@ -14,9 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,8 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from benchmarks.accuracy.cases import HELD_OUT, Case
-from benchmarks.predictor.published import PublishedPredictor
-from benchmarks.predictor.session import ReferenceSession, Subject
+from benchmarks.predictor.session import Subject, sweep_and_run
+from benchmarks.published.nn_meter import KernelForests
 from opclock.board.identity import read_board
 from opclock.estimation.baselines import mac_regression
 from opclock.estimation.ceilings import Ceilings
@@ -35,9 +33,6 @@ from opclock.estimation.predictor import Predictor
 from opclock.estimation.result import Estimate
 from opclock.estimation.training import Training, training_samples
 from opclock.profiles.profile import Profile
-from opclock.sweeps.presets import preset
-from opclock.sweeps.run import run_sweep
-from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.tracing.macs import model_macs
 
 TORCHVISION = [
@@ -52,23 +47,8 @@ TORCHVISION = [
 ]  # fmt: skip
 
 
-def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
-    """The sweep, with blocks of the models between its pools."""
-    references = ReferenceSession(subjects, threads)
-    measure_ceilings(profile, threads)
-    start = time.perf_counter()
-    planned, _ = preset("board")
-    plan_s = time.perf_counter() - start
-    done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=references.between)
-    sweep_s = done.seconds - references.seconds
-    print(f"{done.timed} kernels timed, {done.known} known; planning {plan_s:.1f} s, sweep {sweep_s:.0f} s, "
-          f"{done.kernel_s / sweep_s:.1%} of it in kernels, {done.kernel_s / (plan_s + sweep_s):.1%} of both; "
-          f"models {references.seconds:.0f} s", flush=True)  # fmt: skip
-    references.finish()
-
-
 def row_of(
-    subject: Subject, profile: Profile, threads: int, ceilings: Ceilings, published: PublishedPredictor
+    subject: Subject, profile: Profile, threads: int, ceilings: Ceilings, published: KernelForests
 ) -> dict[str, Any]:
     """One model."""
     traced, reference = subject.traced, subject.reference
@@ -108,7 +88,8 @@ def main() -> None:
             sweep_and_run(subjects, profile, chosen.threads)
             ceilings = Ceilings.read(profile, chosen.threads)
             samples = training_samples(profile, chosen.threads, "cpu", ceilings)
-            published = PublishedPredictor(samples, profile)
+            calls = profile.traced({sample.key for sample in samples})
+            published = KernelForests([calls[sample.key] for sample in samples], [sample.seconds for sample in samples])
             predictor = Predictor(Training(samples), ceilings)
             for name in predictor.kinds:
                 print(f"{name:14} mean error of op calls left out {predictor.spread(name).mean_error:.1%}", flush=True)

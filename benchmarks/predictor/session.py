@@ -11,6 +11,10 @@ import numpy as np
 from benchmarks.accuracy.cases import Case
 from benchmarks.predictor.reference_process import Halves, ReferenceProcess
 from opclock.models.loading import load_model
+from opclock.profiles.profile import Profile
+from opclock.sweeps.presets import preset
+from opclock.sweeps.run import run_sweep
+from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.timing.reference import Reference
 from opclock.timing.runs import RunSamples
 from opclock.tracing.recorder import trace
@@ -94,3 +98,18 @@ class ReferenceSession:
             for name, halves in self._process.end().items():
                 self._subjects[name].add(halves)
             self._process = None
+
+
+def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
+    """The sweep, with blocks of the models between its pools."""
+    references = ReferenceSession(subjects, threads)
+    measure_ceilings(profile, threads)
+    start = time.perf_counter()
+    planned, _ = preset("board")
+    plan_s = time.perf_counter() - start
+    done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=references.between)
+    sweep_s = done.seconds - references.seconds
+    print(f"{done.timed} kernels timed, {done.known} known; planning {plan_s:.1f} s, sweep {sweep_s:.0f} s, "
+          f"{done.kernel_s / sweep_s:.1%} of it in kernels, {done.kernel_s / (plan_s + sweep_s):.1%} of both; "
+          f"models {references.seconds:.0f} s", flush=True)  # fmt: skip
+    references.finish()

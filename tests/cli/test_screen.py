@@ -27,7 +27,16 @@ from opclock.cli.main import VERBS
 from opclock.cli.reporting import Reporter
 from opclock.doctor import Check
 from opclock.estimation.ceilings import Ceilings
-from opclock.report import bench_table, ceilings_tables, landscape_tables, sweep_tables, trace_table, validation_tables
+from opclock.ranking.rows import Row
+from opclock.report import (
+    bench_table,
+    ceilings_tables,
+    landscape_tables,
+    rank_table,
+    sweep_tables,
+    trace_table,
+    validation_tables,
+)
 from opclock.report.table import fold
 from opclock.runtimes.runtime import Settings
 from opclock.studies.landscape_results import Landscape
@@ -134,6 +143,17 @@ def bench_table_of_two():
     return bench_table.table(bench.to_frame(), "net, batch 1")
 
 
+def rank_table_of_a_grid():
+    columns = {"accuracy": 0.71, "note": "as in the paper"}
+    rows = [
+        (place, Row(f"width={place},depth=2", total_s=place * 2e-3, ci_low_s=place * 1.9e-3, ci_high_s=place * 2.2e-3,
+                    macs=place * 1_234_567, parameters=place * 9_876, measured=0.031,
+                    setting="2 threads on cpu in float32", columns=columns))
+        for place in (1, 12, 10_000)
+    ]  # fmt: skip
+    return rank_table.table(rows, {rows[0][1].candidate}, "accuracy")
+
+
 def landscape_table_of_eight_runtimes():
     root = Path(__file__).resolve().parents[2]
     return landscape_tables.latencies(Landscape.load(root / "docs/landscape/two-threads.json"))
@@ -171,7 +191,8 @@ def test_foreign_text_is_never_markup(no_width):
 
 
 @pytest.mark.parametrize("make", [
-    validation_table_of_four, sweep_table_of_three, bench_table_of_two, landscape_table_of_eight_runtimes
+    validation_table_of_four, sweep_table_of_three, bench_table_of_two, landscape_table_of_eight_runtimes,
+    rank_table_of_a_grid,
 ])  # fmt: skip
 def test_tables_fit_and_cut_nothing(width, make):
     table = make()
@@ -185,7 +206,17 @@ def test_tables_fit_and_cut_nothing(width, make):
         note = " ".join(lines[len(table.rows()) + 1 + bool(table.title) :])
         assert note.startswith(f"left out to fit {width} columns: ")
         assert all(column.name in note for column in left_out)
-        assert not {column.name for column in left_out} & {"model", "measured", "estimate", "error", "median"}
+        assert not {column.name for column in left_out} & {
+            "model",
+            "measured",
+            "estimate",
+            "error",
+            "median",
+            "candidate",
+            "time",
+            "accuracy",
+            "front",
+        }
 
 
 def test_a_validation_on_80_columns():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from helpers import board_profile, linear_trace, opclock, spec
 
 from opclock.errors import OptionError
+from opclock.profiles.profile import Profile
 from opclock.ranking import run
 from opclock.ranking.candidates import Specification
 from opclock.ranking.grid import combinations, name_of
@@ -96,6 +100,36 @@ def test_a_run_goes_on_where_it_stopped(folder, board, tmp_path, monkeypatch):
     assert estimated == [0, 1, 3]
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from opclock.profiles.profile import Profile
+from opclock.ranking import run
+from opclock.ranking.candidates import Specification
+
+row = run.Estimator.row
+run.Estimator.row = lambda self, number: row(self, number) if number < 3 else os.kill(os.getpid(), signal.SIGKILL)
+folder, profile, keep = sys.argv[1:]
+with Profile.open(Path(profile)) as opened:
+    run.rank(Specification(folder), opened, keep=Path(keep))
+"""
+
+
+def test_a_run_goes_on_after_kill_9(folder, board, tmp_path, monkeypatch):
+    keep = tmp_path / "rows.jsonl"
+    done = subprocess.run([sys.executable, "-c", KILLED, folder, board, keep], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert set(kept_rows(keep)) == {"width50"}  # broken and other, which came first, are tried again
+    estimated, texts, row = [], [], run.Estimator.row
+    monkeypatch.setattr(run.Estimator, "row", lambda self, number: estimated.append(number) or row(self, number))
+    with Profile.open(board) as profile:
+        rows = run.rank(Specification(str(folder)), profile, keep=keep, progress=lambda *said: texts.append(said))
+    assert estimated == [0, 1, 3, 4]
+    assert [one.candidate for one in rows if not one.error] == ["width50", "width6", "width90"]
+    shares = [share for text, share in texts if text.startswith("ranking")]
+    assert shares == [0.2, 0.4, 0.6, 0.8, 1.0]  # what was kept is done already
+
+
 def test_rows_of_another_profile_do_not_count(folder, board, tmp_path):
     keep, other = tmp_path / "rows.jsonl", tmp_path / "other.sqlite"
     fast = ranked(folder, "--profile", board, "--jobs", "1", "--keep", keep)["rows"][0]["total_s"]
@@ -121,6 +155,19 @@ def test_the_front_against_a_column_of_the_user(folder, board, tmp_path):
     answer = ranked(*arguments, "macs")  # fewer are better
     assert {row["candidate"] for row in answer["rows"] if row["on_front"]} == {"width6"}
     assert "choose one of macs, parameters, accuracy" in ranked(*arguments, "size", code=2)
+    assert answer["without_value"] == []
+
+
+def test_candidates_without_a_value_left_the_front_silently(folder, board, tmp_path):
+    known = tmp_path / "known.csv"
+    known.write_text("candidate,accuracy\nwidth6,nan\nwidth50,0.4\nwidth60,0.9\n")
+    arguments = (folder, "--profile", board, "--jobs", "1", "--columns", known, "--pareto", "accuracy")
+    answer = ranked(*arguments)
+    assert answer["without_value"] == ["width6", "width90"]
+    assert [row["candidate"] for row in answer["rows"] if row["on_front"]] == ["width50"]
+    said = opclock("rank", *arguments).stdout
+    assert "without a number in accuracy, so on no front: 2 candidates, first width6" in said
+    assert "1 line without a candidate of that name, first width60" in said
 
 
 def test_a_front_by_hand():
@@ -175,8 +222,6 @@ def test_a_folder_takes_no_grid(folder, board):
 
 def test_a_profile_that_knows_nothing_ends_with_2(folder, tmp_path):
     from helpers import BOARD
-
-    from opclock.profiles.profile import Profile
 
     Profile.create_or_open(tmp_path / "empty.sqlite", BOARD).close()
     done = opclock("rank", folder, "--profile", tmp_path / "empty.sqlite", "--jobs", "1")

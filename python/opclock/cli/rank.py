@@ -76,6 +76,16 @@ def rank(
             raise
     rows = [replace(row, columns=known.get(row.candidate, {})) for row in rows]
     _report(rows, column, top, reporter, largest=largest)
+    _say_unmatched(rows, known, columns_path, reporter)
+
+
+def _say_unmatched(
+    rows: Sequence[Row], known: dict[str, dict[str, Any]], path: Path | None, reporter: Reporter
+) -> None:
+    """Say which lines of --columns name no candidate: a name is misspelt, or not all candidates are ranked."""
+    names = {row.candidate for row in rows}
+    if others := [name for name in known if name not in names]:
+        reporter.say(f"{path}: {counted(len(others), 'line')} without a candidate of that name, first {others[0]}")
 
 
 def _pareto_column(text: str | None, known: dict[str, dict[str, Any]]) -> tuple[str | None, bool]:
@@ -97,10 +107,13 @@ def _report(rows: Sequence[Row], column: str | None, top: int, reporter: Reporte
 
     ranked = sorted((row for row in rows if not row.error), key=lambda row: row.total_s)
     failed = [row for row in rows if row.error]
-    best = set() if column is None else front(ranked, values_of(ranked, column), largest=largest)
+    values = {} if column is None else values_of(ranked, column)
+    best = front(ranked, values, largest=largest)
+    unplaced = [] if column is None else [row.candidate for row in ranked if row.candidate not in values]
     reporter.json({
         "schema": SCHEMA,
         "pareto": column,
+        "without_value": unplaced,
         "rows": [row.to_json() | ({} if column is None else {"on_front": row.candidate in best}) for row in ranked],
         "failed": [{"candidate": row.candidate, "error": row.error} for row in failed],
     })  # fmt: skip
@@ -110,6 +123,9 @@ def _report(rows: Sequence[Row], column: str | None, top: int, reporter: Reporte
     show_flags(reporter, [flag for row in ranked for flag in row.flags])
     if hidden := len(ranked) - len(shown):
         reporter.say(f"and {counted(hidden, 'slower candidate')}: --top shows more, --json has all")
+    if unplaced:
+        count = counted(len(unplaced), "candidate")
+        reporter.say(f"without a number in {column}, so on no front: {count}, first {unplaced[0]}")
     for row in failed[:SHOWN_FAILURES]:
         reporter.say(f"{row.candidate}: {row.error}")
     if (more := len(failed) - SHOWN_FAILURES) > 0:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -108,4 +109,4 @@ def front(rows: Sequence[Row], values: Mapping[str, float], *, largest: bool) ->
 def values_of(rows: Sequence[Row], column: str) -> dict[str, float]:
     """By candidate: the number in a column of the user's, or its MACs or parameters; those without one are left out."""
     found = {row.candidate: row.columns.get(column, getattr(row, column, None)) for row in rows}
-    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float) and isfinite(value)}

@@ -25,19 +25,23 @@ def table(ranked: Sequence[tuple[int, Row]], front: Collection[str], column: str
     """
     rows = [row for _, row in ranked]
     own = list(dict.fromkeys(name for row in rows for name in row.columns))
+
+    def priority(name: str, others: int) -> int:
+        return 0 if name == column else others
+
     marks = [] if column is None else [texts("front", ["*" if row.candidate in front else "" for row in rows])]
     title = " and ".join(sorted({row.setting for row in rows}))
     return Table([
         ready("", [str(place) for place, _ in ranked]),
         texts("candidate", [row.candidate for row in rows]),
         numbers("time", [row.total_s for row in rows], SECONDS),
-        numbers("low", [row.ci_low_s for row in rows], SECONDS),
-        numbers("high", [row.ci_high_s for row in rows], SECONDS),
-        numbers("MACs", [row.macs for row in rows], COUNT),
-        numbers("parameters", [row.parameters for row in rows], COUNT),
-        *(ready(name, [_cell(row.columns.get(name, "")) for row in rows]) for name in own),
+        numbers("low", [row.ci_low_s for row in rows], SECONDS, 1),
+        numbers("high", [row.ci_high_s for row in rows], SECONDS, 1),
+        numbers("MACs", [row.macs for row in rows], COUNT, priority("macs", 3)),
+        numbers("parameters", [row.parameters for row in rows], COUNT, priority("parameters", 4)),
+        *(ready(name, [_cell(row.columns.get(name, "")) for row in rows], priority(name, 2)) for name in own),
         *marks,
-        percents("measured", [row.measured for row in rows], 1),
+        percents("share measured", [row.measured for row in rows], 5),
     ], title)  # fmt: skip
 
 
