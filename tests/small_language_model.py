@@ -55,6 +55,21 @@ def failing():
     return model, {"prefill": model, "decode": decode}
 
 
+def all_logits():
+    model = LanguageModel()
+    return model, {"prefill": lambda ids: (model.head(model.words(ids)), []), "decode": model}
+
+
+def no_pair():
+    model = LanguageModel()
+    return model, {"prefill": lambda ids: model(ids)[0], "decode": model}
+
+
+def no_logits():
+    model = LanguageModel()
+    return model, {"prefill": model, "decode": lambda ids, cache: (model(ids, cache)[0].tolist(), cache)}
+
+
 def one_function():
     model = LanguageModel()
     return model, {"prefill": model}

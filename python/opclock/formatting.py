@@ -10,6 +10,7 @@ DIGITS = 3  # significant; differences below 0.5 % are within the noise of every
 # A column has one unit where that leaves each number three digits and at most one zero before or after them.
 MIN_SCALED, MAX_SCALED = 0.1, 10_000.0
 MIN_PERCENT = 0.1  # smaller shares are not worth their digits
+MIN_SIGNED_PERCENT = 0.01  # and smaller differences
 _FACTORS = {"n": 1e-9, "µ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -52,7 +53,7 @@ def quantity(value: float | None, unit: Unit, *, signed: bool = False) -> str:
 
 
 def percent(fraction: float | None, *, signed: bool = False) -> str:
-    """Format a fraction in percent: 12.3 %, 120 %, <0.1 %; with a sign +2.3 %, -0.04 %. "" for None and NaN."""
+    """Format a fraction in percent: 12.3 %, 120 %, <0.1 %; with a sign +2.3 %, -0.04 %, <0.01 %. "" without."""
     if fraction is None or math.isnan(fraction):
         return ""
     value = fraction * 100
@@ -62,6 +63,8 @@ def percent(fraction: float | None, *, signed: bool = False) -> str:
     if size < MIN_PERCENT:  # a fraction above 0 never shows as 0
         if not signed:
             return f"<{MIN_PERCENT} %"
+        if size < MIN_SIGNED_PERCENT:
+            return f"<{MIN_SIGNED_PERCENT} %"
         text = f"{value:.{-math.floor(math.log10(size))}f}"  # one significant digit
     else:
         text = f"{value:.1f}" if size < 99.95 else f"{value:.0f}"

@@ -10,8 +10,9 @@ import pytest
 from helpers import opclock, refused
 
 import opclock as api
-from opclock.errors import ModelError, OptionError
-from opclock.generation import plan as planning
+from opclock.board.accelerator import simulated
+from opclock.errors import EstimateError, ModelError, OptionError
+from opclock.generation import memory
 from opclock.generation.reference import GenerationReference, GenerationRun
 from opclock.generation.roles import ROLES
 
@@ -97,7 +98,7 @@ def test_real_generation_by_hand():
     real = GenerationReference.joined(10, [{"halves": halves, "contended": False}])
     assert (real.ttft_s, real.total_s, real.tpot_s) == (13.5, 21.0, 2.5)
     assert real.repeat_errors == {"ttft": 1.0, "tpot": 1.0, "total": 1.0}
-    assert real.tpot_at_s(10) == 2.0  # the median of all tokens after the first: they are near
+    assert real.tpot_at_s(10) == real.tpot_s  # all tokens after the first are near
     assert real.tpot_at_s(9) is None
     assert real.tpot_at_s(13) is None
     with pytest.raises(ModelError, match="no generation"):
@@ -105,7 +106,7 @@ def test_real_generation_by_hand():
 
 
 def test_generation_is_timed_token_by_token():
-    causal = planning_model()
+    causal = small_model()
     run = GenerationRun(causal, 1, 4, 5)
     run.block(0)
     run.block(1)
@@ -114,16 +115,16 @@ def test_generation_is_timed_token_by_token():
     assert run.clean_runs >= 1
 
 
-def planning_model():
+def small_model():
     from opclock.generation.causal import causal_model
 
     return causal_model(api.load_language_model(SMALL), "dynamic", 32)
 
 
 def test_memory_that_does_not_suffice_at_the_last_depth(monkeypatch, profile):
-    monkeypatch.setattr(planning, "free_bytes", lambda _device: 300_000)
+    monkeypatch.setattr(memory, "free_bytes", lambda _device: 300_000)
     monkeypatch.setattr("opclock.generation.language_model.sample", None)  # nothing is timed
-    with pytest.raises(OptionError, match=r"at depth 254 \(weights .*, cache 260 kB\), and 300 kB are free"):
+    with pytest.raises(OptionError, match=r"at depth 254 \(weights .*, cache 260 kB, .*\), and 300 kB are free"):
         api.language_model(SMALL, profile, threads=1)
 
 
@@ -134,6 +135,13 @@ def test_memory_that_does_not_suffice_at_the_last_depth(monkeypatch, profile):
     ((SMALL.replace(":make", ":plain"),), "generates no text with a cache"),
     ((SMALL, "--predict"), "name it with --profile"),
     ((SMALL, "--plot", "curve.txt"), "must end in .png or .svg"),
+    ((SMALL, "--depths=-1,4"), "give numbers of tokens"),
+    ((SMALL, "--generate", "1"), "--generate"),
+    ((SMALL, "--batch", "1000000000"), "give a smaller --batch"),
+    ((SMALL, "--depths", "1000000000"), "are free on cpu"),
+    ((SMALL, "--loops"), "give validate, too"),
+    ((SMALL, "--loops", "--validate"), "its own loop"),
+    ((SMALL, "--predict", "--profile", "none.sqlite"), "opclock llm"),
 ])  # fmt: skip
 def test_bad_input_is_one_line_and_ends_with_2(arguments, words):
     refused(opclock("llm", *arguments, "--threads", "1"), words)
@@ -146,3 +154,23 @@ def test_other_processes_need_a_name(profile):
         api.language_model(unnamed, profile, threads=1, validate=True)
     with pytest.raises(OptionError, match="at least 2"):
         api.language_model(unnamed, profile, threads=1, generate=1)
+
+
+def test_activations_that_do_not_fit_are_known_before_anything_large_runs(monkeypatch, profile):
+    monkeypatch.setattr(memory, "free_bytes", lambda _device: 3_500_000)
+    with pytest.raises(OptionError, match=r"at depth 1000 .* activations \d.* MB\), and 3.50 MB are free"):
+        api.language_model(SMALL, profile, prompt=1000, generate=2, threads=1)
+
+
+def test_a_profile_without_sweeps_predicts_nothing_and_says_what_helps(profile):
+    with pytest.raises(EstimateError, match=r"a language model: 'opclock llm'.*'opclock sweep --preset board'"):
+        api.language_model(SMALL, profile, prompt=4, generate=2, predict=True)
+
+
+def test_a_device_beside_the_host_gives_the_same_table(profile):
+    with simulated():
+        result = api.language_model(SMALL, profile, prompt=4, generate=3, threads=1, max_s=0.1)
+    assert list(result.to_frame()["depth"]) == [4, 5]
+    assert sum(result.by_class.values()) == pytest.approx(result.total_s)
+    assert result.measured[0].estimate.lanes is not None
+    assert result.roofline is None

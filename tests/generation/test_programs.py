@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from opclock.errors import ModelError, OptionError, TraceError
+from opclock.generation import loops
 from opclock.generation.cache_snapshot import CacheSnapshot
 from opclock.generation.causal import causal_model, filled_cache, greedy
 from opclock.generation.plan import plan
@@ -129,7 +130,11 @@ def test_models_that_generate_nothing(factory, words):
         small(factory)
 
 
-@pytest.mark.parametrize(("factory", "words"), [("forgetful", "returns no cache"), ("failing", "not today")])
+@pytest.mark.parametrize(("factory", "words"), [
+    ("forgetful", "returns no cache"), ("failing", "not today"),
+    ("all_logits", r"logits of 1x3x50: .* \(1 x vocabulary\)"),
+    ("no_pair", "returns Tensor: return logits"), ("no_logits", "returns list as logits"),
+])  # fmt: skip
 def test_caches_that_cannot_be_filled(factory, words):
     with pytest.raises((ModelError, TraceError), match=words):
         filled_cache(small(factory), 1, 4)
@@ -151,3 +156,24 @@ def test_the_depths_that_are_measured():
     assert plan(Request(8, 2, 1, "dynamic")).held_out is None
     with pytest.raises(OptionError, match="from 0"):
         plan(Request(8, 8, 1, "dynamic"), (-1,))
+
+
+def test_loops_of_transformers_are_timed_outside_the_model(tmp_path, monkeypatch):
+    causal = transformer(tmp_path, "GPT2LMHeadModel")
+    now_s = 0.0
+
+    def taking(seconds, function):
+        def slow(*args, **kwargs):
+            nonlocal now_s
+            now_s += seconds
+            return function(*args, **kwargs)
+
+        return slow
+
+    module = causal.module
+    monkeypatch.setattr(loops, "TOKENS", 3)
+    monkeypatch.setattr(loops.time, "perf_counter", lambda: now_s)
+    monkeypatch.setattr(module.transformer, "forward", taking(100.0, module.transformer.forward))
+    monkeypatch.setattr(module, "prepare_inputs_for_generation", taking(2.0, module.prepare_inputs_for_generation))
+    assert loops.loop_costs(causal, 1, 4, 8) == dict.fromkeys(loops.LOOPS, 2.0)
+    assert not module._forward_hooks

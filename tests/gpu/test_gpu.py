@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from opclock.board.accelerator import free_bytes, read_device
 from opclock.errors import ModelError
 from opclock.estimation.estimate import estimate
 from opclock.extension import load_aten
+from opclock.generation.language_model import language_model
 from opclock.models.loading import Model, load_model
 from opclock.sweeps.run import sweep
 from opclock.timing.graph_reference import GraphRun
@@ -21,6 +24,7 @@ from opclock.validation.validate import validate
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda:0"
+SMALL_LANGUAGE_MODEL = f"{Path(__file__).resolve().parents[1] / 'small_language_model.py'}:make"
 
 
 def test_the_device_is_described():
@@ -103,3 +107,17 @@ def test_copies_between_host_and_device():
     table = table.set_index(["kind", "pinned"])["gb_per_s"]
     assert table["to_device", True] > table["to_device", False] / 1.5
     assert table["clone", False] > 4 * table["to_device", True]
+
+
+def test_a_language_models_tokens_beside_real_generation(profile):
+    result = language_model(
+        SMALL_LANGUAGE_MODEL, profile, prompt=16, generate=24, threads=1, device=DEVICE, validate=True, processes=1,
+        max_s=1.0,
+    )  # fmt: skip
+    frame = result.to_frame()
+    assert list(frame["depth"]) == [16, 27, 32, 38]
+    assert (frame["error"].abs() < 0.5).all()
+    assert abs(result.errors["ttft"]) < 0.6
+    assert sum(result.by_class.values()) == pytest.approx(result.total_s)
+    assert all(one.estimate.lanes is not None for one in result.measured)
+    assert frame["cache_bytes"].is_monotonic_increasing

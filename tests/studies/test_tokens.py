@@ -7,13 +7,14 @@ import json
 import pytest
 from helpers import linear_trace, opclock
 
+from opclock.errors import OptionError
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting
 from opclock.generation.depths import Measured
 from opclock.generation.result import Ceiling, LanguageModelEstimate, Request
 from opclock.report.tokens_page import write_page
 from opclock.studies import tokens
-from opclock.studies.tokens_results import TokenCase, Tokens
+from opclock.studies.tokens_results import Refused, TokenCase, Tokens
 
 TRACE = linear_trace("m", 8)
 BOARD = {"identity": "a board", "model": "board", "opclock": "0", "commit": "c"}
@@ -30,10 +31,10 @@ def estimate(total_s, host_s, half_s):
     )  # fmt: skip
 
 
-def case(weights="float32", model="m", tpot_s=0.1, host_s=0.01, roof_s=0.07, macs_s=0.01):
+def case(weights="float32", model="m", tpot_s=0.1, host_s=0.01, roof_s=0.07, macs_s=0.01, cache="dynamic"):
     token = estimate(tpot_s, host_s, 0.001)
     result = LanguageModelEstimate(
-        model, Request(4, 3, 1, "dynamic"), BOARD, TRACE, estimate(0.2, 0.01, 0.001),
+        model, Request(4, 3, 1, cache), BOARD, TRACE, estimate(0.2, 0.01, 0.001),
         (Measured(4, TRACE, token), Measured(5, TRACE, token)), None, 256, (8, 16),
         Ceiling(0.1, (roof_s, roof_s)), Ceiling(0.1, (macs_s, macs_s)),
     )  # fmt: skip
@@ -48,26 +49,39 @@ def test_what_takes_most_of_a_token_limits_it():
     assert case(host_s=0.08, roof_s=0.01).limit == "host"
     assert case(roof_s=0.01).limit == "kernels"
     assert "100 ms, 70.0 % for what the bandwidth allows at best" in bandwidth.words
-    assert bandwidth.words.endswith("limited by bandwidth")
+    assert "limited by bandwidth. The first token takes 200 ms; limited by compute (50.0 %)" in bandwidth.words
 
 
 def test_dtypes_are_compared_beyond_their_intervals():
     study = Tokens(BOARD, 2, (
         case(), case("bfloat16", tpot_s=0.05, roof_s=0.04), case("int8", tpot_s=0.2), case("float16", tpot_s=0.1001),
+        case(tpot_s=0.12, cache="static"),
     ))  # fmt: skip
-    assert study.words()[4:] == [
-        "bfloat16 helps m: 2.00 times as many tokens a second",
-        "int8 does not help m: a token takes 2.00 times as long",
-        "float16 makes no difference beyond the intervals for m",
+    words = study.words()
+    assert words[:4] == [
+        "bfloat16 weights, tokens: faster for m", "bfloat16 weights, prompts: no difference for m",
+        "int8 weights, tokens: slower for m", "int8 weights, prompts: no difference for m",
+    ]  # fmt: skip
+    same = "the first token takes as long, within the intervals"
+    assert words[-4:] == [
+        f"m, bfloat16 instead of float32: a token is 2.00 times as fast; {same}",
+        f"m, int8 instead of float32: a token takes 2.00 times as long; {same}",
+        f"m, float16 instead of float32: a token takes as long, within the intervals; {same}",
+        f"m, a static instead of a dynamic cache, float32: a token takes 1.20 times as long; {same}",
     ]
 
 
 def test_the_studys_files(tmp_path):
-    write_page(Tokens(BOARD, 2, (case(), case("int8", model="other"))), tmp_path)
+    refused = Refused("large", "float32", "static", "no memory")
+    write_page(Tokens(BOARD, 2, (case(), case("int8", model="other")), (refused,)), tmp_path)
     data = json.loads((tmp_path / "tokens.json").read_text())
     assert data["schema"] == "opclock.tokens/1"
     assert [one["limit"] for one in data["cases"]] == ["bandwidth", "bandwidth"]
-    assert "limited by bandwidth" in (tmp_path / "index.html").read_text()
+    page = (tmp_path / "index.html").read_text()
+    assert "limited by bandwidth" in page
+    assert "large in float32 with a static cache was not timed: no memory" in page
+    assert "data:image/png" in page
+    assert data["refused"][0]["reason"] == "no memory"
     assert (tmp_path / "tokens.csv").read_text().startswith("model,weights,cache,ttft_s")
     assert "| other" in (tmp_path / "tokens.md").read_text()
 
@@ -77,13 +91,16 @@ def test_the_command_measures_each_model_in_each_setting(tmp_path, monkeypatch):
 
     def estimated(model, _profile, **options):
         asked.append((model, options["cache"]))
+        if "gpt2" in model:
+            raise OptionError("no memory")
         return case().result
 
     monkeypatch.setattr(tokens, "language_model", estimated)
     monkeypatch.setattr(tokens, "_loaded", lambda name, weights: f"{name} {weights}")
-    monkeypatch.setattr(tokens, "_has_torchao", lambda: False)
+    monkeypatch.setattr(tokens, "_installed", lambda _module: False)
     done = opclock("study", "tokens", "--report", tmp_path / "tokens", "--threads", "1")
     assert done.returncode == 0, done.stderr
     assert set(asked) >= {("llama-135m float32", "static"), ("qwen-67m bfloat16", "dynamic")}
-    assert not any("int8" in name for name, _ in asked)
+    assert not any("int" in name for name, _ in asked)
+    assert "gpt2-124m in float32 with a static cache was not timed: no memory" in done.stdout
     assert (tmp_path / "tokens" / "index.html").is_file()

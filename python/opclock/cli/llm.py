@@ -43,13 +43,15 @@ if TYPE_CHECKING:
               help="Time nothing: answer from the profile and, for what it lacks, from its sweeps.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True,
               help="Fresh processes that generate, with --validate.")  # fmt: skip
+@click.option("--loops", is_flag=True,
+              help="With --validate: also time what transformers' generate does between two tokens.")  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the time of a token by depth: .png or .svg file.")
 @strict_option
 @options.reporter_option
 def llm(
     model: str, prompt: int, generate: int, batch: int, cache: CacheKind, depths_text: str | None, dtype: str,
     device: str, threads: int | None, profile_path: Path | None, seed: int, validate: bool, predict: bool,
-    processes: int, plot: Path | None, strict: bool, reporter: Reporter,
+    processes: int, loops: bool, plot: Path | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate MODEL's time to the first token and the time of each later token, from kernels and host.
 
@@ -67,7 +69,7 @@ def llm(
     with model_output_apart(), _profile(profile_path, predict=predict) as profile, progress_display() as progress:
         result = language_model(model, profile, prompt=prompt, generate=generate, batch=batch, cache=cache, dtype=dtype,
                                 device=device, depths=depths, threads=count, validate=validate, predict=predict,
-                                processes=processes, seed=seed, progress=progress)  # fmt: skip
+                                processes=processes, loops=loops, seed=seed, progress=progress)  # fmt: skip
     _report(result, plot, reporter)
     show_flags(reporter, result.flags)
     check_strict(reporter, result.flags, strict=strict)
@@ -111,6 +113,7 @@ def _report(result: LanguageModelEstimate, plot: Path | None, reporter: Reporter
         tables.memory_sentence,
         tables.curve_sentence,
         tables.reference_sentence,
+        tables.loops_sentence,
     ):
         if text := sentence(result):
             reporter.say(text)

@@ -179,6 +179,7 @@ def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, repo
 @study.command("tokens")
 @click.option("--report", type=click.Path(path_type=Path), default="tokens", show_default=True,
               help="Folder for tables and index.html.")  # fmt: skip
+@click.option("--models", help="Models to measure, separated by commas.  [default: all four]")
 @options.threads_option
 @options.cpus_option
 @options.profile_option(None)
@@ -187,16 +188,18 @@ def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, repo
 @options.reporter_option
 @options.needs_core
 def tokens(
-    report: Path, threads: int | None, profile_path: Path | None, seed: int, strict: bool, reporter: Reporter
-) -> None:
+    report: Path, models: str | None, threads: int | None, profile_path: Path | None, seed: int, strict: bool,
+    reporter: Reporter,
+) -> None:  # fmt: skip
     """Show what limits the tokens of four language models on this board: bandwidth, multiply-adds, kernels or host."""
     from opclock.report.tokens_page import table, write_page
-    from opclock.studies.tokens import run
+    from opclock.studies.tokens import MODELS, run
 
     count = options.checked_threads(threads)
     output_folder(report)
     with options.writable_profile(profile_path) as profile, progress_display() as progress:
-        findings = run(profile, threads=count, seed=seed, progress=progress)
+        chosen = models.split(",") if models else tuple(MODELS)
+        findings = run(profile, threads=count, models=chosen, seed=seed, progress=progress)
     reporter.file(lambda: write_page(findings, report))
     reporter.json(findings.to_json())
     reporter.table(table(findings, f"{findings.board['identity']}, {counted(count, 'thread')}"))

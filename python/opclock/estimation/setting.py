@@ -85,10 +85,11 @@ def choose_setting(
 def no_measurement(trace: Trace, profile: ProfileReader, threads: int | None, device: str, dtype: str) -> str:
     """The message, with the next step, where a profile has nothing for a model in a setting."""
     wanted = "any number of threads" if threads is None else counted(threads, "thread")
-    option = "" if threads is None else f" and --threads {threads}"
+    option = "" if threads is None else f" --threads {threads}"
     return (
         f"{profile.path} has no measurement of {trace.model} with {wanted} on {device} in {dtype}; run 'opclock "
-        f"measure' with this profile{option} first, or 'opclock sweep --preset board'"
+        f"measure MODEL{option}' with this profile (a language model: 'opclock llm'), or 'opclock sweep --preset "
+        f"board{option}'"
     )
 
 

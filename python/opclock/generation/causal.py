@@ -175,7 +175,7 @@ def filled_cache(causal: CausalModel, batch: int, depth: int) -> Any:  # noqa: A
         The cache.
 
     Raises:
-        ModelError: the model raises, or returns no cache.
+        ModelError: the model raises, or returns no logits of the next token, or no cache.
         OptionError: depth 0 for a model whose ``prefill`` makes the cache.
     """
     with torch.inference_mode(), model_errors(f"with {depth} tokens, {causal.name}"):
@@ -183,9 +183,30 @@ def filled_cache(causal: CausalModel, batch: int, depth: int) -> Any:  # noqa: A
             if causal.empty_cache is None:
                 raise OptionError(f"depth 0: {causal.name} makes its cache in prefill; give depths of at least 1")
             return causal.empty_cache()
-        logits, cache = causal.prefill(causal.prompt(batch, max(1, depth - 1)))
-        if cache is None:
-            raise ModelError(f"{causal.name} returns no cache: without one, each token needs the whole text again")
+        answer = causal.prefill(causal.prompt(batch, max(1, depth - 1)))
+        logits, cache = _checked(answer, "prefill", causal.name, batch)
         if depth > 1:
-            _, cache = causal.decode(greedy(logits), cache)
+            answer = causal.decode(greedy(logits), cache)
+            _, cache = _checked(answer, "decode", causal.name, batch)
         return cache
+
+
+def _checked(answer: Any, function: str, name: str, batch: int) -> tuple[torch.Tensor, Any]:  # noqa: ANN401
+    """The logits and the cache that a function of a model returned. Raises ModelError for anything else."""
+    wanted = f"logits of the next token alone ({batch} x vocabulary)"
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise ModelError(f"{function} of {name} returns {type(answer).__name__}: return {wanted} and the cache")
+    logits, cache = answer
+    if not isinstance(logits, torch.Tensor):
+        raise ModelError(f"{function} of {name} returns {type(logits).__name__} as logits: return {wanted}")
+    if logits.dim() != 2 or len(logits) != batch:
+        raise ModelError(
+            f"{function} of {name} returns logits of {'x'.join(map(str, logits.shape)) or 'one number'}: return "
+            f"{wanted}"
+        )
+    if cache is None:
+        raise ModelError(
+            f"{function} of {name} returns no cache: without one, each token needs the whole text again; give a model "
+            "with a cache"
+        )
+    return logits, cache

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -15,8 +16,8 @@ from opclock.flags import Flag
 from opclock.generation.causal import CacheKind, CausalModel, causal_model
 from opclock.generation.ceilings import ceilings, roofs
 from opclock.generation.depths import Measured
-from opclock.generation.plan import Plan, check_memory, plan
-from opclock.generation.programs import Program, prompt_program, token_program
+from opclock.generation.plan import Plan, plan
+from opclock.generation.programs import Programs, traced_programs
 from opclock.generation.reference import GenerationReference
 from opclock.generation.result import LanguageModelEstimate, Request
 from opclock.generation.session import Setup, generating, sample
@@ -32,8 +33,8 @@ MIN_GENERATE = 2  # the first token is the prompt's
 def language_model(
     model: ModelName | Model, profile: Profile, *, prompt: Count = 128, generate: Count = 128, batch: Count = 1,
     cache: CacheKind = "dynamic", dtype: str = "auto", device: str = "cpu", depths: Sequence[int] | None = None,
-    threads: Count | None = None, validate: bool = False, predict: bool = False, processes: Count = 2, seed: int = 0,
-    max_s: Seconds | None = None, progress: Progress = silent,
+    threads: Count | None = None, validate: bool = False, predict: bool = False, processes: Count = 2,
+    loops: bool = False, seed: int = 0, max_s: Seconds | None = None, progress: Progress = silent,
 ) -> LanguageModelEstimate:  # fmt: skip
     """Estimate the time to the first token and the time of each later one from kernels and host, by depth.
 
@@ -57,6 +58,8 @@ def language_model(
         validate: also generate, in fresh processes that take turns with the kernels.
         predict: time nothing, on any machine: what the profile lacks is predicted from its sweeps.
         processes: how many processes generate.
+        loops: with ``validate``, also time what ``generate`` of transformers does between two tokens, by ``LOOPS`` of
+            ``opclock.generation.loops``. It is no part of the estimate.
         seed: for every random order.
         max_s: largest number of wall seconds of rounds for each program; by default 3 s or 20 times its time, and three
             times that where other programs disturb the rounds.
@@ -76,61 +79,73 @@ def language_model(
         raise OptionError(f"generate={generate}: give at least {MIN_GENERATE}; the first token is the prompt's")
     if validate and predict:
         raise OptionError("predict=True times nothing: leave out validate")
+    if loops and not validate:
+        raise OptionError("loops=True is for real generation: give validate, too")
     request = Request(prompt, generate, batch, cache)
     chosen = plan(request, depths or ())
     progress("loading the model", 0.0)
     loaded = model if isinstance(model, Model) else load_language_model(model, dtype=dtype, device=device)
     causal = causal_model(loaded, cache, chosen.room)
     causal.check_length(prompt, generate, chosen.depths[-1])
-    if validate and loaded.specification is None:
-        raise OptionError("validate=True: other processes load a model by its name: give the name of the model")
-    check_memory(causal, request, chosen, processes if validate else 0)
+    real = _Real(_by_name(loaded), processes, loops) if validate else None
+    if loops and causal.empty_cache is None:
+        raise OptionError(f"loops=True: {causal.name} has its own loop, not generate of transformers; leave it out")
     count = (None if predict else torch.get_num_threads()) if threads is None else threads
     with nullcontext() if loaded.settings is None else loaded.settings.in_force():
-        progress(f"tracing: {causal.name}", 0.0)
-        programs = Programs(
-            prompt_program(causal, batch, prompt), tuple(token_program(causal, batch, one) for one in chosen.depths)
-        )
-        timed = Timed()
+        programs = traced_programs(causal, request, chosen, real.processes if real else 0, progress)
+        timed = _Timed()
         if count is not None and not predict:
             setup = Setup(profile, count, seed, max_s, progress)
             with thread_team(count):
-                timed = _timed(programs, setup, request, chosen, loaded.specification if validate else None, processes)
+                timed = _timed(programs, setup, request, chosen, real)
         return _composed(causal, programs, timed, request, chosen, profile, count, measure=not predict)
 
 
+def _by_name(model: Model) -> Specification:
+    """How other processes load the model."""
+    if model.specification is None:
+        raise OptionError("validate=True: other processes load a model by its name: give the name of the model")
+    return model.specification
+
+
 @dataclass(frozen=True)
-class Programs:
-    """The programs of one model."""
+class _Real:
+    """How a model generates beside the estimate: in how many processes, and whether ``generate`` is timed, too."""
 
-    prompt: Program
-    tokens: tuple[Program, ...]
+    specification: Specification
+    processes: int
+    loops: bool
 
 
 @dataclass(frozen=True)
-class Timed:
+class _Timed:
     """What timing found beside the measurements in the profile."""
 
     flags: tuple[Flag, ...] = ()
     reference: GenerationReference | None = None
 
 
-def _timed(
-    programs: Programs, setup: Setup, request: Request, chosen: Plan, real: Specification | None, processes: int
-) -> Timed:
-    """Time the programs; with the specification of a model, real generation in turn with them."""
+def _timed(programs: Programs, setup: Setup, request: Request, chosen: Plan, real: _Real | None) -> _Timed:
+    """Time the programs, in turn with real generation where that is asked for."""
     every = [programs.prompt, *programs.tokens]
     if real is None:
-        return Timed(tuple(sample(every, setup)))
-    asked = {"batch": request.batch, "prompt": request.prompt, "generate": request.generate, "cache": request.cache}
-    with generating(real, processes, threads=setup.threads, room=chosen.room, **asked) as children:
+        return _Timed(tuple(sample(every, setup)))
+    asked: dict[str, Any] = {
+        "batch": request.batch, "prompt": request.prompt, "generate": request.generate, "cache": request.cache,
+        "threads": setup.threads, "room": chosen.room,
+    }  # fmt: skip
+    setup.progress("loading the model in other processes", 0.1)
+    with generating(real.specification, real.processes, **asked) as children:
         flags = sample(every, setup, children)
-        parts = [child.request("samples") for child in children]
-    return Timed(tuple(flags), GenerationReference.joined(request.prompt, parts))
+        reference = GenerationReference.joined(request.prompt, [child.request("samples") for child in children])
+        if real.loops:
+            setup.progress("generating in the loops of transformers", 1.0)
+            reference = replace(reference, loops_s=children[0].request("loops")["seconds"])
+    return _Timed(tuple(flags), reference)
 
 
 def _composed(
-    causal: CausalModel, programs: Programs, timed: Timed, request: Request, chosen: Plan, profile: Profile,
+    causal: CausalModel, programs: Programs, timed: _Timed, request: Request, chosen: Plan, profile: Profile,
     threads: int | None, *, measure: bool,
 ) -> LanguageModelEstimate:  # fmt: skip
     traces = [one.trace for one in programs.tokens]

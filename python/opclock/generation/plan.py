@@ -1,20 +1,12 @@
-"""Which depths are measured, and whether memory suffices for them."""
+"""Which depths are measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opclock.board.accelerator import free_bytes
 from opclock.errors import OptionError
-from opclock.formatting import BYTES, quantity
-from opclock.generation.cache_snapshot import CacheSnapshot
-from opclock.generation.causal import CausalModel, filled_cache
 from opclock.generation.result import Request
-
-# A cache in the model, the arguments of op calls that stand for it, and their outputs.
-COPIES = 3
-FEW = (2, 3)  # tokens, from which the bytes of a deeper cache follow
 
 
 @dataclass(frozen=True)
@@ -56,31 +48,3 @@ def plan(request: Request, depths: Sequence[int] = ()) -> Plan:
     if held_out in wanted:
         return Plan(tuple(wanted), None, room)
     return Plan(tuple(sorted([*wanted, held_out])), held_out, room)
-
-
-def check_memory(causal: CausalModel, request: Request, plan: Plan, processes: int) -> None:
-    """Raise OptionError where memory does not suffice at the last depth, before anything is timed.
-
-    Args:
-        causal: the model, whose weights are in memory already.
-        request: prompt and generation.
-        plan: the depths.
-        processes: how many others load the model as well.
-    """
-    last = plan.depths[-1]
-    weights, cache = causal.weight_bytes, _cache_bytes(causal, request.batch, last)
-    caches = sum(COPIES * _cache_bytes(causal, request.batch, depth) for depth in plan.depths)
-    needed = weights + caches + processes * (weights + COPIES * cache)
-    free = free_bytes(causal.device)
-    if needed > free:
-        raise OptionError(
-            f"{causal.name} needs {quantity(needed, BYTES)} to be timed at depth {last} (weights "
-            f"{quantity(weights, BYTES)}, cache {quantity(cache, BYTES)}), and {quantity(free, BYTES)} are free on "
-            f"{causal.device}: give a smaller --prompt, --generate or --batch"
-        )
-
-
-def _cache_bytes(causal: CausalModel, batch: int, depth: int) -> int:
-    """About how many bytes a cache of this depth has."""
-    few, more = (CacheSnapshot(filled_cache(causal, batch, tokens)).nbytes for tokens in FEW)
-    return few + (more - few) * max(0, depth - FEW[0])

@@ -10,9 +10,15 @@ import torch
 
 from opclock.generation.cache_snapshot import CacheSnapshot
 from opclock.generation.causal import CausalModel, filled_cache, greedy
+from opclock.generation.memory import MemoryNeed
+from opclock.generation.plan import Plan
+from opclock.generation.result import Request
+from opclock.progress import Progress
 from opclock.tracing.forward import Forward, Reset
 from opclock.tracing.recorder import trace as record
 from opclock.tracing.trace import Trace, check_calls
+
+TRACED = 0.1  # of the whole work is done once all are traced
 
 
 class _Prompt(torch.nn.Module):
@@ -109,3 +115,40 @@ def _program(
     traced = record(module, (ids,), name=name, reset=reset)
     check_calls(traced)
     return Program(depth, traced, Forward(module, (ids,), reset, traced.steps), nbytes)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The programs of one model: its prompt, and a token at each depth of a plan."""
+
+    prompt: Program
+    tokens: tuple[Program, ...]
+
+
+def traced_programs(causal: CausalModel, request: Request, plan: Plan, processes: int, progress: Progress) -> Programs:
+    """Trace the programs of a model, once it is known that memory suffices for them.
+
+    Args:
+        causal: the model.
+        request: prompt and generation.
+        plan: the depths.
+        processes: how many others load the model as well.
+        progress: receives a text and the fraction that is done.
+
+    Returns:
+        The programs.
+
+    Raises:
+        OptionError: too little memory for the last depth. Nothing of that size has run then.
+        TraceError, ModelError: a program cannot be traced or run.
+    """
+    progress(f"tracing: {causal.name}, the prompt", 0.0)
+    need = MemoryNeed(causal, request, plan, processes)
+    need.check()
+    prompt = prompt_program(causal, request.batch, request.prompt)
+    need.check(prompt.trace.run_bytes)
+    tokens = []
+    for number, depth in enumerate(plan.depths):
+        progress(f"tracing: {causal.name}, a token at depth {depth}", TRACED * number / len(plan.depths))
+        tokens.append(token_program(causal, request.batch, depth))
+    return Programs(prompt, tuple(tokens))

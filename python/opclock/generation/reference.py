@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -95,12 +95,15 @@ class GenerationReference:
         first: seconds of the first half, generations x tokens.
         repeat: the same of the second half.
         contended: whether other programs disturbed too many.
+        loops_s: seconds for a token that loops of transformers take outside the model, by a name in ``loops.LOOPS``;
+            empty where that was not asked for.
     """
 
     prompt: int
     first: Samples
     repeat: Samples
     contended: bool = False
+    loops_s: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
     def joined(prompt: int, parts: Sequence[dict[str, Any]]) -> GenerationReference:
@@ -131,12 +134,14 @@ class GenerationReference:
         return _tpot_s(self.samples)
 
     def tpot_at_s(self, depth: int) -> float | None:
-        """The median time of the tokens near this depth; None where no generation came there."""
+        """The time of a token near this depth: the median of the means of generations, as ``tpot_s`` is.
+
+        None where no generation came there.
+        """
         number = depth - self.prompt + 1  # of the token that begins with so many in the cache; the first has number 0
         if not 1 <= number < self.samples.shape[1]:
             return None
-        near = self.samples[:, max(1, number - WINDOW) : number + WINDOW + 1]
-        return float(np.median(near))
+        return _mean_s(self.samples[:, max(1, number - WINDOW) : number + WINDOW + 1])
 
     @property
     def repeat_errors(self) -> dict[str, float]:
@@ -150,8 +155,13 @@ def _ttft_s(samples: Samples) -> float:
 
 
 def _tpot_s(samples: Samples) -> float:
-    return float(np.median(samples[:, 1:].mean(axis=1)))
+    return _mean_s(samples[:, 1:])
 
 
 def _total_s(samples: Samples) -> float:
     return float(np.median(samples.sum(axis=1)))
+
+
+def _mean_s(tokens: Samples) -> float:
+    """The median over generations of their mean token."""
+    return float(np.median(tokens.mean(axis=1)))

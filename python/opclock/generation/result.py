@@ -287,6 +287,7 @@ class LanguageModelEstimate:
                 "repeat_error": real.repeat_errors["total"],
                 "repeat_errors": real.repeat_errors,
                 "generations": len(real.samples),
+                **({"loops_s": real.loops_s} if real.loops_s else {}),
             },
             "errors": self.errors,
         }

@@ -46,7 +46,8 @@ class GenerationProcess(SamplingProcess):
 
     server = "opclock.generation.server"
     doing: ClassVar[Mapping[str, str]] = {
-        "load": "loading and tracing the model", "block": "generating", "samples": "handing over its samples",
+        "load": "loading the model", "block": "generating", "samples": "handing over its samples",
+        "loops": "generating in the loops of transformers",
     }  # fmt: skip
     clean_runs = 0
 

@@ -16,7 +16,7 @@ from urllib.request import getproxies
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from opclock.errors import ModelError, described, first_line
+from opclock.errors import ModelError, described
 from opclock.models.factories import ModuleAndInputs
 from opclock.models.names import nearest
 from opclock.models.random_inputs import own_dtype
@@ -75,7 +75,7 @@ def _config(name: str) -> Any:  # noqa: ANN401
         raise
     except Exception as error:  # of many kinds: the network, the hub, the file
         raise ModelError(
-            f"no configuration for hf:{name} (a model of the hub, or a folder with a config.json): {first_line(error)}"
+            f"no configuration for hf:{name} (a model of the hub, or a folder with a config.json): {described(error)}"
         ) from error
 
 

@@ -111,7 +111,7 @@ class Profile(ProfileWriter):
             connection.close()
             raise ProfileError(
                 f"{path} holds nothing yet: its writer has just begun or was stopped; try again, or write into it with "
-                f"'opclock measure MODEL --profile {path}'"
+                f"'opclock measure MODEL --profile {path}' (a language model: 'opclock llm')"
             )
         copied = version < schema.SCHEMA_VERSION
         return Profile(path, _newer_copy(connection) if copied else connection, writable=False, copied=copied)
@@ -164,10 +164,11 @@ class Profile(ProfileWriter):
 def _open_to_read(path: Path) -> tuple[sqlite3.Connection, int]:
     """Open a file read-only and check it. Returns its schema version too: 0 where it has no tables yet."""
     _refuse_others(path)
+    write_one = f"'opclock measure MODEL --profile {path}' (a language model: 'opclock llm')"
     if not path.is_file():
-        raise ProfileError(f"there is no profile {path}; write one with 'opclock measure MODEL --profile {path}'")
+        raise ProfileError(f"there is no profile {path}; write one with {write_one}")
     if path.stat().st_size == 0 and not log_of(path).exists():
-        raise ProfileError(f"{path} is empty; write a profile with 'opclock measure MODEL --profile {path}'")
+        raise ProfileError(f"{path} is empty; write a profile with {write_one}")
     _refuse_half_a_copy(path)
     with as_profile_errors(path):
         connection = sqlite3.connect(_reading(path), uri=True, timeout=BUSY_S, isolation_level=None)

@@ -8,6 +8,11 @@ from opclock.formatting import BYTES, COUNT, SECONDS, digits, percent, quantity
 from opclock.generation.roles import ROLES, WEIGHTS
 from opclock.report.table import Table, numbers, percents, ready, texts
 
+# With the settings in opclock.generation.loops.
+LOOP_NAMES = {
+    "greedy": "greedy", "sampling": "sampling (temperature 0.8, top-k 50)", "beam_search": "beam search (4 beams)",
+}  # fmt: skip
+
 if TYPE_CHECKING:
     from opclock.generation.result import LanguageModelEstimate
 
@@ -58,7 +63,7 @@ def summary(result: LanguageModelEstimate) -> str:
     rates = result.tokens_per_s
     return (
         f"first token after {quantity(result.ttft_s, SECONDS)} (pp {digits(rates['prompt'])} tokens/s), then "
-        f"{quantity(result.tpot_s, SECONDS)} a token (tg {digits(rates['generate'])} tokens/s); all "
+        f"{quantity(result.tpot_s, SECONDS)} for a mean token (tg {digits(rates['generate'])} tokens/s); all "
         f"{quantity(result.total_s, SECONDS)} [{low}, {high}]"
     )
 
@@ -102,10 +107,22 @@ def reference_sentence(result: LanguageModelEstimate) -> str:
         return ""
     repeats = real.repeat_errors
     measured = {"ttft": real.ttft_s, "tpot": real.tpot_s, "total": real.total_s}
-    names = {"ttft": "first token", "tpot": "token", "total": "all"}
+    names = {"ttft": "first token", "tpot": "mean token", "total": "all"}
     parts = [
         f"{names[name]} {quantity(measured[name], SECONDS)} (error {percent(errors[name], signed=True)}, repeat "
         f"{percent(repeats[name], signed=True)})"
         for name in names
     ]
     return f"real greedy generation, {len(real.samples)} times: {', '.join(parts)}"
+
+
+def loops_sentence(result: LanguageModelEstimate) -> str:
+    """What loops of transformers do between two tokens; "" where that was not timed."""
+    loops_s = {} if result.reference is None else result.reference.loops_s
+    if not loops_s:
+        return ""
+    parts = [f"{LOOP_NAMES[name]} {quantity(seconds, SECONDS)}" for name, seconds in loops_s.items()]
+    return (
+        f"generate of transformers takes between two tokens, outside the model: {', '.join(parts)}; timed apart, and "
+        "no part of the estimate"
+    )
