@@ -11,7 +11,7 @@ Flag = Literal[
     "emulated", "contended", "throttled", "device_slowed", "device_idle", "clock_disagrees", "drifting", "unresolved",
     "imprecise", "interrupted", "incomplete", "layout",
     "unlike_cores", "spans_clusters", "other_device", "other_dtype", "other_working_set", "from_sweep", "host_by_table",
-    "measured_earlier", "no_graph", "slower_than_float32",
+    "other_code", "code_unknown", "measured_earlier", "no_graph", "slower_than_float32",
 ]  # fmt: skip
 
 # The half width of a 95 % interval, as a fraction of the number; above it the number is imprecise. On a quiet machine
@@ -83,6 +83,10 @@ MEANINGS = (
     Meaning("host_by_table", "The host's cost comes from a table by kind of call: the model's Python was not played.",
             "Nothing to do for a prediction. Where a remark says why, the estimate is likely too low.",
             untrusted=False),
+    Meaning("other_code", "The profile has this model's host with other code of the model, which does not count.",
+            "Run 'opclock measure' for this model into the profile.", untrusted=False),
+    Meaning("code_unknown", "Nothing says whether the model's code is the one that was measured.",
+            "If you have changed the code since, trace the model and measure it into a new profile.", untrusted=False),
     Meaning("measured_earlier", "The profile had the kernels already: they and the model were not timed in turn.",
             "Give no --profile, or a new one, to time both in turn.", untrusted=False),
     Meaning("no_graph", "The model cannot be captured as a CUDA graph, so there is no time for one.",

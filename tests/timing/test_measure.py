@@ -12,6 +12,7 @@ from torch import nn
 
 from opclock.errors import ModelError, OpCallError, OptionError
 from opclock.estimation.estimate import estimate
+from opclock.models.loading import load_model
 from opclock.timing.host_playback import PlayedHost
 from opclock.timing.inputs import Arguments
 from opclock.timing.measure import measure
@@ -46,6 +47,34 @@ def test_measure_then_estimate(small, profile):
     assert 0 < made.ci_low_s <= made.total_s <= made.ci_high_s
     again = measure(traced, profile, forward=forward_of(*small), threads=1)
     assert (again.timed, again.known, again.ended) == (0, len(traced.unique), "nothing_to_do")
+
+
+EDITED = """
+import time, torch
+class Net(torch.nn.Module):
+    def forward(self, x):
+        time.sleep({})
+        return torch.tanh(x)
+def net():
+    return Net(), torch.randn(4)
+"""
+
+
+def test_an_edited_forward_is_timed_again(profile, tmp_path):
+    """Its op calls are the same ones: nothing was timed, and 16 µs of host were called measured for 20 ms."""
+    hosts_s = []
+    for pause_s in ("0.0", "0.005"):
+        path = tmp_path / "edited.py"
+        path.write_text(EDITED.format(pause_s))
+        model = load_model(f"{path}:net")
+        traced = trace(model.module, model.inputs)
+        if hosts_s:
+            assert {"host_by_table", "other_code"} <= set(estimate(traced, profile, threads=1).flags)
+        done = measure(traced, profile, model=model, threads=1, max_s=0.1)
+        assert done.rounds > 0
+        hosts_s.append(estimate(traced, profile, threads=1).host_s)
+        assert measure(traced, profile, model=model, threads=1).ended == "nothing_to_do"
+    assert hosts_s[1] > 0.005 > hosts_s[0]
 
 
 def test_more_work_takes_longer(profile):

@@ -128,6 +128,7 @@ class _Inputs:
     lag_s: float
     blocks: Blocks | None  # by round of the host
     by_table: bool  # whether the host's own work comes from the table by kind of call
+    host_flags: tuple[Flag, ...]  # of the host's own work
     host_factors: tuple[float, float]  # the ends of the interval of the host's own work, over it, where not by round
     enqueue_factors: tuple[float, float]  # the same for enqueueing
 
@@ -180,7 +181,7 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
     pools = {pool.number: pool for times in (device, enqueue) for pool in times.pools.values()}
     pool_flags = ordered(flag for pool in pools.values() for flag in pool.flags)
     distant = any(pool.condition.working_set != condition.working_set for pool in device.pools.values())
-    notes: dict[Flag, bool] = {"other_working_set": distant, "host_by_table": inputs.by_table}
+    distance: tuple[Flag, ...] = ("other_working_set",) if distant else ()
     return DeviceTimeline(
         total_s=total_s,
         ci_low_s=low_s,
@@ -198,7 +199,7 @@ def read_timeline(trace: Trace, profile: ProfileReader, condition: Condition) ->
         waits=tuple(inputs.waits),
         device=device.precision(trace),
         unknown=frozenset(trace.unique) - (set(device.pools) & set(enqueue.pools)),
-        flags=ordered([*pool_flags, *(name for name, holds in notes.items() if holds)]),
+        flags=ordered([*pool_flags, *inputs.host_flags, *distance]),
         modelled_host_s=_own_work_s(inputs, host_s) if inputs.by_table else 0.0,
         interrupted_after=interrupted_after(pools.values()),
     )
@@ -221,11 +222,20 @@ def _read_inputs(
     host = HostWork.read(trace, profile, condition, enqueue.pools.values())
     if host.pool is not None and {pool.number for pool in enqueue.pools.values()} == {host.pool} and enqueue.paired:
         return _Inputs(
-            host.samples_s, enqueue.rounds_s, device_s, waits, lag_s, enqueue.blocks, False, (1.0, 1.0), (1.0, 1.0)
+            host.samples_s,
+            enqueue.rounds_s,
+            device_s,
+            waits,
+            lag_s,
+            enqueue.blocks,
+            False,
+            host.flags,
+            (1.0, 1.0),
+            (1.0, 1.0),
         )
     # From different pools: their rounds cannot be paired. Each has its own interval.
     host_s, enqueue_s = (np.median(rows, axis=0)[None, :] for rows in (host.samples_s, enqueue.rounds_s))
-    return _Inputs(host_s, enqueue_s, device_s, waits, lag_s, None, host.pool is None,
+    return _Inputs(host_s, enqueue_s, device_s, waits, lag_s, None, host.pool is None, host.flags,
                    _factors(host.interval_s, host.total_s),
                    _factors(enqueue.interval_s, float(np.median(enqueue.rounds_s.sum(axis=1)))))  # fmt: skip
 

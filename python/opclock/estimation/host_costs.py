@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from opclock.errors import EstimateError
+from opclock.estimation.host_keys import has_other_code, host_key, usable_keys
 from opclock.estimation.state_change import StateChange
 from opclock.estimation.watching import unwatched
 from opclock.flags import Flag
@@ -36,19 +36,6 @@ def host_kinds(trace: Trace) -> tuple[str, ...]:
         "module type/operator" for each op call, then "end": one more than the trace has calls.
     """
     return (*(f"{traced.module_type}/{traced.host_operator}" for traced in trace.calls), END)
-
-
-def host_key(trace: Trace) -> str:
-    """Identify a model's host work.
-
-    Args:
-        trace: the model.
-
-    Returns:
-        16 hexadecimal digits, equal for traces with the same operators from the same modules in the same order.
-    """
-    text = "\n".join(f"{traced.module}/{traced.module_type}/{traced.host_operator}" for traced in trace.calls)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 FEW_MODELS = 4  # fewer do not show how models differ
@@ -82,21 +69,25 @@ class HostTable:
     def _by_pool(self) -> list[_PoolHost]:
         return [_PoolHost(pool) for pool in self._table]
 
-    def sampled(self, key: str, kernels: Iterable[Pool]) -> Pool | None:
+    def sampled(self, trace: Trace, kernels: Iterable[Pool]) -> Pool | None:
         """Find a pool in which this model's host was sampled.
 
         The pools of the model's own kernels come first: with another batch size, the same Python finds the caches in
-        another state.
+        another state. A pool whose code cannot be compared with the model's comes last.
 
         Args:
-            key: the model's ``host_key``.
+            trace: the model.
             kernels: the pools that the model's kernels are taken from.
 
         Returns:
             The pool, or None.
         """
-        pools = [*kernels, *self._pools(key, NEWEST)]
-        return next((pool for pool in pools if pool.host_key == key and pool.condition.timing == "in_model"), None)
+        own = list(kernels)
+        for key in usable_keys(trace, self._profile):
+            for pool in [*own, *self._pools(key, NEWEST)]:
+                if pool.host_key == key and pool.condition.timing == "in_model":
+                    return pool
+        return None
 
     def factor(self, kinds: Sequence[str]) -> float:
         """The host's cost by this table times and over this factor is its 95 % interval.
@@ -187,7 +178,7 @@ class HostWork:
 
     samples_s: Samples  # rounds x (calls + 1): before each op call, and after the last; one row if from the table
     pool: int | None  # the pool it was sampled in; None where it comes from the table by kind of call
-    flags: tuple[Flag, ...]  # of that pool, or "host_by_table"
+    flags: tuple[Flag, ...]  # of that pool, or "host_by_table"; what the profile does not say about the code
     blocks: Blocks | None = None  # by round
     processes: Processes | None = None  # by round
     watching_error_s: float = 0.0  # half the 95 % interval of what watching added, which is taken off
@@ -215,16 +206,21 @@ class HostWork:
             EstimateError: the profile has no host work at all.
         """
         table = profile.remembered(("host", condition), lambda: HostTable(profile, condition))
-        sampled = table.sampled(host_key(trace), kernels)
+        sampled = table.sampled(trace, kernels)
+        code: tuple[Flag, ...] = ()
         if sampled is not None:
+            if sampled.host_key != host_key(trace):
+                code = ("code_unknown",)
             sampled = sampled if change is None else change.of(sampled)
             host_s, error_s = unwatched(sampled)
-            return HostWork(host_s, sampled.number, sampled.flags, sampled.blocks, sampled.processes, error_s,
+            return HostWork(host_s, sampled.number, (*sampled.flags, *code), sampled.blocks, sampled.processes, error_s,
                             shift=sampled.shift)  # fmt: skip
         kinds = host_kinds(trace)
         shift = Shift() if change is None else change.of_predictions
         samples_s = np.array([[table.kind_s(kind) for kind in kinds]]) * shift.factor
-        return HostWork(samples_s, None, ("host_by_table",), factor=table.factor(kinds), shift=shift)
+        if has_other_code(trace, profile, condition):
+            code = ("other_code",)
+        return HostWork(samples_s, None, ("host_by_table", *code), factor=table.factor(kinds), shift=shift)
 
     @cached_property
     def calls_s(self) -> Samples:

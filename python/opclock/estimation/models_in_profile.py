@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from opclock.errors import EstimateError
 from opclock.estimation.estimate import estimate
+from opclock.estimation.host_keys import split_key
 from opclock.estimation.result import Estimate
 from opclock.formatting import counted
 from opclock.profiles.pool import Pool
@@ -34,7 +35,7 @@ def estimates(profile: ProfileReader) -> list[Estimate]:
     found: dict[tuple[object, ...], Estimate] = {}
     for number in profile.model_pools():
         pool = profile.pool(number)
-        identity = (pool.host_key, pool.keys, pool.condition.device, pool.condition.threads)
+        identity = (split_key(pool.host_key)[0], pool.keys, pool.condition.device, pool.condition.threads)
         trace = _trace(profile, pool) if identity not in found else None
         if trace is not None:
             found[identity] = estimate(trace, profile, threads=pool.condition.threads, device=pool.condition.device,
@@ -61,4 +62,4 @@ def _trace(profile: ProfileReader, pool: Pool) -> Trace | None:
         calls.append(replace(traced, module=module, module_type=module_type))
     storage = Storage("activation", 1 << max(0, pool.condition.working_set - 1), len(calls))
     name = model.get("name", f"model of {counted(len(calls), 'op call')}")
-    return Trace(name, (), 0, len(calls), (storage,), tuple(calls))
+    return Trace(name, (), 0, len(calls), (storage,), tuple(calls), code=split_key(pool.host_key)[1])

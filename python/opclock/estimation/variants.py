@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from opclock.estimation.host_costs import host_key
+from opclock.estimation.host_keys import host_program
+from opclock.files import json_text
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Trace
@@ -31,9 +32,9 @@ def other_variants(trace: Trace, profile: ProfileReader) -> str:
 def _variants(trace: Trace, profile: ProfileReader) -> Iterator[str]:
     """What differs in pools with the same operators from the same modules, the newest first."""
     pools = profile.ask(
-        "SELECT p.id FROM pool p JOIN host h ON h.id = p.host WHERE h.key = ? "
+        "SELECT p.id FROM pool p JOIN host h ON h.id = p.host WHERE h.key IN (SELECT value FROM json_each(?)) "
         "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) ORDER BY p.started DESC LIMIT ?",
-        host_key(trace), MOST,
+        json_text(profile.host_keys(host_program(trace))), MOST,
     )  # fmt: skip
     for (pool,) in pools:
         keys = profile.ask(

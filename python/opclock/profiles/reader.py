@@ -216,6 +216,13 @@ class ProfileReader:
         )  # fmt: skip
         return {row[0] for row in rows} - self.measured(condition, keys)
 
+    def host_keys(self, program: str) -> list[str]:
+        """The keys of all host work with this program, whatever its code; see ``estimation.host_keys``."""
+        rows = self.ask(
+            "SELECT key FROM host WHERE key = ? OR key BETWEEN ? AND ?", program, f"{program}:", f"{program};"
+        )
+        return [row[0] for row in rows]
+
     def host_measured(self, condition: Condition, host_key: str) -> bool:
         """Whether an ended pool with exactly this condition has this host's work."""
         return bool(

@@ -16,7 +16,8 @@ import torch
 from torch import _tensor_str
 
 from opclock.errors import OpCallError, described, model_errors
-from opclock.estimation.host_costs import host_key, host_kinds
+from opclock.estimation.host_costs import host_kinds
+from opclock.estimation.host_keys import host_key
 from opclock.extension import load_aten
 from opclock.profiles.statistics import Samples
 from opclock.timing.host_values import readable_outputs

@@ -27,7 +27,15 @@ from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
 from opclock.timing.lane_samplers import lane_samplers
 from opclock.timing.memory_budget import memory_budget_bytes, split
-from opclock.timing.missing import condition_of, contended_calls, host_known, in_processes, missing_calls, timings_of
+from opclock.timing.missing import (
+    code_unknown,
+    condition_of,
+    contended_calls,
+    host_known,
+    in_processes,
+    missing_calls,
+    timings_of,
+)
 from opclock.timing.reference import forward_of, runs_in_block
 from opclock.timing.sampler import Sampler
 from opclock.timing.sampling_processes import KernelProcess, bind, checked_specification, end, started
@@ -178,7 +186,7 @@ def elsewhere_note(trace: Trace, profile: Profile) -> str:
 
 def _flags(trace: Trace, profile: Profile, threads: int) -> tuple[Flag, ...]:
     """The flags of the pools that the profile now has for a model."""
-    found: list[Flag] = []
+    found: list[Flag] = ["code_unknown"] if code_unknown(trace, profile, threads) else []
     for timing in timings_of(trace.device):
         pools = choose_pools(trace, profile, condition_of(trace, threads, timing)).values()
         found += [flag for pool in {pool.number: pool for pool in pools}.values() for flag in pool.round_flags]

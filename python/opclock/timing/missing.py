@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from opclock.board.accelerator import has_lanes
-from opclock.estimation.host_costs import host_key
+from opclock.estimation.host_keys import host_key, usable_keys
 from opclock.estimation.pool_selection import choose_pools
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.profile import Profile
@@ -45,8 +45,17 @@ def contended_calls(trace: Trace, profile: Profile, threads: int) -> set[str]:
 
 
 def host_known(trace: Trace, profile: Profile, threads: int) -> bool:
-    """Whether the profile has a finished measurement of the model's own host in its condition."""
-    return profile.host_measured(condition_of(trace, threads), host_key(trace))
+    """Whether the profile has a finished measurement of the model's own host in its condition.
+
+    One whose code cannot be compared with the model's counts, so that profiles of earlier versions stay usable.
+    """
+    return any(profile.host_measured(condition_of(trace, threads), key) for key in usable_keys(trace, profile))
+
+
+def code_unknown(trace: Trace, profile: Profile, threads: int) -> bool:
+    """Whether the only such measurement is one whose code cannot be compared with the model's."""
+    own = profile.host_measured(condition_of(trace, threads), host_key(trace))
+    return not own and host_known(trace, profile, threads)
 
 
 def can_be_timed(trace: Trace, keys: Collection[str], threads: int) -> bool:

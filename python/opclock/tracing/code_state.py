@@ -18,17 +18,18 @@ Cached = functools._lru_cache_wrapper
 CODE = (type, types.FunctionType, types.ModuleType, property, staticmethod, classmethod, Cached)
 
 
-def _is_users(name: str | None) -> bool:
+def is_users(name: str | None) -> bool:
+    """Whether a Python module is neither PyTorch's, opclock's nor of the standard library."""
     return str(name).partition(".")[0] not in NO_STATE
 
 
 def _owners(modules: Iterable[torch.nn.Module]) -> list[Any]:
     """The Python modules and classes that hold the code of a model, and the Python modules of functions it imports."""
-    classes = dict.fromkeys(one for module in modules for one in type(module).__mro__ if _is_users(one.__module__))
+    classes = dict.fromkeys(one for module in modules for one in type(module).__mro__ if is_users(one.__module__))
     files = dict.fromkeys(one.__module__ for one in classes)
     for name in list(files):
         for value in list(vars(sys.modules[name]).values()) if name in sys.modules else ():
-            if isinstance(value, types.FunctionType | Cached) and _is_users(value.__module__):
+            if isinstance(value, types.FunctionType | Cached) and is_users(value.__module__):
                 files[value.__module__] = None
     return [*(sys.modules[name] for name in files if name in sys.modules), *classes]
 
@@ -81,4 +82,4 @@ class CodeState:
 def _may_change(value: Any) -> bool:  # noqa: ANN401
     if isinstance(value, dict | list | set | tuple | deque):  # subclasses may do anything where they are read
         return type(value) in PLAIN_CONTAINERS and len(value) <= LARGEST
-    return isinstance(value, torch.Tensor | torch.Generator | int | float | None) or _is_users(type(value).__module__)
+    return isinstance(value, torch.Tensor | torch.Generator | int | float | None) or is_users(type(value).__module__)

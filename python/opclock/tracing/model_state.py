@@ -32,12 +32,13 @@ def _parts(item: Any) -> Iterator[Any]:  # noqa: ANN401
     elif isinstance(item, functools.partial):
         yield from (item.func, item.args, item.keywords)
     elif isinstance(item, types.FunctionType):
-        yield from (cell.cell_contents for cell in item.__closure__ or () if _filled(cell))
+        yield from (cell.cell_contents for cell in item.__closure__ or () if filled(cell))
     elif _has_state(item):
         yield vars(item)
 
 
-def _filled(cell: types.CellType) -> bool:
+def filled(cell: types.CellType) -> bool:
+    """Whether a variable of a closure has a value other than None."""
     try:
         return cell.cell_contents is not None
     except ValueError:  # empty

@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from opclock.argument_checks import checked
 from opclock.board.memory import free_memory_bytes
 from opclock.errors import DataNeededError, ModelError, NestedTensorError, TraceError, UnsteadyError, described
+from opclock.tracing.code_hash import code_hash
 from opclock.tracing.disguise import untraced
 from opclock.tracing.execution import Execution, FakeExecution, RealExecution
 from opclock.tracing.forward import Forward, Reset, prepared
@@ -228,7 +229,7 @@ def trace(
             steps = (*steps, step)
         else:
             notes = [NOTES[step] for step in traced.steps]
-            return replace(traced, note="; ".join(filter(None, [*notes, traced.note])))
+            return replace(traced, note="; ".join(filter(None, [*notes, traced.note])), code=code_hash(model))
 
 
 def _traced(tracer: _Tracer, model: torch.nn.Module, *, real: bool | None) -> Trace:

@@ -96,6 +96,7 @@ class Trace(ShownInNotebooks):
     real: bool = False  # recorded by a real run instead of with fake tensors
     note: str = ""  # what the user should know about the recording, in one line
     steps: tuple[Step, ...] = ()  # without which the model does not do what was recorded, see ``steps.py``
+    code: str = ""  # hash of the model's own code, see ``code_hash.py``; "" where there is none, or it was not kept
 
     @cached_property
     def unique(self) -> dict[str, OpCall]:
@@ -191,6 +192,7 @@ class Trace(ShownInNotebooks):
             "real": self.real,
             "note": self.note,
             "steps": list(self.steps),
+            **({"code": self.code} if self.code else {}),
         }
 
     @staticmethod
@@ -198,7 +200,11 @@ class Trace(ShownInNotebooks):
         """Rebuild from ``to_json``. Raises TraceError for data that is not a complete trace."""
         schema = data.get("schema") if isinstance(data, dict) else None
         if schema != SCHEMA:
-            raise TraceError(f"not a trace of this opclock: schema {schema!r}, expected {SCHEMA!r}; trace it again")
+            what = f"schema {schema!r}" if isinstance(data, dict) else f"a {type(data).__name__}"
+            raise TraceError(
+                f"not a trace of this opclock: {what}, expected schema {SCHEMA!r}; write one with 'opclock trace MODEL "
+                "--json FILE'"
+            )
         try:
             trace = Trace(
                 data["model"],
@@ -210,6 +216,7 @@ class Trace(ShownInNotebooks):
                 data.get("real", False),
                 data.get("note", ""),
                 tuple(data.get("steps", ())),
+                data.get("code", ""),
             )
             _check_storages(trace)
             return trace
@@ -242,8 +249,8 @@ class Trace(ShownInNotebooks):
 
 def _check_storages(trace: Trace) -> None:
     """Raise ValueError where the model's name, a storage, or the number of one is not what ``to_json`` writes."""
-    if not isinstance(trace.model, str):
-        raise ValueError(f"model {trace.model!r}")
+    if not isinstance(trace.model, str) or not isinstance(trace.code, str):
+        raise ValueError(f"model {trace.model!r} with code {trace.code!r}")
     for storage in trace.storages:
         numbers = storage.nbytes, storage.freed_before
         if storage.kind not in get_args(StorageKind) or not all(type(one) is int and one >= 0 for one in numbers):
