@@ -14,7 +14,7 @@ from opclock.benchmarking.vendor_tools import COMMANDS, CrossCheck, VendorComman
 from opclock.errors import ModelError
 from opclock.runtimes.inductor import read_events
 from opclock.runtimes.job import Job
-from opclock.runtimes.onnxruntime import read_trace
+from opclock.runtimes.onnxruntime import read_runs
 from opclock.runtimes.registry import names
 from opclock.runtimes.runtime import OperatorTime, Settings
 
@@ -23,7 +23,7 @@ def node(name, kind, begin, took):
     return {"cat": "Node", "name": name, "ts": begin, "dur": took, "args": {"op_name": kind}}
 
 
-def test_onnxruntime_trace_keeps_the_last_inference():
+def test_onnxruntime_trace_is_split_by_inference():
     events = [
         {"cat": "Session", "name": "model_run", "ts": 0, "dur": 50},
         node("conv_kernel_time", "Conv", 5, 40),
@@ -32,10 +32,11 @@ def test_onnxruntime_trace_keeps_the_last_inference():
         node("cat_kernel_time", "Concat", 140, 10),
         node("cat_fence_before", "Concat", 139, 1),
     ]
-    operators = read_trace(events)
+    first, operators = read_runs(events)
+    assert [one.seconds for one in first] == pytest.approx([40e-6])
     assert [(one.name, one.kind, one.is_mac) for one in operators] == [("conv", "Conv", True), ("cat", "Concat", False)]
     assert [one.seconds for one in operators] == pytest.approx([30e-6, 10e-6])
-    assert read_trace([]) == []
+    assert read_runs([]) == []
 
 
 @dataclass

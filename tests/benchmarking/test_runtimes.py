@@ -42,11 +42,11 @@ def test_every_installed_runtime_answers_as_eager_does_and_is_timed(everything):
     assert entry.speedup("eager") == 1.0
 
 
-@pytest.mark.runtimes("openvino", "onnxruntime")
+@pytest.mark.runtimes("openvino", "onnxruntime", "litert", "ncnn", "executorch")
 def test_runtimes_that_report_operator_times_say_which_are_macs(everything):
     (entry,) = everything.entries
     reporting = [row for row in entry.rows if find(row.runtime).reports_operator_times]
-    assert {"openvino", "onnxruntime"} <= {row.runtime for row in reporting}
+    assert {"openvino", "onnxruntime", "litert", "ncnn", "executorch"} <= {row.runtime for row in reporting}
     for row in reporting:
         assert sum(operator.is_mac for operator in row.operators) >= 2
         assert 0 < sum(operator.seconds for operator in row.operators) < 1

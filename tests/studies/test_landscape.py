@@ -17,6 +17,7 @@ from opclock.errors import ReportError
 from opclock.report.landscape import failures, geometric_mean, latency_table, relative_speedups, runtime_table, words
 from opclock.report.landscape_page import write_page
 from opclock.report.landscape_plots import landscape, speedups
+from opclock.report.landscape_tables import non_mac
 from opclock.runtimes.runtime import OperatorTime, Settings
 from opclock.studies.landscape_results import FILE, Entry, Landscape
 
@@ -67,14 +68,15 @@ def test_operators_that_take_longer_than_the_run_are_scaled_to_it():
     assert slow.split("openvino").non_mac_s == pytest.approx(1.0)
 
 
-def test_a_runtime_that_reports_no_operators_is_split_by_difference():
-    assert (entry().split("litert").mac_s, entry().split("litert").non_mac_s) == (6.0, 2.0)
-    assert entry().removed("litert") == pytest.approx(0.5)
-    faster = entry().split("ncnn")  # faster than eager's MAC kernels alone
-    assert (faster.mac_s, faster.non_mac_s, faster.basis) == (5.0, 0.0, "difference")
+def test_a_runtime_that_reports_no_operators_is_not_guessed_at():
+    assert entry().split("litert") is None
+    assert np.isnan(entry().removed("litert"))
+    shown = non_mac(board())
+    assert dict(zip((column.name for column in shown.columns), shown.rows()[0], strict=True))["litert"] == "not told"
 
 
 def test_nothing_is_known_without_an_estimate_or_a_number():
+    assert replace(entry(), classes_s={}).split("openvino").basis == "operators"
     assert entry().split("executorch") is None
     assert np.isnan(entry().speedup("executorch"))
     assert Entry("m", "t", (row("eager", 1.0),), (), {}, np.empty(0)).split("eager") is None

@@ -70,6 +70,7 @@ def bench(
     weights: str | Path | None = None,
     settings: Settings | None = None,
     sampling: SamplingOptions = SamplingOptions(),
+    operators: bool = False,
     timeouts: Timeouts = Timeouts(),
     folder: str | Path | None = None,
     progress: Progress = silent,
@@ -88,6 +89,7 @@ def bench(
         weights: a file with a state dict to load.
         settings: threads and precision of all runtimes; all cores and float32 if None.
         sampling: how long to sample.
+        operators: whether to ask runtimes for the times of their operators, in a run of its own after the timing.
         timeouts: after how long a runtime counts as hung.
         folder: stores converted models for later calls; a temporary one if None.
         progress: receives a text and the fraction that is done.
@@ -107,5 +109,5 @@ def bench(
         progress(f"{model}: eager PyTorch's answers", 0.0)
         note = prepare_model(job, [batch], settings, timeouts)
         candidates = [Candidate.of(runtime, job, settings, timeouts) for runtime in chosen]
-        run_session(candidates, sampling, progress=progress)
+        run_session(candidates, sampling, operators=operators, progress=progress)
     return Bench(model, settings, read_board().to_json(), tuple(candidate.row for candidate in candidates), note)

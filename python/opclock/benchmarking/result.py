@@ -66,6 +66,11 @@ class BenchRow:
         return median_interval(samples, blocks=blocks if len(blocks) == len(samples) else None)
 
     @property
+    def fallbacks(self) -> tuple[OperatorTime, ...]:
+        """The operators that the runtime's delegate left to the runtime."""
+        return tuple(operator for operator in self.operators if operator.delegated is False)
+
+    @property
     def throughput_per_s(self) -> float:
         """Items per second: the batch over the median."""
         return self.batch / self.median_s if self.median_s else float("inf")

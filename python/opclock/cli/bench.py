@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +11,13 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.formatting import counted
 
 if TYPE_CHECKING:
+    from opclock.benchmarking.bench import Bench
     from opclock.runtimes.runtime import Precision
 
 
@@ -34,13 +38,17 @@ if TYPE_CHECKING:
 @options.threads_option
 @options.cpus_option
 @options.keep_option
+@click.option("--operators", is_flag=True,
+              help="Also show the times of operators, and which operators no delegate ran.")  # fmt: skip
+@click.option("--export", "export_to", metavar="FILE.yaml", type=click.Path(path_type=Path),
+              help="Write a perf.yaml: times, versions and layer counts by device and runtime.")  # fmt: skip
 @strict_option
 @options.reporter_option
 @options.needs_core
 def bench(
     model: str, runtimes: str, batch: int, batch_dim: int | None, input_text: str | None, weights: Path | None,
     precision: Precision, warmup: int, iterations: int, duration_s: float, percentiles: str, threads: int | None,
-    keep: Path | None, strict: bool, reporter: Reporter,
+    keep: Path | None, operators: bool, export_to: Path | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time MODEL in several runtimes in turn, each in its own process.
 
@@ -49,27 +57,54 @@ def bench(
     """
     from opclock.benchmarking.bench import bench as run
     from opclock.benchmarking.options import SamplingOptions
-    from opclock.report.bench_table import failures, table
     from opclock.runtimes.runtime import Settings
 
     wanted = parse_percentiles(percentiles)
+    if export_to is not None:
+        check_output("--export", export_to, (".yaml", ".yml"))
+        importlib.import_module("yaml")  # with which it is written
     names = options.checked_runtimes(runtimes)
     settings = Settings(options.checked_threads(threads), precision)
     sampling = SamplingOptions(warmup, iterations, duration_s)
     with progress_display() as progress:
         result = run(model, runtimes=names, batch=batch, batch_dim=batch_dim, input_text=input_text, weights=weights,
-                     settings=settings, sampling=sampling, folder=keep, progress=progress)  # fmt: skip
-    reporter.json(result.to_json(wanted))
-    frame = result.to_frame(wanted)
-    title = f"{model}, batch {batch}, {precision}, {counted(settings.threads, 'thread')}: {result.board['identity']}"
-    reporter.table(table(frame, title, wanted))
+                     settings=settings, sampling=sampling, operators=operators or export_to is not None, folder=keep,
+                     progress=progress)  # fmt: skip
+    if export_to is not None:
+        from opclock.report.perf_yaml import write
+
+        reporter.file(partial(write, result, export_to))
+    _report(result, wanted, reporter, operators=operators)
+    flags = [flag for row in result.rows for flag in row.flags]
+    show_flags(reporter, flags)
+    check_strict(reporter, flags, strict=strict)
+
+
+def _report(result: Bench, percentiles: tuple[float, ...], reporter: Reporter, *, operators: bool) -> None:
+    from opclock.report.bench_table import failures, table
+
+    reporter.json(result.to_json(percentiles))
+    frame, settings = result.to_frame(percentiles), result.settings
+    title = (f"{result.model}, batch {result.rows[0].batch}, {settings.precision}, "
+             f"{counted(settings.threads, 'thread')}: {result.board['identity']}")  # fmt: skip
+    reporter.table(table(frame, title, percentiles))
     if result.note:
         reporter.say(result.note)
     for line in failures(frame):
         reporter.say(line)
-    flags = [flag for row in result.rows for flag in row.flags]
-    show_flags(reporter, flags)
-    check_strict(reporter, flags, strict=strict)
+    if operators:
+        _show_operators(result, reporter)
+
+
+def _show_operators(result: Bench, reporter: Reporter) -> None:
+    from opclock.report.operators_table import fallback_sentence, table, untold_sentence
+
+    if any(row.operators for row in result.rows):
+        reporter.say("")
+        reporter.table(table(result.rows))
+    for row in result.rows:
+        if sentence := fallback_sentence(row) or untold_sentence(row):
+            reporter.say(sentence)
 
 
 def parse_percentiles(text: str) -> tuple[float, ...]:

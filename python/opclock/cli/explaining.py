@@ -16,7 +16,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 # Optional dependencies, and how to install each.
 INSTALLED_BY = {
     "torch": "pip install torch",
-    **dict.fromkeys(("matplotlib", "jinja2", "tabulate"), "pip install 'opclock[report]'"),
+    **dict.fromkeys(("matplotlib", "jinja2", "tabulate", "yaml"), "pip install 'opclock[report]'"),
     "plotly": "pip install 'opclock[explore]'",
 }
 FILE_MODULE = "opclock_file_"  # then its stem: the name of a model's file as a module

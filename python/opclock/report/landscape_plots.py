@@ -123,17 +123,13 @@ def non_mac_time(boards: Sequence[Landscape]) -> Figure:
         mine = split[split["runtime"] == name]
         whole = mine["model"].map(eager)
         mac, rest = float((mine["mac_s"] / whole).mean()) * 100, float((mine["non_mac_s"] / whole).mean()) * 100
-        guessed = (mine["basis"] == "difference").any()
-        hatch = "///" if guessed else None
-        axes.barh(place, mac, color=BLUE, hatch=hatch, edgecolor="white")
-        axes.barh(place, rest, left=mac, color=ORANGE, hatch=hatch, edgecolor="white")
+        axes.barh(place, mac, color=BLUE, edgecolor="white")
+        axes.barh(place, rest, left=mac, color=ORANGE, edgecolor="white")
         axes.annotate(f"{mac + rest:.0f} %", (mac + rest + 1, place), va="center", fontsize=9)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
-    axes.set_xlabel(
-        "time over eager's, mean over the models it runs\n(blue: MAC kernels, orange: all else, hatched: by difference)"
-    )
+    axes.set_xlabel("time over eager's, mean over the models it runs\n(blue: MAC kernels, orange: all else)")
     axes.set_title("What is left of MAC and non-MAC time", loc="left", fontweight="bold")
     return figure
 

@@ -30,11 +30,12 @@ def non_mac(land: Landscape) -> Table:
     """Share of time outside MAC kernels, and share of eager's non-MAC time that is gone, by model and runtime."""
 
     def cell(row: Mapping[Hashable, Any]) -> str:
-        if row["status"] != "ok" or not row["basis"]:
+        if row["status"] != "ok":
             return ""
-        mark = "~" if row["basis"] == "difference" else ""
+        if not row["basis"]:
+            return "not told"
         removed = "" if row["runtime"] == "eager" else f", {percent(row['non_mac_removed'])} gone"
-        return f"{mark}{percent(row['non_mac_share'])}{removed}"
+        return f"{percent(row['non_mac_share'])}{removed}"
 
     return _by_runtime(latency_table(land), land, ("model",), cell)
 

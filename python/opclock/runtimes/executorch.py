@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from opclock.files import write_whole
+from opclock.files import write_json, write_whole
+from opclock.runtimes import xnnpack
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import (
+    PROFILED_RUNS,
+    WARMUP_RUNS,
     Array,
     Batches,
     OperatorTime,
@@ -16,17 +21,26 @@ from opclock.runtimes.runtime import (
     Settings,
     float_arrays,
     lacking,
+    typical,
     versions_of,
 )
+
+FALLBACKS = "fallbacks.json"  # names of the nodes that no delegate runs, in order, by operator
+RUN, KERNEL = "Method::execute", "native_call_"  # names of events: a whole run, and prefix of ExecuTorch's own kernels
+WRAPPED = "model"  # the user's model inside the module that is exported
+NS = 1e-9
+MAC_KINDS = ("convolution.out", "addmm.out", "mm.out", "bmm.out", "linear.out", "baddbmm.out")
 
 
 class ExecuTorchSession:
     """A loaded method with its inputs."""
 
-    def __init__(self, method: Any, tensors: Sequence[Any], program: Any) -> None:  # noqa: ANN401
-        self._method = method
-        self._tensors = list(tensors)
+    def __init__(self, program: Any, tensors: Sequence[Any], artefacts: Path, *, profiled: bool) -> None:  # noqa: ANN401
         self._program = program  # owns the method's memory
+        self._method = program.load_method("forward")
+        self._tensors = list(tensors)
+        self._artefacts = artefacts
+        self._profiled = profiled
         self._answers: Sequence[Any] = ()
 
     def run(self) -> None:
@@ -38,8 +52,61 @@ class ExecuTorchSession:
         return float_arrays([tensor.numpy().copy() for tensor in self._answers])
 
     def operators(self) -> Sequence[OperatorTime]:
-        """Empty: the package is built without event tracing."""
-        return ()
+        """Operator times of one run, from the events that the runtime collects in an ETDump."""
+        if not self._profiled:
+            return ()
+        from executorch.devtools.etdump.serialize import deserialize_from_etdump_flatcc
+
+        for _ in range(WARMUP_RUNS + PROFILED_RUNS):
+            self.run()
+        dump, unused = self._artefacts / "profile.etdp", self._artefacts / "profile.bin"
+        self._program.write_etdump_result_to_file(str(dump), str(unused))
+        blocks = deserialize_from_etdump_flatcc(dump.read_bytes()).run_data
+        for path in (dump, unused):
+            path.unlink(missing_ok=True)
+        events = [event.profile_event for block in blocks for event in block.events or () if event.profile_event]
+        names = json.loads((self._artefacts / FALLBACKS).read_text(encoding="utf-8"))
+        return typical(read_runs(events, names)[-PROFILED_RUNS:])
+
+
+def read_runs(events: Sequence[Any], fallbacks: Mapping[str, Sequence[str]]) -> list[list[OperatorTime]]:
+    """Read the operator times of each run.
+
+    Args:
+        events: an ETDump's ProfileEvents, with times in nanoseconds.
+        fallbacks: the names of the nodes that no delegate runs, in order, by operator ("add.out").
+
+    Returns:
+        For each run the times by operator: those inside a delegate by its own name, others by the name of their node.
+    """
+    runs = []
+    for whole in (event for event in events if event.name == RUN):
+        inside = [event for event in events if whole.start_time <= event.start_time < whole.end_time]
+        names = {kind: iter(listed) for kind, listed in fallbacks.items()}
+        times = []
+        for event in sorted(inside, key=lambda event: event.start_time):
+            seconds = (event.end_time - event.start_time) * NS
+            if event.delegate_debug_id_str:
+                times.append(xnnpack.operator_time(event.delegate_debug_id_str, seconds))
+            elif (event.name or "").startswith(KERNEL):
+                kind = event.name.removeprefix(KERNEL)
+                name = next(names.get(kind, iter(())), kind)
+                times.append(OperatorTime(name, kind, seconds, kind in MAC_KINDS, delegated=False))
+        runs.append(times)
+    return runs
+
+
+def fallbacks_of(graph: Any) -> dict[str, list[str]]:  # noqa: ANN401
+    """The nodes of a lowered graph that no delegate runs, by operator, with the path of the module that calls each."""
+    found: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        if node.op == "call_function" and schema is not None:
+            kind = f"{schema.name.partition('::')[2]}.{schema.overload_name or 'default'}"
+            stack = list((node.meta.get("nn_module_stack") or {"": ("", None)}).values())
+            module = stack[-1][0].removeprefix(WRAPPED).lstrip(".")
+            found.setdefault(kind, []).append(f"{module} {node.name}".strip())
+    return found
 
 
 class ExecuTorch:
@@ -48,7 +115,7 @@ class ExecuTorch:
     name = "executorch"
     batches: Batches = "fixed"
     precisions: Sequence[Precision] = ("float32",)
-    reports_operator_times = False
+    reports_operator_times = True
 
     def missing(self) -> str:
         """The one package."""
@@ -68,6 +135,7 @@ class ExecuTorch:
         program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
         job.artefacts.mkdir(parents=True, exist_ok=True)
         write_whole(job.artefacts / "model.pte", program.buffer)
+        write_json(job.artefacts / FALLBACKS, fallbacks_of(program.exported_program().graph))
 
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
         """The exported forward method."""
@@ -75,6 +143,5 @@ class ExecuTorch:
         from executorch.runtime import Runtime
 
         portable_lib._unsafe_reset_threadpool(settings.threads)
-        program = Runtime.get().load_program(job.artefacts / "model.pte")
-        method = program.load_method("forward")
-        return ExecuTorchSession(method, job.example(), program)
+        program = Runtime.get().load_program(job.artefacts / "model.pte", enable_etdump=profiled)
+        return ExecuTorchSession(program, job.example(), job.artefacts, profiled=profiled)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from opclock.runtimes import xnnpack
 from opclock.runtimes.job import Job
+from opclock.runtimes.litert_profiler import ProfiledModel, ProfiledOperator, last_number
 from opclock.runtimes.runtime import (
+    PROFILED_RUNS,
+    WARMUP_RUNS,
     Array,
     Batches,
     OperatorTime,
@@ -15,18 +19,24 @@ from opclock.runtimes.runtime import (
     Settings,
     float_arrays,
     lacking,
+    typical,
     versions_of,
 )
+
+MAC_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "CONV_3D_TRANSPOSE", "TRANSPOSE_CONV", "FULLY_CONNECTED",
+             "BATCH_MATMUL", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "LSTM",
+             "STABLEHLO_DOT_GENERAL", "STABLEHLO_CONVOLUTION")  # fmt: skip
 
 
 class LiteRtSession:
     """An interpreter with its inputs."""
 
-    def __init__(self, interpreter: Any, inputs: Sequence[Array]) -> None:  # noqa: ANN401
+    def __init__(self, interpreter: Any, inputs: Sequence[Array], profiled: ProfiledModel | None) -> None:  # noqa: ANN401
         self._interpreter = interpreter
         self._places = [detail["index"] for detail in _ordered(interpreter.get_input_details())]
         self._outputs = [detail["index"] for detail in _ordered(interpreter.get_output_details())]
         self._inputs = inputs
+        self._profiled = profiled
 
     def run(self) -> None:
         """Run one inference. Inputs are set each time, because the interpreter may reuse their memory."""
@@ -39,17 +49,26 @@ class LiteRtSession:
         return float_arrays([self._interpreter.get_tensor(place) for place in self._outputs])
 
     def operators(self) -> Sequence[OperatorTime]:
-        """Empty: the Python package does not report them."""
-        return ()
+        """Operator times of one run of the same file in the library of the same package."""
+        if self._profiled is None:
+            return ()
+        for _ in range(WARMUP_RUNS):
+            self._profiled.run()
+        return typical([[*map(self._operator_time, self._profiled.operators())] for _ in range(PROFILED_RUNS)])
+
+    def _operator_time(self, operator: ProfiledOperator) -> OperatorTime:
+        if operator.delegated:
+            return xnnpack.operator_time(operator.kind, operator.seconds)
+        output = self._interpreter._get_op_details(operator.node)["outputs"][0]
+        name = self._interpreter._get_tensor_details(output, 0)["name"]
+        return OperatorTime(name, operator.kind, operator.seconds, operator.kind in MAC_KINDS, delegated=False)
 
 
 def _ordered(details: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sort by the number in names such as "serving_default_args_1:0" and "StatefulPartitionedCall:1"."""
-    import re
 
     def number(detail: dict[str, Any]) -> int:
-        digits = re.findall(r"(\d+)", detail["name"].replace(":0", "") if "args_" in detail["name"] else detail["name"])
-        return int(digits[-1]) if digits else 0
+        return last_number(detail["name"].replace(":0", "") if "args_" in detail["name"] else detail["name"])
 
     return sorted(details, key=number)
 
@@ -60,7 +79,7 @@ class LiteRt:
     name = "litert"
     batches: Batches = "fixed"
     precisions: Sequence[Precision] = ("float32",)
-    reports_operator_times = False
+    reports_operator_times = True
 
     def missing(self) -> str:
         """The interpreter and the converter."""
@@ -81,6 +100,7 @@ class LiteRt:
         """An interpreter with its tensors allocated."""
         from ai_edge_litert.interpreter import Interpreter
 
-        interpreter = Interpreter(str(job.artefacts / "model.tflite"), num_threads=settings.threads)
+        path, inputs = job.artefacts / "model.tflite", job.inputs()
+        interpreter = Interpreter(str(path), num_threads=settings.threads)
         interpreter.allocate_tensors()
-        return LiteRtSession(interpreter, job.inputs())
+        return LiteRtSession(interpreter, inputs, ProfiledModel(path, inputs, settings.threads) if profiled else None)

@@ -10,6 +10,8 @@ from typing import Any
 from opclock.runtimes import onnx
 from opclock.runtimes.job import Job
 from opclock.runtimes.runtime import (
+    PROFILED_RUNS,
+    WARMUP_RUNS,
     Array,
     Batches,
     OperatorTime,
@@ -18,6 +20,7 @@ from opclock.runtimes.runtime import (
     Settings,
     float_arrays,
     lacking,
+    typical,
     versions_of,
 )
 
@@ -44,41 +47,39 @@ class OnnxSession:
         return float_arrays(self._answers)
 
     def operators(self) -> Sequence[OperatorTime]:
-        """Operator times of the last run, from the trace that the session wrote."""
+        """Operator times of one run, from the trace that the session wrote."""
         if not self._profiled:
             return ()
-        self.run()
-        self.run()
+        for _ in range(WARMUP_RUNS + PROFILED_RUNS):
+            self.run()
         path = Path(self._session.end_profiling())
-        operators = read_trace(json.loads(path.read_text(encoding="utf-8")))
+        runs = read_runs(json.loads(path.read_text(encoding="utf-8")))
         path.unlink()
-        return operators
+        return typical(runs[-PROFILED_RUNS:])
 
 
-def read_trace(events: Sequence[dict[str, Any]]) -> list[OperatorTime]:
-    """Read the operator times of the last inference.
+def read_runs(events: Sequence[dict[str, Any]]) -> list[list[OperatorTime]]:
+    """Read the operator times of each inference, the first one first.
 
     Args:
         events: from ONNX Runtime's trace, with times in microseconds.
 
     Returns:
-        The times by operator.
+        For each inference the times by operator.
     """
-    runs = [event for event in events if event.get("name") == "model_run"]
-    if not runs:
-        return []
-    last = max(runs, key=lambda event: float(event["ts"]))
-    begin, end = float(last["ts"]), float(last["ts"]) + float(last["dur"])
-    return [
-        OperatorTime(
-            event["name"].removesuffix("_kernel_time"),
-            event["args"]["op_name"],
-            float(event["dur"]) / 1e6,
-            event["args"]["op_name"] in MAC_KINDS,
-        )
-        for event in events
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and begin <= float(event["ts"]) <= end
-    ]
+    nodes = [event for event in events if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")]
+    runs = []
+    for run in sorted(
+        (event for event in events if event.get("name") == "model_run"), key=lambda run: float(run["ts"])
+    ):
+        begin, end = float(run["ts"]), float(run["ts"]) + float(run["dur"])
+        runs.append([
+            OperatorTime(node["name"].removesuffix("_kernel_time"), node["args"]["op_name"], float(node["dur"]) / 1e6,
+                         node["args"]["op_name"] in MAC_KINDS)
+            for node in nodes
+            if begin <= float(node["ts"]) <= end
+        ])  # fmt: skip
+    return runs
 
 
 class OnnxRuntime:

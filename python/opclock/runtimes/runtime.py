@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from opclock.runtimes.job import Job
 Array = npt.NDArray[Any]
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
+# Runs whose operator times are read, after WARMUP_RUNS that are not; a single one may have been interrupted.
+WARMUP_RUNS, PROFILED_RUNS = 1, 9
 # any: one conversion serves every batch. fixed: each batch is converted separately. one: items run one at a time.
 Batches = Literal["any", "fixed", "one"]
 
@@ -40,6 +43,7 @@ class OperatorTime:
     kind: str  # the runtime's name for its type: "Conv", "FullyConnected"
     seconds: float
     is_mac: bool  # whether a MAC count includes it: convolutions and matrix products, with fused operators
+    delegated: bool | None = None  # whether a delegate ran it; None where the runtime has none
 
 
 class Session(Protocol):
@@ -94,6 +98,19 @@ class Runtime(Protocol):
         Raises:
             Exception: whatever the runtime raises.
         """
+
+
+def typical(runs: Sequence[Sequence[OperatorTime]]) -> list[OperatorTime]:
+    """The operators of one inference, each with the median of its times in several runs that have the same operators.
+
+    Runs in which other operators ran than in the last one are left out.
+    """
+    if not runs:
+        return []
+    last = [operator.name for operator in runs[-1]]
+    same = [run for run in runs if [operator.name for operator in run] == last]
+    return [replace(times[-1], seconds=statistics.median(time.seconds for time in times))
+            for times in zip(*same, strict=True)]  # fmt: skip
 
 
 def lacking(packages: Sequence[str], extra: str) -> str:

@@ -21,15 +21,15 @@ from opclock.tracing.operator_classes import MAC_CLASSES
 
 SCHEMA = "opclock.landscape/1"
 FILE = "landscape.json"
-Basis = Literal["operators", "difference", "estimate"]
+Basis = Literal["operators", "estimate"]
 
 
 @dataclass(frozen=True)
 class Split:
     """Where one inference's time goes, in seconds; and how that is known.
 
-    operators: the runtime's own times of its operators; what they do not cover is host. difference: the runtime does
-    not say, and its MAC kernels are taken to be as fast as eager's. estimate: opclock's own, for eager PyTorch.
+    operators: the runtime's own times of its operators; what they do not cover is host. estimate: opclock's own, for
+    eager PyTorch.
     """
 
     mac_s: float
@@ -68,20 +68,20 @@ class Entry:
         return eager.median_s / row.median_s if eager and row else float("nan")
 
     def split(self, runtime: str) -> Split | None:
-        """MAC and non-MAC time of one inference in this runtime; None where nothing is known."""
-        eager, row = self.row("eager"), self.row(runtime)
-        if not eager or not row or not self.classes_s:
-            return None
-        eager_share = sum(self.classes_s.get(name, 0.0) for name in MAC_CLASSES) / sum(self.classes_s.values())
+        """MAC and non-MAC time of one inference in this runtime; None where the runtime does not tell."""
+        row = self.row(runtime)
         if runtime == "eager":
-            return Split(eager_share * eager.median_s, (1 - eager_share) * eager.median_s, "estimate")
-        if not row.operators:
-            mac_s = min(row.median_s, eager_share * eager.median_s)
-            return Split(mac_s, row.median_s - mac_s, "difference")
+            return self._eager_split(row) if row and self.classes_s else None
+        if not row or not row.operators:
+            return None
         operators_s = sum(operator.seconds for operator in row.operators)
         mac_s = sum(operator.seconds for operator in row.operators if operator.is_mac)
         mac_s *= min(1.0, row.median_s / operators_s)  # reporting takes time: never more than there was without
         return Split(mac_s, row.median_s - mac_s, "operators")
+
+    def _eager_split(self, row: BenchRow) -> Split:
+        mac_share = sum(self.classes_s.get(name, 0.0) for name in MAC_CLASSES) / sum(self.classes_s.values())
+        return Split(mac_share * row.median_s, (1 - mac_share) * row.median_s, "estimate")
 
     def removed(self, runtime: str) -> float:
         """The fraction of eager's non-MAC time that is gone; NaN where it is not known."""
