@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from opclock.board.cores import alike, default_threads, emulator, ranges, read_clusters, within
 from opclock.board.quota import cpu_quota
@@ -86,7 +86,8 @@ def _quota() -> Check:
                  f"use --threads {default_threads()} (the default here), or give the container more")  # fmt: skip
 
 
-def _governor() -> Check:
+def check_governor() -> Check:
+    """Whether the frequency of the cores stays while something is timed."""
     state = read_state()
     if not state.governors:
         return Check("governor", "ok", "the kernel shows none (a virtual machine, or a fixed frequency)")
@@ -221,7 +222,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     _clock,
     _cores,
     _quota,
-    _governor,
+    check_governor,
     _throttling,
     _load,
     _memory,
@@ -241,3 +242,15 @@ def diagnose() -> list[Check]:
     if checks[-1].status != "trouble":
         checks += [_match(), _device(), _runtimes()]
     return checks
+
+
+def identified(checks: list[Check]) -> dict[str, Any] | None:
+    """The board's facts, as its profiles have them; None where the checks found that it cannot be measured."""
+    if any(check.name == "torch" and check.status == "trouble" for check in checks):  # importing it may end the process
+        return None
+    from opclock.board.identity import read_board
+
+    try:
+        return read_board().to_json()
+    except ExtensionError:
+        return None

@@ -66,6 +66,10 @@ class ReportError(OpclockError):
     """A study's file cannot be read, or belongs to another study."""
 
 
+class FarmError(OpclockError):
+    """A farm or a board of it cannot be reached, or cannot take part."""
+
+
 class OptionError(OpclockError):
     """An option has an invalid value."""
 

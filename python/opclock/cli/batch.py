@@ -10,6 +10,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png or .svg file.")
 @strict_option
 @options.reporter_option
+@on_boards
 @options.needs_core
 def batch(
     model: str, runtime: str, share: float, max_batch: int, batch_dim: int | None, input_text: str | None,

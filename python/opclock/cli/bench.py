@@ -11,6 +11,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
               help="Write a perf.yaml: times, versions and layer counts by device and runtime.")  # fmt: skip
 @strict_option
 @options.reporter_option
+@on_boards
 @options.needs_core
 def bench(
     model: str, runtimes: str, batch: int, batch_dim: int | None, input_text: str | None, weights: Path | None,

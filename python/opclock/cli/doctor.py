@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,18 +25,19 @@ def doctor(reporter: Reporter) -> None:
     The exit code is 1 if a problem must be repaired first.
     """
     from opclock.cli.reporting import waiting
-    from opclock.doctor import diagnose
+    from opclock.doctor import diagnose, identified
 
     with waiting("checking the board, torch and the runtimes"):
         checks = diagnose()
-    report(checks, reporter)
+        board = identified(checks)
+    report(checks, reporter, board)
     if any(check.status == "trouble" for check in checks):
         sys.exit(1)
 
 
-def report(checks: list[Check], reporter: Reporter) -> None:
+def report(checks: list[Check], reporter: Reporter, board: dict[str, Any] | None = None) -> None:
     """Print a table of all checks, then the remedy for each check that is not ok."""
-    reporter.json({"schema": "opclock.doctor/1", "checks": [vars(check) for check in checks]})
+    reporter.json({"schema": "opclock.doctor/1", "board": board, "checks": [vars(check) for check in checks]})
     reporter.table(Table([
         texts("check", [check.name for check in checks]),
         texts("status", [STATUS_WORDS[check.status] for check in checks]),

@@ -18,6 +18,7 @@ INSTALLED_BY = {
     "torch": "pip install torch",
     **dict.fromkeys(("matplotlib", "jinja2", "tabulate", "yaml"), "pip install 'opclock[report]'"),
     "plotly": "pip install 'opclock[explore]'",
+    **dict.fromkeys(("distributed", "dask"), "pip install 'opclock[farm]'"),
 }
 FILE_MODULE = "opclock_file_"  # then its stem: the name of a model's file as a module
 # An error of a public function begins with the argument as Python writes it.

@@ -10,6 +10,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the time of a token by depth: .png or .svg file.")
 @strict_option
 @options.reporter_option
+@on_boards
 def llm(
     model: str, prompt: int, generate: int, batch: int, cache: CacheKind, depths_text: str | None, dtype: str,
     device: str, threads: int | None, profile_path: Path | None, seed: int, validate: bool, predict: bool,

@@ -42,6 +42,9 @@ VERBS = {
         "batch": "Find the smallest batch with nearly the best throughput.",
         "crosscheck": "Compare opclock's timing with vendors' benchmarks.",
     },
+    "Several boards": {
+        "farm": "Measure on several boards from one machine.",
+    },
     "Studies": {
         "study": "Repeat a published study on this board.",
     },

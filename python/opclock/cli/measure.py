@@ -9,6 +9,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.on import on_boards
 from opclock.cli.reporting import Reporter, progress_display, waiting, write
 from opclock.model_output import model_output_apart
 
@@ -26,6 +27,7 @@ from opclock.model_output import model_output_apart
 @options.processes_option
 @strict_option
 @options.reporter_option
+@on_boards
 @options.needs_core
 def measure(
     model: str, input_text: str | None, dtype: str, device: str, threads: int | None, profile_path: Path,

@@ -14,7 +14,7 @@ import click
 
 from opclock.board.cores import beyond_quota, check_threads, default_threads, parse_ranges, ranges
 from opclock.board.system import allowed_cores, pin_to
-from opclock.cli.outputs import check_output
+from opclock.cli.outputs import check_output, is_for_boards
 from opclock.cli.reporting import Reporter, write
 from opclock.errors import OptionError
 from opclock.extension import load_core
@@ -53,9 +53,9 @@ threads_option = click.option(
 )
 
 
-def _pin(_context: click.Context, _parameter: click.Parameter, text: str | None) -> None:
+def _pin(context: click.Context, _parameter: click.Parameter, text: str | None) -> None:
     """Bind this process to the given cores. This must happen before PyTorch starts its threads."""
-    if text is None:
+    if text is None or is_for_boards(context):
         return
     wanted, allowed = parse_ranges(text), allowed_cores()
     if not set(wanted) <= set(allowed):

@@ -21,6 +21,17 @@ def remember_words(context: click.Context, words: Sequence[str]) -> None:
     context.meta[WORDS] = tuple(words)
 
 
+def words_of(context: click.Context) -> tuple[str, ...]:
+    """The words of the command line, from the name of the verb on."""
+    words: tuple[str, ...] = context.meta.get(WORDS, ())
+    return words
+
+
+def is_for_boards(context: click.Context) -> bool:
+    """Whether the command runs on boards of a farm: its options then hold for them, not for this machine."""
+    return any(word == "--on" or word.startswith("--on=") for word in words_of(context))
+
+
 def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -> None:
     """Check that a file can be written.
 
@@ -73,7 +84,7 @@ def check_json(target: str) -> None:
 
 def _words() -> tuple[str, ...]:
     context = click.get_current_context(silent=True)
-    return () if context is None else context.meta.get(WORDS, ())
+    return () if context is None else words_of(context)
 
 
 def _is_same(path: Path, word: str) -> bool:

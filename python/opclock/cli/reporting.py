@@ -94,6 +94,13 @@ class Reporter:
         if self._markdown is not None and text:
             self._markdown.append(escaped(text))
 
+    def lines(self, text: str) -> None:
+        """Print lines as another command has printed them."""
+        for line in text.splitlines():
+            write(self.stream, line)
+        if self._markdown is not None and text:
+            self._markdown.append("\n".join(f"    {line}" for line in text.splitlines()))
+
     def command(self, text: str) -> None:
         """Print a command for the user to copy, always on one line."""
         write(self.stream, f"  {text}")

@@ -10,6 +10,7 @@ import click
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.groups import WholeHelp
+from opclock.cli.on import on_boards, on_options
 from opclock.cli.outputs import output_folder
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
@@ -40,8 +41,10 @@ def study() -> None:
 @options.precision_option
 @options.threads_option
 @options.cpus_option
+@click.option("--data-only", is_flag=True, help="Write landscape.json alone: no tables, figures and page.")
 @strict_option
 @options.markdown_option
+@on_options
 def landscape(
     files: tuple[Path, ...],
     report: Path,
@@ -52,13 +55,17 @@ def landscape(
     label: str,
     precision: Precision,
     threads: int | None,
+    data_only: bool,
     strict: bool,
+    on: str | None,
+    wait_cool: bool,
+    limit_s: float,
 ) -> None:
     """Measure the latency and throughput of this board in each runtime, or compare boards.
 
     Times models for classification, detection and segmentation in every installed runtime. Results are stored after
     each model, so the same command continues after an interruption. With --combine, FILES are the landscape.json files
-    of several boards, and all boards are compared with the first.
+    of several boards, and all boards are compared with the first. With --on, each board's is in a folder of its own.
     """
     from opclock.studies.landscape_results import Landscape
 
@@ -66,12 +73,25 @@ def landscape(
         raise OptionError(
             "--combine takes the landscape.json files of at least two boards, and nothing else takes files"
         )
+    if on is not None and combine:
+        raise OptionError("--combine measures nothing: leave out --on")
     if combine:
         boards = [Landscape.load(path) for path in files]
         output_folder(report)
+    elif on is not None:
+        from opclock.cli.landscape_on import landscapes_on
+        from opclock.studies.landscape import MODELS
+
+        output_folder(report)
+        chosen = models.split(",") if models else MODELS
+        boards = landscapes_on(on, report, chosen, options.checked_runtimes(runtimes), wait=wait_cool, limit_s=limit_s)
+        combine = True
     else:
         boards = [_measure_landscape(report, models, runtimes, batches, label, precision, threads)]
     reporter = Reporter(markdown_to=options.markdown_file())
+    if data_only:
+        reporter.say(f"written to {report}")
+        return
     _report_landscape(boards, report, reporter, combine=combine)
     check_strict(reporter, [flag for board in boards for flag in board.flags], strict=strict)
 
@@ -136,6 +156,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 @options.usual_processes_option
 @strict_option
 @options.reporter_option
+@on_boards
 @options.needs_core
 def hidden_costs(
     report: Path, threads: int | None, profile_path: Path | None, data: Path | None, seed: int,
@@ -186,6 +207,7 @@ def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, repo
 @options.seed_option
 @strict_option
 @options.reporter_option
+@on_boards
 @options.needs_core
 def tokens(
     report: Path, models: str | None, threads: int | None, profile_path: Path | None, seed: int, strict: bool,

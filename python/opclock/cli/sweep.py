@@ -11,6 +11,7 @@ import click
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.groups import WholeHelp
+from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError, SweepError
@@ -59,6 +60,7 @@ class Families(WholeHelp):
 @click.option("--preset", type=click.Choice(PRESET_NAMES), help="quick: a few kernels of every family; "
               "board: all that estimates of unmeasured models need.")  # fmt: skip
 @_with_shared
+@on_boards
 @click.pass_context
 def sweep(
     context: click.Context, preset: str | None, threads_text: str | None, device: str, profile_path: Path,
@@ -119,6 +121,7 @@ def _parsed(name: str, text: str, default: Any) -> list[Parameter]:  # noqa: ANN
 
 def _command(family: Family) -> click.Command:
     @_with_shared
+    @on_boards
     @options.needs_core
     def run(
         threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int,

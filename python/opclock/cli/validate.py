@@ -11,6 +11,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.on import on_boards
 from opclock.cli.outputs import output_folder
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
@@ -44,6 +45,7 @@ TOO_FAR = 1  # exit code if an error exceeds --max-error
 @strict_option
 @options.timeline_option
 @options.reporter_option
+@on_boards
 @options.needs_core
 def validate(
     models: tuple[str, ...], input_text: str | None, dtype: str, device: str, threads: int | None,

@@ -1,0 +1,166 @@
+"""--on: the same command on boards of a farm."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from opclock.cli.outputs import words_of
+from opclock.cli.reporting import Reporter, progress_display, screen_width
+from opclock.errors import OpclockError, OptionError
+from opclock.formatting import counted
+
+if TYPE_CHECKING:
+    from opclock.cli.shipping import Shipment
+    from opclock.farm.board import FarmBoard
+    from opclock.farm.job import Job, Outcome
+    from opclock.farm.result import Result
+    from opclock.farm.session import Farm
+    from opclock.progress import Progress
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+NOT_ALL = 1  # exit code where a board has no good answer
+LIMIT_S = 3600.0
+
+_on = click.option("--on", metavar="all|tag:TAG|NAME,...", help="Run on these boards of the farm (opclock farm).")
+_wait = click.option("--wait-cool", is_flag=True,
+                     help="With --on: a throttled or busy board waits until it is not.  [default: skipped]")  # fmt: skip
+_limit = click.option("--limit", "limit_s", type=click.FloatRange(min=1), default=LIMIT_S, show_default=True,
+                      metavar="SECONDS", help="With --on: end a command that takes longer.")  # fmt: skip
+
+
+def on_options(verb: Function) -> Function:
+    """Add --on and its companions alone, for a verb that does something of its own with boards."""
+    return _on(_wait(_limit(verb)))
+
+
+def on_boards(verb: Function) -> Function:
+    """Add --on. Without it the verb runs here; with it the same words run on each board, and their answers come."""
+
+    @functools.wraps(verb)
+    def here_or_there(*arguments: Any, on: str | None, wait_cool: bool, limit_s: float, **given: Any) -> Any:  # noqa: ANN401
+        context = click.get_current_context()
+        if on is None:
+            return verb(*arguments, **given)
+        if getattr(context, "invoked_subcommand", None) is not None:
+            raise OptionError("--on belongs behind the whole command: write it last")
+        return _there(context, on, given, wait_cool=wait_cool, limit_s=limit_s)
+
+    return cast("Function", on_options(here_or_there))
+
+
+def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool: bool, limit_s: float) -> None:
+    """Run the command's words on boards, and report their answers."""
+    from opclock.cli.farm import connected
+    from opclock.cli.shipping import shipment
+
+    reporter: Reporter = given["reporter"]
+    shipped = shipment(context, words_of(context), profile=given.get("profile_path"))
+    with connected() as farm:
+        boards, results = pick(farm, on)
+        for result in results:
+            show(result, reporter)
+        jobs = {job.where: job for job in (_job(shipped, board, reporter, wait_cool=wait_cool, limit_s=limit_s)
+                                           for board in boards)}  # fmt: skip
+        by_place = {f"name:{board.name}": board for board in boards}
+        with progress_display("waiting for the boards") as progress:
+            watch = Watch(progress, len(jobs), lambda job: job.where.partition(":")[2])
+            for job, outcome in farm.run(list(jobs.values()), watch.said):
+                watch.finished(job)
+                results.append(_stored(by_place[job.where], job, outcome, shipped))
+                show(results[-1], reporter)
+    report(results, reporter)
+
+
+def pick(farm: Farm, on: str) -> tuple[list[FarmBoard], list[Result]]:
+    """The boards that take part, and the results of those that cannot. Raises FarmError where --on names none."""
+    from opclock.farm.job import Outcome
+    from opclock.farm.result import Result
+    from opclock.farm.selection import chosen, refusals
+    from opclock.version import VERSION
+
+    boards = chosen(on, farm.boards())
+    refused = refusals(boards, VERSION)
+    results = [Result(board, "", Outcome(board.name, "refused", refused[board.name]))
+               for board in boards if board.name in refused]  # fmt: skip
+    return [board for board in boards if board.name not in refused], results
+
+
+def _job(shipped: Shipment, board: FarmBoard, reporter: Reporter, *, wait_cool: bool, limit_s: float) -> Job:
+    from opclock.farm.job import Job
+    from opclock.farm.result import of_board
+
+    mine = of_board(shipped.profile, board.name) if shipped.profile is not None else None
+    known = mine.read_bytes() if mine is not None and mine.is_file() else b""
+    versions = tuple((name, board.versions[name]) for name in ("opclock", "torch"))
+    return Job(tuple(shipped.words), f"name:{board.name}", versions, shipped.archive, known, tuple(shipped.outputs),
+               wait_cool, limit_s, screen_width(reporter.stream) or 0)  # fmt: skip
+
+
+def _stored(board: FarmBoard, job: Job, outcome: Outcome, shipped: Shipment) -> Result:
+    """A board's answer, its profile and its files in their places on this machine."""
+    from dataclasses import replace
+
+    from opclock.farm.result import Result, of_board, take_files, take_profile
+
+    profile = None
+    try:
+        if shipped.profile is not None and outcome.profile:
+            profile = of_board(shipped.profile, board.name)
+            take_profile(outcome, profile)
+        for name, target in shipped.outputs.items():
+            take_files(outcome, name, of_board(target, board.name))
+    except OpclockError as error:
+        outcome, profile = replace(outcome, status="failed", reason=f"measured, but not stored here: {error}"), None
+    return Result(board, job.id, outcome, profile)
+
+
+def show(result: Result, reporter: Reporter) -> None:
+    """Print one board's answer."""
+    reason = f": {result.outcome.reason}" if result.outcome.reason else ""
+    reporter.say(f"== {result.board.name}: {result.status}{reason}")
+    reporter.lines(result.outcome.text.rstrip())
+    if result.profile is not None:
+        reporter.say(f"kept in {result.profile}")
+
+
+def report(results: Sequence[Result], reporter: Reporter) -> None:
+    """Write the JSON, and exit with 1 where a board has no good answer."""
+    from opclock.farm.result import to_json
+
+    ordered = sorted(results, key=lambda result: result.board.name)
+    reporter.json(to_json(ordered))
+    good = [result for result in ordered if result.status == "done" and result.outcome.code == 0]
+    reporter.say(f"{len(good)} of {counted(len(ordered), 'board')} answered" if len(good) < len(ordered)
+                 else f"{counted(len(good), 'board')} answered")  # fmt: skip
+    if len(good) < len(ordered):
+        sys.exit(NOT_ALL)
+
+
+class Watch:
+    """Shows how far the boards are."""
+
+    def __init__(self, progress: Progress, total: int, name: Callable[[Job], str]) -> None:
+        self._progress, self._total, self._name = progress, max(1, total), name
+        self._last: dict[str, str] = {}
+        self._finished = 0
+
+    def said(self, job: Job, text: str) -> None:
+        """A board's command has said this."""
+        self._last[self._name(job)] = text
+        self._show()
+
+    def finished(self, job: Job) -> None:
+        """A job has ended."""
+        self._finished += 1
+        self._last.pop(self._name(job), None)
+        self._show()
+
+    def _show(self) -> None:
+        now = "; ".join(f"{name}: {text}" for name, text in sorted(self._last.items()))
+        share = self._finished / self._total
+        self._progress(f"{self._finished} of {counted(self._total, 'job')} done" + (f": {now}" if now else ""), share)

@@ -1,0 +1,86 @@
+"""The process in which a board runs one command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from opclock.board.system import all_cores
+
+TEXT, ERRORS = "stdout.txt", "stderr.txt"
+ENTRY = (sys.executable, "-P", "-m", "opclock.cli.board_command")
+MAX_TEXT = 1_000_000  # bytes of output that go back: a model may print without end
+
+
+class Command:
+    """One opclock command in a process group of its own. It ends with this process, however that ends."""
+
+    def __init__(self, words: Sequence[str], folder: Path, variables: Mapping[str, str]) -> None:
+        """Start it in a folder, which receives its output. Raises OSError where it cannot start."""
+        self._folder = folder
+        theirs, ours = os.pipe()
+        self._lifeline: int | None = ours
+        try:
+            with (folder / TEXT).open("wb") as out, (folder / ERRORS).open("wb") as errors, all_cores():
+                self._process = subprocess.Popen(
+                    [*ENTRY, str(theirs), *words], stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=folder,
+                    pass_fds=(theirs,), env={**os.environ, **variables}, start_new_session=True,
+                )  # fmt: skip
+        except BaseException:
+            self._cut()
+            raise
+        finally:
+            os.close(theirs)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Its exit code, negative for a signal; None where it has not ended in so many seconds.
+
+        The caller sleeps in the kernel: Python's own wait with a timeout looks 20 times a second.
+        """
+        if self._process.poll() is None:
+            try:
+                descriptor = os.pidfd_open(self._process.pid)
+            except (AttributeError, OSError):  # a kernel before 5.3
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout_s)
+            else:
+                try:
+                    select.select([descriptor], [], [], timeout_s)
+                finally:
+                    os.close(descriptor)
+        return self._process.poll()
+
+    def end(self) -> int:
+        """Let it die if it still runs, with all that it has started. Returns its exit code."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        code = self._process.wait()
+        self._cut()
+        return code
+
+    def _cut(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    @property
+    def text(self) -> str:
+        """What it printed."""
+        return _read(self._folder / TEXT)
+
+    @property
+    def last_words(self) -> str:
+        """The last line of its standard error."""
+        return next((line.strip() for line in reversed(_read(self._folder / ERRORS).split("\n")) if line.strip()), "")
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MAX_TEXT))
+        return file.read().decode("utf-8", "replace")

@@ -1,0 +1,216 @@
+"""This machine's side of a farm: which boards there are, and jobs that are given, waited for and given again."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, cast
+
+import dask
+from distributed import Client, Future
+
+from opclock.errors import FarmError
+from opclock.farm import worker
+from opclock.farm.address import Address
+from opclock.farm.board import FarmBoard
+from opclock.farm.job import SLOT, Job, Outcome
+from opclock.farm.settings import quiet_logs
+
+CONNECT_S = 10.0
+POLL_S = 0.2  # from one look at the jobs to the next
+BOARDS_S = 5.0  # from one look at the boards to the next
+PATIENCE_S = 300.0  # a job waits so long for a board that has gone, and for a scheduler
+TAKEN_UP_S = 86_400.0  # a job that was given within so many seconds is taken up again by the same command
+DONE, OVER = "finished", ("error", "cancelled", "lost")
+
+Said = Callable[[Job, str], None]
+
+
+@dataclass
+class _Given:
+    """A job on its way."""
+
+    job: Job
+    future: Future[Outcome]
+    unseen_since: float | None = None  # when the last board that could run it was seen no more
+
+
+class Farm:
+    """A connection to a farm's scheduler. Use it in a ``with`` block."""
+
+    def __init__(self, address: Address, patience_s: float = PATIENCE_S) -> None:
+        """Connect. Raises FarmError where no scheduler answers, or it refuses this machine."""
+        self._address, self._patience_s = address, patience_s
+        quiet_logs()
+        self._said: Said = lambda _job, _text: None
+        self._jobs: dict[str, Job] = {}
+        self._client = self._connected(CONNECT_S)
+
+    def _connected(self, timeout_s: float) -> Client:
+        # dask does its best to warn of a graph that is large: here it is the model's files.
+        warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
+        dask.config.set({"distributed.client.scheduler-info-interval": "1h"})  # asked for when it is needed
+        try:
+            client = Client(self._address.url, security=self._address.security, timeout=timeout_s, set_as_default=False,
+                            name="opclock")  # fmt: skip
+        except (OSError, TimeoutError, RuntimeError) as error:
+            raise FarmError(
+                f"no scheduler answers at {self._address.url} ({_reason(error)}): 'opclock farm start' there, and set "
+                "OPCLOCK_FARM to its address, with a certificate OPCLOCK_FARM_TLS to its folder"
+            ) from error
+        client.subscribe_topic(worker.PROGRESS, self._hear)
+        return client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(Exception):
+            self._client.close(timeout=2.0)
+
+    def _hear(self, event: tuple[float, dict[str, str]]) -> None:
+        if (job := self._jobs.get(event[1]["job"])) is not None:
+            self._said(job, event[1]["text"])
+
+    def boards(self) -> list[FarmBoard]:
+        """The boards that have joined, by name. Raises FarmError where the scheduler does not answer."""
+        try:
+            workers = cast("dict[str, Any]", self._client.scheduler_info(n_workers=-1))["workers"]
+            waiting = cast("dict[str, tuple[str, ...]]", self._client.processing())
+        except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
+            raise FarmError(f"{self._address.url} does not answer: {_reason(error)}") from error
+        found = []
+        for address, one in workers.items():
+            board = FarmBoard.of(address, one, len(waiting.get(address, ())))
+            if board is not None:
+                queue = board.queue - bool(board.job)
+                found.append(FarmBoard(**{**vars(board), "queue": max(0, queue)}))
+        return sorted(found, key=lambda board: board.name)
+
+    def drain(self, name: str) -> None:
+        """Let a board end after its job, and take no other. Raises FarmError where there is none of this name."""
+        boards = {board.name: board for board in self.boards()}
+        if name not in boards:
+            raise FarmError(f"no board {name!r}; there are: {', '.join(boards) or 'none'}")
+        self._client.run(worker.drain, workers=[boards[name].address], wait=True)
+
+    def run(self, jobs: Sequence[Job], said: Said | None = None) -> Iterator[tuple[Job, Outcome]]:
+        """Give jobs to the boards and wait for them. A fault on the way gives a job again; its board goes on with it.
+
+        A job whose result nobody has fetched is taken up, not run again. After an interruption all are cancelled.
+
+        Args:
+            jobs: of which no two are equal.
+            said: receives a job and what its command last said, in another thread.
+
+        Yields:
+            Each job with what came of it, as it comes.
+        """
+        self._said = said or self._said
+        open_jobs = {given.job.id: given for given in map(self._give, jobs)}
+        self._jobs = {key: given.job for key, given in open_jobs.items()}
+        looked = time.monotonic()
+        try:
+            while open_jobs:
+                for key, given in list(open_jobs.items()):
+                    outcome = self._answer(given)
+                    if outcome is not None:
+                        del open_jobs[key]
+                        self._forget(given)
+                        yield given.job, outcome
+                if time.monotonic() - looked > BOARDS_S:
+                    looked = time.monotonic()
+                    self._look_for_boards(open_jobs.values())
+                time.sleep(POLL_S if open_jobs else 0.0)
+        finally:
+            for given in open_jobs.values():
+                with contextlib.suppress(Exception):
+                    self._client.cancel([given.future])
+                    self._forget(given)
+
+    def _give(self, job: Job) -> _Given:
+        """Give a job, or take up an equal one that was given before and not fetched."""
+        earlier = self._client.get_dataset(_published(job), default=None)
+        if isinstance(earlier, Future) and earlier.status not in OVER and _age_s(earlier.key) < TAKEN_UP_S:
+            return _Given(Job(**{**vars(job), "id": str(earlier.key)}), earlier)
+        return self._again(job if job.id else job.with_id(time.time()))
+
+    def _again(self, job: Job) -> _Given:
+        resources = {SLOT: 1, job.where: 1}
+        future = self._client.submit(worker.run, job, key=job.id, resources=resources, pure=False)
+        self._client.publish_dataset(future, name=_published(job), override=True)
+        return _Given(job, future)
+
+    def _forget(self, given: _Given) -> None:
+        with contextlib.suppress(Exception):
+            self._client.unpublish_dataset(_published(given.job))
+        given.future.release()
+
+    def _answer(self, given: _Given) -> Outcome | None:
+        """What came of a job; None where it is still open. A job that was lost on the way is given again."""
+        if given.future.status == DONE:
+            with contextlib.suppress(OSError, TimeoutError, RuntimeError, KeyError):
+                return cast("Outcome", self._client.gather(given.future, errors="raise"))
+        if given.future.status not in OVER:
+            return self._lost(given)
+        if given.future.status == "error":
+            error = given.future.exception()
+            return Outcome("", "lost", f"it ended the board's worker or could not be started there: {_reason(error)}")
+        if (reason := self._reconnected()) is not None:
+            return Outcome("", "lost", reason)
+        fresh = self._again(given.job)
+        given.future = fresh.future
+        return None
+
+    def _reconnected(self) -> str | None:
+        """Wait until the scheduler answers again. Returns why it does not."""
+        until = time.monotonic() + self._patience_s
+        while self._client.status != "running":
+            if time.monotonic() > until:
+                return f"the scheduler at {self._address.url} has not answered for {self._patience_s:.0f} s"
+            if self._client.status in ("closed", "closing"):
+                with contextlib.suppress(FarmError):
+                    self._client = self._connected(CONNECT_S)
+            time.sleep(POLL_S)
+        return None
+
+    def _look_for_boards(self, given: Any) -> None:  # noqa: ANN401 - a view of a dict's values
+        """Note for which jobs no board is there."""
+        try:
+            there = self.boards()
+        except FarmError:
+            return
+        offered = {f"name:{board.name}" for board in there} | {board.equals for board in there}
+        for one in given:
+            if one.job.where in offered:
+                one.unseen_since = None
+            elif one.unseen_since is None:
+                one.unseen_since = time.monotonic()
+
+    def _lost(self, given: _Given) -> Outcome | None:
+        """An outcome where no board that could run the job has been there for long."""
+        if given.unseen_since is None or time.monotonic() - given.unseen_since < self._patience_s:
+            return None
+        return Outcome("", "lost", f"no board for it has been seen for {self._patience_s:.0f} s; what it stored stays "
+                       "there: once it has joined again, the same command goes on")  # fmt: skip
+
+
+def _published(job: Job) -> str:
+    """The name under which the scheduler keeps a job while this machine is gone."""
+    return f"opclock-{job.digest}"
+
+
+def _age_s(key: object) -> float:
+    """How long ago a job was given, by its name."""
+    return time.time() - int(str(key).rpartition("-")[2], 16) / 1000
+
+
+def _reason(error: BaseException | None) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 200 else f"{text[:200]} ..."

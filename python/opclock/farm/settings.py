@@ -1,0 +1,38 @@
+"""The settings of dask for a farm: what must not disturb a measurement, and when a board counts as gone."""
+
+from __future__ import annotations
+
+import logging
+
+import dask
+
+HEARTBEAT_S = 10.0  # of a board; dask's own twice a second would run Python beside every measurement
+GONE_S = 60  # without a heartbeat for so long, a board is gone, and its job waits for it or an equal one
+# What dask's worker would run in threads and timers of its own.
+QUIET = {
+    "distributed.worker.profile.enabled": False,  # a thread that looks at stacks 100 times a second
+    "distributed.admin.system-monitor.gil.enabled": False,  # another thread
+    "distributed.diagnostics.nvml": False,  # the GPU's state, by its driver
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,  # a large model would stop the board's only thread
+    "distributed.worker.memory.terminate": False,
+}
+
+
+def quiet_logs() -> None:
+    """Let dask log errors of its own alone: the command line says what a user needs."""
+    for name in ("distributed", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def for_a_board() -> None:
+    """Set up dask in the process of a board."""
+    dask.config.set(QUIET)
+    quiet_logs()
+
+
+def for_a_scheduler() -> None:
+    """Set up dask in the process of the scheduler; the user's own settings of dask stay."""
+    dask.config.update_defaults({"distributed": {"scheduler": {"worker-ttl": f"{GONE_S} s"}}})
+    quiet_logs()

@@ -1,0 +1,171 @@
+"""The board's side: a dask worker with one slot, which sleeps while its command runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from distributed import Worker, get_worker
+
+from opclock.errors import FarmError
+from opclock.farm.address import Address
+from opclock.farm.examination import Examination
+from opclock.farm.job import SLOT, Job, Outcome
+from opclock.farm.running import Runner
+from opclock.farm.settings import GONE_S, HEARTBEAT_S, for_a_board
+from opclock.temporary import temporary_folder
+
+REJOIN_S = 5.0  # after the way to the scheduler was lost
+TAKEN_S = 1.5 * GONE_S  # by then the farm has forgotten a board that lost power
+FETCH_S = 600.0  # a drained board waits so long for its last result to be fetched
+PROGRESS = "opclock-progress"  # the topic of dask's events
+PAGES = "127.0.0.1:0"  # dask's status pages stay on this machine
+NEEDED = ("heartbeat", "keep-alive")  # of the timers of dask's worker; others wake it up to 50 times a second
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a board tells the farm when it joins."""
+
+    name: str
+    tags: tuple[str, ...]
+    examination: Examination
+    accepted: tuple[str, ...]
+    store: Path
+
+    @property
+    def equals(self) -> str:
+        """A resource that all boards of this identity have."""
+        return equal_boards(self.examination.board["identity"])
+
+    def to_json(self) -> dict[str, Any]:
+        """What dask shows of it."""
+        one = self.examination
+        return {"name": self.name, "tags": list(self.tags), "board": one.board, "checks": list(one.checks),
+                "versions": one.versions, "trouble": one.trouble, "accepted": list(self.accepted),
+                "equals": self.equals}  # fmt: skip
+
+
+def equal_boards(identity: str) -> str:
+    """The resource of all boards with an identity."""
+    return f"equals:{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+class BoardWorker(Worker):
+    """A dask worker that runs one job at a time, and nothing beside it but a heartbeat every ten seconds."""
+
+    def __init__(self, address: Address, member: Member, folder: Path) -> None:
+        resources = {SLOT: 1.0, f"name:{member.name}": 1.0, member.equals: 1.0}
+        super().__init__(
+            address.url, nthreads=1, name=member.name, resources=resources, memory_limit=0, security=address.security,
+            heartbeat_interval=HEARTBEAT_S, local_directory=str(folder), dashboard=False, dashboard_address=PAGES,
+            startup_information={"opclock": lambda _worker: member.to_json()},
+            metrics={"opclock": lambda worker: worker.tell()},
+        )  # fmt: skip
+        self.runner = Runner(member.name, member.store, member.accepted)
+        self.drained = False
+
+    async def start_unsafe(self) -> BoardWorker:
+        """Start, and stop the timers that no job needs."""
+        await super().start_unsafe()
+        for name, callback in self.periodic_callbacks.items():
+            if name not in NEEDED:
+                callback.stop()
+        self._set_pace()
+        return self
+
+    async def heartbeat(self) -> None:
+        """Tell the scheduler that the board is there. Its answer would have this repeated twice a second."""
+        self.monitor.update()
+        await super().heartbeat()
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        self.periodic_callbacks["heartbeat"].callback_time = HEARTBEAT_S * 1000
+
+    async def close(self, *arguments: Any, **options: Any) -> str | None:  # noqa: ANN401 - as in dask
+        """End the running command first: dask would wait for it."""
+        await asyncio.to_thread(self.runner.stop)
+        return cast("str | None", await super().close(*arguments, **options))
+
+    def tell(self) -> dict[str, Any]:
+        """What changes while the board is there. Goes with every heartbeat."""
+        return {"now": time.time(), "job": self.runner.current, "drained": self.drained}
+
+
+def run(job: Job) -> Outcome:
+    """Run a job; this is what dask calls on the board."""
+    worker = get_worker()
+    assert isinstance(worker, BoardWorker)
+    tasks, key = worker.state.tasks, job.id
+
+    def cancelled() -> bool:
+        task = tasks.get(key)
+        return task is None or task.state in ("cancelled", "resumed", "released", "forgotten")
+
+    worker.runner.progress = lambda text: worker.loop.add_callback(
+        worker.log_event, PROGRESS, {"job": job.id, "text": text}
+    )
+    return worker.runner.run(job, cancelled=cancelled)
+
+
+async def drain(dask_worker: BoardWorker) -> None:
+    """Let a board end after its job, and take no other."""
+    dask_worker.drained = True
+    await dask_worker.set_resources(**{SLOT: 0})
+    asyncio.get_running_loop().call_later(1.0, lambda: asyncio.ensure_future(_end_when_idle(dask_worker)))
+
+
+async def _end_when_idle(worker: BoardWorker) -> None:
+    until = time.monotonic() + FETCH_S
+    while worker.runner.current or (worker.data and time.monotonic() < until):
+        await asyncio.sleep(1.0)
+    await worker.close(reason="drained")
+
+
+async def belong(address: Address, member: Member, say: Callable[[str], None]) -> None:
+    """Be a board of a farm until it is drained. Where the way to the scheduler is lost, join again.
+
+    Args:
+        address: the scheduler's.
+        member: this board.
+        say: receives a sentence whenever something changes.
+
+    Raises:
+        FarmError: the farm has another board of this name.
+    """
+    for_a_board()
+    joined, until = False, time.monotonic() + TAKEN_S  # a board that lost power may still be known
+    say(f"joining {address.url} as {member.name}")
+    while True:
+        with temporary_folder() as folder:
+            worker = BoardWorker(address, member, folder)
+            try:
+                async with worker:
+                    joined = True
+                    say(f"joined {address.url}")
+                    await worker.finished()
+            except (OSError, RuntimeError, ValueError) as error:
+                if not joined and "name taken" in _whole(error) and time.monotonic() > until:
+                    raise FarmError(f"the farm has a board {member.name} already: give another --name") from None
+                if not joined and (reason := _hopeless(error)):
+                    raise FarmError(f"cannot join {address.url}: {reason}") from error
+        if worker.drained:
+            return
+        say(f"{'lost' if joined else 'cannot join'} {address.url}; trying again")
+        await asyncio.sleep(REJOIN_S)
+
+
+def _whole(error: BaseException | None) -> str:
+    return "" if error is None else f"{error} {_whole(error.__cause__)}"
+
+
+def _hopeless(error: BaseException) -> str:
+    """Why joining again would not help; "" where it may."""
+    text = _whole(error)
+    return text.strip() if "SSL" in text or "certificate" in text or "TLS" in text else ""
