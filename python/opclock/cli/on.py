@@ -28,7 +28,7 @@ LIMIT_S = 3600.0
 
 _on = click.option("--on", metavar="all|tag:TAG|NAME,...", help="Run on these boards of the farm (opclock farm).")
 _wait = click.option("--wait-cool", is_flag=True,
-                     help="With --on: a throttled or busy board waits until it is not.  [default: skipped]")  # fmt: skip
+                     help="With --on: let a throttled or busy board wait.  [default: skipped]")  # fmt: skip
 _limit = click.option("--limit", "limit_s", type=click.FloatRange(min=1), default=LIMIT_S, show_default=True,
                       metavar="SECONDS", help="With --on: end a command that takes longer.")  # fmt: skip
 

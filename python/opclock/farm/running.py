@@ -75,7 +75,7 @@ class Runner:
             self.current = ""
 
     def stop(self) -> None:
-        """Let the running command die, as the worker ends. What it stored stays, and the job goes on elsewhere or later."""
+        """Let the running command die with the worker. What it stored stays, and the job goes on later."""
         self._stopped = True
         if (command := self._command) is not None:
             command.end()
