@@ -82,8 +82,8 @@ class Shipment:
         place = self._place(folder.resolve())
         for number, path in enumerate(_inside(folder)):
             if number >= MAX_FILES:
-                raise OptionError(f"{folder} holds over {MAX_FILES} files, which would travel: put the model into a folder "
-                                  "of its own")  # fmt: skip
+                raise OptionError(f"{folder} holds over {MAX_FILES} files, which would travel: put the model into a "
+                                  "folder of its own")  # fmt: skip
             if not suffixes or path.suffix in suffixes:
                 self.files[f"{place}/{path.relative_to(folder).as_posix()}"] = path
         return place

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-# done: the command ended by itself, with exit code 0 or 1. failed: it ended with 2, crashed, hung, found no room.
-# skipped: the board is not fit to measure now. refused: it is not the board that was asked for. lost: it never answered.
+# done: the command ended with exit code 0 or 1. failed: it ended with 2, crashed, hung or found no room. skipped: the
+# board is not fit to measure now. refused: it is not what was asked for. lost: it never answered.
 Status = Literal["done", "failed", "skipped", "refused", "lost"]
 
 RESULT, PROFILE = "result.json", "profile.sqlite"  # in the job's folder
