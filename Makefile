@@ -119,7 +119,7 @@ lint: $(VENV)/.installed $(VENV)/.lint
 	@$(BIN)/clang-format --dry-run --Werror $(CPP)
 	@$(BIN)/codespell $$(git ls-files)
 	@$(BIN)/validate-pyproject pyproject.toml
-	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/*.yml
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowlist.txt opclock._core opclock._aten

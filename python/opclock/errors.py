@@ -62,6 +62,10 @@ class ComparisonError(OpclockError):
     """The op calls of two profiles cannot be measured again in turn."""
 
 
+class GateError(OpclockError):
+    """The two sides of a gate cannot be made ready, or one of them fails."""
+
+
 class ReportError(OpclockError):
     """A study's file cannot be read, or belongs to another study."""
 

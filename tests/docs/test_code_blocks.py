@@ -14,6 +14,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import opclock
 from opclock.cli.main import commands
+from opclock.testing import plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -67,6 +68,13 @@ def everything(command: click.Command = commands) -> set[str]:
     return found
 
 
+def of_pytest() -> set[str]:
+    """The options of the pytest plugin."""
+    parser = pytest.Parser(_ispytest=True)
+    plugin.pytest_addoption(parser)
+    return {name for option in parser.getgroup("opclock").options for name in option.names()}
+
+
 def check(words: list[str]) -> None:
     """Parse a whole command line and convert its values, without running anything."""
     command, rest = find(words)
@@ -117,7 +125,7 @@ def test_commands_in_blocks_parse(page):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_names_in_prose_exist(page):
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    known = everything()
+    known = everything() | of_pytest()
     for span in spans(page):
         words = span.split()
         if words[0] == "opclock" and len(words) > 1 and not span.endswith("..."):  # an output, or an example cut short

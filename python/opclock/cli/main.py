@@ -38,6 +38,7 @@ VERBS = {
         "profile": "Inspect, merge and prune profile files.",
     },
     "Benchmark": {
+        "gate": "Fail where a change makes models slower.",
         "bench": "Time a model in several runtimes.",
         "batch": "Find the smallest batch with nearly the best throughput.",
         "crosscheck": "Compare opclock's timing with vendors' benchmarks.",

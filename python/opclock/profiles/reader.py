@@ -149,12 +149,13 @@ class ProfileReader:
         )  # fmt: skip
         return [int(row[0]) for row in rows]
 
-    def model_pools(self) -> list[int]:
-        """Numbers of the pools of models whose host was played, newest first."""
+    def model_pools(self, name: str | None = None) -> list[int]:
+        """Numbers of the pools of models whose host was played, newest first; with a name, those of that model."""
         rows = self.ask(
             "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE p.host IS NOT NULL "
             "AND c.timing = 'in_model' AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) "
-            "ORDER BY p.started DESC, p.id DESC"
+            "AND (?1 IS NULL OR json_extract(p.context, '$.model.name') = ?1) ORDER BY p.started DESC, p.id DESC",
+            name,
         )
         return [int(row[0]) for row in rows]
 

@@ -1,0 +1,107 @@
+"""The parent's view of one process of a side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+import opclock
+from opclock.children.process import ChildProcess, RuntimeFailedError, check_memory
+from opclock.errors import GateError
+from opclock.gating import child
+from opclock.gating.sides import Side
+from opclock.models.loading import Specification
+from opclock.timing.reference import Reference
+from opclock.version import VERSION
+
+STARTER = "opclock_gate_child.py"  # a name that no module of a user has
+ANSWER_S = 600.0  # for importing torch, loading a model, or one block of it; a process that needs longer hangs
+
+
+class GateProcess(ChildProcess):
+    """Runs the model of one side.
+
+    Attributes:
+        side: whose process it is.
+        runs: how many make a block.
+        nbytes: of memory that it takes.
+        contended: whether other programs disturbed nearly all runs so far.
+        versions: of Python and torch.
+    """
+
+    doing: ClassVar[Mapping[str, str]] = {
+        "load": "loading the model", "run": "warming up the model", "block": "timing the model",
+        "samples": "handing over its samples",
+    }  # fmt: skip
+
+    def __init__(self, side: Side, folder: Path, number: int) -> None:
+        """Start it.
+
+        Args:
+            side: whose process it is.
+            folder: see ``make_starter``.
+            number: of the process, for the name of its log.
+
+        Raises:
+            GateError: it cannot be started.
+        """
+        self.side = side
+        self.runs, self.nbytes = 0, 0
+        self.contended = False
+        self.versions: dict[str, str] = {}
+        try:
+            check_memory()
+            super().__init__([side.python, str(folder / STARTER)], folder / f"{side.name}-{number}.txt", {})
+        except RuntimeFailedError as error:
+            raise GateError(f"--{side.name} {side.text}: {error}") from error
+
+    @property
+    def output(self) -> str:
+        """The last line of its output, whose file is temporary."""
+        return self.last_words
+
+    def request(self, name: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Send a request and wait for its answer. Raises GateError, which names the side."""
+        try:
+            return self.ask(name, ANSWER_S, **details)
+        except RuntimeFailedError as error:
+            raise GateError(f"--{self.side.name} {self.side}: {error.refusal or error}") from error
+
+    def load(self, specification: Specification, threads: int) -> None:
+        """Load a model."""
+        side = self.side
+        self.versions = self.request(
+            "load", specification=asdict(specification), threads=threads, folder=str(side.folder),
+            places=list(side.places), moved=side.moved,
+        )  # fmt: skip
+
+    def warm_up(self) -> None:
+        """Run the model a few times."""
+        answer = self.request("run")
+        self.runs, self.nbytes = answer["runs"], answer["bytes"]
+
+    def block(self, half: int, runs: int) -> float:
+        """Make a block of runs for a half (0 or 1). Returns its wall seconds."""
+        answer = self.request("block", half=half, runs=runs)
+        self.contended = answer["contended"]
+        return float(answer["seconds"])
+
+    def reference(self) -> Reference:
+        """The samples so far."""
+        return Reference.from_samples(self.request("samples")["reference"])
+
+
+def make_starter(folder: Path) -> None:
+    """Put into a folder what a process is started by: a file, beside it a link to this opclock, and its version.
+
+    A script's folder is first on the path. The rest of this environment stays out of it.
+    """
+    (folder / "opclock").symlink_to(Path(opclock.__file__).parent, target_is_directory=True)
+    information = folder / f"opclock-{VERSION}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: opclock\nVersion: {VERSION}\n", encoding="utf-8"
+    )
+    (folder / STARTER).write_bytes(Path(child.__file__).read_bytes())

@@ -1,0 +1,1 @@
+"""Models in tests: a pytest plugin that times their inference and compares it with a baseline."""
