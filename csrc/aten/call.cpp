@@ -78,13 +78,17 @@ struct Kept<const at::ITensorListRef&> {
   static Type from(c10::IValue& value) { return value.toTensorVector(); }
 };
 
-template <class Operator, class Schema>
+// A class for each signature, not for each operator: most of the time to compile this file goes into them.
+template <class Schema>
 class UnboxedCall;
 
-template <class Operator, class Return, class... Arguments>
-class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
+template <class Return, class... Arguments>
+class UnboxedCall<Return(Arguments...)> final : public Call {
  public:
-  explicit UnboxedCall(torch::jit::Stack boxed) : boxed_(std::move(boxed)) { unpack_all(); }
+  using Function = Return (*)(Arguments...);
+  UnboxedCall(Function function, torch::jit::Stack boxed) : function_(function), boxed_(std::move(boxed)) {
+    unpack_all();
+  }
 
   void unpack() override {
     touch(boxed_);
@@ -92,7 +96,7 @@ class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
   }
 
   void run() override {
-    std::apply([this](auto&... arguments) { outputs_.emplace(Operator::call(arguments...)); }, *arguments_);
+    std::apply([this](auto&... arguments) { outputs_.emplace(function_(arguments...)); }, *arguments_);
   }
   void release() override { outputs_.reset(); }
   torch::jit::Stack outputs() const override {
@@ -118,20 +122,32 @@ class UnboxedCall<Operator, Return(Arguments...)> final : public Call {
     arguments_.emplace(Kept<Arguments>::from(values_[Positions])...);
   }
 
+  Function function_;
   torch::jit::Stack boxed_;
   torch::jit::Stack values_;  // unpacking may empty it, and tensors among the arguments are references into it
   std::optional<std::tuple<typename Kept<Arguments>::Type...>> arguments_;
   std::optional<std::decay_t<Return>> outputs_;
 };
 
+template <class Operator>
+std::unique_ptr<Call> make_unboxed(torch::jit::Stack arguments) {
+  return std::make_unique<UnboxedCall<typename Operator::schema>>(&Operator::call, std::move(arguments));
+}
+
 using Maker = std::unique_ptr<Call> (*)(torch::jit::Stack);
 
 template <class... Operators>
 std::unordered_map<c10::OperatorName, Maker> makers(OperatorList<Operators...> /*known*/) {
-  return {{c10::OperatorName(Operators::name, Operators::overload_name),
-           [](torch::jit::Stack arguments) -> std::unique_ptr<Call> {
-             return std::make_unique<UnboxedCall<Operators, typename Operators::schema>>(std::move(arguments));
-           }}...};
+  struct Entry {
+    const char* name;
+    const char* overload;
+    Maker maker;
+  };
+  // Plain values: the compiler is slow at a long list of what has a destructor.
+  const Entry entries[] = {{Operators::name, Operators::overload_name, &make_unboxed<Operators>}...};
+  std::unordered_map<c10::OperatorName, Maker> found;
+  for (const auto& [name, overload, maker] : entries) found.emplace(c10::OperatorName(name, overload), maker);
+  return found;
 }
 
 // Calls `visit(tensor, put)` for each tensor argument in turn, where put(other) puts another one in its place.

@@ -30,13 +30,6 @@ Playback& playing(const c10::OperatorHandle& op) {
   return *active;
 }
 
-// torch.Tensor.as_subclass, which gives results the class of an argument, calls alias() hidden from Python dispatch
-// modes, and leaves no sign of that: it is the one alias() that no trace has.
-template <class Operator>
-bool wraps(const c10::OperatorHandle& op) {
-  return std::is_same_v<Operator, at::_ops::alias> && !playing(op).expects(op);
-}
-
 // Autograd notes in what it gets how it was made: it gets a tensor of its own.
 c10::IValue fresh(const c10::IValue& output) {
   if (output.isTensor() && output.toTensor().defined()) return output.toTensor().variable_data();
@@ -137,13 +130,21 @@ void make_fresh(std::tuple<Tensors...>& output) {
   std::apply([](auto&... tensor) { (make_fresh(tensor), ...); }, output);
 }
 
-// The same for an operator whose signature is known: nothing is boxed.
-template <class Operator, class Schema>
-struct Unboxed;
+// The same for an operator whose signature is known: nothing is boxed. A class for each signature, not for each
+// operator: most of the time to compile this file goes into them.
+template <class Schema>
+class Unboxed;
 
-template <class Operator, class Return, class... Arguments>
-struct Unboxed<Operator, Return(Arguments...)> {
-  static Return play(c10::DispatchKeySet keys, Arguments... arguments) {
+template <class Return, class... Arguments>
+class Unboxed<Return(Arguments...)> {
+ public:
+  template <class Operator>
+  static Unboxed of() {
+    return {find_operator(Operator::name, Operator::overload_name), &Operator::call, &Operator::redispatch,
+            std::is_same_v<Operator, at::_ops::alias>};
+  }
+
+  Return play(c10::DispatchKeySet keys, Arguments... arguments) const {
     if (dry_running) {
       if constexpr (std::is_reference_v<Return>) {
         return first_written(std::forward<Arguments>(arguments)...);
@@ -151,40 +152,45 @@ struct Unboxed<Operator, Return(Arguments...)> {
         return Return();
       }
     }
-    static const c10::OperatorHandle op = find_operator(Operator::name, Operator::overload_name);
     const bool calls_again = keys.has_any(kCallAgain);
-    if (hidden() || (!calls_again && wraps<Operator>(op))) {
-      const KernelsOn kernels_on;
-      return Operator::call(std::forward<Arguments>(arguments)...);
-    }
-    if (calls_again) return Operator::redispatch(keys & kAfter, std::forward<Arguments>(arguments)...);
+    if (hidden() || (!calls_again && wraps())) return run(std::forward<Arguments>(arguments)...);
+    if (calls_again) return redispatch_(keys & kAfter, std::forward<Arguments>(arguments)...);
     if (keys.has_any(kGoBelow)) {
       const AtBelow below;
-      return Operator::redispatch(AtBelow::of(keys), std::forward<Arguments>(arguments)...);
+      return redispatch_(AtBelow::of(keys), std::forward<Arguments>(arguments)...);
     }
     if (keys.has_any(kWriteOut)) {
       constexpr auto kernel = &c10::impl::BoxedKernelWrapper<Return(Arguments...)>::call;
-      return kernel(c10::BoxedKernel::makeFromFunction<&boxed>(), op, keys, std::forward<Arguments>(arguments)...);
+      return kernel(c10::BoxedKernel::makeFromFunction<&boxed>(), op_, keys, std::forward<Arguments>(arguments)...);
     }
-    return hand_back(op, false, std::forward<Arguments>(arguments)...);
+    return hand_back(false, std::forward<Arguments>(arguments)...);
   }
 
-  static Return play_below(Arguments... arguments) {
-    static const c10::OperatorHandle op = find_operator(Operator::name, Operator::overload_name);
-    if (hidden() || wraps<Operator>(op)) {
-      const KernelsOn kernels_on;
-      return Operator::call(std::forward<Arguments>(arguments)...);
-    }
-    return hand_back(op, true, std::forward<Arguments>(arguments)...);
+  Return play_below(Arguments... arguments) const {
+    if (hidden() || wraps()) return run(std::forward<Arguments>(arguments)...);
+    return hand_back(true, std::forward<Arguments>(arguments)...);
   }
 
  private:
-  static Return hand_back(const c10::OperatorHandle& op, bool for_autograd, Arguments... arguments) {
-    const PlayedCall& call = playing(op).arrive(op);
+  Unboxed(c10::OperatorHandle op, Return (*call)(Arguments...), Return (*redispatch)(c10::DispatchKeySet, Arguments...),
+          bool is_alias)
+      : op_(std::move(op)), call_(call), redispatch_(redispatch), is_alias_(is_alias) {}
+
+  // torch.Tensor.as_subclass, which gives results the class of an argument, calls alias() hidden from Python dispatch
+  // modes, and leaves no sign of that: it is the one alias() that no trace has.
+  bool wraps() const { return is_alias_ && !playing(op_).expects(op_); }
+
+  Return run(Arguments... arguments) const {
+    const KernelsOn kernels_on;
+    return call_(std::forward<Arguments>(arguments)...);
+  }
+
+  Return hand_back(bool for_autograd, Arguments... arguments) const {
+    const PlayedCall& call = playing(op_).arrive(op_);
     if (active->observing()) {
       const KernelsOn kernels_on;
       active->enter_kernel();
-      Return output = Operator::call(std::forward<Arguments>(arguments)...);
+      Return output = call_(std::forward<Arguments>(arguments)...);
       active->leave_kernel();
       return output;
     }
@@ -199,7 +205,25 @@ struct Unboxed<Operator, Return(Arguments...)> {
       return output;
     }
   }
+
+  c10::OperatorHandle op_;
+  Return (*call_)(Arguments...);
+  Return (*redispatch_)(c10::DispatchKeySet, Arguments...);
+  bool is_alias_;
 };
+
+template <class Return, class... Arguments>
+torch::CppFunction kernel(Unboxed<Return(Arguments...)> own) {
+  return torch::CppFunction([own](c10::DispatchKeySet keys, Arguments... arguments) -> Return {
+    return own.play(keys, std::forward<Arguments>(arguments)...);
+  });
+}
+
+template <class Return, class... Arguments>
+torch::CppFunction kernel_below(Unboxed<Return(Arguments...)> own) {
+  return torch::CppFunction(
+      [own](Arguments... arguments) -> Return { return own.play_below(std::forward<Arguments>(arguments)...); });
+}
 
 template <class Operator>
 std::string full_name() {
@@ -209,15 +233,14 @@ std::string full_name() {
 
 template <class... Operators>
 void implement(torch::Library& library, OperatorList<Operators...> /*known*/) {
-  (library.impl(full_name<Operators>().c_str(),
-                torch::CppFunction(&Unboxed<Operators, typename Operators::schema>::play)),
+  (library.impl(full_name<Operators>().c_str(), kernel(Unboxed<typename Operators::schema>::template of<Operators>())),
    ...);
 }
 
 template <class... Operators>
 void implement_below(torch::Library& library, OperatorList<Operators...> /*known*/) {
   (library.impl(full_name<Operators>().c_str(),
-                torch::CppFunction(&Unboxed<Operators, typename Operators::schema>::play_below)),
+                kernel_below(Unboxed<typename Operators::schema>::template of<Operators>())),
    ...);
 }
 
