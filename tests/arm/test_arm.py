@@ -64,7 +64,7 @@ def test_a_model_of_the_zoo_from_trace_to_estimate(tmp_path):
     model = load_model("zoo:shufflenetv2", input_text="1x3x32x32")
     traced = trace(model.module, model.inputs, name="shufflenetv2")
     with opclock.open_profile(tmp_path / "board.sqlite") as profile:
-        done = opclock.measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=1, max_s=5)
+        done = opclock.measure(traced, profile, forward=forward_of(model.module, model.inputs), threads=1, max_s=1)
         made = opclock.estimate(traced, profile, threads=1)
     assert done.timed == len(traced.unique)
     assert made.complete
