@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from benchmarks import torchvision_operators  # noqa: F401
 from benchmarks.accuracy.cases import HELD_OUT, Case
 from benchmarks.predictor.session import Subject, sweep_and_run
 from benchmarks.published.nn_meter import KernelForests

@@ -12,9 +12,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from benchmarks import torchvision_operators  # noqa: F401
 from benchmarks.accuracy.cases import Case
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +53,9 @@ class ReferenceProcess:
 
 def main() -> None:
     """The process, seen from inside."""
+    with suppress(ModuleNotFoundError):  # only some models need it, and transformers where it is installed
+        from benchmarks import torchvision_operators  # noqa: F401
+
     from opclock.models.loading import load_model
     from opclock.timing.reference import ReferenceRun, forward_of
     from opclock.timing.threads import thread_team

@@ -164,7 +164,7 @@ def test_families_are_left_out_whole():
 def results():
     """Estimates of a device that adds 4 ms to each model."""
     widths = range(8, 104, 2)
-    models = [model(f"{'abcd'[i % 4]}net{i}", *widths[i::6], added=4e-3) for i in range(6)]
+    models = [model(f"{'ab'[i % 2]}net{i}", *widths[i::4], added=4e-3) for i in range(4)]
     return estimate(Device("phone", tuple(models)))
 
 
