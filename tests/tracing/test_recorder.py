@@ -62,6 +62,9 @@ STRIDES = {
     "scaled": lambda x: x * 2,
     "normalised": lambda x: nn.functional.layer_norm(x, x.shape[-1:]),
     "batch normalised": lambda x: nn.functional.batch_norm(x[0].transpose(1, 2), torch.zeros(16), torch.ones(16)),
+    "batch normalised with weights": lambda x: nn.functional.batch_norm(
+        x[0].transpose(1, 2), torch.zeros(16), torch.ones(16), torch.ones(16), torch.zeros(16)
+    ),
     "copied": torch.clone,
     "made like it": torch.zeros_like,
     "sorted": lambda x: x.sort(-1)[0],
@@ -81,6 +84,15 @@ def test_dimensions_of_size_one_have_the_strides_of_a_real_run(name):
     for image in (odd, torch.randn(2, 8, 16, 16).to(memory_format=torch.channels_last)[:1], heads, queries):
         fake, real = trace(Net(), (image,), real=False), trace(Net(), (image,), real=True)
         assert [call.outputs for call in fake.calls] == [call.outputs for call in real.calls]
+
+
+def test_batch_norm_of_another_size_is_refused_by_fake_tensors():
+    class Net(nn.Module):
+        def forward(self, x):
+            return nn.functional.batch_norm(x, torch.zeros(3), torch.ones(3))
+
+    with pytest.raises(TraceError, match="the forward of Net raised"):
+        trace(Net(), (torch.ones(2, 4, 8, 8),), real=False)
 
 
 def test_fast_attention_has_no_second_output_unless_asked():
