@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from helpers import validation_row
 
+from opclock.profiles.shift import Shift
 from opclock.testing import benchmark as benchmarks
-from opclock.testing.benchmark import Benchmark, Slowdown
+from opclock.testing.benchmark import PROCESSES, Benchmark, Slowdown, Timed
 from opclock.testing.benchmark_json import statistics
 
 NAME = "test_of_a_user"
@@ -64,7 +65,7 @@ class Scripted:
         slowdown = None
         if self.ratios:
             ratio = self.ratios.pop(0)
-            slowdown = Slowdown(row.estimate, ratio, ratio * 0.96, ratio * 1.04, True)
+            slowdown = Slowdown(1e-3, ratio, ratio * 0.96, ratio * 1.04, True)
         return Benchmark(details["name"], row.reference, row.estimate, (), slowdown)
 
 
@@ -235,3 +236,13 @@ def test_statistics_are_those_of_pytest_benchmark():
     assert (found["rounds"], found["iqr"], found["ld15iqr"], found["hd15iqr"]) == (5, 2, 1, 4)
     assert found["outliers"] == "1;1"
     assert found["ops"] == pytest.approx(1 / 22)
+
+
+@pytest.mark.parametrize(("shift", "ratio"), [(0.0, 1.2), (np.log(1.2), 1.0)])
+def test_the_machines_part_is_taken_off(shift, ratio):
+    now = validation_row("net", 8, 1.2e-3, 1e-3, repeat=1.0).reference
+    found = Slowdown.of(now, Timed(1e-3, 1e-3, 1e-3), Shift(shift, 0.0), comparable=True)
+    assert found.ratio == pytest.approx(ratio)
+    assert found.baseline_s == pytest.approx(1.2e-3 / ratio)
+    assert found.high / found.ratio == pytest.approx(found.ratio / found.low)
+    assert found.high / found.ratio == pytest.approx(np.exp(PROCESSES))

@@ -10,7 +10,6 @@ from opclock.estimation.estimate import estimate
 from opclock.estimation.host_keys import split_key
 from opclock.estimation.result import Estimate
 from opclock.formatting import counted
-from opclock.profiles.machine_state import MachineState
 from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing.op_call import OpCall
@@ -46,33 +45,6 @@ def estimates(profile: ProfileReader) -> list[Estimate]:
     if not found:
         raise EstimateError(f"{profile.path} has no model; run 'opclock measure MODEL' with this profile first")
     return list(found.values())
-
-
-def estimate_of(
-    profile: ProfileReader, name: str, *, threads: int, device: str, state: MachineState | None = None
-) -> Estimate | None:
-    """Estimate the model of this name, from its newest measurement.
-
-    Args:
-        profile: the measurements; only read.
-        name: of the model, as its trace had it.
-        threads: PyTorch's; measurements with another number do not count.
-        device: the same.
-        state: of the machine, see `estimate`.
-
-    Returns:
-        The estimate; None where the profile has no such measurement.
-
-    Raises:
-        EstimateError: a state is given, and the profile has no control workloads.
-        ProfileError: the profile cannot be read.
-    """
-    for number in profile.model_pools(name):
-        pool = profile.pool(number)
-        trace = _trace(profile, pool)
-        if trace is not None and (pool.condition.threads, pool.condition.device) == (threads, device):
-            return estimate(trace, profile, threads=threads, device=device, dtype=trace.dtype, state=state)
-    return None
 
 
 def _trace(profile: ProfileReader, pool: Pool) -> Trace | None:

@@ -215,6 +215,12 @@ class ProfileWriter(ProfileReader):
                     (reason, pool, json_text(positions)),
                 )
 
+    def annotate_pool(self, pool: int, facts: dict[str, Any]) -> None:
+        """Add JSON-ready data to a pool's context. Raises ProfileError where the file cannot be written."""
+        with self.changing() as connection:
+            context = json.loads(connection.execute("SELECT context FROM pool WHERE id = ?", (pool,)).fetchone()[0])
+            connection.execute("UPDATE pool SET context = ? WHERE id = ?", (json_text({**context, **facts}), pool))
+
     def add_ceiling(self, name: str, size: int, threads: int, rate: float) -> None:
         """Store one sample of a ceiling, with the time.
 

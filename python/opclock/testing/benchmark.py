@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -12,14 +13,15 @@ from opclock.argument_checks import Count, Seconds, checked
 from opclock.board.identity import read_board
 from opclock.errors import ProfileError
 from opclock.estimation.estimate import estimate
-from opclock.estimation.models_in_profile import estimate_of
 from opclock.estimation.result import Estimate
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.models.loading import Model
 from opclock.profiles.machine import same_machine
-from opclock.profiles.machine_state import MachineState, usual_state
+from opclock.profiles.machine_state import MachineState
 from opclock.profiles.maintenance import merge
+from opclock.profiles.pool import Pool
 from opclock.profiles.profile import Profile
+from opclock.profiles.shift import Shift
 from opclock.progress import silent
 from opclock.temporary import temporary_folder
 from opclock.timing.reference import Reference
@@ -29,35 +31,48 @@ from opclock.tracing.recorder import trace
 from opclock.tracing.trace import check_calls
 from opclock.validation.session import InterleavedSession, Request
 
+REFERENCE = "reference"  # in a pool's context
+# Half the 95 % interval of what two processes of one model differ by, as a logarithm: their standard deviation is 1 to
+# 3 % (docs/gate.md).
+PROCESSES = 0.055
+
 
 @dataclass(frozen=True)
 class Slowdown:
-    """A model's time now, divided by that of its baseline.
-
-    Both are estimates from op calls and host, for the machine's state of now.
+    """How much slower real inference is than in the baseline, without the machine's part.
 
     Attributes:
-        baseline: the estimate from the baseline.
-        ratio: the time now / that of the baseline; above 1 it is slower.
+        baseline_s: the median of the baseline, in seconds, for the machine's state of now.
+        ratio: the time now / that; above 1 it is slower.
         low: lower end of its 95 % interval.
         high: the upper end.
-        comparable: whether the machine's state is known for both.
+        comparable: whether the machine's state is known for both, and other programs did not disturb the runs.
     """
 
-    baseline: Estimate
+    baseline_s: float
     ratio: float
     low: float
     high: float
     comparable: bool
 
     @staticmethod
-    def of(now: Estimate, baseline: Estimate, *, comparable: bool) -> Slowdown:
-        """Compare two estimates. Their errors are independent, so the halves of their intervals add as such do."""
-        shift = math.log(now.total_s / baseline.total_s)
-        below, above = _halves(now), _halves(baseline)
-        low = math.exp(shift - math.hypot(below[0], above[1]))
-        high = math.exp(shift + math.hypot(below[1], above[0]))
-        return Slowdown(baseline, math.exp(shift), low, high, comparable)
+    def of(now: Reference, before: Timed, shift: Shift | None, *, comparable: bool) -> Slowdown:
+        """Compare two measurements.
+
+        Args:
+            now: real inference.
+            before: the same, of the baseline.
+            shift: from the machine's state then to that of now; None where it is not known.
+            comparable: see above.
+        """
+        moved = shift or Shift()
+        value = math.log(now.median_s / before.median_s) - moved.log
+        mine, theirs = _halves(now.median_s, *now.interval_s), _halves(before.median_s, before.low_s, before.high_s)
+        others = math.hypot(PROCESSES, moved.half_width)
+        low, high = math.hypot(mine[0], theirs[1], others), math.hypot(mine[1], theirs[0], others)
+        return Slowdown(
+            before.median_s * moved.factor, math.exp(value), math.exp(value - low), math.exp(value + high), comparable
+        )
 
     def verdict(self, max_slowdown: float) -> str:
         """Say "slower" if the whole interval is above what is allowed; else "faster", "same" or "undecided".
@@ -74,10 +89,17 @@ class Slowdown:
         return "same" if self.high <= 1.0 + max_slowdown else "undecided"
 
 
-def _halves(one: Estimate) -> tuple[float, float]:
-    """Both halves of an estimate's interval, as logarithms."""
-    low = math.log(one.total_s / one.ci_low_s) if one.ci_low_s > 0 else math.inf
-    return low, math.log(one.ci_high_s / one.total_s)
+class Timed(NamedTuple):
+    """The median of real inference and its 95 % interval, in seconds, as a profile keeps them beside a pool."""
+
+    median_s: float
+    low_s: float
+    high_s: float
+
+
+def _halves(middle_s: float, low_s: float, high_s: float) -> tuple[float, float]:
+    """Both halves of an interval, as logarithms."""
+    return math.log(middle_s / low_s) if low_s > 0 else math.inf, math.log(high_s / middle_s)
 
 
 @dataclass(frozen=True)
@@ -127,38 +149,36 @@ def benchmark(
     recorded = trace(model, inputs, name=name)
     check_calls(recorded)
     with temporary_folder() as folder, Profile.create_or_open(folder / "now.sqlite", read_board()) as profile:
-        request = Request(
-            Model(name, model, arguments_of(model, inputs)), recorded, profile, threads, 0, explain=False, max_s=max_s
-        )
+        request = Request(Model(name, model, arguments_of(model, inputs)), recorded, profile, threads, 0, False, max_s)
         with thread_team(threads):
             session = InterleavedSession(request)
             session.run(silent, name)
             session.end()
-        reference, state = session.reference(), session.state
-        now = estimate(recorded, profile, threads=threads, state=state)
+        reference = session.reference()
+        pool = profile.model_pools(name)[0]
+        profile.annotate_pool(pool, {REFERENCE: Timed(reference.median_s, *reference.interval_s)._asdict()})
+        now = estimate(recorded, profile, threads=threads, state=session.state)
         contended: tuple[Flag, ...] = ("contended",) if reference.contended else ()
         imprecise = precision_flags(reference.median_s, *reference.interval_s)
-        flags = ordered([*contended, *session.flags, *now.flags, *imprecise])
-        done = Benchmark(name, reference, now, flags)
-        return done if baseline is None else _compared(done, baseline, profile, state)
+        done = Benchmark(name, reference, now, ordered([*contended, *session.flags, *now.flags, *imprecise]))
+        return done if baseline is None else _compared(done, baseline, profile, profile.pool(pool))
 
 
-def _compared(done: Benchmark, path: Path, profile: Profile, state: MachineState | None) -> Benchmark:
+def _compared(done: Benchmark, path: Path, profile: Profile, pool: Pool) -> Benchmark:
     """Compare with the baseline, or make the measurement the baseline."""
-    slowdown = _slowdown(done, path, state) if path.exists() else None
+    slowdown = _slowdown(done, path, pool) if path.exists() else None
     if slowdown is not None:
         return replace(done, slowdown=slowdown)
-    if "contended" in done.flags:
+    if done.reference.contended:
         return done
     with Profile.create_or_open(path, read_board()) as kept:
         merge(kept, profile.path)
     return replace(done, kept=True)
 
 
-def _slowdown(done: Benchmark, path: Path, state: MachineState | None) -> Slowdown | None:
+def _slowdown(done: Benchmark, path: Path, pool: Pool) -> Slowdown | None:
     """Compare with what the baseline has of this name; None where it lacks that. Raises ProfileError: see above."""
-    now = done.estimate
-    threads, device = now.setting.threads, now.setting.device
+    condition = pool.condition
     with Profile.open(path) as profile:
         board, here = profile.board(), read_board()
         if not same_machine(board, here.to_json()):
@@ -166,7 +186,12 @@ def _slowdown(done: Benchmark, path: Path, state: MachineState | None) -> Slowdo
                 f"the baseline {path} is of another machine ({board['identity']}), this is {here.identity}: take the "
                 "baseline on this one, in the same job"
             )
-        known = device != "cpu" or (state is not None and usual_state(profile, threads).known)
-        found = estimate_of(profile, done.name, threads=threads, device=device, state=state if known else None)
-    comparable = known and "contended" not in done.flags
-    return None if found is None else Slowdown.of(now, found, comparable=comparable)
+        wanted = (condition.threads, condition.device)
+        pools = (profile.pool(number) for number in profile.model_pools(done.name))
+        before = next((one for one in pools if (one.condition.threads, one.condition.device) == wanted
+                       and REFERENCE in one.context), None)  # fmt: skip
+    if before is None:
+        return None
+    shift = MachineState.of_pool(before).to(MachineState.of_pool(pool)) if condition.device == "cpu" else Shift()
+    comparable = shift is not None and not done.reference.contended
+    return Slowdown.of(done.reference, Timed(**before.context[REFERENCE]), shift, comparable=comparable)

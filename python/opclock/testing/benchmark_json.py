@@ -64,7 +64,7 @@ def _of_opclock(case: TestCase) -> dict[str, Any]:
         "by_class_s": result.estimate.by_class(),
         "threads": result.estimate.threads,
         "flags": list(result.flags),
-        "baseline_s": None if slowdown is None else slowdown.baseline.total_s,
+        "baseline_s": None if slowdown is None else slowdown.baseline_s,
         "slowdown": None if slowdown is None else slowdown.ratio - 1,
         "slowdown_low": None if slowdown is None else slowdown.low - 1,
         "slowdown_high": None if slowdown is None else slowdown.high - 1,
