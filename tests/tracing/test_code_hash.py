@@ -186,6 +186,22 @@ def test_the_forward_of_an_instance_counts():
     assert len({before, changed, code_hash(model)}) == 3
 
 
+def test_a_counter_in_a_closure_is_a_state():
+    count, step = 0, 2
+
+    def forward(x):
+        nonlocal count
+        count += step
+        return x
+
+    model = Doubles()
+    model.forward = forward
+    before = code_hash(model)
+    model(torch.ones(2))
+    assert count == 2
+    assert code_hash(model) == before
+
+
 def test_generated_code_counts():
     """A GraphModule's forward is in no file, and its name holds a number of the process."""
     graphs = [fx.symbolic_trace(Doubles(times)) for times in (2, 2, 3)]

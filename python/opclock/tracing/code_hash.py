@@ -61,6 +61,7 @@ class _Search:
     def __init__(self) -> None:
         self.has_bytecode = False
         self._facts: set[str] = set()
+        self._cells: set[tuple[str, str]] = set()  # names in closures, and their plain values as text
         self._names = set(ENTRIES)
         self._assigned: set[str] = set()  # names of what the code changes: a state, which a run leaves different
         self._scopes: dict[int, Mapping[str, Any]] = {}  # names of files and classes
@@ -79,7 +80,8 @@ class _Search:
             for scope in self._scopes.values() for name in (scope.keys() & self._names) - self._assigned
             if not name.startswith("__") and _is_plain(scope[name])
         )  # fmt: skip
-        return self._facts.union(constants)
+        closures = (f"{name}={text}" for name, text in self._cells if name not in self._assigned)
+        return self._facts.union(constants, closures)
 
     def meet(self, value: Any) -> None:  # noqa: ANN401
         """Take in an object that the code may call, and what is inside it."""
@@ -117,9 +119,8 @@ class _Search:
             return
         self.has_bytecode = True
         self._scopes[id(function.__globals__)] = function.__globals__
-        self._facts.add(
-            f"{function.__qualname__} {_text(function.__code__)} {_defaults(function)} {_closure(function)}"
-        )
+        self._facts.add(f"{function.__qualname__} {_text(function.__code__)} {_defaults(function)}")
+        self._cells.update((name, repr(value)) for name, value in _cells(function) if _is_plain(value))
         for code in _nested(function.__code__):
             self._names.update(code.co_names)
             self._assigned.update(_assigned(code))
@@ -149,8 +150,7 @@ def _file_of(kind: type) -> Mapping[str, Any]:
 def _inside(item: Any) -> Iterator[Any]:  # noqa: ANN401
     """What is called where this is: functions behind wrappers, in closures, in containers and in the user's classes."""
     if isinstance(item, types.FunctionType):
-        cells = zip(item.__code__.co_freevars, item.__closure__ or (), strict=True)
-        yield from (cell.cell_contents for name, cell in cells if name != "__class__" and filled(cell))
+        yield from (value for _, value in _cells(item))
         yield from item.__defaults__ or ()
         yield from (item.__kwdefaults__ or {}).values()
     elif isinstance(item, types.MethodType | staticmethod | classmethod):
@@ -175,21 +175,24 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _assigned(code: types.CodeType) -> set[str]:
-    """The global names and attributes that the code assigns. An index above 255 has a prefix, and is not looked at."""
-    pairs = zip(code.co_code[::2], code.co_code[1::2], strict=True)
-    return {code.co_names[index] for opcode, index in pairs if opcode in STORES and index < len(code.co_names)}
+    """Global names and attributes that the code assigns; all its closure's where it assigns one of them.
+
+    An index above 255 has a prefix, and is not looked at.
+    """
+    opcodes, indices = code.co_code[::2], code.co_code[1::2]
+    pairs = zip(opcodes, indices, strict=True)
+    names = {code.co_names[index] for opcode, index in pairs if opcode in STORES and index < len(code.co_names)}
+    return names.union(code.co_freevars) if STORE_DEREF in opcodes else names
 
 
 def _defaults(function: types.FunctionType) -> str:
     return _plain_text([*(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())])
 
 
-def _closure(function: types.FunctionType) -> str:
-    """The plain values in its closure, but for a function that may assign them."""
-    if any(STORE_DEREF in code.co_code[::2] for code in _nested(function.__code__)):
-        return ""
+def _cells(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """The names and values of its closure, but for the class that ``super()`` needs."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return _plain_text([(name, cell.cell_contents) for name, cell in cells if filled(cell)])
+    return ((name, cell.cell_contents) for name, cell in cells if name != "__class__" and filled(cell))
 
 
 def _is_plain(value: Any) -> bool:  # noqa: ANN401
