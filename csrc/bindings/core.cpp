@@ -1,4 +1,4 @@
-// opclock._core: clock, statistics and ceilings. No torch in it.
+// opclock._core: clock, statistics, ceilings, and what is said of a crash. No torch in it.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -11,6 +11,7 @@
 #include "bindings/common.hpp"
 #include "ceilings/ceilings.hpp"
 #include "clock/clock.hpp"
+#include "crash/crash_line.hpp"
 #include "sampling/rounds.hpp"
 #include "sampling/statistics.hpp"
 #include "sampling/stopping.hpp"
@@ -113,6 +114,9 @@ PYBIND11_MODULE(_core, module) {
                                 "The best source this machine has that keeps a steady rate.");
   bind_statistics(module);
   bind_ceilings(module);
+  module.def("set_crash_line", &set_crash_line, py::arg("text"),
+             "Where a crash ends this process, write one line that begins with the signal and ends with this text; \"\": "
+             "no more. A signal that has a handler keeps it.");
   module.def(
       "run_chain", [](std::uint64_t steps) { Chain(steps).run(); }, py::arg("steps"),
       "A fixed amount of dependent arithmetic: the work that harnesses are compared on. Keeps the GIL, so that "

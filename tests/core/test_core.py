@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import signal as signals
 import subprocess
 import sys
 import threading
@@ -130,3 +131,19 @@ def test_negative_counts_and_unknown_names_are_refused(clock):
         _core.bytes_per_s(clock, "sideways", 1 << 16, 1, 0.01)
     with pytest.raises(ValueError, match="no number 'float13'"):
         _core.vector_instructions("float13")
+
+
+CRASH = "import ctypes, os; from opclock import _core; _core.set_crash_line('words'); "
+
+
+@pytest.mark.parametrize(("statement", "signal", "said"), [
+    ("ctypes.string_at(0)", "SIGSEGV", True),
+    ("os.abort()", "SIGABRT", True),
+    ("_core.set_crash_line(''); os.abort()", "SIGABRT", False),
+    ("os.fork() or os.abort(); os.wait()", "", False),  # the parent is told
+    ("import faulthandler; faulthandler.enable(); os.abort()", "SIGABRT", False),  # who has a handler keeps it
+])  # fmt: skip
+def test_a_crash_is_one_line_and_ends_the_process_as_before(statement, signal, said):
+    done = subprocess.run([sys.executable, "-c", CRASH + statement], capture_output=True, text=True, check=False)
+    assert done.returncode == (-getattr(signals, signal) if signal else 0)
+    assert (done.stderr == f"opclock: killed by {signal} words\n") is said

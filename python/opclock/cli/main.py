@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from opclock.board.system import drop_refused
+from opclock.cli.crashes import crash_line
 from opclock.cli.explaining import BAD_INPUT, explained
 from opclock.cli.outputs import remember_words
 from opclock.cli.signals import end_by_signals
@@ -76,7 +77,7 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever a command returns
         """Run the command, and see to it that standard output has taken everything."""
-        with _reader_may_end():
+        with _reader_may_end(), crash_line():
             code = super().invoke(ctx)
             sys.stdout.flush()
             return code
