@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.faults.judging import VERBS, in_a_process, in_this_process
 from benchmarks.faults.kinds import CHANGED, ENDED, PLACES, RAISED
 from opclock.model_output import shorten_tracebacks
-from opclock.timing import measure, sampler
+from opclock.timing import budget, measure, sampler
 from opclock.validation import session
 
 KINDS = ("raised", "changed", "ended")
@@ -58,7 +58,7 @@ def cases(kind: str) -> list[Case]:
 
 def cut_short() -> None:
     """Let rounds take next to no time."""
-    measure.MIN_S = measure.MAX_S = 0.02
+    budget.MIN_S = measure.MAX_S = 0.02
     sampler.WARM_UP_S = 0.02
     session.MAX_S, session.MIN_BLOCKS = 0.02, 1
 

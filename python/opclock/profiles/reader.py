@@ -17,9 +17,10 @@ from opclock.files import json_text
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.damage import SYMPTOMS
 from opclock.profiles.database_errors import as_profile_errors
-from opclock.profiles.disturbance import Readings, contended, disturbed, kept
+from opclock.profiles.memory import Memory
 from opclock.profiles.owner import is_running
-from opclock.profiles.pool import REAL, WATCHED, Pool
+from opclock.profiles.pool import Pool
+from opclock.profiles.pool_rows import pool_of_rows
 from opclock.profiles.schema import FINISHED
 from opclock.profiles.statistics import Samples
 from opclock.tracing.op_call import OpCall, decode
@@ -58,8 +59,7 @@ class ProfileReader:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._memory: dict[Hashable, Any] = {}
-        self._remembered_state: tuple[int, int] | None = None
+        self._memory = Memory()
 
     def ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
         """Return all rows of an SQL query. Raises ProfileError where the file is damaged."""
@@ -69,13 +69,7 @@ class ProfileReader:
     def remembered(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` returned for this key, as long as nothing in the file has changed since."""
         state = (int(self.ask("PRAGMA data_version")[0][0]), self._connection.total_changes)
-        if state != self._remembered_state:
-            self._memory.clear()
-            self._remembered_state = state
-        if key not in self._memory:
-            self._memory[key] = make()
-        remembered: T = self._memory[key]
-        return remembered
+        return self._memory.remembered(state, key, make)
 
     def state(self) -> str:
         """A text that changes whenever something is measured into the profile or removed from it."""
@@ -248,55 +242,7 @@ class ProfileReader:
         Raises:
             ProfileError: the file is damaged.
         """
-        header = self.ask(
-            "SELECT c.timing, c.device, c.threads, c.working_set, p.ended, h.key, h.kinds, p.context FROM pool p "
-            "JOIN condition c ON c.id = p.condition LEFT JOIN host h ON h.id = p.host WHERE p.id = ?", number
-        )[0]  # fmt: skip
-        members = self.ask(
-            "SELECT o.key, calls_per_sample, reason FROM member JOIN op_call o ON o.id = member.op_call "
-            "WHERE pool = ? ORDER BY position", number
-        )  # fmt: skip
-        rows = self.ask(
-            "SELECT seconds, anchor_s, host, block, process, wall_s, wait_s, switches, cpu_s, steal_s, faults "
-            "FROM round WHERE pool = ? ORDER BY number", number
-        )  # fmt: skip
-        readings = Readings(*np.array([row[5:] for row in rows], dtype=float).reshape(-1, 6).T)
-        marks = disturbed(readings)
-        counting = np.ones(len(rows), dtype=bool) if all_rounds else kept(readings)
-        kinds = tuple(json.loads(header[6])) if header[6] else ()
-        blocks, processes = (np.array([row[column] for row in rows], dtype=int) for column in (3, 4))
-        controls = self._controls(number, int(blocks[-1]) + 1 if len(rows) else 0)
-        watching = {name: controls.pop(name) for name in list(controls) if name.startswith((REAL, WATCHED))}
-        return Pool(
-            number=number,
-            condition=Condition(*header[:4]),
-            keys=tuple(member[0] for member in members),
-            calls_per_sample=tuple(member[1] for member in members),
-            reasons=tuple(member[2] for member in members),
-            ended=header[4],
-            seconds=_matrix(self.path, [row[0] for row in rows], len(members))[counting],
-            control_s=np.array([row[1] for row in rows], dtype=float)[counting],
-            host_key=header[5] or "",
-            host_s=_matrix(self.path, [row[2] for row in rows], len(kinds))[counting] if kinds else np.empty((0, 0)),
-            host_kinds=kinds,
-            context=json.loads(header[7]),
-            blocks=blocks[counting],
-            processes=processes[counting] if len(set(processes)) > 1 else None,
-            faults=readings.faults[counting],
-            rounds=len(rows),
-            disturbed=int(marks.sum()),
-            contended=contended(int((~marks).sum()), len(rows)),
-            controls=controls,
-            watching=watching,
-        )
-
-    def _controls(self, pool: int, blocks: int) -> dict[str, Samples]:
-        """By the control workload's name: its seconds by block; NaN where it was not sampled."""
-        controls: dict[str, Samples] = {}
-        for block, name, seconds in self.ask("SELECT block, name, seconds FROM control WHERE pool = ?", pool):
-            if block < blocks:
-                controls.setdefault(name, np.full(blocks, np.nan))[block] = seconds
-        return controls
+        return pool_of_rows(self.path, self.ask, number, all_rounds=all_rounds)
 
     def control_seconds(self, threads: int, most: int) -> list[dict[str, Samples]]:
         """The control workloads of the newest pools on the CPU that sampled them.
@@ -356,9 +302,3 @@ def _ceiling_rate(rates: Sequence[float]) -> float:
     ever; here up to a quarter of the samples may be too high.
     """
     return float(sorted(rates)[3 * (len(rates) - 1) // 4])
-
-
-def _matrix(path: Path, blobs: Sequence[bytes], columns: int) -> Samples:
-    if any(len(blob) != 8 * columns for blob in blobs):
-        raise ProfileError(f"the profile {path} is damaged: a round has not one number for each of its op calls")
-    return np.frombuffer(b"".join(blobs), dtype="<f8").reshape(len(blobs), columns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 import warnings
@@ -16,11 +15,11 @@ from opclock.board.accelerator import has_lanes
 from opclock.board.cores import check_threads
 from opclock.estimation.pool_selection import choose_pools
 from opclock.flags import Flag, ordered
-from opclock.formatting import counted
 from opclock.models.loading import Model, Specification
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.timing.binding import refusals
+from opclock.timing.budget import MIN_ROUNDS, Budget
 from opclock.timing.host_playback import Forward, Host
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
@@ -39,15 +38,12 @@ from opclock.timing.missing import (
 from opclock.timing.reference import forward_of, runs_in_block
 from opclock.timing.sampler import Sampler
 from opclock.timing.sampling_processes import KernelProcess, bind, checked_specification, end, started
-from opclock.timing.stopping import is_over
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace, check_calls
 
-MIN_S = 2.0  # of rounds: shorter runs differ from each other by more than their intervals
 MAX_S = 3.5  # of rounds for a small model
 MAX_LATENCIES = 40  # for a large model: rounds take at most this many times its latency
 PROCESS_SHARE = 0.5  # of that time for each of several processes: together they have at least as many rounds as one
-MIN_ROUNDS = 5
 CALLER = 3  # frames up from ``measure``, for warnings: its argument checks are between
 
 
@@ -246,84 +242,43 @@ def _sample_runs(work: _Work, host: Host) -> Iterator[Sampler]:
         yield sampler
 
 
-class _Budget:
-    """The wall seconds for the rounds of some samplers. The usual time depends on the shortest round so far.
-
-    Without a limit of the user's, sampling goes on for up to three times the usual, until enough rounds are clean.
-    """
-
-    def __init__(
-        self, work: _Work, samplers: Sequence[Sampler | KernelProcess], least_s: float, latencies: int, each: str = ""
-    ) -> None:
-        self._work, self._samplers = work, samplers
-        self._least_s, self._latencies, self._each = least_s, latencies, each
-        self._start = time.perf_counter()
-        self.shortest_s = math.inf  # of all rounds
-
-    def block(self, sampler: Sampler | KernelProcess, rounds: int) -> None:
-        self.shortest_s = min(self.shortest_s, sampler.block(rounds))
-
-    @property
-    def usual_s(self) -> float:
-        if self._work.max_s is not None:
-            return self._work.max_s
-        return max(self._least_s, self._latencies * self.shortest_s)
-
-    def is_enough(self) -> bool:
-        """Whether all op calls are sampled enough, or the time is up."""
-        spent_s, usual_s = time.perf_counter() - self._start, self.usual_s
-        if min(sampler.rounds for sampler in self._samplers) < MIN_ROUNDS or spent_s < min(MIN_S, usual_s):
-            return False
-        return is_over(
-            spent_s / usual_s,
-            limited=self._work.max_s is not None,
-            clean=not any(sampler.contended for sampler in self._samplers),
-            settled=all(sampler.settled for sampler in self._samplers),
-        )
-
-    def report(self) -> None:
-        """Report the rounds so far and the fraction of the usual time."""
-        share = min(1.0, (time.perf_counter() - self._start) / self.usual_s)
-        self._work.progress(f"{self._work.trace.model}: {self.text}", share)
-
-    @property
-    def text(self) -> str:
-        first = self._samplers[0]
-        each = f" of each {self._each}" if self._each else ""
-        clean = f"{first.clean_rounds} clean of " if first.clean_rounds < first.rounds else ""
-        begun = f", going on from {first.earlier_rounds}" if first.earlier_rounds else ""
-        return f"{clean}{counted(first.rounds, 'round')}{each}{begun}"
+def _report(work: _Work, budget: Budget, share: float | None = None) -> None:
+    """Report the rounds so far and the fraction of the usual time."""
+    work.progress(f"{work.trace.model}: {budget.text}", budget.spent_share if share is None else share)
 
 
 def _sample(sampler: Sampler, work: _Work) -> None:
     """Run blocks of rounds until all op calls are sampled enough, or the time is up."""
-    budget = _Budget(work, [sampler], MAX_S, MAX_LATENCIES)
+    budget = Budget([sampler], work.max_s, MAX_S, MAX_LATENCIES)
     budget.block(sampler, 1)
     interleave_together(
         [sampler], lambda one: budget.block(one, runs_in_block(budget.shortest_s)),
-        enough=budget.is_enough, progress=budget.report,
+        enough=budget.is_enough, progress=lambda: _report(work, budget),
     )  # fmt: skip
-    work.progress(f"{work.trace.model}: {budget.text}", 1.0)
+    _report(work, budget, 1.0)
 
 
 def _sample_together(children: Sequence[KernelProcess], work: _Work) -> None:
     """Run blocks of rounds in each process in turn, in random order, until all are sampled enough or the time is up."""
-    budget = _Budget(work, children, len(children) * PROCESS_SHARE * MAX_S, MAX_LATENCIES, "process")
+    budget = Budget(children, work.max_s, len(children) * PROCESS_SHARE * MAX_S, MAX_LATENCIES, "process")
     for child in children:
         budget.block(child, 1)
     interleave_together(
         children, lambda one: budget.block(one, runs_in_block(budget.shortest_s)),
-        enough=budget.is_enough, order=random.Random(work.seed), progress=budget.report,
+        enough=budget.is_enough, order=random.Random(work.seed), progress=lambda: _report(work, budget),
     )  # fmt: skip
-    work.progress(f"{work.trace.model}: {budget.text}", 1.0)
+    _report(work, budget, 1.0)
 
 
 def _sample_lanes(work: _Work, host: Host) -> list[Sampler]:
     """Run blocks of rounds in each timing on a device in turn, until all are sampled enough or the time is up."""
     samplers = lane_samplers(work.trace, work.profile, host, work.threads, work.seed, Arguments(work.trace))
-    budget = _Budget(work, samplers, len(samplers) * MAX_S, 0, "lane")
+    budget = Budget(samplers, work.max_s, len(samplers) * MAX_S, 0, "lane")
     interleave_together(
-        samplers, lambda sampler: budget.block(sampler, MIN_ROUNDS), enough=budget.is_enough, progress=budget.report
+        samplers,
+        lambda sampler: budget.block(sampler, MIN_ROUNDS),
+        enough=budget.is_enough,
+        progress=lambda: _report(work, budget),
     )
-    work.progress(f"{work.trace.model}: {budget.text}", 1.0)
+    _report(work, budget, 1.0)
     return samplers
