@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from opclock.errors import EstimateError
 from opclock.timing import controls, watching
 from opclock.timing import current_state as module
-from opclock.timing.controls import CURRENT_S, Controls
+from opclock.timing.controls import CURRENT_S
 from opclock.timing.current_state import current_state
 
 
@@ -25,7 +25,8 @@ def scripted(monkeypatch):
 
     def script(samples):
         sampled = itertools.cycle(samples)
-        monkeypatch.setattr(Controls, "sample", lambda self: next(sampled))
+        monkeypatch.setattr(module, "sample_controls", lambda contention: next(sampled))
+        monkeypatch.setattr(module, "sample_small_models", lambda contention: {})
 
     return script
 
@@ -51,7 +52,7 @@ def test_the_state_has_every_control_workload_and_small_model(monkeypatch):
     """On a busy machine too: here none of their runs counts as disturbed."""
     for sampling in (controls, watching):
         monkeypatch.setattr(sampling, "disturbed", lambda readings: np.zeros(len(readings.wall_s), dtype=bool))
-    sampler = module.StateSampler(1)
+    sampler = module.StateSampler()
     sampler.sample()
-    models = {f"real {model.name}" for model in watching.watched_models(1)}
+    models = {f"real {host.trace.model}" for host in module.small_models()}
     assert set(sampler.state.levels) == {*controls.workloads(), *models}

@@ -12,25 +12,29 @@ from opclock.errors import EstimateError
 from opclock.formatting import counted
 from opclock.profiles.machine_state import MachineState
 from opclock.progress import Progress, silent
-from opclock.timing.controls import CURRENT_S, Controls
+from opclock.timing.controls import CURRENT_S, sample_controls, workloads
+from opclock.timing.small_models import small_models
 from opclock.timing.threads import thread_team
+from opclock.timing.watching import sample_small_models
+from opclock.tracing.torch_state import torch_plain
 
 
 class StateSampler:
-    """Samples the control workloads, as often as it is asked to."""
+    """Samples the control workloads and the small models, with PyTorch's current number of threads."""
 
-    def __init__(self, threads: int) -> None:
-        """Make them.
-
-        Args:
-            threads: PyTorch's current number.
-        """
-        self._controls = Controls(Contention(), watching=threads)
+    def __init__(self) -> None:
+        """Make them."""
+        self._contention = Contention()
         self._seconds: dict[str, list[float]] = {}
+        with torch_plain():
+            workloads()
+            small_models()
 
     def sample(self) -> None:
         """Take one sample of each that no other program disturbs."""
-        for name, seconds in self._controls.sample().items():
+        with torch_plain():
+            sampled = {**sample_controls(self._contention), **sample_small_models(self._contention)}
+        for name, seconds in sampled.items():
             self._seconds.setdefault(name, []).append(seconds)
 
     @property
@@ -55,8 +59,8 @@ def current_state(*, threads: Count, progress: Progress = silent) -> MachineStat
         OptionError: a number of threads that is not a whole number of at least 1.
     """
     with thread_team(threads):
-        sampler = StateSampler(threads)
-        sampler.sample()  # makes the tensors and the small models, which takes longer than all samples
+        sampler = StateSampler()
+        sampler.sample()  # the first runs of a process are slower
         begin_s = time.perf_counter()
         while (spent_s := time.perf_counter() - begin_s) < CURRENT_S:
             progress("control workloads", spent_s / CURRENT_S)

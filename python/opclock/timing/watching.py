@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -49,10 +49,7 @@ class WatchedModel:
 
     def real_s(self) -> float:
         """The wall seconds of one inference."""
-        with torch.inference_mode():
-            start = time.perf_counter()
-            self._host.forward()
-            return time.perf_counter() - start
+        return _real_s(self._host)
 
     def watched_s(self) -> float:
         """The seconds of one inference by the sum of its op calls and of the host between them."""
@@ -92,9 +89,29 @@ def sample_watching(threads: int, contention: Contention) -> dict[str, float]:
     return seconds
 
 
+def sample_small_models(contention: Contention) -> dict[str, float]:
+    """Time each small model as it is: the part of ``sample_watching`` that shows the machine's state.
+
+    Args:
+        contention: reads the counters of this process.
+
+    Returns:
+        By "real NAME": the median seconds of one inference. A model that other programs disturbed is left out.
+    """
+    medians = {REAL + host.trace.model: _median_s(partial(_real_s, host), contention) for host in small_models()}
+    return {name: seconds for name, seconds in medians.items() if seconds is not None}
+
+
 def op_calls(threads: int) -> dict[str, dict[str, int]]:
     """By the small model's name: how many of its op calls are views, and how many are others."""
     return {one.name: {"views": one.views, "others": one.others} for one in watched_models(threads)}
+
+
+def _real_s(host: PlayedHost) -> float:
+    with torch.inference_mode():
+        start = time.perf_counter()
+        host.forward()
+        return time.perf_counter() - start
 
 
 def _median_s(run: Callable[[], float], contention: Contention) -> float | None:

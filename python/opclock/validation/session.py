@@ -168,7 +168,7 @@ class InterleavedSession:
         if can_be_timed(trace, baseline, request.threads):
             self._others.append(request.sampler(arguments, "back_to_back", _first_positions(trace), None))
         if trace.device == "cpu" and self._pool is None:
-            self._states = StateSampler(request.threads)
+            self._states = StateSampler()
         if has_lanes(trace.device):
             try:
                 self.graph = GraphRun(forward, trace.device, request.model.name)
