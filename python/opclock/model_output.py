@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import io
+import logging
 import os
 import re
 import sys
@@ -131,6 +132,17 @@ def _reopen_closed() -> None:
         if stream is not None and stream.closed:
             again = os.fdopen(os.dup(number), "w", encoding="utf-8", errors="backslashreplace")
             setattr(sys, name, again)
+
+
+@contextmanager
+def without_log() -> Iterator[None]:
+    """Inside the block, libraries log no warning: where something is wrong with a model, opclock's own line says it."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def shorten_tracebacks() -> None:

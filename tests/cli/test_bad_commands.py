@@ -81,3 +81,13 @@ def test_a_number_of_threads_that_openmp_takes_stays(monkeypatch, text):
     monkeypatch.setenv("OMP_NUM_THREADS", text)
     system.drop_refused()
     assert os.environ["OMP_NUM_THREADS"] == text
+
+
+@pytest.mark.parametrize("command", ["trace", "measure", "estimate"])
+def test_a_json_file_that_is_no_trace_is_told_what_was_expected(command, tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text("[1, 2]")
+    if command == "estimate":
+        with opclock.open_profile(tmp_path / "opclock.sqlite"):
+            pass
+    refused(run(command, path, cwd=tmp_path), "list.json is ", "expected", "'opclock trace MODEL --json FILE'")

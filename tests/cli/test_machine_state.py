@@ -39,6 +39,19 @@ def test_the_usual_state_needs_no_words(folder):
     assert "machine state" not in estimated(folder).stdout
 
 
+def test_a_profile_without_control_workloads_says_so(folder):
+    filled(folder / "bare.sqlite", TRACE, SECONDS)
+    done = opclock("estimate", "trace.json", "--profile", "bare.sqlite", cwd=folder)
+    assert "machine state: not known, as the profile has no control workloads" in " ".join(done.stdout.split())
+
+
+def test_impossible_control_workloads_are_named(folder):
+    filled(folder / "odd.sqlite", TRACE, SECONDS, controls={**CONTROLS, "relu_16kb": 0.0})
+    done = opclock("estimate", "trace.json", "--profile", "odd.sqlite", "--json", "out.json", cwd=folder)
+    assert "impossible seconds in the profile, which do not count: relu_16kb" in " ".join(done.stdout.split())
+    assert json.loads((folder / "out.json").read_text())["left_out_controls"] == ["relu_16kb"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -188,3 +189,16 @@ def test_a_model_keeps_its_dtype_unless_another_is_named():
     assert load_model(f"{__file__}:half", input_text="2x3").inputs[0].dtype == torch.bfloat16
     other = load_model(f"{__file__}:half", dtype="float32")
     assert other.module.weight.dtype == other.inputs[0].dtype == torch.float32
+
+
+def test_what_a_library_logs_stays_unseen(monkeypatch, caplog):
+    """With torchao installed, a model of transformers came with "Failed to load ... .so" and PyTorch's warnings."""
+
+    def logs(_name):
+        logging.getLogger("torchao").warning("Failed to load _C.so")
+        return nn.Linear(2, 2), (torch.ones(1, 2),)
+
+    monkeypatch.setitem(LIBRARIES, "timm", logs)
+    load_model("timm:any")
+    assert not caplog.records
+    assert logging.root.manager.disable == 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import chain, filled
 
+from opclock.profiles.machine import Machine
 from opclock.profiles.machine_state import MachineState, usual_state
 from opclock.profiles.profile import Profile
 from opclock.profiles.shift import Shift, mean_shift
@@ -59,6 +60,23 @@ def test_the_usual_state_is_the_median_of_the_pools_on_as_many_threads(tmp_path)
         usual = usual_state(profile, threads=2)
         assert usual.levels == {name: pytest.approx(math.log(1.2e-4)) for name in NAMES}
         assert not usual_state(profile, threads=3).known
+
+
+@pytest.mark.parametrize("wrong_s", [0.0, -1.0, math.inf, 0.1, 1e-9])
+def test_impossible_seconds_are_left_out_by_name(tmp_path, wrong_s):
+    """A workload 1000 times as slow in one pool moved an estimate by 80 %."""
+    for number, seconds in enumerate((1e-4, 1e-4, wrong_s)):
+        filled(tmp_path / "p.sqlite", chain("relu", batch=number + 1), {"relu": 1e-5},
+               controls={**dict.fromkeys(NAMES, 1e-4), "python": seconds})  # fmt: skip
+    with Profile.open(tmp_path / "p.sqlite") as profile:
+        usual = usual_state(profile, threads=2)
+        pools = [profile.pool(number) for number in profile.model_pools()]
+    assert usual.left_out == ("python",)
+    assert usual.levels["python"] == pytest.approx(math.log(1e-4))
+    shifts = [MachineState.of_pool(pool, usual).to(usual) for pool in pools]
+    assert [one.log for one in shifts] == pytest.approx([0.0] * 3)
+    assert Machine.between(*pools[:2]).left_out == ("python",)
+    assert "impossible seconds do not count: python" in Machine.between(*pools[:2]).note
 
 
 def test_an_interval_takes_the_error_of_a_shift():

@@ -103,6 +103,7 @@ def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter:
     from opclock.estimation.estimate_file import document
     from opclock.report.estimate_tables import (
         change_table,
+        controls_sentence,
         device_sentence,
         interruption_sentence,
         share_table,
@@ -124,7 +125,8 @@ def _report(estimated: Estimate, changed: Estimate | None, depth: int, reporter:
     sentences = (
         interruption_sentence(estimated),
         of_estimate(estimated.processes),
-        state_sentence(estimated.shift),
+        state_sentence(estimated),
+        controls_sentence(estimated),
     )
     for sentence in sentences:
         if sentence:

@@ -103,6 +103,7 @@ def estimate(
             raise EstimateError(no_measurement(placed, profile, *setting) + other_variants(placed, profile))
         host_work = HostWork.read(placed, profile, condition, kernels.pools.values(), change) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
+        composed = replace(composed, shift=composed.shift if change.known else None, left_out_controls=change.left_out)
     settings_flags = _setting_flags(trace, setting, wanted_device, wanted_dtype, profile)
     flags = ordered([*settings_flags, *composed.flags, *_own_flags(composed)])
     if timing == "in_model" and host and timeline is None:

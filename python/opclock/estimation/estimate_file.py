@@ -70,6 +70,7 @@ def estimate_of(data: dict[str, Any]) -> Estimate:
             processes=tuple(map(ProcessTimes.from_json, data.get("processes", ()))),
             interrupted_after=data.get("interrupted_after"),
             shift=None if (shift := data.get("machine_state")) is None else Shift.from_json(shift),
+            left_out_controls=tuple(data.get("left_out_controls", ())),
         )
     except (KeyError, TypeError) as error:
         raise EstimateError(f"a damaged estimate ({type(error).__name__}: {error}); {NEXT_STEP}") from error

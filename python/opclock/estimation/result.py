@@ -95,6 +95,7 @@ class Estimate(ShownInNotebooks):
     processes: tuple[ProcessTimes, ...] = ()  # what each process measured, in the pool with most of the time
     interrupted_after: int | None = None  # rounds, where a measurement did not end (the fewest of several)
     shift: Shift | None = None  # from the states of the machine in which the parts were timed; in the total already
+    left_out_controls: tuple[str, ...] = ()  # control workloads of which the profile has impossible seconds
 
     @property
     def threads(self) -> int:
@@ -172,5 +173,6 @@ class Estimate(ShownInNotebooks):
             "interrupted_after": self.interrupted_after,
             "processes": [one.to_json() for one in self.processes],
             "machine_state": None if self.shift is None else self.shift.to_json(),
+            "left_out_controls": list(self.left_out_controls),
             **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }

@@ -18,6 +18,8 @@ class StateChange:
 
     Attributes:
         of_predictions: the shift of what was learnt from all pools, which is in the usual state.
+        known: whether the profile has control workloads.
+        left_out: those of which it has impossible seconds.
     """
 
     def __init__(self, profile: ProfileReader, threads: int, state: MachineState | None = None) -> None:
@@ -38,6 +40,8 @@ class StateChange:
                 f"{profile.path} has no control workloads with {threads} threads that would show the machine's state; "
                 "measure the model again, or leave the state out"
             )
+        self.known, self.left_out = usual.known, usual.left_out
+        self._usual = usual
         self._state = state or usual
         self._asked = state is not None
         self._done: dict[int, Pool] = {}
@@ -56,7 +60,7 @@ class StateChange:
         return self._done[pool.number]
 
     def _changed(self, pool: Pool) -> Pool:
-        shift = MachineState.of_pool(pool).to(self._state)
+        shift = MachineState.of_pool(pool, self._usual).to(self._state)
         if shift is None and self._asked:
             half_width = math.hypot(self.of_predictions.half_width, TWO_SIDED_95 * UNSEEN)
             shift = Shift(self.of_predictions.log, half_width)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from opclock.errors import ModelError, described
+from opclock.model_output import without_log
 from opclock.models.factories import ModuleAndInputs, checked_result
 from opclock.models.names import nearest
 
@@ -87,7 +88,8 @@ def from_library(kind: str, name: str) -> ModuleAndInputs:
         ModelError: the library is not installed, has no such model, or raises when it builds it.
     """
     try:
-        return LIBRARIES[kind](name)
+        with without_log():  # such as of extensions that an optional dependency of theirs cannot load
+            return LIBRARIES[kind](name)
     except ModelError:
         raise
     except Exception as error:  # of many kinds: what the library raises

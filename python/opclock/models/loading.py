@@ -165,6 +165,11 @@ def _found(text: str) -> Found:
     kind, name = _split(text)
     if kind not in LIBRARIES and Path(text).suffix in SAVED:
         return *from_file(Path(text)), NO_FUNCTIONS
+    if Path(text).suffix == ".json":
+        raise ModelError(
+            f"{text} is a JSON file, and a model is expected: {WAYS}, or hf:FOLDER for the folder of a config.json; "
+            "only 'opclock measure' and 'opclock estimate' take a trace, which 'opclock trace MODEL --json FILE' writes"
+        )
     if not kind or not name:
         raise ModelError(f"no model {text!r}: write {WAYS}")
     if kind in LIBRARIES:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from opclock.errors import ModelError, first_line
 from opclock.files import no_file
+from opclock.model_output import without_log
 from opclock.models.factories import ModuleAndInputs
 from opclock.tracing.model_inputs import CallInputs, simplest
 
@@ -38,7 +36,7 @@ def from_file(path: Path) -> ModuleAndInputs:
 
 def _exported(path: Path) -> ModuleAndInputs:
     try:
-        with _without_log():
+        with without_log():  # of a traceback; the message here says it in one line
             program = torch.export.load(path)
             module = program.module()
     except Exception as error:  # of many kinds: what stands in the file decides
@@ -47,17 +45,6 @@ def _exported(path: Path) -> ModuleAndInputs:
         ) from error
     given = program.example_inputs
     return module, None if given is None else simplest(CallInputs(tuple(given[0]), dict(given[1])))
-
-
-@contextmanager
-def _without_log() -> Iterator[None]:
-    """PyTorch logs a traceback for a file that it cannot read; the message here says it in one line."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _script(path: Path) -> torch.nn.Module:

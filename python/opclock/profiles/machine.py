@@ -15,6 +15,9 @@ from opclock.profiles.verdicts import centre
 # Standard deviation of a model's time from one minute to another on one shared machine, in logarithms: without control
 # workloads a difference may be the machine's by as much.
 UNSEEN = 0.10
+MAX_RATIO = (
+    100.0  # of a workload's seconds to the usual ones, or under them: no two states of one machine are so far apart
+)
 MIN_WORKLOADS = 3  # fewer do not show a mean of kernels
 
 
@@ -26,6 +29,7 @@ class Machine:
     error: float = 0.0  # standard error of that
     residuals: Samples = field(default_factory=lambda: np.empty(0))  # each control workload's shift, less the machine's
     note: str = ""  # for the reason beside a verdict
+    left_out: tuple[str, ...] = ()  # control workloads with impossible seconds, which do not count
 
     @property
     def known(self) -> bool:
@@ -36,13 +40,18 @@ class Machine:
     def between(first: Pool, second: Pool) -> Machine:
         """The difference between two pools of one machine, by the control workloads that both have."""
         fast = _fast(first), _fast(second)
-        shifts = np.array([fast[1][name] - fast[0][name] for name in sorted(set(fast[0]) & set(fast[1]))])
+        both = {name: fast[1][name] - fast[0][name] for name in sorted(set(fast[0]) & set(fast[1]))}
+        near = np.median(list(both.values())) if both else 0.0
+        possible = {name: shift for name, shift in both.items() if abs(shift - near) <= np.log(MAX_RATIO)}
+        left_out = tuple(sorted({*_impossible(first), *_impossible(second), *(set(both) - set(possible))}))
+        shifts = np.array(list(possible.values()))
         if shifts.size < MIN_WORKLOADS:
-            return Machine(error=UNSEEN, note="; no control workloads, so the machine's part is not known")
+            note = f"; no control workloads, so the machine's part is not known{_names(left_out)}"
+            return Machine(error=UNSEEN, note=note, left_out=left_out)
         shift = centre(shifts)
         residuals = shifts - shift
         error = NORMAL_MAD * float(np.median(np.abs(residuals))) / np.sqrt(shifts.size)
-        return Machine(shift, float(error), residuals, _note(shift))
+        return Machine(shift, float(error), residuals, _note(shift, left_out), left_out)
 
 
 def together(machines: Sequence[Machine]) -> list[Machine]:
@@ -72,7 +81,7 @@ def _moved(machine: Machine, mean: float, spread: float, of_mean: float) -> Mach
     own = spread / total if total > 0 else 0.0
     shift = own * machine.shift + (1 - own) * mean
     error = float(np.sqrt(own * machine.error**2 + (1 - own) ** 2 * of_mean))
-    return replace(machine, shift=shift, error=error, note=_note(shift))
+    return replace(machine, shift=shift, error=error, note=_note(shift, machine.left_out))
 
 
 OTHER_BOARD = Machine(note="; the boards differ, and nothing is taken off")
@@ -93,11 +102,21 @@ def _plain(fact: object) -> object:
 
 def _fast(pool: Pool) -> dict[str, float]:
     """By the control workload's name: the logarithm of its fast seconds, as those of op calls."""
-    sampled = {name: seconds[np.isfinite(seconds)] for name, seconds in pool.controls.items()}
-    return {name: log_fast(seconds) for name, seconds in sampled.items() if seconds.size and np.all(seconds > 0)}
+    sampled = {name: seconds[np.isfinite(seconds) & (seconds > 0)] for name, seconds in pool.controls.items()}
+    return {name: log_fast(seconds) for name, seconds in sampled.items() if seconds.size}
 
 
-def _note(shift: float) -> str:
+def _impossible(pool: Pool) -> list[str]:
+    """The control workloads with seconds that are infinite or not above 0. NaN stands where none was sampled."""
+    return [name for name, seconds in pool.controls.items() if np.any((seconds <= 0) | np.isinf(seconds))]
+
+
+def _note(shift: float, left_out: Sequence[str]) -> str:
     if abs(shift) < 0.005:
-        return "; the machine was as fast in both"
-    return f"; the machine was {abs(np.expm1(shift)):.1%} {'slower' if shift > 0 else 'faster'}, which is taken off"
+        return f"; the machine was as fast in both{_names(left_out)}"
+    change = f"{abs(np.expm1(shift)):.1%} {'slower' if shift > 0 else 'faster'}"
+    return f"; the machine was {change}, which is taken off{_names(left_out)}"
+
+
+def _names(left_out: Sequence[str]) -> str:
+    return f"; control workloads with impossible seconds do not count: {', '.join(left_out)}" if left_out else ""

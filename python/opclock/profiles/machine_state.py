@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import stdtrit
 
+from opclock.profiles.machine import MAX_RATIO, MIN_WORKLOADS
 from opclock.profiles.pool import WATCHED, Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples
 
-MIN_WORKLOADS = 3  # fewer do not show how kernels differ
 MAX_POOLS = 64  # the newest show what is usual
 QUARTILES = (25.0, 50.0, 75.0)  # their mean is less noisy than the median, and no slow sample moves it
 
@@ -29,11 +30,18 @@ class MachineState:
     """The logarithm of each control workload's seconds, by its name."""
 
     levels: Mapping[str, float]
+    left_out: tuple[str, ...] = ()  # workloads of which a profile has impossible seconds, which do not count
 
     @staticmethod
-    def of_seconds(seconds: Mapping[str, Samples]) -> MachineState:
-        """From samples in seconds, by the control workload's name. Those that are not finite do not count."""
-        known = {name: samples[np.isfinite(samples) & (samples > 0)] for name, samples in seconds.items()}
+    def of_seconds(seconds: Mapping[str, Samples], usual: MachineState | None = None) -> MachineState:
+        """From samples in seconds, by the control workload's name.
+
+        Args:
+            seconds: NaN where a workload was not sampled. Neither this counts, nor what is infinite or not above 0.
+            usual: what is further from it than ``MAX_RATIO`` does not count either.
+        """
+        levels = {} if usual is None else usual.levels
+        known = {name: samples[_possible(samples, levels.get(name))] for name, samples in seconds.items()}
         return MachineState(
             {
                 name: float(np.mean(np.percentile(np.log(samples), QUARTILES)))
@@ -43,9 +51,9 @@ class MachineState:
         )
 
     @staticmethod
-    def of_pool(pool: Pool) -> MachineState:
-        """While a pool was sampled."""
-        return MachineState.of_seconds({**pool.controls, **pool.watching})
+    def of_pool(pool: Pool, usual: MachineState | None = None) -> MachineState:
+        """While a pool was sampled. See ``of_seconds``."""
+        return MachineState.of_seconds({**pool.controls, **pool.watching}, usual)
 
     @staticmethod
     def usual(states: Sequence[MachineState]) -> MachineState:
@@ -86,7 +94,29 @@ def usual_state(profile: ProfileReader, threads: int) -> MachineState:
         threads: PyTorch's; the control workloads ran on as many.
 
     Returns:
-        The state; not ``known`` where the profile has no control workloads.
+        The state; not ``known`` where the profile has no control workloads. It names those with impossible seconds.
     """
-    seconds = profile.control_seconds(threads, MAX_POOLS)
-    return MachineState.usual([MachineState.of_seconds(one) for one in seconds])
+    pools = profile.control_seconds(threads, MAX_POOLS)
+    rough = MachineState({name: _median_level(pools, name) for name in sorted({name for one in pools for name in one})})
+    usual = MachineState.usual([MachineState.of_seconds(one, rough) for one in pools])
+    impossible = {
+        name for one in pools for name, samples in one.items()
+        if not name.startswith(WATCHED) and not _possible(samples, rough.levels[name]).all()
+    }  # fmt: skip
+    return replace(usual, left_out=tuple(sorted(impossible)))
+
+
+def _possible(samples: Samples, level: float | None = None) -> npt.NDArray[np.bool_]:
+    """Which samples are the seconds of a workload, near a level where one is given."""
+    possible = np.isfinite(samples) & (samples > 0)
+    if level is not None:
+        logs = np.log(samples, where=possible, out=np.zeros_like(samples))
+        possible &= np.abs(logs - level) <= math.log(MAX_RATIO)
+    return possible
+
+
+def _median_level(pools: Sequence[Mapping[str, Samples]], name: str) -> float:
+    """The logarithm of a workload's median sample, of two the faster: errors are rather slow. NaN where it has none."""
+    samples = np.concatenate([one[name] for one in pools if name in one])
+    samples = samples[_possible(samples)]
+    return math.log(float(np.quantile(samples, 0.5, method="lower"))) if samples.size else math.nan

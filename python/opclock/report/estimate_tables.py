@@ -11,7 +11,6 @@ from opclock.report.table import Table, numbers, percents, texts
 if TYPE_CHECKING:
     from opclock.estimation.device_timeline import DeviceTimeline
     from opclock.estimation.result import Estimate
-    from opclock.profiles.shift import Shift
 
 
 MIN_SHIFT = 0.005  # a smaller change is not worth a line
@@ -39,8 +38,11 @@ def share_table(name: str, seconds: dict[str, float], total_s: float) -> Table:
     ])  # fmt: skip
 
 
-def state_sentence(shift: Shift | None) -> str:
-    """Say what the machine's state changes in an estimate; "" where it changes nothing."""
+def state_sentence(estimate: Estimate) -> str:
+    """Say what the machine's state changes in an estimate, or that it is not known; "" where it changes nothing."""
+    shift = estimate.shift
+    if shift is None and estimate.setting.device == "cpu":
+        return "machine state: not known, as the profile has no control workloads of these measurements"
     if shift is None or abs(shift.log) < MIN_SHIFT:
         return ""
     change = shift.to_json()
@@ -48,6 +50,12 @@ def state_sentence(shift: Shift | None) -> str:
         f"machine state: {percent(change['change'], signed=True)} (within {percent(change['half_width'])}) against the "
         "rounds that were timed, by control workloads"
     )
+
+
+def controls_sentence(estimate: Estimate) -> str:
+    """Name the control workloads that are left out; "" where none are."""
+    names = ", ".join(estimate.left_out_controls)
+    return f"control workloads with impossible seconds in the profile, which do not count: {names}" if names else ""
 
 
 def interruption_sentence(estimate: Estimate) -> str:
