@@ -26,7 +26,6 @@ import psutil
 
 from benchmarks.farm.small_farm import SmallFarm, job, wait_until
 from opclock.farm.address import Address
-from opclock.farm.job import PROFILE
 from opclock.farm.result import take_profile
 from opclock.farm.session import Farm
 from opclock.farm.worker import equal_boards
@@ -40,9 +39,9 @@ def laptop(url: str, folder: Path, names: Sequence[str]) -> None:
     """Give the jobs that have no note yet, merge their profiles, and note them. May be killed at any time."""
     noted = folder / "noted.jsonl"
     done = {json.loads(line)["name"] for line in noted.read_text().splitlines()} if noted.exists() else set()
-    jobs = [
-        job("rounds", name, "--profile", PROFILE, where=equal_boards("a board")) for name in names if name not in done
-    ]
+    words = ("--profile", "profile.sqlite")
+    jobs = [job("rounds", name, *words, profile_name=words[1], where=equal_boards("a board"))
+            for name in names if name not in done]  # fmt: skip
     wait_until(lambda: _connects(url), 60.0)
     with Farm(Address.of(url), 60.0) as farm:
         for one, outcome in farm.run(jobs):

@@ -210,8 +210,10 @@ def test_the_same_command_runs_on_each_board(small, monkeypatch, tmp_path):
     for one in answer["results"]:
         assert (one["status"], one["reason"], one["board"]["versions"]["torch"]) == ("done", "", "2.13.0")
         assert one["job"].startswith("opclock-")
-        assert one["result"]["words"] == ["measure", "files/0/models/net.py:make", "--threads", "1", "--cpus", "77",
-                                          "--json", "result.json", "--profile", "profile.sqlite"]  # fmt: skip
+        assert one["result"]["words"] == [
+            "measure", "files/0/models/net.py:make", "--threads", "1", "--cpus", "77", "--json", "result.json",
+            "--profile", f"opclock-{one['board']['name']}.sqlite",
+        ]  # fmt: skip
     assert "files: files/0/models/layers.py files/0/models/net.py" in done.stderr
 
 

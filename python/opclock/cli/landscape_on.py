@@ -73,6 +73,7 @@ class _Kept:
 
     def __init__(self, board: FarmBoard, path: Path) -> None:
         self._board, self._path = board, path
+        self._models: dict[str, str] = {}  # by a job's digest, as the user names it
         self.landscape = Landscape.load(path) if path.is_file() else None
         identity = board.board["identity"]
         if self.landscape is not None and self.landscape.board["identity"] != identity:
@@ -96,13 +97,14 @@ class _Kept:
             words = (*shipped.words, "--models", shipped.take(model), "--report", OUT, "--data-only")
             jobs.append(Job(words, f"name:{self._board.name}", versions, shipped.archive, outputs=(f"{OUT}/{FILE}",),
                             wait=wait, limit_s=limit_s))  # fmt: skip
+            self._models[jobs[-1].digest] = model
         return jobs
 
     def take(self, job: Job, outcome: Outcome, left_s: float) -> str:
         """Store one model's entry. Returns a sentence about it."""
         from opclock.farm.result import take_files
 
-        model = job.words[job.words.index("--models") + 1]
+        model = self._models[job.digest]
         about = f"{self._board.name}: {model}"
         if outcome.status != "done":
             return f"{about}: {outcome.status}: {outcome.reason}"
@@ -113,7 +115,7 @@ class _Kept:
         if mine.settings != came.settings:
             return f"{about}: not kept: {self._path} has other settings; give another --report"
         for entry in came.entries:
-            mine = mine.with_entry(entry, came.seconds)
+            mine = mine.with_entry(replace(entry, model=model), came.seconds)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         mine.save(self._path)
         self.landscape = mine

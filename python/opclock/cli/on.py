@@ -94,10 +94,13 @@ def _job(shipped: Shipment, board: FarmBoard, reporter: Reporter, *, wait_cool: 
     from opclock.farm.job import Job
     from opclock.farm.result import of_board
 
-    mine = of_board(shipped.profile, board.name) if shipped.profile is not None else None
-    known = mine.read_bytes() if mine is not None and mine.is_file() else b""
+    words, known, name = list(shipped.words), b"", ""
+    if shipped.profile is not None:
+        mine = of_board(shipped.profile, board.name)
+        known, name = mine.read_bytes() if mine.is_file() else b"", mine.name
+        words += ["--profile", name]
     versions = tuple((name, board.versions[name]) for name in ("opclock", "torch"))
-    return Job(tuple(shipped.words), f"name:{board.name}", versions, shipped.archive, known, tuple(shipped.outputs),
+    return Job(tuple(words), f"name:{board.name}", versions, shipped.archive, known, name, tuple(shipped.outputs),
                wait_cool, limit_s, screen_width(reporter.stream) or 0)  # fmt: skip
 
 
@@ -124,8 +127,6 @@ def show(result: Result, reporter: Reporter) -> None:
     reason = f": {result.outcome.reason}" if result.outcome.reason else ""
     reporter.say(f"== {result.board.name}: {result.status}{reason}")
     reporter.lines(result.outcome.text.rstrip())
-    if result.profile is not None:
-        reporter.say(f"kept in {result.profile}")
 
 
 def report(results: Sequence[Result], reporter: Reporter) -> None:

@@ -11,7 +11,7 @@ import click
 from opclock.cli.outputs import check_output
 from opclock.errors import OptionError
 from opclock.farm.archive import packed
-from opclock.farm.job import PROFILE, RESULT
+from opclock.farm.job import RESULT
 from opclock.files import no_file
 from opclock.models.names import KINDS
 
@@ -147,8 +147,6 @@ def shipment(
             _option(shipped, parameter, name, parameter.default)
     if any(parameter.name == "reporter" for parameter in parameters.values()):
         shipped.words += ["--json", RESULT]
-    if profile is not None:
-        shipped.words += ["--profile", PROFILE]
     return shipped
 
 

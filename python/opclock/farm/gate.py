@@ -10,6 +10,7 @@ import psutil
 from opclock.board.state import read_state
 from opclock.board.system import allowed_cores
 from opclock.doctor import BUSY_LOAD, HOT_C, Check, check_governor
+from opclock.formatting import counted
 
 WATCH_S = 1.0  # of the cores' use: the load of the last minute holds the job before
 AGAIN_S = 10.0  # from one look to the next while a board cools
@@ -34,7 +35,10 @@ def _load() -> Check:
     if cores <= BUSY_LOAD:
         return Check("load", "ok", "")
     return Check(
-        "load", "warning", f"other programs use {cores:.1f} of its {len(allowed_cores())} cores", "stop them, or wait"
+        "load",
+        "warning",
+        f"other programs use {cores:.1f} of {counted(len(allowed_cores()), 'core')}",
+        "stop them, or wait",
     )
 
 

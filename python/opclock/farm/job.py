@@ -10,7 +10,7 @@ from typing import Any, Literal
 # board is not fit to measure now. refused: it is not what was asked for. lost: it never answered.
 Status = Literal["done", "failed", "skipped", "refused", "lost"]
 
-RESULT, PROFILE = "result.json", "profile.sqlite"  # in the job's folder
+RESULT = "result.json"  # in the job's folder
 SLOT = "board"  # the resource of which each board has one: one measurement at a time, whoever asks
 
 
@@ -24,6 +24,7 @@ class Job:
         versions: that the board must have.
         files: an archive.
         profile: the profile to go on with; empty for a new one.
+        profile_name: of the command's profile; "" where it has none.
         outputs: files and folders that come back, by their names in the job's folder.
         wait: whether a board that is not fit waits until it is.
         limit_s: seconds after which the command counts as hung.
@@ -36,6 +37,7 @@ class Job:
     versions: tuple[tuple[str, str], ...]
     files: bytes = b""
     profile: bytes = b""
+    profile_name: str = ""
     outputs: tuple[str, ...] = ()
     wait: bool = False
     limit_s: float = 3600.0

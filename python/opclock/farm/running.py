@@ -18,7 +18,7 @@ from opclock.farm.archive import below, packed, unpack
 from opclock.farm.child import Command
 from opclock.farm.examination import installed
 from opclock.farm.gate import wait_until_fit
-from opclock.farm.job import PROFILE, RESULT, Job, Outcome
+from opclock.farm.job import RESULT, Job, Outcome
 from opclock.profiles.profile import log_of
 
 LOOK_S = 2.0  # from one look at a running command to the next
@@ -65,7 +65,7 @@ class Runner:
                 return _kept(folder)
             outcome = self._refusal(job, cancelled) or self._ran(job, folder, cancelled)
             if outcome.status in ("done", "failed") and not self._stopped and not cancelled():
-                self._keep(outcome, folder)
+                self._keep(outcome, folder, job)
             return outcome
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -94,8 +94,8 @@ class Runner:
     def _ran(self, job: Job, folder: Path, cancelled: Callable[[], bool]) -> Outcome:
         folder.mkdir(parents=True, exist_ok=True)
         unpack(job.files, folder)
-        if job.profile and not (folder / PROFILE).exists():
-            (folder / PROFILE).write_bytes(job.profile)
+        if job.profile and not (folder / job.profile_name).exists():
+            (folder / job.profile_name).write_bytes(job.profile)
         variables = {"COLUMNS": str(job.columns)} if job.columns else {}
         start = time.monotonic()
         self._command = command = Command(job.words, folder, variables)
@@ -133,9 +133,9 @@ class Runner:
                           _json(folder / RESULT), seconds=seconds)  # fmt: skip
         return _with_files(outcome, folder, job)
 
-    def _keep(self, outcome: Outcome, folder: Path) -> None:
+    def _keep(self, outcome: Outcome, folder: Path, job: Job) -> None:
         """Keep what came of a job until it is fetched for certain, and remove what was kept long ago."""
-        texts = {**asdict(outcome), "profile": bool(outcome.profile), "files": ""}
+        texts = {**asdict(outcome), "profile": job.profile_name if outcome.profile else "", "files": ""}
         (folder / "files.zip").write_bytes(outcome.files)
         (folder / f"{OUTCOME}.part").write_text(json.dumps(texts), encoding="utf-8")
         (folder / f"{OUTCOME}.part").replace(folder / OUTCOME)
@@ -146,14 +146,13 @@ class Runner:
 
 def _with_files(outcome: Outcome, folder: Path, job: Job) -> Outcome:
     """The outcome with the profile and the outputs."""
-    profile = _profile(folder) if PROFILE in job.words else b""
+    profile = _profile(folder / job.profile_name) if job.profile_name else b""
     digest = hashlib.sha256(profile).hexdigest() if profile else ""
     return replace(outcome, profile=profile, profile_sha256=digest, files=packed(below(folder, job.outputs)))
 
 
-def _profile(folder: Path) -> bytes:
+def _profile(path: Path) -> bytes:
     """The profile's bytes; empty where there is none. What a killed command left in its log is folded in first."""
-    path = folder / PROFILE
     if not path.is_file():
         return b""
     if log_of(path).exists():
@@ -168,7 +167,7 @@ def _profile(folder: Path) -> bytes:
 def _kept(folder: Path) -> Outcome:
     """What came of a job that has ended before."""
     data: dict[str, Any] = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
-    profile = _profile(folder) if data["profile"] else b""
+    profile = _profile(folder / data["profile"]) if data["profile"] else b""
     return Outcome(**{**data, "profile": profile, "files": (folder / "files.zip").read_bytes()})
 
 
