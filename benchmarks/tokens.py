@@ -1,8 +1,8 @@
 """Time to the first token and per token against real greedy generation, beside what the bandwidth roofline would say.
 
-    python -m benchmarks.tokens [--quick] [--json FILE] [--predict PROFILE] [--prompt 128] [--generate 128] [NAME ...]
+    python -m benchmarks.tokens [--quick] [--json FILE] [--predict PROFILE] [--threads N] [NAME ...]
 
-Six language models of 40 to 65 M parameters with random weights, none of which the code was written on, in float32 and
+Six language models of 35 to 60 M parameters with random weights, none of which the code was written on, in float32 and
 bfloat16, on one and on two threads: 24 cases of up to a minute (--quick: two models in float32 on two threads).
 
 --json is written after each case. The same command goes on after an interruption: it says which cases it takes from
@@ -30,7 +30,7 @@ from opclock.files import write_json
 from opclock.profiles.profile import Profile
 
 SCHEMA = "opclock.tokens-benchmark/1"
-SIZES = {"hidden_size": 512, "num_hidden_layers": 10, "num_attention_heads": 8, "vocab_size": 32000,
+SIZES = {"hidden_size": 512, "num_hidden_layers": 8, "num_attention_heads": 8, "vocab_size": 32000,
          "max_position_embeddings": 2048}  # fmt: skip
 MODELS: dict[str, dict[str, Any]] = {
     "olmo2": {"architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2", **SIZES, "intermediate_size": 1408,
@@ -38,7 +38,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "starcoder2": {"architectures": ["Starcoder2ForCausalLM"], "model_type": "starcoder2", **SIZES,
                    "intermediate_size": 2048, "num_key_value_heads": 2},
     "phi": {"architectures": ["PhiForCausalLM"], "model_type": "phi", **SIZES, "intermediate_size": 2048},
-    "bloom": {"architectures": ["BloomForCausalLM"], "model_type": "bloom", "hidden_size": 512, "n_layer": 10,
+    "bloom": {"architectures": ["BloomForCausalLM"], "model_type": "bloom", "hidden_size": 512, "n_layer": 8,
               "n_head": 8, "vocab_size": 32000},
     "falcon": {"architectures": ["FalconForCausalLM"], "model_type": "falcon", **SIZES, "multi_query": True,
                "parallel_attn": True},
@@ -56,6 +56,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--prompt", type=int, default=128)
     parser.add_argument("--generate", type=int, default=128)
+    parser.add_argument("--threads", type=int, action="append", help="instead of one and two")
+    parser.add_argument("--dtype", action="append", help="instead of float32 and bfloat16")
     parser.add_argument("--cache", choices=("dynamic", "static"), default="dynamic")
     parser.add_argument("--seconds", type=float, help="of rounds for each program, at most")
     parser.add_argument("--predict", type=Path, metavar="PROFILE")
@@ -63,7 +65,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     chosen = parser.parse_args()
     names = chosen.names or (QUICK if chosen.quick else list(MODELS))
-    dtypes, counts = (("float32",), (2,)) if chosen.quick else (("float32", "bfloat16"), (1, 2))
+    dtypes, counts = (["float32"], [2]) if chosen.quick else (["float32", "bfloat16"], [1, 2])
+    dtypes, counts = chosen.dtype or dtypes, chosen.threads or counts
     rows = kept(chosen.json)
     cases = [(name, dtype, count) for name in names for dtype in dtypes for count in counts]
     for number, (name, dtype, threads) in enumerate(cases, start=1):
