@@ -63,3 +63,14 @@ def test_vendors_benchmark_runs_the_same_model():
     assert len(app.ours_s) == len(app.theirs_s) == 2
     assert min(*app.ours_s, *app.theirs_s) > 0
     assert max(*app.ours_s, *app.theirs_s) < 1
+
+
+@pytest.mark.runtimes("litert", "executorch")
+def test_operators_that_fell_out_of_a_delegate_have_the_name_of_their_node(everything):
+    (entry,) = everything.entries
+    rows = {row.runtime: row for row in entry.rows}
+    assert any(operator.delegated for operator in rows["litert"].operators)
+    assert rows["executorch"].fallbacks, "XNNPACK has no operator that splits along channels"
+    for operator in rows["executorch"].fallbacks:
+        assert operator.kind.partition(".")[0] in operator.name
+    assert entry.row("onnxruntime") is None or not rows["onnxruntime"].fallbacks

@@ -35,12 +35,11 @@ MAC_KINDS = ("convolution.out", "addmm.out", "mm.out", "bmm.out", "linear.out", 
 class ExecuTorchSession:
     """A loaded method with its inputs."""
 
-    def __init__(self, program: Any, tensors: Sequence[Any], artefacts: Path, *, profiled: bool) -> None:  # noqa: ANN401
-        self._program = program  # owns the method's memory
-        self._method = program.load_method("forward")
+    def __init__(self, artefacts: Path, tensors: Sequence[Any]) -> None:
+        self._program = _program(artefacts)  # owns the method's memory
+        self._method = self._program.load_method("forward")
         self._tensors = list(tensors)
         self._artefacts = artefacts
-        self._profiled = profiled
         self._answers: Sequence[Any] = ()
 
     def run(self) -> None:
@@ -53,20 +52,26 @@ class ExecuTorchSession:
 
     def operators(self) -> Sequence[OperatorTime]:
         """Operator times of one run, from the events that the runtime collects in an ETDump."""
-        if not self._profiled:
-            return ()
         from executorch.devtools.etdump.serialize import deserialize_from_etdump_flatcc
 
+        program = _program(self._artefacts, events=True)
+        method = program.load_method("forward")
         for _ in range(WARMUP_RUNS + PROFILED_RUNS):
-            self.run()
+            method.execute(self._tensors)
         dump, unused = self._artefacts / "profile.etdp", self._artefacts / "profile.bin"
-        self._program.write_etdump_result_to_file(str(dump), str(unused))
+        program.write_etdump_result_to_file(str(dump), str(unused))
         blocks = deserialize_from_etdump_flatcc(dump.read_bytes()).run_data
         for path in (dump, unused):
             path.unlink(missing_ok=True)
         events = [event.profile_event for block in blocks for event in block.events or () if event.profile_event]
         names = json.loads((self._artefacts / FALLBACKS).read_text(encoding="utf-8"))
         return typical(read_runs(events, names)[-PROFILED_RUNS:])
+
+
+def _program(artefacts: Path, *, events: bool = False) -> Any:  # noqa: ANN401
+    from executorch.runtime import Runtime
+
+    return Runtime.get().load_program(artefacts / "model.pte", enable_etdump=events)
 
 
 def read_runs(events: Sequence[Any], fallbacks: Mapping[str, Sequence[str]]) -> list[list[OperatorTime]]:
@@ -140,8 +145,6 @@ class ExecuTorch:
     def load(self, job: Job, settings: Settings, *, profiled: bool = False) -> Session:
         """The exported forward method."""
         from executorch.extension.pybindings import portable_lib
-        from executorch.runtime import Runtime
 
         portable_lib._unsafe_reset_threadpool(settings.threads)
-        program = Runtime.get().load_program(job.artefacts / "model.pte", enable_etdump=profiled)
-        return ExecuTorchSession(program, job.example(), job.artefacts, profiled=profiled)
+        return ExecuTorchSession(job.artefacts, job.example())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from opclock.runtimes import xnnpack
@@ -31,12 +32,13 @@ MAC_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "CONV_3D_TRANSPOSE", "TR
 class LiteRtSession:
     """An interpreter with its inputs."""
 
-    def __init__(self, interpreter: Any, inputs: Sequence[Array], profiled: ProfiledModel | None) -> None:  # noqa: ANN401
+    def __init__(self, interpreter: Any, model: Path, inputs: Sequence[Array], threads: int) -> None:  # noqa: ANN401
         self._interpreter = interpreter
         self._places = [detail["index"] for detail in _ordered(interpreter.get_input_details())]
         self._outputs = [detail["index"] for detail in _ordered(interpreter.get_output_details())]
         self._inputs = inputs
-        self._profiled = profiled
+        self._model = model
+        self._threads = threads
 
     def run(self) -> None:
         """Run one inference. Inputs are set each time, because the interpreter may reuse their memory."""
@@ -50,11 +52,10 @@ class LiteRtSession:
 
     def operators(self) -> Sequence[OperatorTime]:
         """Operator times of one run of the same file in the library of the same package."""
-        if self._profiled is None:
-            return ()
+        profiled = ProfiledModel(self._model, self._inputs, self._threads)
         for _ in range(WARMUP_RUNS):
-            self._profiled.run()
-        return typical([[*map(self._operator_time, self._profiled.operators())] for _ in range(PROFILED_RUNS)])
+            profiled.run()
+        return typical([[*map(self._operator_time, profiled.operators())] for _ in range(PROFILED_RUNS)])
 
     def _operator_time(self, operator: ProfiledOperator) -> OperatorTime:
         if operator.delegated:
@@ -100,7 +101,7 @@ class LiteRt:
         """An interpreter with its tensors allocated."""
         from ai_edge_litert.interpreter import Interpreter
 
-        path, inputs = job.artefacts / "model.tflite", job.inputs()
-        interpreter = Interpreter(str(path), num_threads=settings.threads)
+        model = job.artefacts / "model.tflite"
+        interpreter = Interpreter(str(model), num_threads=settings.threads)
         interpreter.allocate_tensors()
-        return LiteRtSession(interpreter, inputs, ProfiledModel(path, inputs, settings.threads) if profiled else None)
+        return LiteRtSession(interpreter, model, job.inputs(), settings.threads)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ CPU = ctypes.c_int(1)  # kLiteRtHwAcceleratorCpu
 WRITE = ctypes.c_int(1)  # kLiteRtTensorBufferLockModeWrite
 FIRST = ctypes.c_size_t(0)  # the model's only signature
 OPTIONS = {"runtime_options_string": "enable_profiling = true\n", "xnnpack": "num_threads = {threads}\n"}
+RESOLUTION_S = 1e-6  # of the profiler
 OPERATOR, DELEGATED = 1 << 1, 1 << 3  # types of events: an operator of the graph, and one inside a delegate
 Handle = ctypes.c_void_p
 
@@ -45,7 +47,7 @@ class ProfiledOperator(NamedTuple):
 
     kind: str  # "CONV_2D", or XNNPACK's name for it
     node: int  # its number in the graph; where a delegate ran it, its number there
-    seconds: float  # whole microseconds
+    seconds: float  # whole microseconds, rounded down
     delegated: bool
 
 
@@ -82,7 +84,9 @@ class ProfiledModel:
     def operators(self) -> list[ProfiledOperator]:
         """Run one inference; its operators in order. Raises RuntimeError."""
         self._call("LiteRtStartProfiler", self._profiler)
+        start = time.perf_counter()
         self.run()
+        wall_s = time.perf_counter() - start
         self._call("LiteRtStopProfiler", self._profiler)
         count = ctypes.c_int()
         self._call("LiteRtGetNumProfilerEvents", self._profiler, ctypes.byref(count))
@@ -94,7 +98,10 @@ class ProfiledModel:
             if event.type in (OPERATOR, DELEGATED)
         ]
         # A delegate is itself an operator of the graph, which takes as long as those inside it.
-        return [one for one in found if one.delegated or "delegate" not in one.kind.lower()]
+        operators = [one for one in found if one.delegated or "delegate" not in one.kind.lower()]
+        if sum(one.seconds for one in operators) > wall_s + RESOLUTION_S * len(operators):
+            raise RuntimeError(f"{LIBRARY} has events of another layout: its operators take longer than the inference")
+        return operators
 
     def _options(self, threads: int) -> Handle:
         system = ctypes.CDLL(None)

@@ -75,14 +75,12 @@ class NcnnSession:
         )
 
     def operators(self) -> Sequence[OperatorTime]:
-        """Operator times of one run, if it has the list of layers.
+        """Operator times of one run.
 
         The package counts nothing, but an extractor computes only what is asked for. So it is asked for the first blob
         of each layer in the network's order, twice: first it computes the layer and hands out the blob, then it only
         hands it out.
         """
-        if not self._layers:
-            return ()
         for _ in range(WARMUP_RUNS):
             self.run()
         return typical([self._layer_times() for _ in range(PROFILED_RUNS)])
@@ -173,8 +171,7 @@ class Ncnn:
         for load, suffix in ((net.load_param, "param"), (net.load_model, "bin")):
             if load(str(job.artefacts / f"model.ncnn.{suffix}")) != 0:
                 raise RuntimeError(f"ncnn cannot read model.ncnn.{suffix}: an operator it does not know")
-        layers = read_layers(job.artefacts / "model.ncnn.param") if profiled else ()
-        return NcnnSession(net, job.inputs(), layers)
+        return NcnnSession(net, job.inputs(), read_layers(job.artefacts / "model.ncnn.param"))
 
 
 def _letter(tensor: Any) -> str:  # noqa: ANN401

@@ -140,7 +140,7 @@ function drawDots(target, traces, xaxis, empty) {
 function drawRoofline() {
   const traces = dots(
     (part) => (part.roofline_s > 0 ? part.roofline_s : null),
-    (part) => `${seconds(part.kernel_s)} is ${(part.kernel_s / part.roofline_s).toFixed(1)} times the ${seconds(part.roofline_s)} of the roofline`
+    (part) => `${seconds(part.kernel_s)} is ${part.over.toFixed(part.over < 100 ? 1 : 0)} times the ${seconds(part.roofline_s)} of the roofline`
   );
   const all = traces.flatMap((one) => one.x);
   if (all.length > 0) {
@@ -173,7 +173,7 @@ const COLUMNS = [
   { key: "kernel_low_s", name: "95 % interval", text: (part) => (part.kernel_low_s === null ? "" : `[${seconds(part.kernel_low_s)}, ${seconds(part.kernel_high_s)}]`), number: true },
   { key: "observed_s", name: "observed", text: (part) => seconds(part.observed_s), number: true },
   { key: "host_s", name: "host before", text: (part) => seconds(part.host_s), number: true },
-  { key: "over", name: "over roofline", text: (part) => (part.over === null ? "" : `${part.over.toFixed(1)}x`), number: true },
+  { key: "over", name: "over roofline", text: (part) => (part.over === null ? "" : `${part.over.toFixed(part.over < 100 ? 1 : 0)}x`), number: true },
   { key: "source", name: "source", text: (part) => part.source },
   { key: "validity", name: "validity", text: (part) => part.validity },
 ];
