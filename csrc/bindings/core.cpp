@@ -114,9 +114,10 @@ PYBIND11_MODULE(_core, module) {
                                 "The best source this machine has that keeps a steady rate.");
   bind_statistics(module);
   bind_ceilings(module);
-  module.def("set_crash_line", &set_crash_line, py::arg("text"),
-             "Where a crash ends this process, write one line that begins with the signal and ends with this text; \"\": "
-             "no more. A signal that has a handler keeps it.");
+  module.def(
+      "set_crash_line", &set_crash_line, py::arg("text"),
+      "Where a crash ends this process, write one line that begins with the signal and ends with this text; \"\": "
+      "no more. A signal that has a handler keeps it.");
   module.def(
       "run_chain", [](std::uint64_t steps) { Chain(steps).run(); }, py::arg("steps"),
       "A fixed amount of dependent arithmetic: the work that harnesses are compared on. Keeps the GIL, so that "

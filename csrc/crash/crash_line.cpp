@@ -1,47 +1,46 @@
 #include "crash/crash_line.hpp"
 
-#include <csignal>
-#include <cstring>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <string_view>
 
 namespace opclock {
 namespace {
 
 struct Crash {
   int number;
-  const char* name;
+  std::string_view name;
 };
 
 constexpr std::array<Crash, 5> kCrashes{
     {{SIGSEGV, "SIGSEGV "}, {SIGBUS, "SIGBUS "}, {SIGILL, "SIGILL "}, {SIGFPE, "SIGFPE "}, {SIGABRT, "SIGABRT "}}};
 
 // Read in the handler, where no memory can be taken.
-std::array<char, 512> line;   // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
-std::size_t line_length = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
-pid_t process = 0;            // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::array<char, 512> line;
+std::size_t line_length = 0;
+pid_t process = 0;
 
-void say(const char* text, std::size_t length) {
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, length);
+void say(std::string_view text) {
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
 // Only calls that are allowed in a handler. A process that the model has forked keeps silent: its parent tells of it.
 extern "C" void say_and_end(int number) {
   if (::getpid() == process) {
-    constexpr char kBegin[] = "opclock: killed by ";
-    say(kBegin, sizeof(kBegin) - 1);
+    say("opclock: killed by ");
     for (const Crash& crash : kCrashes) {
-      if (crash.number == number) say(crash.name, std::strlen(crash.name));
+      if (crash.number == number) say(crash.name);
     }
-    say(line.data(), line_length);
+    say({line.data(), line_length});
   }
   ::raise(number);  // its handler is the default one again; it ends the process on return
 }
 
 void handle(int number, void (*wanted)(int), void (*instead_of)(int)) {
-  struct sigaction action {};
+  struct sigaction action{};
   if (::sigaction(number, nullptr, &action) != 0 || action.sa_handler != instead_of) return;
   action = {};
   action.sa_handler = wanted;
