@@ -57,15 +57,8 @@ build/doctest:
 	  apt-get $$options update && apt-get $$options download doctest-dev && \
 	  dpkg-deb -x doctest-dev_*.deb ../doctest-new && mv ../doctest-new ../doctest'
 
-# A preset that builds the extensions, too; they are then importable from build/PRESET/site.
+# For presets that need Python and pybind11.
 FOR_PYTHON = -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
-define build_for_python
-	$(STEP) "configuring $(1)" cmake --preset $(1) $(FOR_PYTHON)
-	$(STEP) "building $(1)" cmake --build --preset $(1)
-	@ctest --preset $(1)
-	@mkdir -p build/$(1)/site && rm -rf build/$(1)/site/opclock && cp -r python/opclock build/$(1)/site
-	@cmake --install build/$(1) --prefix build/$(1)/site >build/$(1)/install.log
-endef
 
 test-cpp: $(DOCTEST)
 	$(STEP) "configuring the C++ tests" cmake --preset dev
@@ -80,8 +73,8 @@ test-browser: $(VENV)/.installed $(VENV)/.test $(VENV)/.browser
 test-earliest: $(EARLIEST)/.installed
 	@$(EARLIEST)/bin/python -m pytest -q -n 2 -W ignore::DeprecationWarning $(WITHOUT_TORCH)
 
-# Every test under coverage, child processes included, and the share of lines and branches that they reach.
-coverage: test-cpp $(VENV)/.runtimes $(VENV)/.test
+# Every Python test under coverage, child processes included, and the share of lines and branches that they reach.
+coverage: $(VENV)/.runtimes $(VENV)/.test
 	@rm -f build/coverage*
 	@$(BIN)/coverage run -m pytest $(WORKERS)
 	@$(BIN)/coverage combine --quiet
@@ -131,8 +124,9 @@ format: $(VENV)/.lint
 
 # clang-tidy over all of csrc but the files with torch's headers.
 tidy: $(VENV)/.cpp $(DOCTEST)
-	$(STEP) "configuring for clang-tidy" env PATH="$(CURDIR)/$(BIN):$$PATH" cmake --preset tidy $(FOR_PYTHON)
-	$(STEP) "running clang-tidy" env PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build --preset tidy
+	$(STEP) "configuring for clang-tidy" cmake --preset tidy $(FOR_PYTHON)
+	$(STEP) "running clang-tidy" env PATH="$(CURDIR)/$(BIN):$$PATH" run-clang-tidy.py -quiet -p build/tidy \
+	  -warnings-as-errors '*' 'csrc/(?!aten/|bindings/aten)|tests/cpp/'
 
 # The thread team under the thread sanitizer.
 tsan: $(DOCTEST)
@@ -143,7 +137,11 @@ tsan: $(DOCTEST)
 # The C++ tests and those of both extensions, under the address and undefined-behaviour sanitizers, and the share of C++
 # lines that they reach. Python has leaks of its own.
 asan: $(VENV)/.installed $(VENV)/.test $(VENV)/.cpp $(DOCTEST)
-	$(call build_for_python,asan)
+	$(STEP) "configuring asan" cmake --preset asan $(FOR_PYTHON)
+	$(STEP) "building asan" cmake --build --preset asan
+	@ctest --preset asan
+	@rm -rf build/asan/site && mkdir build/asan/site && cp -r python/opclock build/asan/site
+	@cmake --install build/asan --prefix build/asan/site >build/asan/install.log
 	@LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  PYTHONPATH=build/asan/site $(BIN)/python -m pytest -q -p no:cacheprovider tests/core
 	@$(BIN)/gcovr --root . --filter csrc/ --exclude-throw-branches --merge-lines build/asan
