@@ -15,13 +15,11 @@ from opclock.gating import sampling
 STANDIN = """#!{python} -S
 import json, random, sys
 draw = random.Random()
-def half():
-    seconds = [{seconds} * (1 + abs(draw.gauss(0, 0.002))) for _ in range(40)]
-    return {{"seconds": seconds, "blocks": [number // 10 for number in range(40)], "faults": [0] * 40}}
+seconds = [{seconds} * (1 + abs(draw.gauss(0, 0.002))) for _ in range(80)]
 answers = {{
     "load": {{"torch": "2.0", "python": "3.11"}}, "run": {{"runs": 2, "bytes": 1000}},
-    "block": {{"seconds": 1.0, "contended": False}},
-    "samples": {{"reference": {{"halves": [half(), half()], "disturbed": 3, "contended": {contended}}}}},
+    "block": {{"seconds": 1.0, "contended": {contended}}},
+    "samples": {{"seconds": seconds, "disturbed": 3}},
 }}
 for line in sys.stdin:
     {before}

@@ -28,14 +28,14 @@ def words(change, count, *, models=1, seed=1, **how):
 
 
 @pytest.mark.parametrize(("waves", "each"), [(1, 5), (3, 6)])
-@pytest.mark.parametrize("layout", [0.002, 0.01, 0.025, 0.05])
+@pytest.mark.parametrize("layout", [0.005, 0.02, 0.05])
 def test_equal_sides_are_hardly_ever_slower(layout, waves, each):
-    assert words(0.0, 1000, layout=layout, waves=waves, each=each).count("slower") <= 15
+    assert words(0.0, 300, layout=layout, waves=waves, each=each).count("slower") <= 6  # one of fifty
 
 
 def test_ten_per_cent_are_found():
-    found = words(np.log(1.1), 400)
-    assert found.count("slower") >= 0.95 * 400
+    found = words(np.log(1.1), 150)
+    assert found.count("slower") >= 0.95 * 150
     assert "faster" not in found
     assert "same" not in found
 
@@ -49,7 +49,7 @@ def test_alike_processes_show_that_sides_are_the_same():
 
 
 def test_a_small_slowdown_closes_no_gate():
-    assert words(np.log(1.03), 300, layout=0.005).count("slower") == 0
+    assert words(np.log(1.03), 100, layout=0.005).count("slower") == 0
 
 
 def test_one_process_of_another_layout_is_no_slowdown():
@@ -59,9 +59,9 @@ def test_one_process_of_another_layout_is_no_slowdown():
 
 def test_many_models_are_judged_together():
     rng = np.random.default_rng(5)
-    gates = [[Difference.of(processes(rng, 0.0)) for _ in range(20)] for _ in range(50)]
+    gates = [[Difference.of(processes(rng, 0.0)) for _ in range(20)] for _ in range(25)]
     closed = [any(verdict.word == "slower" for verdict in judge(gate, 0.05)) for gate in gates]
-    assert sum(closed) <= 2
+    assert sum(closed) <= 1
 
 
 def test_the_floor_is_what_equal_processes_differ_by():

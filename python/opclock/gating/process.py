@@ -7,13 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 import opclock
 from opclock.children.process import ChildProcess, RuntimeFailedError, check_memory
 from opclock.errors import GateError
 from opclock.gating import child
 from opclock.gating.sides import Side
 from opclock.models.loading import Specification
-from opclock.timing.reference import Reference
+from opclock.profiles.statistics import Samples
 from opclock.version import VERSION
 
 STARTER = "opclock_gate_child.py"  # a name that no module of a user has
@@ -82,15 +84,16 @@ class GateProcess(ChildProcess):
         answer = self.request("run")
         self.runs, self.nbytes = answer["runs"], answer["bytes"]
 
-    def block(self, half: int, runs: int) -> float:
-        """Make a block of runs for a half (0 or 1). Returns its wall seconds."""
-        answer = self.request("block", half=half, runs=runs)
+    def block(self, runs: int) -> float:
+        """Make a block of so many runs. Returns its wall seconds."""
+        answer = self.request("block", runs=runs)
         self.contended = answer["contended"]
         return float(answer["seconds"])
 
-    def reference(self) -> Reference:
-        """The samples so far."""
-        return Reference.from_samples(self.request("samples")["reference"])
+    def samples(self) -> tuple[Samples, int]:
+        """The seconds of all runs so far, and how many of them other programs disturbed."""
+        answer = self.request("samples")
+        return np.array(answer["seconds"], dtype=float), int(answer["disturbed"])
 
 
 def make_starter(folder: Path) -> None:

@@ -23,12 +23,12 @@ class GateRow:
 
     Attributes:
         model: as the user named it.
-        processes_s: the median of the runs of each process: of the base, and of the head.
+        processes_s: the fast quantile of the runs of each process (``sampling.FAST``): of the base, and of the head.
         difference: in logarithms of time.
         verdict: with its reason.
         flags: what was unusual.
-        disturbed: how many runs other programs disturbed, of all.
-        runs: that count.
+        runs: of all processes.
+        disturbed: how many of them other programs disturbed.
     """
 
     model: str
@@ -119,10 +119,7 @@ def judged_rows(models: Sequence[str], runs: Sequence[ModelRuns], max_slowdown: 
     Returns:
         One row a model.
     """
-    levels = [
-        [Levels(one.side, one.wave, math.log(one.reference.median_s)) for one in model_runs.processes]
-        for model_runs in runs
-    ]
+    levels = [[Levels(one.side, one.wave, one.level) for one in model_runs.processes] for model_runs in runs]
     differences = [Difference.of(processes) for processes in levels]
     verdicts = judge(differences, max_slowdown)
     rows = []
@@ -130,9 +127,8 @@ def judged_rows(models: Sequence[str], runs: Sequence[ModelRuns], max_slowdown: 
         models, runs, levels, differences, verdicts, strict=True
     ):
         base, head = (tuple(math.exp(one.level) for one in processes if one.side == side) for side in (0, 1))
-        references = [one.reference for one in model_runs.processes]
-        flags: tuple[Flag, ...] = ("contended",) if any(one.contended for one in references) else ()
-        kept = sum(len(one.samples) for one in references)
-        disturbed = sum(one.disturbed for one in references)
-        rows.append(GateRow(model, (base, head), difference, verdict, flags, kept, disturbed))
+        measured = model_runs.processes
+        flags: tuple[Flag, ...] = ("contended",) if any(one.contended for one in measured) else ()
+        count, disturbed = sum(one.seconds.size for one in measured), sum(one.disturbed for one in measured)
+        rows.append(GateRow(model, (base, head), difference, verdict, flags, count, disturbed))
     return tuple(rows)

@@ -26,6 +26,7 @@ class Server:
 
     def __init__(self) -> None:
         self._name = ""
+        self._blocks = 0
         self._forward: Forward | None = None
         self._reference: ReferenceRun | None = None
 
@@ -60,13 +61,14 @@ class Server:
         return {"runs": self._reference.runs, "bytes": psutil.Process().memory_info().rss}
 
     def block(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Make a block of runs, for one of two halves. Returns its wall seconds."""
+        """Make a block of runs. Returns its wall seconds, and whether other programs disturbed nearly all so far."""
         self.reference.runs = request["runs"]
-        return {"seconds": self.reference.block(request["half"]), "contended": self.reference.contended}
+        self._blocks += 1
+        return {"seconds": self.reference.block(self._blocks % 2), "contended": self.reference.contended}
 
     def samples(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """Return the samples of the runs."""
-        return {"reference": self.reference.reference().samples_to_json()}
+        """Return the seconds of all runs, and how many other programs disturbed."""
+        return {"seconds": self.reference.all_seconds.tolist(), "disturbed": self.reference.disturbed}
 
 
 def _own(place: str) -> bool:

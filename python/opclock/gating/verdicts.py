@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import stdtr, stdtrit  # scipy.stats takes half a second to import
 
+from opclock.formatting import percent
 from opclock.profiles.statistics import Samples
 from opclock.profiles.verdicts import adjusted
 
@@ -106,13 +107,13 @@ def judge(differences: Sequence[Difference], max_slowdown: float) -> list[Verdic
 
 
 def _verdict(one: Difference, chance: float, within: bool, max_slowdown: float) -> Verdict:
-    half = f"± {one.half_width:.1%}"
+    half = f"± {percent(one.half_width)}"
     if within:
-        return Verdict("same", f"within {max_slowdown:.0%}")
+        return Verdict("same", f"within {percent(max_slowdown)}")
     if chance > FALSE_CHANGES:
         return Verdict("undecided", f"known to {half} only")
     if abs(one.shift) <= one.floor:
-        return Verdict("undecided", f"equal processes differ as much ({one.floor:.1%})")
+        return Verdict("undecided", f"equal processes differ as much ({percent(one.floor)})")
     if 0 < one.shift <= np.log1p(max_slowdown):
-        return Verdict("undecided", f"slower, but perhaps within {max_slowdown:.0%} ({half})")
+        return Verdict("undecided", f"slower, but perhaps within {percent(max_slowdown)} ({half})")
     return Verdict("slower" if one.shift > 0 else "faster", f"more than chance explains ({half})")

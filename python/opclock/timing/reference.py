@@ -218,6 +218,16 @@ class ReferenceRun:
         return time.perf_counter() - start
 
     @property
+    def all_seconds(self) -> Samples:
+        """Seconds of all runs so far, those that other programs disturbed included, half after half."""
+        return np.concatenate([half.seconds for half in self._halves])
+
+    @property
+    def disturbed(self) -> int:
+        """How many of them other programs disturbed."""
+        return sum(half.disturbed for half in self._halves)
+
+    @property
     def contended(self) -> bool:
         """Whether one of the halves has too few runs that no other program disturbed."""
         return any(half.contended for half in self._halves)

@@ -101,6 +101,11 @@ class Runs:
         self._readings.append(watch.block_ended())
 
     @property
+    def seconds(self) -> Samples:
+        """Of all runs, those that other programs disturbed included."""
+        return np.array(self._seconds, dtype=float)
+
+    @property
     def clean(self) -> int:
         """The number of runs that no other program disturbed."""
         return int(np.count_nonzero(~disturbed(self._all)))
