@@ -24,7 +24,7 @@ from opclock.timing.interleaving import interleave_together
 # five tell 10 % from that.
 PROCESSES = 5
 # The quantile of a process's runs that counts, as other programs only make runs slower. Where they disturbed nine runs
-# in ten, equal processes differed by 1.5 % in it (standard deviation), 2.4 % in the shortest run, and 19 % in the median.
+# in ten, equal processes differed by 1.5 % in it (standard deviation), 2.4 % in the shortest run, 19 % in the median.
 FAST = 0.10
 AT_ONCE = 2  # of each side at least, so that equal ones are compared in the same minutes
 MIN_PASSES = 8  # one pass is a block in each process
