@@ -11,6 +11,7 @@ from opclock.errors import ModelError, OptionError, TraceError
 from opclock.generation import loops
 from opclock.generation.cache_snapshot import CacheSnapshot
 from opclock.generation.causal import causal_model, filled_cache, greedy
+from opclock.generation.kept_programs import fingerprint
 from opclock.generation.plan import plan
 from opclock.generation.programs import prompt_program, token_program
 from opclock.generation.result import Request
@@ -177,3 +178,35 @@ def test_loops_of_transformers_are_timed_outside_the_model(tmp_path, monkeypatch
     monkeypatch.setattr(module, "prepare_inputs_for_generation", taking(2.0, module.prepare_inputs_for_generation))
     assert loops.loop_costs(causal, 1, 4, 8) == dict.fromkeys(loops.LOOPS, 2.0)
     assert not module._forward_hooks
+
+
+def test_a_filled_profile_answers_without_the_model(tmp_path, monkeypatch, profile):
+    from opclock.generation import language_model as module
+
+    transformer(tmp_path, "GPT2LMHeadModel")
+    asked = {"prompt": 3, "generate": 2, "threads": 1, "max_s": 0.05}
+    first = module.language_model(f"hf:{tmp_path}", profile, **asked)
+    monkeypatch.setattr(module, "load_language_model", None)  # nothing is loaded
+    again = module.language_model(f"hf:{tmp_path}", profile, **asked)
+    predicted = module.language_model(f"hf:{tmp_path}", profile, prompt=3, generate=2, predict=True)
+    for other in (again, predicted):
+        assert other.to_json() == first.to_json()
+    with pytest.raises(TypeError):  # another question
+        module.language_model(f"hf:{tmp_path}", profile, **asked | {"batch": 2})
+
+
+def test_what_decides_the_programs_is_in_the_fingerprint(tmp_path):
+    request = Request(4, 2, 1, "dynamic")
+    config = tmp_path / "config.json"
+
+    def digest(dtype="auto"):
+        return fingerprint(f"hf:{tmp_path}", dtype, "cpu", request, plan(request))
+
+    assert digest() is None
+    config.write_text("{}")
+    before = digest()
+    assert before == digest()
+    assert before != digest("bfloat16")
+    config.write_text('{"n_layer": 2}')
+    assert before != digest()
+    assert fingerprint(f"{SMALL}:make", "auto", "cpu", request, plan(request)) is None

@@ -13,9 +13,10 @@ from opclock.argument_checks import Count, ModelName, Seconds, checked
 from opclock.errors import OptionError
 from opclock.estimation.estimate import estimate
 from opclock.flags import Flag
-from opclock.generation.causal import CacheKind, CausalModel, causal_model
+from opclock.generation.causal import CacheKind, causal_model
 from opclock.generation.ceilings import ceilings, roofs
 from opclock.generation.depths import Measured
+from opclock.generation.kept_programs import fingerprint, keep, kept
 from opclock.generation.plan import Plan, plan
 from opclock.generation.programs import Programs, traced_programs
 from opclock.generation.reference import GenerationReference
@@ -24,6 +25,7 @@ from opclock.generation.session import Setup, generating, sample
 from opclock.models.loading import Model, Specification, load_language_model
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
+from opclock.timing.missing import all_known
 from opclock.timing.threads import thread_team
 
 MIN_GENERATE = 2  # the first token is the prompt's
@@ -83,6 +85,10 @@ def language_model(
         raise OptionError("loops=True is for real generation: give validate, too")
     request = Request(prompt, generate, batch, cache)
     chosen = plan(request, depths or ())
+    digest = fingerprint(model, dtype, device, request, chosen) if isinstance(model, str) else None
+    count = (None if predict else torch.get_num_threads()) if threads is None else threads
+    if digest and not validate and (programs := _kept(profile, digest, None if predict else count)):
+        return _composed(programs, _Timed(), request, chosen, profile, count, measure=not predict)
     progress("loading the model", 0.0)
     loaded = model if isinstance(model, Model) else load_language_model(model, dtype=dtype, device=device)
     causal = causal_model(loaded, cache, chosen.room)
@@ -90,7 +96,6 @@ def language_model(
     real = _Real(_by_name(loaded), processes, loops) if validate else None
     if loops and causal.empty_cache is None:
         raise OptionError(f"loops=True: {causal.name} has its own loop, not generate of transformers; leave it out")
-    count = (None if predict else torch.get_num_threads()) if threads is None else threads
     with nullcontext() if loaded.settings is None else loaded.settings.in_force():
         programs = traced_programs(causal, request, chosen, real.processes if real else 0, progress)
         timed = _Timed()
@@ -98,7 +103,9 @@ def language_model(
             setup = Setup(profile, count, seed, max_s, progress)
             with thread_team(count):
                 timed = _timed(programs, setup, request, chosen, real)
-        return _composed(causal, programs, timed, request, chosen, profile, count, measure=not predict)
+            if digest:
+                keep(profile, digest, programs)
+        return _composed(programs, timed, request, chosen, profile, count, measure=not predict)
 
 
 def _by_name(model: Model) -> Specification:
@@ -144,8 +151,17 @@ def _timed(programs: Programs, setup: Setup, request: Request, chosen: Plan, rea
     return _Timed(tuple(flags), reference)
 
 
+def _kept(profile: Profile, digest: str, threads: int | None) -> Programs | None:
+    """The programs that a profile keeps; None where threads are given and it lacks measurements of them."""
+    programs = kept(profile, digest)
+    if programs is None or threads is None:
+        return programs
+    every = (programs.prompt, *programs.tokens)
+    return programs if all(all_known(one.trace, profile, threads) for one in every) else None
+
+
 def _composed(
-    causal: CausalModel, programs: Programs, timed: _Timed, request: Request, chosen: Plan, profile: Profile,
+    programs: Programs, timed: _Timed, request: Request, chosen: Plan, profile: Profile,
     threads: int | None, *, measure: bool,
 ) -> LanguageModelEstimate:  # fmt: skip
     traces = [one.trace for one in programs.tokens]
@@ -154,14 +170,14 @@ def _composed(
     rates = roofs(traces[-1], profile, prompt.threads, measure=measure)
     highest = (None, None) if rates is None else ceilings(programs.prompt.trace, traces, rates)
     return LanguageModelEstimate(
-        model=causal.name,
+        model=programs.model,
         request=request,
         board=profile.board(),
         prompt_trace=programs.prompt.trace,
         prompt=prompt,
         measured=tuple(Measured(*one) for one in zip(chosen.depths, traces, tokens, strict=True)),
         held_out=chosen.held_out,
-        weight_bytes=causal.weight_bytes,
+        weight_bytes=programs.weight_bytes,
         cache_bytes=tuple(one.cache_bytes for one in programs.tokens),
         roofline=highest[0],
         mac_ceiling=highest[1],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,13 +54,13 @@ class Program:
     Attributes:
         depth: tokens in the cache when it begins; None for the prompt.
         trace: its op calls.
-        forward: calls it. The cache is put back before each call.
+        forward: calls it. The cache is put back before each call. None where a profile keeps the trace alone.
         cache_bytes: of the cache when it begins; 0 for the prompt.
     """
 
     depth: int | None
     trace: Trace
-    forward: Callable[[], object]
+    forward: Forward | None
     cache_bytes: int = 0
 
 
@@ -121,6 +120,8 @@ def _program(
 class Programs:
     """The programs of one model: its prompt, and a token at each depth of a plan."""
 
+    model: str
+    weight_bytes: int
     prompt: Program
     tokens: tuple[Program, ...]
 
@@ -151,4 +152,4 @@ def traced_programs(causal: CausalModel, request: Request, plan: Plan, processes
     for number, depth in enumerate(plan.depths):
         progress(f"tracing: {causal.name}, a token at depth {depth}", TRACED * number / len(plan.depths))
         tokens.append(token_program(causal, request.batch, depth))
-    return Programs(prompt, tuple(tokens))
+    return Programs(causal.name, causal.weight_bytes, prompt, tuple(tokens))
