@@ -187,6 +187,7 @@ def test_a_filled_profile_answers_without_the_model(tmp_path, monkeypatch, profi
     asked = {"prompt": 3, "generate": 2, "threads": 1, "max_s": 0.05}
     first = module.language_model(f"hf:{tmp_path}", profile, **asked)
     monkeypatch.setattr(module, "load_language_model", None)  # nothing is loaded
+    monkeypatch.setattr(module, "all_known", lambda *_: True)  # also where other programs disturbed the rounds
     again = module.language_model(f"hf:{tmp_path}", profile, **asked)
     predicted = module.language_model(f"hf:{tmp_path}", profile, prompt=3, generate=2, predict=True)
     for other in (again, predicted):
