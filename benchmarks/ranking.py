@@ -32,7 +32,8 @@ from opclock.board.identity import read_board
 from opclock.cli.reporting import progress_display
 from opclock.estimation.baselines import mac_regression
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
-from opclock.estimation.host_costs import host_key, host_kinds
+from opclock.estimation.host_costs import host_kinds
+from opclock.estimation.host_keys import host_key
 from opclock.estimation.predictor import Predictor
 from opclock.models.loading import load_made
 from opclock.profiles.condition import Condition
