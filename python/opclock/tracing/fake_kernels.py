@@ -58,7 +58,7 @@ def _batch_norm(
     input: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, running_mean: torch.Tensor | None,  # noqa: A002
     running_var: torch.Tensor | None, training: bool, momentum: float, eps: float, cudnn_enabled: bool,
 ) -> torch.Tensor:  # fmt: skip
-    """The output of ``aten::batch_norm``, whose decomposition takes a third of the time in which a network is traced."""
+    """The output of ``aten::batch_norm``, whose decomposition takes a third of the time of tracing."""
     channels = [one.numel() for one in (weight, bias, running_mean, running_var) if one is not None]
     if training or running_mean is None or input.dim() < 2 or set(channels) != {input.shape[1]}:
         computed: torch.Tensor = torch.ops.aten.batch_norm.default(
