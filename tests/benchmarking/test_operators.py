@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from opclock.benchmarking.bench import Bench
 from opclock.benchmarking.result import BenchRow
+from opclock.cli.main import commands
 from opclock.errors import ReportError
 from opclock.report import perf_yaml
 from opclock.report.operators_table import fallback_sentence, operator_frame, table, untold_sentence
@@ -205,3 +207,24 @@ def test_openvinos_means_over_all_runs_do_not_hold_the_first_one():
     session.run()
     (conv,) = session.operators()
     assert conv.seconds == pytest.approx(10e-6, abs=1e-6)
+
+
+def test_bench_shows_operators_and_writes_perf_yaml(tmp_path, monkeypatch):
+    asked = {}
+
+    def bench(_model, **options):
+        asked.update(options)
+        return BENCH
+
+    monkeypatch.setattr("opclock.benchmarking.bench.bench", bench)
+    path = tmp_path / "perf.yaml"
+    command = ["bench", "zoo:net", "--runtime", "eager", "--threads", "1"]
+    done = CliRunner().invoke(commands, [*command, "--operators", "--export", str(path)])
+    assert done.exit_code == 0, done.output
+    assert asked["operators"]
+    assert "GELU (head/gelu)" in done.output
+    assert "eager: no operator times: 'opclock estimate' estimates them" in done.output
+    assert [entry.runtime for entry in perf_yaml.read(path)] == ["eager", "tflite", "ncnn"]
+    refused = CliRunner().invoke(commands, [*command, "--export", str(tmp_path / "perf.txt")])
+    assert refused.exit_code != 0
+    assert "must end in .yaml" in f"{refused.exception} {refused.output}"
