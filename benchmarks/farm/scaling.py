@@ -40,6 +40,8 @@ async def _simulate(url: str, first: int, count: int, answer_s: float, folder: P
         self._name, "done", code=0, result={"schema": "made up/1"})  # fmt: skip
     examination = Examination({"identity": "a board"}, CHECKS, {"opclock": "0", "torch": "0"})
     worker.for_a_board()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     workers = []
     for number in range(first, first + count):
         member = worker.Member(f"b{number}", (), examination, (), folder)

@@ -39,7 +39,7 @@ class SmallFarm:
 
     def begin(self, name: str, **options: object) -> None:
         """Start the scheduler or a board, again with the same options where it was there before."""
-        options = options or self._options[name]
+        options = options or self._options.get(name, {})
         self._options[name] = options
         role = "scheduler" if name == "scheduler" else "board"
         if role == "board":

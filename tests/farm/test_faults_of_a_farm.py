@@ -69,7 +69,7 @@ def test_each_board_runs_its_job_on_its_cores(farm, ledger):
     ("words", "limit_s", "status", "reason"),
     [
         ("crash", 60.0, "failed", "killed by SIGSEGV"),
-        ("hang", 1.0, "failed", "no end within 1 s"),
+        ("hang", 0.4, "failed", "no end within 0.4 s"),
         ("refuse", 60.0, "failed", "no model 'x'"),
         ("no", 60.0, "done", ""),
     ],
@@ -84,7 +84,7 @@ def test_a_command_that_fails_leaves_the_board_free(farm, ledger, words, limit_s
 def test_a_board_killed_in_the_middle_goes_on_once_it_is_back(small, farm, ledger):
     killer = threading.Thread(target=lambda: (wait_until(lambda: lines(ledger)), small.kill("a"), small.begin("a")))
     killer.start()
-    outcome = outcome_of(farm, job("answer", ledger, 0.5))
+    outcome = outcome_of(farm, job("answer", ledger, 0.3))
     killer.join()
     assert outcome.status == "done"
     assert events(ledger) == ["begin", "on", "end"]
@@ -100,7 +100,7 @@ def test_a_job_for_equal_boards_goes_to_the_other_one(small, farm, ledger):
 
     unplugging = threading.Thread(target=unplug)
     unplugging.start()
-    outcome = outcome_of(farm, job("answer", ledger, 0.5, where=EQUAL))
+    outcome = outcome_of(farm, job("answer", ledger, 0.3, where=EQUAL))
     unplugging.join()
     assert outcome.status == "done"
     first, *others = lines(ledger)
@@ -116,7 +116,7 @@ def test_a_scheduler_that_is_restarted_loses_no_job(small, farm, ledger):
 
     restarting = threading.Thread(target=restart)
     restarting.start()
-    outcome = outcome_of(farm, job("answer", ledger, 0.5))
+    outcome = outcome_of(farm, job("answer", ledger, 0.3))
     restarting.join()
     assert outcome.status == "done"
     assert events(ledger)[-1] == "end"
@@ -124,7 +124,7 @@ def test_a_scheduler_that_is_restarted_loses_no_job(small, farm, ledger):
 
 
 def test_a_laptop_that_comes_back_takes_its_job_up(small, ledger):
-    one = job("answer", ledger, 0.5)
+    one = job("answer", ledger, 0.3)
     with small.connect() as gone:
         gone._give(one)
         wait_until(lambda: lines(ledger))
@@ -182,7 +182,8 @@ def test_a_board_that_got_another_torch_is_refused(farm, ledger):
     assert not ledger.exists()
 
 
-def test_a_job_whose_board_stays_away_is_lost(small, ledger):
+def test_a_job_whose_board_stays_away_is_lost(small, ledger, monkeypatch):
+    monkeypatch.setattr("opclock.farm.session.BOARDS_S", 0.1)
     with small.connect(patience_s=0.2) as farm:
         farm_boards = farm.boards
         outcome = replace(outcome_of(farm, job("answer", ledger, where="name:nobody")))
@@ -245,7 +246,7 @@ def test_a_drained_board_finishes_its_job_and_ends(small, farm, ledger, monkeypa
         target=lambda: (wait_until(lambda: lines(ledger)), on_farm(small, monkeypatch, "farm", "drain", "late"))
     )
     thread.start()
-    one = job("answer", ledger, 0.5, where="name:late", versions=())
+    one = job("answer", ledger, 0.3, where="name:late", versions=())
     assert outcome_of(farm, one).status == "done"
     thread.join()
     assert small.code("late") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,10 +59,11 @@ def landscapes_on(
             reporter.say(f"{counted(done, 'model')} measured before")
         with progress_display("waiting for the boards") as progress:
             watch = Watch(progress, len(jobs), lambda job: job.where.partition(":")[2])
-            for number, (job, outcome) in enumerate(farm.run(jobs, watch.said), 1):
-                watch.finished(job)
-                left_s = (time.monotonic() - start) / number * (len(jobs) - number)
-                reporter.say(kept[job.where.partition(":")[2]].take(job, outcome, left_s))
+            with closing(farm.run(jobs, watch.said)) as answers:
+                for number, (job, outcome) in enumerate(answers, 1):
+                    watch.finished(job)
+                    left_s = (time.monotonic() - start) / number * (len(jobs) - number)
+                    reporter.say(kept[job.where.partition(":")[2]].take(job, outcome, left_s))
     found = [one.landscape.in_order(models) for one in kept.values() if one.landscape is not None]
     if not found:
         raise FarmError(f"--on {on}: no board has measured a model")

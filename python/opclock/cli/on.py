@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -69,10 +70,11 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
         by_place = {f"name:{board.name}": board for board in boards}
         with progress_display("waiting for the boards") as progress:
             watch = Watch(progress, len(jobs), lambda job: job.where.partition(":")[2])
-            for job, outcome in farm.run(list(jobs.values()), watch.said):
-                watch.finished(job)
-                results.append(_stored(by_place[job.where], job, outcome, shipped))
-                show(results[-1], reporter)
+            with closing(farm.run(list(jobs.values()), watch.said)) as answers:
+                for job, outcome in answers:
+                    watch.finished(job)
+                    results.append(_stored(by_place[job.where], job, outcome, shipped))
+                    show(results[-1], reporter)
     report(results, reporter)
 
 
@@ -112,8 +114,9 @@ def _stored(board: FarmBoard, job: Job, outcome: Outcome, shipped: Shipment) -> 
 
     profile = None
     try:
-        if shipped.profile is not None and outcome.profile:
+        if shipped.profile is not None and outcome.profile_sha256:
             profile = of_board(shipped.profile, board.name)
+        if profile is not None and outcome.profile:
             take_profile(outcome, profile)
         for name, target in shipped.outputs.items():
             take_files(outcome, name, of_board(target, board.name))

@@ -64,7 +64,7 @@ class Outcome:
         code: the command's exit code, negative for a signal; None where it did not run.
         text: what the command printed.
         result: its JSON; None where it wrote none.
-        profile: the profile as it is now; empty where there is none.
+        profile: the profile as it is now; empty where there is none, or it is as it was sent.
         profile_sha256: of it.
         files: an archive of the outputs.
         seconds: from the command's start to its end.

@@ -104,7 +104,7 @@ class Runner:
         finally:
             code = command.end()
             self._command = None
-        reason = f"no end within {job.limit_s:.0f} s: it was ended" if reason == "limit" else reason
+        reason = f"no end within {job.limit_s:g} s: it was ended" if reason == "limit" else reason
         return self._outcome(job, folder, code, reason, time.monotonic() - start)
 
     def _watch(self, command: Command, until: float, cancelled: Callable[[], bool]) -> str:
@@ -148,6 +148,8 @@ def _with_files(outcome: Outcome, folder: Path, job: Job) -> Outcome:
     """The outcome with the profile and the outputs."""
     profile = _profile(folder / job.profile_name) if job.profile_name else b""
     digest = hashlib.sha256(profile).hexdigest() if profile else ""
+    if profile == job.profile:  # this machine has it
+        profile = b""
     return replace(outcome, profile=profile, profile_sha256=digest, files=packed(below(folder, job.outputs)))
 
 

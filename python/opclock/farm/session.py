@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
@@ -100,7 +100,7 @@ class Farm:
             raise FarmError(f"no board {name!r}; there are: {', '.join(boards) or 'none'}")
         self._client.run(worker.drain, workers=[boards[name].address], wait=True)
 
-    def run(self, jobs: Sequence[Job], said: Said | None = None) -> Iterator[tuple[Job, Outcome]]:
+    def run(self, jobs: Sequence[Job], said: Said | None = None) -> Generator[tuple[Job, Outcome], None, None]:
         """Give jobs to the boards and wait for them. A fault on the way gives a job again; its board goes on with it.
 
         A job whose result nobody has fetched is taken up, not run again. After an interruption all are cancelled.
@@ -122,8 +122,8 @@ class Farm:
                     outcome = self._answer(given)
                     if outcome is not None:
                         del open_jobs[key]
-                        self._forget(given)
                         yield given.job, outcome
+                        self._forget(given)  # only now: who ends before it is stored takes it up again
                 if time.monotonic() - looked > BOARDS_S:
                     looked = time.monotonic()
                     self._look_for_boards(open_jobs.values())

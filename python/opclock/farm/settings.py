@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import dask
 
@@ -35,4 +36,9 @@ def for_a_board() -> None:
 def for_a_scheduler() -> None:
     """Set up dask in the process of the scheduler; the user's own settings of dask stay."""
     dask.config.update_defaults({"distributed": {"scheduler": {"worker-ttl": f"{GONE_S} s"}}})
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each board holds connections
     quiet_logs()
