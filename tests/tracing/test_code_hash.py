@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from functools import partial
@@ -156,14 +157,21 @@ def test_pytorchs_own_modules_and_opclocks_have_no_code_of_the_users():
     assert code_hash(load_model("zoo:mobilenet").module) == ""
 
 
-def test_an_installed_package_counts_by_its_version(monkeypatch):
-    torchvision = pytest.importorskip("torchvision")
-    model = torchvision.ops.Conv2dNormActivation(3, 4)
-    before = code_hash(torchvision.ops.misc.SqueezeExcitation(4, 4))
+def test_an_installed_package_counts_by_its_version(tmp_path, monkeypatch):
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "library_of_hash.py").write_text(
+        "from torch import nn\n__version__ = '1.0'\nclass Net(nn.Module):\n    def forward(self, x): return x\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    library = importlib.import_module("library_of_hash")
+    before = code_hash(library.Net())
     assert before.startswith("any:")  # equal with each Python
-    assert code_hash(model) == ""  # its forward is torch's
-    monkeypatch.setattr(torchvision, "__version__", "9.9")
-    assert code_hash(torchvision.ops.misc.SqueezeExcitation(4, 4)) != before
+    monkeypatch.setattr(library.Net, "forward", Doubles.forward)
+    assert code_hash(library.Net()) != before
+    monkeypatch.undo()
+    monkeypatch.setattr(library, "__version__", "1.1")
+    assert code_hash(library.Net()) != before
 
 
 class Doubles(nn.Module):
