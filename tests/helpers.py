@@ -159,8 +159,11 @@ def filled(
         profile.end_pool(pool, "settled", ["narrow"] * len(keys), {"flags": list(flags)})
 
 
-def board_profile(path, calls, seconds):
-    """A profile with ceilings, a sweep of these calls, and host work of another model."""
+def board_profile(path, calls, seconds, *, slower=(1.0,), controls=None):
+    """A profile with ceilings, a sweep of these calls, and host work of another model.
+
+    In the sweep's pools, one after the other, the machine and the ``controls`` are slower by these factors in turn.
+    """
     filled(path, chain("tanh"), {"tanh": 1e-5})
     with Profile.create_or_open(path, BOARD) as profile:
         for dtype in DTYPES:
@@ -172,7 +175,9 @@ def board_profile(path, calls, seconds):
             keys = [call.call.key for call in calls[first : first + 16]]
             condition, some = Condition("interleaved", "cpu", 2, 22), calls[first : first + 16]
             pool = profile.start_pool(condition, keys, [1] * len(keys), signature=str(first), calls=some)
-            profile.add_rounds(pool, np.tile(seconds[first : first + 16], (12, 1)), np.ones(12), None)
+            factor = slower[first // 16 % len(slower)]
+            profile.add_rounds(pool, np.tile(seconds[first : first + 16], (12, 1)) * factor, np.ones(12), None,
+                               controls={name: one * factor for name, one in (controls or {}).items()})  # fmt: skip
             profile.end_pool(pool, "settled", ["narrow"] * len(keys), {})
 
 

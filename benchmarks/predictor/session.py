@@ -12,7 +12,7 @@ from benchmarks.accuracy.cases import Case
 from benchmarks.predictor.reference_process import Halves, ReferenceProcess
 from opclock.models.loading import load_model
 from opclock.profiles.profile import Profile
-from opclock.sweeps.presets import preset
+from opclock.sweeps.presets import USUAL_MINUTES, board
 from opclock.sweeps.run import run_sweep
 from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.timing.reference import Reference
@@ -100,12 +100,12 @@ class ReferenceSession:
             self._process = None
 
 
-def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int) -> None:
-    """The sweep, with blocks of the models between its pools."""
+def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int, minutes: float = USUAL_MINUTES) -> float:
+    """The sweep, with blocks of the models between its pools. Returns the minutes of the sweep alone."""
     references = ReferenceSession(subjects, threads)
     measure_ceilings(profile, threads)
     start = time.perf_counter()
-    planned, _ = preset("board")
+    planned, _ = board(minutes / USUAL_MINUTES)
     plan_s = time.perf_counter() - start
     done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=references.between)
     sweep_s = done.seconds - references.seconds
@@ -113,3 +113,4 @@ def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int) -
           f"{done.kernel_s / sweep_s:.1%} of it in kernels, {done.kernel_s / (plan_s + sweep_s):.1%} of both; "
           f"models {references.seconds:.0f} s", flush=True)  # fmt: skip
     references.finish()
+    return (plan_s + sweep_s) / 60

@@ -8,7 +8,9 @@ import pytest
 from helpers import board_profile, chain, filled, linear_trace
 
 from opclock.errors import EstimateError
+from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.estimate import COMPOSITION_DEVIATION, estimate
+from opclock.estimation.training import training_samples
 from opclock.profiles.machine_state import MachineState, usual_state
 from opclock.profiles.profile import Profile
 
@@ -103,3 +105,27 @@ def test_predictions_and_the_host_of_other_models_move_with_the_state_too(tmp_pa
     assert slow.parts[0].source == "modelled"
     assert slow.parts[0].kernel_s == pytest.approx(3 * usual.parts[0].kernel_s)
     assert slow.host_s == pytest.approx(3 * usual.host_s)
+
+
+GEMMS = [linear_trace("gemm", width).calls[0] for width in range(64, 832, 16)]
+
+
+def test_a_drift_of_the_machine_during_a_sweep_is_not_learnt(tmp_path):
+    board_profile(tmp_path / "p.sqlite", GEMMS, [1e-3] * len(GEMMS), slower=(1.0, 1.5, 2.0), controls=CONTROLS)
+    with Profile.open(tmp_path / "p.sqlite") as profile:
+        samples = training_samples(profile, 2, "cpu", Ceilings.read(profile, 2))
+    assert [sample.seconds for sample in samples] == pytest.approx(
+        [1.5e-3] * len(GEMMS)
+    )  # the usual state of its pools
+
+
+def test_what_was_learnt_stays_in_the_state_of_its_sweep_where_models_are_measured_later(tmp_path):
+    """It is kept, and what the profile's usual state is changes with later pools."""
+    path, trace = tmp_path / "p.sqlite", linear_trace("new", 100)
+    board_profile(path, GEMMS, [1e-3] * len(GEMMS), controls=CONTROLS)
+    with Profile.open(path) as profile:
+        swept_s = estimate(trace, profile, threads=2).parts[0].kernel_s
+    for batch in range(2, 12):
+        measured(path, clock=0.5, trace=chain("conv2d", "relu", batch=batch))
+    with Profile.open(path) as profile:
+        assert estimate(trace, profile, threads=2).parts[0].kernel_s == pytest.approx(2 * swept_s)

@@ -196,7 +196,7 @@ def test_the_host_of_a_merged_older_profile_does_not_win(tmp_path):
         newest = profile.pools(["in_model"], "cpu", 2)[0]
         wanted = estimate(chain("relu"), profile, threads=2).total_s
         assert merge(profile, two) == 1
-        assert profile.pools_with_host(profile.pool(newest).condition, None, 1) == [newest]
+        assert profile.bytes_between_host(profile.pool(newest).condition, 1)[0][0] == newest
         assert estimate(chain("relu"), profile, threads=2).total_s == wanted
         assert prune(profile) == 1
         assert estimate(chain("relu"), profile, threads=2).total_s == wanted

@@ -32,6 +32,7 @@ from opclock.sweeps.results import sweep_rows, sweep_table
 from opclock.sweeps.run import expected_s, run_sweep
 from opclock.timing import ceiling_runs
 from opclock.timing.ceiling_runs import measure_ceilings
+from opclock.tracing.macs import bytes_per_call
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL_BUFFER = 1 << 18
@@ -162,7 +163,10 @@ def test_sweeps_as_in_models_carry_the_host(path):
     planned, _ = plan_all(grid("gemm", {"m": [1, 64], "n": [8, 64], "k": 64})[0])
     with Profile.create_or_open(path, read_board()) as profile:
         run_sweep(planned, profile, threads=1, as_in_models=True)
-        pool = profile.pool(profile.pools_with_host(Condition.of("in_model", "cpu", 1, 1 << 20), None, 5)[0])
+        ((number, moved), *_) = profile.bytes_between_host(Condition.of("in_model", "cpu", 1, 1 << 20), 5)
+        pool = profile.pool(number)
+        calls = profile.traced(pool.keys)
+        assert moved == bytes_per_call([calls[key] for key in pool.keys]) > 0
         assert pool.host_s.shape == (len(pool.control_s), len(pool.host_kinds))
         assert np.isfinite(pool.host_s).all()
         assert "Linear/aten::linear" in pool.host_kinds

@@ -15,20 +15,35 @@ from opclock.estimation.forest import Forest, Numbers
 
 @dataclass(frozen=True)
 class Spread:
-    """The error of predictions: standard deviations of log(predicted / measured) of calls left out of training.
+    """The error of predictions: of log(predicted / measured) of calls that were left out of training.
 
-    ``shared`` is the error that the calls of one pool have in common, because they were timed in the same minutes.
-    ``own`` is the rest.
+    ``shared`` is the standard deviation of the error that the calls of one pool have in common, because they were timed
+    in the same minutes. ``own`` is that of the rest. The intervals are conformal (Vovk et al. 2005): they held 95 % of
+    what was left out, whatever the errors' distribution.
     """
 
     shared: float
     own: float
     mean_error: float  # mean absolute error, a fraction
+    call_95: float  # 95 % of the single calls were within this error
+    sum_95: float  # 95 % of the sums over a pool's calls were within so many of their standard deviations
 
     @property
     def total(self) -> float:
         """The standard deviation of one call."""
         return math.hypot(self.shared, self.own)
+
+    def of_sum(self, seconds: Sequence[float]) -> float:
+        """The standard deviation of the error of a sum: what calls share adds up, the rest partly cancels out.
+
+        Args:
+            seconds: of each different call, as often as it occurs.
+
+        Returns:
+            As a fraction of the sum.
+        """
+        squares = math.fsum(one * one for one in seconds) / math.fsum(seconds) ** 2
+        return math.hypot(self.shared, self.own * math.sqrt(squares))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import NEWEST, ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples
+from opclock.tracing.macs import bytes_per_call
 from opclock.tracing.trace import Trace
 
 # The host's work after the last op call: it leaves the modules and returns the output.
@@ -41,60 +43,43 @@ def host_kinds(trace: Trace) -> tuple[str, ...]:
 FEW_MODELS = 4  # fewer do not show how models differ
 MODELS_DEVIATION = 0.15  # of the logarithm between models: their host took 3 to 5.5 µs a call, most of the 95 %
 MAX_POOLS = 16  # pools of other models in a table by kind of call: more take time and change little
+CANDIDATES = 512  # pools that these are chosen from
 
 
 class HostTable:
-    """A profile's host work for one condition. It is read when it is needed.
+    """The host work of other models in a profile, by kind of call. It is read when it is needed.
+
+    It comes from the pools whose op calls move about as many bytes as the model's. The more data goes through the
+    caches between two pieces of host work, the less of its own code and data the host still finds there: among kernels
+    of 20 KB it took half of what it took among kernels of 1 MB.
 
     Args:
         profile: the measurements; only read.
         condition: the condition that the host work should be from.
+        moved: the bytes that one of the model's op calls moves on average.
     """
 
-    def __init__(self, profile: ProfileReader, condition: Condition) -> None:
+    def __init__(self, profile: ProfileReader, condition: Condition, moved: float) -> None:
         self._profile = profile
         self._condition = condition
+        self._moved = moved
         self._kinds_s: dict[str, float] = {}
-
-    def _pools(self, key: str | None, most: int) -> list[Pool]:
-        return [self._profile.pool(number) for number in self._profile.pools_with_host(self._condition, key, most)]
-
-    @cached_property
-    def _table(self) -> list[Pool]:
-        pools = self._pools(None, MAX_POOLS)
-        nearest = abs(pools[0].condition.working_set - self._condition.working_set) if pools else 0
-        return [p for p in pools if abs(p.condition.working_set - self._condition.working_set) <= nearest + 1]
 
     @cached_property
     def _by_pool(self) -> list[_PoolHost]:
-        return [_PoolHost(pool) for pool in self._table]
-
-    def sampled(self, trace: Trace, kernels: Iterable[Pool]) -> Pool | None:
-        """Find a pool in which this model's host was sampled.
-
-        The pools of the model's own kernels come first: with another batch size, the same Python finds the caches in
-        another state. A pool whose code cannot be compared with the model's comes last.
-
-        Args:
-            trace: the model.
-            kernels: the pools that the model's kernels are taken from.
-
-        Returns:
-            The pool, or None.
-        """
-        own = list(kernels)
-        for key in usable_keys(trace, self._profile):
-            for pool in [*own, *self._pools(key, NEWEST)]:
-                if pool.host_key == key and pool.condition.timing == "in_model":
-                    return pool
-        return None
+        pools = self._profile.remembered(
+            ("bytes between host", self._condition.device, self._condition.threads),
+            lambda: self._profile.bytes_between_host(self._condition, CANDIDATES),
+        )
+        nearest = sorted(pools, key=lambda pool: abs(math.log2((1 + pool[1]) / (1 + self._moved))))
+        return [_pool_host(self._profile, number) for number, _ in nearest[:MAX_POOLS]]
 
     def factor(self, kinds: Sequence[str]) -> float:
         """The host's cost by this table times and over this factor is its 95 % interval.
 
         It comes from what the same calls cost by each model of the table alone.
         """
-        if not self._table:
+        if not self._by_pool:
             return 1.0
         usual = {kind: self.kind_s(kind) for kind in set(kinds)}
         logs = [math.log(total) for pool in self._by_pool if (total := pool.total_s(kinds, usual)) > 0]
@@ -104,9 +89,9 @@ class HostTable:
         return math.exp(TWO_SIDED_95 * deviation)
 
     def kind_s(self, kind: str) -> float:
-        """Look up one kind of host work in the pools with the nearest working set.
+        """Look up one kind of host work.
 
-        In these pools the caches were in a similar state. Where the profile lacks the kind, the same operator in any
+        Where the profile lacks the kind, the same operator in any
         module counts; where it lacks the operator too, all host work counts.
 
         Args:
@@ -134,6 +119,40 @@ class HostTable:
         yield [pool.of(kind) for pool in self._by_pool if kind in pool.kinds]
         yield [pool.of_operator(operator) for pool in self._by_pool if operator in pool.operators]
         yield [pool.host_s for pool in self._by_pool]
+
+
+def _sampled(trace: Trace, profile: ProfileReader, condition: Condition, kernels: Iterable[Pool]) -> Pool | None:
+    """Find a pool in which a model's host was sampled.
+
+    The pools of the model's own kernels come first: with another batch size, the same Python finds the caches in
+    another state. A pool whose code cannot be compared with the model's comes last.
+
+    Args:
+        trace: the model.
+        profile: the measurements; only read.
+        condition: the condition that the host work should be from.
+        kernels: the pools that the model's kernels are taken from.
+
+    Returns:
+        The pool, or None.
+    """
+    own = list(kernels)
+    for key in usable_keys(trace, profile):
+        others = (profile.pool(number) for number in profile.pools_with_host(condition, key, NEWEST))
+        for pool in chain(own, others):
+            if pool.host_key == key and pool.condition.timing == "in_model":
+                return pool
+    return None
+
+
+def _pool_host(profile: ProfileReader, number: int) -> _PoolHost:
+    """The host's work in a pool, in the usual state of the machine."""
+
+    def read() -> _PoolHost:
+        pool = profile.pool(number)
+        return _PoolHost(StateChange(profile, pool.condition.threads).of(pool))
+
+    return profile.remembered(("host of pool", number), read)
 
 
 class _PoolHost:
@@ -205,8 +224,7 @@ class HostWork:
         Raises:
             EstimateError: the profile has no host work at all.
         """
-        table = profile.remembered(("host", condition), lambda: HostTable(profile, condition))
-        sampled = table.sampled(trace, kernels)
+        sampled = _sampled(trace, profile, condition, kernels)
         code: tuple[Flag, ...] = ()
         if sampled is not None:
             if sampled.host_key != host_key(trace):
@@ -215,8 +233,9 @@ class HostWork:
             host_s, error_s = unwatched(sampled)
             return HostWork(host_s, sampled.number, (*sampled.flags, *code), sampled.blocks, sampled.processes, error_s,
                             shift=sampled.shift)  # fmt: skip
-        kinds = host_kinds(trace)
-        shift = Shift() if change is None else change.of_predictions
+        kinds, moved = host_kinds(trace), bytes_per_call(trace.calls)
+        table = profile.remembered(("host", condition, moved), lambda: HostTable(profile, condition, moved))
+        shift = Shift() if change is None else change.from_usual
         samples_s = np.array([[table.kind_s(kind) for kind in kinds]]) * shift.factor
         if has_other_code(trace, profile, condition):
             code = ("other_code",)

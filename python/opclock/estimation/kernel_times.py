@@ -11,16 +11,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from opclock.errors import EstimateError
+from opclock.estimation.class_model import Spread
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.predictor import Prediction, Predictor
 from opclock.estimation.state_change import StateChange
 from opclock.flags import Flag, ordered, precision_flags
 from opclock.profiles.condition import Condition
+from opclock.profiles.machine_state import MachineState
 from opclock.profiles.pool import Pool
 from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
-from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples
+from opclock.profiles.statistics import Blocks, Samples
 from opclock.tracing.trace import Trace
 
 Source = Literal["measured", "modelled", "unknown"]
@@ -68,7 +70,7 @@ class Precision(NamedTuple):
     @staticmethod
     def predicted(one: Prediction) -> Precision:
         """Of a prediction."""
-        factor = math.exp(TWO_SIDED_95 * one.spread.total)
+        factor = math.exp(one.spread.call_95)
         low_s, high_s = one.seconds / factor, one.seconds * factor
         return Precision(low_s, high_s, precision_flags(one.seconds, low_s, high_s))
 
@@ -80,6 +82,7 @@ class KernelTimes:
     trace: Trace
     pools: dict[str, Pool]  # of op calls that were measured
     predictions: dict[str, Prediction]  # of op calls that were not
+    learnt_in: MachineState | None = None  # the state of the machine that predictions hold for
     shift: Shift | None = None  # of the predictions, to another state of the machine
 
     @staticmethod
@@ -102,14 +105,16 @@ class KernelTimes:
             return KernelTimes(trace, pools, {})
         predictions = predictor.predict(list(missing.values()), condition.working_set)
         return KernelTimes(
-            trace, pools, {key: one for key, one in zip(missing, predictions, strict=True) if one is not None}
-        )
+            trace, pools, {key: one for key, one in zip(missing, predictions, strict=True) if one is not None},
+            predictor.state,
+        )  # fmt: skip
 
     def in_state(self, change: StateChange) -> KernelTimes:
         """The same in one state of the machine."""
-        shift = change.of_predictions
+        shift = None if self.learnt_in is None else change.shift_from(self.learnt_in)
+        factor = 1.0 if shift is None else shift.factor
         pools = {key: change.of(pool) for key, pool in self.pools.items()}
-        predictions = {key: replace(one, seconds=one.seconds * shift.factor) for key, one in self.predictions.items()}
+        predictions = {key: replace(one, seconds=one.seconds * factor) for key, one in self.predictions.items()}
         return replace(self, pools=pools, predictions=predictions, shift=shift)
 
     @cached_property
@@ -143,16 +148,13 @@ class KernelTimes:
         return sums
 
     def predicted_share(self) -> Share:
-        """The sum of predictions. Errors that a class shares add up; errors of single op calls partly cancel out."""
-        total_s = own = 0.0
-        by_class: dict[str, float] = {}
+        """The sum of predictions. Errors that a kind shares add up; errors of single op calls partly cancel out."""
+        by_kind: dict[Spread, list[float]] = {}
         for key, one in self.predictions.items():
-            seconds = self._counts[key] * one.seconds
-            total_s += seconds
-            own += (seconds * one.spread.own) ** 2
-            by_class[one.operator_class] = by_class.get(one.operator_class, 0.0) + seconds * one.spread.shared
-        deviation = math.sqrt(own + sum(by_class.values()) ** 2) / total_s if total_s > 0 else 0.0
-        factor = math.exp(TWO_SIDED_95 * deviation)
+            by_kind.setdefault(one.spread, []).append(self._counts[key] * one.seconds)
+        total_s = math.fsum(math.fsum(seconds) for seconds in by_kind.values())
+        widths_s = [kind.sum_95 * kind.of_sum(seconds) * math.fsum(seconds) for kind, seconds in by_kind.items()]
+        factor = math.exp(math.hypot(*widths_s) / total_s) if total_s > 0 else 1.0
         return Share(total_s, total_s / factor, total_s * factor).widened(self.shift)
 
     def flags(self, condition: Condition) -> tuple[Flag, ...]:

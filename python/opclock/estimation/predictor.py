@@ -16,7 +16,8 @@ from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.class_model import ClassModel, Spread
 from opclock.estimation.features import Features, features_of
 from opclock.estimation.kept_models import KeptModels, keep, version_of
-from opclock.estimation.training import ANY, Training, training_samples
+from opclock.estimation.training import ANY, Training, training_samples, training_state
+from opclock.profiles.machine_state import MachineState
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing.trace import TracedCall
 
@@ -42,11 +43,16 @@ class Models(Protocol):
 
 
 class Predictor:
-    """Predicts op calls, each by the model of its kind."""
+    """Predicts op calls, each by the model of its kind.
 
-    def __init__(self, models: Models, ceilings: Ceilings) -> None:
+    Attributes:
+        state: of the machine, for which the predictions hold.
+    """
+
+    def __init__(self, models: Models, ceilings: Ceilings, state: MachineState | None = None) -> None:
         self._models = models
         self._ceilings = ceilings
+        self.state = state or MachineState({})
 
     @staticmethod
     def read(profile: ProfileReader, threads: int, device: str = "cpu") -> Predictor:
@@ -66,10 +72,11 @@ class Predictor:
             EstimateError: the profile has no sweep or no ceilings with this number of threads.
         """
         ceilings = profile.remembered(("ceilings", threads), lambda: Ceilings.read(profile, threads))
+        state = training_state(profile, threads, device)
         version = version_of(profile, device, threads, ceilings)
         kept = KeptModels(profile, device, threads, version)
         if kept.names:
-            return Predictor(kept, ceilings)
+            return Predictor(kept, ceilings, state)
         samples = training_samples(profile, threads, device, ceilings)
         if not samples:
             raise EstimateError(
@@ -78,7 +85,7 @@ class Predictor:
             )
         training = Training(samples)
         keep(profile, device, threads, version, training)
-        return Predictor(training, ceilings)
+        return Predictor(training, ceilings, state)
 
     @property
     def kinds(self) -> list[str]:

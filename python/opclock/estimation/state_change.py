@@ -17,7 +17,7 @@ class StateChange:
     """Multiplies the seconds of pools by what their control workloads differ from those of one state.
 
     Attributes:
-        of_predictions: the shift of what was learnt from all pools, which is in the usual state.
+        from_usual: the shift from the usual state of the profile.
         known: whether the profile has control workloads.
         left_out: those of which it has impossible seconds.
     """
@@ -45,7 +45,22 @@ class StateChange:
         self._state = state or usual
         self._asked = state is not None
         self._done: dict[int, Pool] = {}
-        self.of_predictions = shift or Shift()
+        self.from_usual = shift or Shift()
+
+    def shift_from(self, state: MachineState) -> Shift:
+        """The shift from another state of the machine.
+
+        Args:
+            state: in which something was timed. Where it is not known, it counts as the usual one; that it may be
+                another is in the interval.
+
+        Returns:
+            The shift to this state; None where neither is known and none was asked for.
+        """
+        shift = state.to(self._state)
+        if shift is None and self._asked:
+            return Shift(self.from_usual.log, math.hypot(self.from_usual.half_width, TWO_SIDED_95 * UNSEEN))
+        return shift
 
     def of(self, pool: Pool) -> Pool:
         """The pool in that state.
@@ -56,12 +71,6 @@ class StateChange:
         if pool.shift is not None or pool.condition.device != "cpu":
             return pool
         if pool.number not in self._done:
-            self._done[pool.number] = self._changed(pool)
+            shift = self.shift_from(MachineState.of_pool(pool, self._usual))
+            self._done[pool.number] = pool if shift is None else pool.shifted(shift)
         return self._done[pool.number]
-
-    def _changed(self, pool: Pool) -> Pool:
-        shift = MachineState.of_pool(pool, self._usual).to(self._state)
-        if shift is None and self._asked:
-            half_width = math.hypot(self.of_predictions.half_width, TWO_SIDED_95 * UNSEEN)
-            shift = Shift(self.of_predictions.log, half_width)
-        return pool if shift is None else pool.shifted(shift)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.class_model import ClassModel, Spread, inputs_of
 from opclock.estimation.features import Features, features_of
 from opclock.estimation.forest import Forest, Numbers
+from opclock.estimation.state_change import StateChange
+from opclock.profiles.machine_state import MachineState, state_of_pools
 from opclock.profiles.reader import ProfileReader
+from opclock.profiles.statistics import TWO_SIDED_95
 from opclock.tracing.operator_classes import MAC_CLASSES
 
 TREES = 100  # more change a prediction by less than a percent
@@ -79,14 +82,34 @@ def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers) -> S
     keys = [sample.key for sample in samples]
     folds = min(FOLDS, len(set(keys)))
     if folds < 2:  # one op call alone cannot be left out: its error is not known
-        return Spread(UNKNOWN_DEVIATION, UNKNOWN_DEVIATION, UNKNOWN_DEVIATION)
+        return Spread(*[UNKNOWN_DEVIATION] * 3, TWO_SIDED_95 * math.sqrt(2.0) * UNKNOWN_DEVIATION, TWO_SIDED_95)
     errors = np.zeros(len(samples))
     for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
         forest = Forest.train(TREES_LEFT_OUT, inputs[known], targets[known])
         errors[unknown] = forest.predict(inputs[unknown]) - targets[unknown]
-    shared = _shared_deviation(errors, [sample.pool for sample in samples])
+    pools = [sample.pool for sample in samples]
+    shared = _shared_deviation(errors, pools)
     own = math.sqrt(max(0.0, float(np.mean(errors**2)) - shared**2))
-    return Spread(shared, own, float(np.mean(np.abs(np.expm1(errors)))))
+    spread = Spread(shared, own, float(np.mean(np.abs(np.expm1(errors)))), _conformal(np.abs(errors)), TWO_SIDED_95)
+    return replace(spread, sum_95=_conformal(_errors_of_sums(samples, errors, spread)))
+
+
+def _errors_of_sums(samples: Sequence[Sample], errors: Numbers, spread: Spread) -> Numbers:
+    """By pool: the error of the sum over its calls, in standard deviations."""
+    groups: dict[int, list[tuple[float, float]]] = {}
+    for sample, error in zip(samples, errors, strict=True):
+        groups.setdefault(sample.pool, []).append((sample.seconds * math.exp(error), sample.seconds))
+    found = []
+    for pairs in groups.values():
+        predicted_s, measured_s = ([pair[side] for pair in pairs] for side in (0, 1))
+        deviation = spread.of_sum(predicted_s)
+        found.append(abs(math.log(math.fsum(predicted_s) / math.fsum(measured_s))) / deviation if deviation else 0.0)
+    return np.array(found)
+
+
+def _conformal(scores: Numbers) -> float:
+    """The score that one more of the same kind stays within with a chance of 95 %; the largest where they are few."""
+    return float(np.sort(scores)[min(len(scores), math.ceil(0.95 * (len(scores) + 1))) - 1])
 
 
 def _shared_deviation(errors: Numbers, pools: Sequence[int]) -> float:
@@ -107,11 +130,21 @@ def training_pools(profile: ProfileReader, threads: int, device: str) -> list[in
     return profile.pools(["interleaved"], device, threads, ended=True, most=MAX_POOLS)
 
 
+def training_state(profile: ProfileReader, threads: int, device: str) -> MachineState:
+    """The usual state of the machine while the sweeps were timed; what is learnt from them holds for it."""
+    return state_of_pools(profile, training_pools(profile, threads, device))
+
+
 def training_samples(profile: ProfileReader, threads: int, device: str, ceilings: Ceilings) -> list[Sample]:
-    """The newest sweep measurements of a profile, with their features."""
+    """The newest sweep measurements of a profile, with their features.
+
+    All seconds are those of one state of the machine, so that its drift during a sweep is not learnt.
+    """
     samples: list[Sample] = []
+    state = training_state(profile, threads, device)
+    change = StateChange(profile, threads, state if state.known else None)
     for number in training_pools(profile, threads, device):
-        pool = profile.pool(number)
+        pool = change.of(profile.pool(number))
         calls = profile.traced(pool.positions)
         for key, positions in pool.positions.items():
             if key in calls:

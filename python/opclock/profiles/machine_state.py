@@ -96,7 +96,12 @@ def usual_state(profile: ProfileReader, threads: int) -> MachineState:
     Returns:
         The state; not ``known`` where the profile has no control workloads. It names those with impossible seconds.
     """
-    pools = profile.control_seconds(threads, MAX_POOLS)
+    return state_of_pools(profile, profile.pools_with_controls(threads, MAX_POOLS))
+
+
+def state_of_pools(profile: ProfileReader, numbers: Sequence[int]) -> MachineState:
+    """The usual state of the machine while the first ``MAX_POOLS`` of these pools were sampled."""
+    pools = profile.control_seconds(numbers[:MAX_POOLS])
     rough = MachineState({name: _median_level(pools, name) for name in sorted({name for one in pools for name in one})})
     usual = MachineState.usual([MachineState.of_seconds(one, rough) for one in pools])
     impossible = {

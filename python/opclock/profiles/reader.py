@@ -23,12 +23,18 @@ from opclock.profiles.pool import Pool
 from opclock.profiles.pool_rows import pool_of_rows
 from opclock.profiles.schema import FINISHED
 from opclock.profiles.statistics import Samples
+from opclock.tracing.macs import bytes_per_call
 from opclock.tracing.op_call import OpCall, decode
 from opclock.tracing.trace import TracedCall
 
 T = TypeVar("T")
 
 NEWEST = 3  # pools of one condition to consider for one op call: one of them may hold more of the model's
+_WITH_HOST = (
+    "SELECT p.id, json_extract(p.context, '$.bytes_per_call') FROM pool p JOIN condition c ON c.id = p.condition "
+    "WHERE p.host IS NOT NULL AND c.device = ? AND c.threads = ? "
+    "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id)"
+)
 _OF = "c.timing = ? AND c.device = ? AND c.threads = ?"
 
 
@@ -175,26 +181,45 @@ class ProfileReader:
                 return int(owner.rsplit(":", 2)[1]), float(started)
         return None
 
-    def pools_with_host(self, condition: Condition, host_key: str | None, most: int) -> list[int]:
-        """Find pools with host work on the condition's device, with its number of threads.
+    def pools_with_host(self, condition: Condition, host_key: str, most: int) -> list[int]:
+        """Find pools with the host work of one model on the condition's device, with its number of threads.
 
         Args:
             condition: gives device, threads and working set.
-            host_key: only this host's work; any if None.
+            host_key: the host's.
             most: the largest number of pools to return.
 
         Returns:
             Numbers of pools: the nearest working set first, then ended before interrupted, then the newest.
         """
-        which = "p.host IS NOT NULL" if host_key is None else "p.host = (SELECT id FROM host WHERE key = ?)"
         rows = self.ask(
-            "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition "
-            f"WHERE {which} AND c.device = ? AND c.threads = ? "
-            "AND EXISTS (SELECT 1 FROM round WHERE round.pool = p.id) "
+            f"{_WITH_HOST} AND p.host = (SELECT id FROM host WHERE key = ?) "
             f"ORDER BY abs(c.working_set - ?), p.ended NOT IN {FINISHED}, p.started DESC, p.id DESC LIMIT ?",
-            *(() if host_key is None else (host_key,)), *_parts(condition)[1:], most,
+            *_parts(condition)[1:3], host_key, condition.working_set, most,
         )  # fmt: skip
         return [int(row[0]) for row in rows]
+
+    def bytes_between_host(self, condition: Condition, most: int) -> list[tuple[int, float]]:
+        """How much the op calls move between pieces of host work.
+
+        Args:
+            condition: gives device and threads.
+            most: how many pools with host work.
+
+        Returns:
+            The newest pools, ended before interrupted: the number, and the mean bytes of one of its op calls.
+        """
+        rows = self.ask(
+            f"{_WITH_HOST} ORDER BY p.ended NOT IN {FINISHED}, p.started DESC, p.id DESC LIMIT ?",
+            *_parts(condition)[1:3], most,
+        )  # fmt: skip
+        return [(int(number), self._bytes_per_call(number) if known is None else known) for number, known in rows]
+
+    def _bytes_per_call(self, pool: int) -> float:
+        """The same of a pool of an older version, which does not name it."""
+        keys = self.ask("SELECT o.key FROM member JOIN op_call o ON o.id = member.op_call WHERE pool = ?", pool)
+        calls = self.traced(key for (key,) in keys)
+        return bytes_per_call([calls[key] for (key,) in keys if key in calls])
 
     def measured(self, condition: Condition, keys: Iterable[str]) -> set[str]:
         """Which of these op calls have an ended pool with exactly this condition."""
@@ -244,26 +269,36 @@ class ProfileReader:
         """
         return pool_of_rows(self.path, self.ask, number, all_rounds=all_rounds)
 
-    def control_seconds(self, threads: int, most: int) -> list[dict[str, Samples]]:
-        """The control workloads of the newest pools on the CPU that sampled them.
+    def pools_with_controls(self, threads: int, most: int) -> list[int]:
+        """The newest pools on the CPU that sampled control workloads, the newest first.
 
         Args:
             threads: PyTorch's.
             most: how many pools.
-
-        Returns:
-            For each pool, the newest first: seconds by the control workload's name.
         """
         rows = self.ask(
-            "SELECT pool, name, seconds FROM control WHERE pool IN (SELECT p.id FROM pool p JOIN condition c "
-            "ON c.id = p.condition WHERE c.threads = ? AND c.device = 'cpu' AND EXISTS "
-            "(SELECT 1 FROM control WHERE control.pool = p.id) ORDER BY p.started DESC LIMIT ?) ORDER BY pool DESC",
+            "SELECT p.id FROM pool p JOIN condition c ON c.id = p.condition WHERE c.threads = ? AND c.device = 'cpu' "
+            "AND EXISTS (SELECT 1 FROM control WHERE control.pool = p.id) ORDER BY p.started DESC LIMIT ?",
             threads, most,
         )  # fmt: skip
-        pools: dict[int, dict[str, list[float]]] = {}
+        return [int(row[0]) for row in rows]
+
+    def control_seconds(self, pools: Sequence[int]) -> list[dict[str, Samples]]:
+        """The control workloads of pools.
+
+        Args:
+            pools: their numbers.
+
+        Returns:
+            For each pool that sampled them: seconds by the control workload's name.
+        """
+        rows = self.ask(
+            "SELECT pool, name, seconds FROM json_each(?) wanted JOIN control ON pool = wanted.value", json_text(pools)
+        )
+        found: dict[int, dict[str, list[float]]] = {}
         for pool, name, seconds in rows:
-            pools.setdefault(pool, {}).setdefault(name, []).append(seconds)
-        return [{name: np.array(values) for name, values in one.items()} for one in pools.values()]
+            found.setdefault(pool, {}).setdefault(name, []).append(seconds)
+        return [{name: np.array(values) for name, values in one.items()} for one in found.values()]
 
     def traced(self, keys: Iterable[str]) -> dict[str, TracedCall]:
         """The op calls that were stored with outputs, by key. Of their storages, only whether they write is known."""
@@ -272,10 +307,15 @@ class ProfileReader:
             "WHERE o.outputs IS NOT NULL",
             json_text(list(keys)),
         )
-        return {
-            key: TracedCall(OpCall.from_json(json.loads(key)), decode(json.loads(outputs)), (), (0,) if writes else ())
-            for key, outputs, writes in rows
-        }
+        try:
+            return {
+                key: TracedCall(
+                    OpCall.from_json(json.loads(key)), decode(json.loads(outputs)), (), (0,) if writes else ()
+                )
+                for key, outputs, writes in rows
+            }
+        except SYMPTOMS as error:
+            raise ProfileError(f"the profile {self.path} is damaged (op calls): restore a copy") from error
 
     def configurations(self, family: str | None = None) -> list[tuple[str, str, str]]:
         """All sweep configurations, or those of one family: (family, parameters as JSON, key of the op call)."""

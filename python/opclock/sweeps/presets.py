@@ -6,6 +6,7 @@ each. Sizes are drawn with uniformly distributed logarithms, from a hundred elem
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ MAX_MACS = 4e8  # of one kernel: a small board takes a fifth of a second for it
 MAX_WEIGHT_BYTES = 1 << 26  # of a kernel's weights: a pool of them fits into a small board's memory
 MAX_BYTES = 1 << 23  # of a kernel's largest tensor: above it, new memory for outputs takes longer than the kernel
 SEED = 20260102  # for drawing points: every board gets the same ones
+USUAL_MINUTES = 2.5  # that the preset for predictors takes on two cores, about
 MAX_REFUSED = 1000  # draws in a row that give no new point; so many end a family that this PyTorch cannot plan
 STEPS = {64: 0.3, 32: 0.2, 16: 0.2, 8: 0.15, 4: 0.08, 1: 0.07}  # power of two that divides the channels: how often
 SIDES = (1, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
@@ -263,13 +265,21 @@ BOARD: dict[str, tuple[int, Draw]] = {
 }  # fmt: skip
 
 
-def board() -> tuple[list[Planned], Counter[str]]:
-    """The kernels that predictors learn from, the same on every board, and by reason how many cannot be planned."""
+def board(amount: float = 1.0) -> tuple[list[Planned], Counter[str]]:
+    """Plan the kernels that predictors learn from, the same on every board.
+
+    Args:
+        amount: how many of each family, as a multiple of the numbers in ``BOARD``. A smaller amount is a part of a
+            larger one.
+
+    Returns:
+        The kernels, and by reason how many cannot be planned.
+    """
     points: dict[str, Planned] = {}
     missing: Counter[str] = Counter()
     for name, (count, draw) in BOARD.items():
         random_ = random.Random(f"{SEED} {name}")
-        wanted, refused, reason = len(points) + count, 0, "all draws are known or too large"
+        wanted, refused, reason = len(points) + math.ceil(amount * count), 0, "all draws are known or too large"
         while len(points) < wanted and refused < MAX_REFUSED:
             refused += 1
             try:

@@ -21,6 +21,7 @@ from opclock.timing.flags import clock_flags, device_flags, drift_flags, throttl
 from opclock.timing.host_playback import Host
 from opclock.timing.rounds import Rounds
 from opclock.timing.watching import is_sampled, op_calls
+from opclock.tracing.macs import bytes_per_call
 
 
 def clock_facts() -> dict[str, Any]:
@@ -115,6 +116,7 @@ class PoolRecord:
             host=(host.key, host.kinds) if host else None,
             context={
                 "seed": self._seed,
+                "bytes_per_call": bytes_per_call(pool.calls),
                 "before": self._board_before.to_json(),
                 "clock_before": self._clock_before,
                 "device_before": read_device(self._condition.device),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 from opclock.tracing.mac_counters import counter_of, may_multiply
 from opclock.tracing.op_call import TensorSpec, Value, tensors
@@ -137,6 +138,11 @@ def moved_bytes(traced: TracedCall) -> int:
     if traced.call.name in PICKING:
         return 2 * written + sum(spec.moved for spec in read if "int" in spec.dtype)
     return sum(spec.moved for spec in read) + sum(one.nbytes for one in traced.call.packed) + written
+
+
+def bytes_per_call(calls: Sequence[TracedCall]) -> float:
+    """The bytes that one of these op calls moves on average, see ``moved_bytes``; 0 where there is none."""
+    return sum(moved_bytes(traced) for traced in calls) / max(1, len(calls))
 
 
 def footprint_bytes(traced: TracedCall, moved: int | None = None) -> int:
