@@ -79,6 +79,29 @@ def test_what_the_calls_of_a_pool_share_is_separated_from_the_rest():
     assert 0.5 < predictor.spread("gemm").shared / shared.std(ddof=1) < 1
 
 
+MANY = [linear(m, k, n) for m in (1, 4, 16, 64, 200) for k in (16, 64, 160, 400, 900) for n in (10, 64, 256, 1000)]
+
+
+def test_products_of_shapes_beyond_the_sweep_follow_the_law_of_its_work():
+    """A forest kept the share of the nearest shapes: a matrix of 400 MB was predicted at twice its time."""
+    law = lambda one: 5e-6 + 3 * one.work_s[0] + 1.5 * one.work_s[2] + one.work_s[3]  # noqa: E731
+    predictor = Predictor(Training(samples(MANY, law)), CEILINGS)
+    for call in (linear(1, 4096, 4096), linear(30, 300, 300)):
+        assert predictor.predict([call], 22)[0].seconds == pytest.approx(law(features_of(call, CEILINGS, 22)), rel=0.1)
+
+
+def test_intervals_hold_95_percent_of_calls_and_of_sums_over_pools_whatever_the_errors():
+    """With normal intervals, errors with heavy tails were outside too often."""
+    noise = np.random.default_rng(0).standard_t(2, len(MANY)) * 0.2
+    inputs = [features_of(call, CEILINGS, 22) for call in MANY]
+    made = [Sample(one, 1e-3 * math.exp(error), call.call.key, number % 20)
+            for number, (call, one, error) in enumerate(zip(MANY, inputs, noise, strict=True))]  # fmt: skip
+    spread = Predictor(Training(made), CEILINGS).spread("gemm")
+    assert np.mean(np.abs(noise) <= spread.call_95) > 0.9
+    assert spread.call_95 < np.abs(noise).max()
+    assert 1.0 < spread.sum_95 < 6.0
+
+
 def test_one_op_call_of_a_kind_cannot_be_left_out_and_still_trains():
     """``GroupKFold(1)`` raised."""
     one = Predictor(Training(samples([GEMMS[0]] * 12, lambda call: 3 * call.min_s)), CEILINGS)

@@ -11,6 +11,7 @@ import numpy as np
 
 from opclock.estimation.features import Features
 from opclock.estimation.forest import Forest, Numbers
+from opclock.estimation.gaussian_process import GaussianProcess
 
 
 @dataclass(frozen=True)
@@ -46,45 +47,79 @@ class Spread:
         return math.hypot(self.shared, self.own * math.sqrt(squares))
 
 
+REGRESSORS: dict[str, type[Forest | GaussianProcess]] = {"forest": Forest, "gaussian_process": GaussianProcess}
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a call takes by a simple law: a fixed cost, and the work that the ceilings allow in the shortest time.
+
+    Attributes:
+        fixed_s: the cost that no ceiling explains, in seconds.
+        factors: by kind of work (``Features.work_s``): how many times the shortest time it takes; they add up. None:
+            the shortest time of the whole call counts once.
+        least: no call takes less than so many times its shortest time by the ceilings.
+    """
+
+    fixed_s: float
+    factors: tuple[float, ...] | None = None
+    least: float = 0.0
+
+    def seconds(self, call: Features) -> float:
+        """Of a call."""
+        if self.factors is None:
+            return call.min_s + self.fixed_s
+        return self.fixed_s + math.fsum(one * work_s for one, work_s in zip(self.factors, call.work_s, strict=True))
+
+
 @dataclass(frozen=True)
 class ClassModel:
-    """Predicts the logarithm of a call's time over the shortest time that the ceilings allow."""
+    """Predicts the logarithm of a call's time over what it takes by a simple law."""
 
-    forest: Forest
+    regressor: Forest | GaussianProcess
     spread: Spread
-    floor_s: float  # the cost that no ceiling explains, in seconds
+    base: Base
     numbers: int  # how many of a call's numbers are its features
     operators: tuple[str, ...]  # each is a feature of its own
 
-    def inputs(self, calls: Sequence[Features]) -> Numbers:
-        """The features, calls x features."""
-        return inputs_of(calls, self.numbers, self.operators)
-
     def predict(self, calls: Sequence[Features]) -> list[float]:
         """The predicted seconds of each call."""
-        answers = self.forest.predict(self.inputs(calls))
-        return [(one.min_s + self.floor_s) * math.exp(answer) for one, answer in zip(calls, answers, strict=True)]
+        answers = self.regressor.predict(inputs_of(calls, self.numbers, self.operators, self.base))
+        return [
+            max(self.base.seconds(one) * math.exp(answer), self.base.least * one.min_s)
+            for one, answer in zip(calls, answers, strict=True)
+        ]
 
     def facts(self) -> dict[str, Any]:
-        """Everything but the forest, as JSON-ready data."""
-        return {"spread": asdict(self.spread), "floor_s": self.floor_s, "numbers": self.numbers,
+        """Everything but the regressor's arrays, as JSON-ready data."""
+        name = next(name for name, kind in REGRESSORS.items() if isinstance(self.regressor, kind))
+        return {"regressor": name, "spread": asdict(self.spread), "base": asdict(self.base), "numbers": self.numbers,
                 "operators": list(self.operators)}  # fmt: skip
 
     @staticmethod
-    def of(facts: dict[str, Any], forest: Forest) -> ClassModel:
-        """Rebuild from ``facts``. Raises KeyError or TypeError for any other data."""
-        return ClassModel(
-            forest, Spread(**facts["spread"]), facts["floor_s"], facts["numbers"], tuple(facts["operators"])
-        )
+    def of(facts: dict[str, Any], arrays: bytes) -> ClassModel:
+        """Rebuild from ``facts`` and the regressor's bytes. Raises KeyError, TypeError or ValueError for other data."""
+        regressor = REGRESSORS[facts["regressor"]].from_bytes(arrays)
+        base = Base(**{**facts["base"], "factors": _tuple(facts["base"]["factors"])})
+        return ClassModel(regressor, Spread(**facts["spread"]), base, facts["numbers"], tuple(facts["operators"]))
 
 
-def inputs_of(calls: Sequence[Features], numbers: int, operators: Sequence[str]) -> Numbers:
-    """The features of calls as a matrix, calls x features: their numbers, and 1 for the operator that it is."""
+def _tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(values)
+
+
+def inputs_of(calls: Sequence[Features], numbers: int, operators: Sequence[str], base: Base) -> Numbers:
+    """The features of calls as a matrix, calls x features.
+
+    These are their numbers, 1 for the operator that it is, and what it takes by a fitted law, as a logarithm.
+    """
     width = numbers + len(operators)
-    matrix = np.zeros((len(calls), width))
+    matrix = np.zeros((len(calls), width + (base.factors is not None)))
     column = {name: number for number, name in enumerate(operators, numbers)}
     for row, one in zip(matrix, calls, strict=True):
         row[:numbers] = one.numbers[:numbers]
         if one.operator in column:
             row[column[one.operator]] = 1.0
+        if base.factors is not None:
+            row[-1] = math.log(base.seconds(one))
     return matrix

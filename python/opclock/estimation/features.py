@@ -26,6 +26,7 @@ class Features:
     kind: str  # the predictor it belongs to: its operator class, or a kind with its own predictor
     min_s: float  # shortest time by the ceilings, with weights in the memory that holds the working set
     numbers: tuple[float, ...]  # the features; equally many for every call of a kind
+    work_s: tuple[float, ...] = (0.0,) * 4  # shortest times by the ceilings: see ``_work_s``
 
 
 def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
@@ -41,7 +42,8 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Fea
     """
     operator_class = class_of(traced.call)
     amount = _Amount.of(traced)
-    min_s = _min_s(traced, amount, ceilings, working_set)
+    work_s = _work_s(traced, amount, ceilings, working_set)
+    min_s = max(sum(work_s[:2]), sum(work_s[2:]))  # the roofline (Williams et al. 2009)
     numbers = [float(working_set), *_amounts(amount, min_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
         numbers += _convolution(traced)
@@ -49,7 +51,7 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Fea
         numbers += _gemm(traced)
     name = traced.call.name.removesuffix("_")
     kind = "attention" if ATTENTION in name else operator_class
-    return Features(name, operator_class, kind, min_s, tuple(round(number, DIGITS) for number in numbers))
+    return Features(name, operator_class, kind, min_s, tuple(round(number, DIGITS) for number in numbers), work_s)
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,25 @@ class _Amount:
         return _Amount(macs(traced), moved_bytes(traced), weights, read, written)
 
 
-def _min_s(traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set: int) -> float:
-    """The roofline (Williams et al. 2009), with weights in the memory that holds a working set of this size."""
+def _work_s(traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set: int) -> tuple[float, ...]:
+    """The shortest seconds of each kind of work.
+
+    These are multiply-adds, those of depthwise convolutions instead, reading weights from the memory that holds a
+    working set of this size, and reading and writing everything else.
+    """
     weights = min(amount.moved, amount.weights)
     far = max(amount.moved, 1 << working_set)
     near = footprint_bytes(traced, amount.moved)
-    moving_s = weights / ceilings.bandwidth(far, ["read"]) + (amount.moved - weights) / ceilings.bandwidth(near)
-    return max(needed_macs(traced) / ceilings.peak(call_dtype(traced)), moving_s)
+    multiply_s = needed_macs(traced) / ceilings.peak(call_dtype(traced))
+    multiplying = (0.0, multiply_s) if _is_depthwise(traced) else (multiply_s, 0.0)
+    read_s = weights / ceilings.bandwidth(far, ["read"])
+    return (*multiplying, read_s, (amount.moved - weights) / ceilings.bandwidth(near))
+
+
+def _is_depthwise(traced: TracedCall) -> bool:
+    shapes = [spec.shape for spec in traced.call.tensors()[:2]]
+    convolves = class_of(traced.call) == "convolution" and len(shapes) == 2
+    return convolves and len(shapes[0]) > 2 and shapes[1][1:2] == (1,) and shapes[0][1] > 1
 
 
 def _log(value: float) -> float:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from opclock.errors import ProfileError
 from opclock.estimation import ceilings as ceilings_code
-from opclock.estimation import class_model, features, forest, state_change, training
+from opclock.estimation import class_model, features, forest, gaussian_process, state_change, training
 from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.class_model import ClassModel
-from opclock.estimation.forest import Forest
 from opclock.estimation.training import Training, training_pools
 from opclock.files import json_text
 from opclock.profiles import disturbance, machine_state, predictor_table
@@ -21,8 +20,8 @@ from opclock.profiles.reader import ProfileReader
 from opclock.tracing import mac_counters, macs, op_call, operator_classes, products
 
 # The code that decides what is learnt: where it changed, what was kept is outdated.
-CODE = (training, forest, class_model, features, ceilings_code, disturbance, machine_state, state_change,
-        macs, mac_counters, products, operator_classes, op_call)  # fmt: skip
+CODE = (training, forest, gaussian_process, class_model, features, ceilings_code, disturbance, machine_state,
+        state_change, macs, mac_counters, products, operator_classes, op_call)  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -51,9 +50,9 @@ class KeptModels:
     def model(self, name: str) -> ClassModel:
         """The model of one of ``names``. Raises ProfileError where it is damaged."""
         if name not in self._models:
-            facts, nodes = predictor_table.kept(self._profile, self._device, self._threads, name)
+            facts, arrays = predictor_table.kept(self._profile, self._device, self._threads, name)
             try:
-                self._models[name] = ClassModel.of(json.loads(facts), Forest.from_bytes(nodes))
+                self._models[name] = ClassModel.of(json.loads(facts), arrays)
             except SYMPTOMS as error:
                 raise ProfileError(
                     f"the profile {self._profile.path} is damaged (predictor): restore a copy, or remove what was "
@@ -67,5 +66,5 @@ def keep(profile: ProfileReader, device: str, threads: int, version: str, traine
     if predictor_table.can_keep(profile):
         models = {name: trained.model(name) for name in trained.names}
         predictor_table.keep(profile, device, threads, version, [
-            (name, json_text(one.facts(), sort_keys=True), one.forest.to_bytes()) for name, one in models.items()
+            (name, json_text(one.facts(), sort_keys=True), one.regressor.to_bytes()) for name, one in models.items()
         ])  # fmt: skip

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from opclock.estimation.ceilings import Ceilings
-from opclock.estimation.class_model import ClassModel, Spread, inputs_of
+from opclock.estimation.class_model import Base, ClassModel, Spread, inputs_of
 from opclock.estimation.features import Features, features_of
 from opclock.estimation.forest import Forest, Numbers
+from opclock.estimation.gaussian_process import GaussianProcess
 from opclock.estimation.state_change import StateChange
 from opclock.profiles.machine_state import MachineState, state_of_pools
 from opclock.profiles.reader import ProfileReader
@@ -25,6 +26,10 @@ UNKNOWN_DEVIATION = 1.0  # of log(predicted / measured) where no op call can be 
 MIN_ROWS = 12  # of a kind; with fewer, it is predicted with its class, or from all classes together
 MAX_ROWS = 8000  # the newest: training time must not grow with the profile
 MAX_POOLS = MAX_ROWS // 8
+SMOOTH = ("convolution", "gemm")  # kinds whose shapes are drawn so densely that a smooth law is learnt
+MIN_SMOOTH = 100  # samples of such a kind
+FASTEST = 0.01  # the fraction of the samples that may have been faster than they can be again
+FIXED_UNIT_S, MIN_BASE_S, FITS = 1e-6, 1e-7, 8
 ANY = ""  # for classes without samples: learnt from all classes that move memory and multiply nothing
 
 
@@ -61,21 +66,47 @@ class Training:
     def model(self, name: str) -> ClassModel:
         """The model of one of ``names``."""
         if name not in self._models:
-            self._models[name] = _trained(self._samples[name], self._floor_s)
+            self._models[name] = _trained(name, self._samples[name], self._floor_s)
         return self._models[name]
 
 
-def _trained(samples: Sequence[Sample], floor_s: float) -> ClassModel:
+def _trained(kind: str, samples: Sequence[Sample], floor_s: float) -> ClassModel:
     calls = [sample.features for sample in samples]
     numbers = min(len(one.numbers) for one in calls)
     operators = tuple(sorted({one.operator for one in calls}))
-    inputs = inputs_of(calls, numbers, operators)
-    targets = np.array([math.log(sample.seconds / (sample.features.min_s + floor_s)) for sample in samples])
-    spread = _left_out(samples, inputs, targets)
-    return ClassModel(Forest.train(TREES, inputs, targets), spread, floor_s, numbers, operators)
+    smooth = kind in SMOOTH and len(samples) >= MIN_SMOOTH
+    base = _fitted_base(samples) if smooth else Base(floor_s)
+    inputs = inputs_of(calls, numbers, operators, base)
+    targets = np.array([math.log(sample.seconds / base.seconds(sample.features)) for sample in samples])
+    spread = _left_out(samples, inputs, targets, smooth=smooth)
+    return ClassModel(_regressor(inputs, targets, smooth, TREES), spread, base, numbers, operators)
 
 
-def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers) -> Spread:
+def _regressor(inputs: Numbers, targets: Numbers, smooth: bool, trees: int) -> Forest | GaussianProcess:
+    return GaussianProcess.train(inputs, targets) if smooth else Forest.train(trees, inputs, targets)
+
+
+def _fitted_base(samples: Sequence[Sample]) -> Base:
+    """The fixed cost and the factors of each kind of work, none negative, with the least squares of relative errors.
+
+    An error counts relative to the geometric mean of measured and fitted seconds, else too low a fit would look better.
+    """
+    from scipy.optimize import nnls
+
+    work_s = np.array([[FIXED_UNIT_S, *sample.features.work_s] for sample in samples])
+    measured_s = np.array([sample.seconds for sample in samples])
+    fitted_s = measured_s
+    for _ in range(FITS):
+        weights = 1.0 / np.sqrt(measured_s * fitted_s)
+        found, _ = nnls(work_s * weights[:, None], measured_s * weights)
+        fitted_s = np.maximum(work_s @ found, MIN_BASE_S)
+    fixed_s, *factors = (float(one) for one in found)
+    shares = measured_s / np.array([max(MIN_BASE_S, sample.features.min_s) for sample in samples])
+    least = min(1.0, float(np.quantile(shares, FASTEST)))
+    return Base(max(MIN_BASE_S, fixed_s * FIXED_UNIT_S), tuple(factors), least)
+
+
+def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers, *, smooth: bool) -> Spread:
     """The errors of op calls that were left out of training with all their measurements."""
     from sklearn.model_selection import GroupKFold
 
@@ -85,8 +116,8 @@ def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers) -> S
         return Spread(*[UNKNOWN_DEVIATION] * 3, TWO_SIDED_95 * math.sqrt(2.0) * UNKNOWN_DEVIATION, TWO_SIDED_95)
     errors = np.zeros(len(samples))
     for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
-        forest = Forest.train(TREES_LEFT_OUT, inputs[known], targets[known])
-        errors[unknown] = forest.predict(inputs[unknown]) - targets[unknown]
+        regressor = _regressor(inputs[known], targets[known], smooth, TREES_LEFT_OUT)
+        errors[unknown] = regressor.predict(inputs[unknown]) - targets[unknown]
     pools = [sample.pool for sample in samples]
     shared = _shared_deviation(errors, pools)
     own = math.sqrt(max(0.0, float(np.mean(errors**2)) - shared**2))
