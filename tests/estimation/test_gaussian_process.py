@@ -12,7 +12,7 @@ INPUTS = RANDOM.uniform(-1, 1, (200, 3))
 
 
 def law(inputs):
-    return np.sin(2 * inputs[:, 0]) + inputs[:, 1]
+    return np.sin(inputs[:, 0]) + inputs[:, 1]
 
 
 LEARNT = GaussianProcess.train(INPUTS, law(INPUTS) + RANDOM.normal(0, 0.05, len(INPUTS)))
