@@ -159,24 +159,28 @@ def test_cores_are_no_choice_there(laptop):
     assert "Linux" in done.errors
 
 
-@pytest.fixture(params=SYSTEMS[1:])
-def tracing(request, tmp_path):
-    laptop = Laptop(request.param, tmp_path, torch=True)
-    yield laptop
+@pytest.fixture(scope="module", params=SYSTEMS[1:])
+def tracing(request, tmp_path_factory):
+    """With torch; and the folder that it works in."""
+    folder = tmp_path_factory.mktemp("tracing")
+    laptop = Laptop(request.param, folder, torch=True)
+    yield laptop, folder
     laptop.close()
 
 
-def test_trace_and_estimate_with_torch(tracing, tmp_path):
-    done = tracing("trace", "zoo:mobilenet", "--json", "mobilenet.json")
+def test_trace_and_estimate_with_torch(tracing):
+    laptop, folder = tracing
+    done = laptop("trace", "zoo:mobilenet", "--json", "mobilenet.json")
     assert done.code == 0, done.errors
-    assert json.loads((tmp_path / "mobilenet.json").read_text(encoding="utf-8"))["model"] == "mobilenet"
-    done = tracing("measure", "zoo:mobilenet", "--profile", "new.sqlite")
+    assert json.loads((folder / "mobilenet.json").read_text(encoding="utf-8"))["model"] == "mobilenet"
+    done = laptop("measure", "zoo:mobilenet", "--profile", "new.sqlite")
     assert (done.code, len(done.errors.splitlines())) == (2, 1), done.errors
 
 
-def test_a_path_with_a_drive_names_a_model(tracing, tmp_path):
-    path = tmp_path / ("models.py" if os.name == "nt" else "C:models.py")
+def test_a_path_with_a_drive_names_a_model(tracing):
+    laptop, folder = tracing
+    path = folder / ("models.py" if os.name == "nt" else "C:models.py")
     path.write_text("import torch\ndef relu():\n    return torch.nn.ReLU(), (torch.ones(2),)\n", encoding="utf-8")
-    done = tracing("trace", f"{path}:relu", "--json", "relu.json")
+    done = laptop("trace", f"{path}:relu", "--json", "relu.json")
     assert done.code == 0, done.errors
-    assert json.loads((tmp_path / "relu.json").read_text(encoding="utf-8"))["model"] == "relu"
+    assert json.loads((folder / "relu.json").read_text(encoding="utf-8"))["model"] == "relu"
