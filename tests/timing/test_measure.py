@@ -61,9 +61,9 @@ def net():
 
 
 def test_an_edited_forward_is_timed_again(profile, tmp_path):
-    """Its op calls are the same ones: nothing was timed, and 16 µs of host were called measured for 20 ms."""
+    """Its op calls are the same ones: nothing was timed, and 16 µs of host were called measured where it took 20 ms."""
     hosts_s = []
-    for pause_s in ("0.0", "0.02"):
+    for pause_s in ("0.0", "0.005"):
         path = tmp_path / "edited.py"
         path.write_text(EDITED.format(pause_s))
         model = load_model(f"{path}:net")
@@ -74,7 +74,7 @@ def test_an_edited_forward_is_timed_again(profile, tmp_path):
         assert done.rounds > 0
         hosts_s.append(estimate(traced, profile, threads=1).host_s)
         assert measure(traced, profile, model=model, threads=1).ended == "nothing_to_do"
-    assert hosts_s[1] > 0.002  # however the state of a busy machine scales it
+    assert hosts_s[1] > 0.001  # however the state of a busy machine scales it
 
 
 def test_more_work_takes_longer(profile):
