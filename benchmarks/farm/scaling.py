@@ -54,7 +54,7 @@ async def _simulate(url: str, first: int, count: int, answer_s: float, folder: P
 def _farm(boards: int, jobs: int, answer_s: float) -> None:
     """Give every board so many jobs, and print what it took."""
     with tempfile.TemporaryDirectory() as folder:
-        farm = SmallFarm(Path(folder), {"OPCLOCK_REAL_PACE": "1"})
+        farm = SmallFarm(Path(folder), {"OPCLOCK_REAL_PACE": "1", "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "60s"})
         command = [sys.executable, "-m", "benchmarks.farm.scaling", "--simulate", farm.url, str(answer_s)]
         children = [subprocess.Popen([*command, str(first), str(min(PER_PROCESS, boards - first))])
                     for first in range(0, boards, PER_PROCESS)]  # fmt: skip
@@ -70,7 +70,9 @@ def _farm(boards: int, jobs: int, answer_s: float) -> None:
                 cpu, mine, start = _cpu(scheduler), time.process_time(), time.monotonic()
                 given = [job("answer", number, where=f"name:b{board}", versions=())
                          for board in range(boards) for number in range(jobs)]  # fmt: skip
-                count = sum(outcome.status == "done" for _, outcome in connected.run(given))
+                outcomes = [outcome for _, outcome in connected.run(given)]
+                assert {outcome.status for outcome in outcomes} == {"done"}, outcomes[0].reason
+                count = len(outcomes)
                 wall_s = time.monotonic() - start
                 theirs = (_cpu(scheduler) - cpu) / count
                 print(
