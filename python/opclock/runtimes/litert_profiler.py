@@ -73,7 +73,7 @@ class ProfiledModel:
         signature = self._made("LiteRtGetModelSignature", self._model, FIRST)
         self._inputs, self._outputs = (self._buffers(signature, side) for side in ("Input", "Output"))
         for place, array in zip(self._argument_order(signature), inputs, strict=True):
-            self._fill(self._inputs[place], np.ascontiguousarray(array))
+            self._fill(Handle(self._inputs[place]), np.ascontiguousarray(array))
 
     def run(self) -> None:
         """Run one inference. Raises RuntimeError."""
@@ -140,12 +140,12 @@ class ProfiledModel:
 
     def _fill(self, buffer: Handle, array: npt.NDArray[Any]) -> None:
         address, size = Handle(), ctypes.c_size_t()
-        self._call("LiteRtGetTensorBufferSize", Handle(buffer), ctypes.byref(size))
+        self._call("LiteRtGetTensorBufferSize", buffer, ctypes.byref(size))
         if size.value < array.nbytes:
             raise RuntimeError(f"LiteRT's input takes {size.value} bytes, not {array.nbytes}")
-        self._call("LiteRtLockTensorBuffer", Handle(buffer), ctypes.byref(address), WRITE)
+        self._call("LiteRtLockTensorBuffer", buffer, ctypes.byref(address), WRITE)
         ctypes.memmove(address, array.ctypes.data, array.nbytes)
-        self._call("LiteRtUnlockTensorBuffer", Handle(buffer))
+        self._call("LiteRtUnlockTensorBuffer", buffer)
 
     def _made(self, name: str, *arguments: Any) -> Handle:  # noqa: ANN401 - what the function takes
         """What a function of the library hands out through its last argument. Raises RuntimeError."""
