@@ -15,8 +15,10 @@ struct Crash {
   std::string_view name;
 };
 
-constexpr std::array<Crash, 5> kCrashes{
-    {{SIGSEGV, "SIGSEGV "}, {SIGBUS, "SIGBUS "}, {SIGILL, "SIGILL "}, {SIGFPE, "SIGFPE "}, {SIGABRT, "SIGABRT "}}};
+constexpr std::array kCrashes = {
+    Crash{SIGSEGV, "SIGSEGV "}, Crash{SIGBUS, "SIGBUS "},   Crash{SIGILL, "SIGILL "},
+    Crash{SIGFPE, "SIGFPE "},   Crash{SIGABRT, "SIGABRT "},
+};
 
 // Read in the handler, where no memory can be taken.
 std::array<char, 512> line;
@@ -50,9 +52,10 @@ void handle(int number, void (*wanted)(int), void (*instead_of)(int)) {
 
 // A stack for the handler, as a model may have used up the thread's.
 void use_other_stack() {
-  static std::array<char, 1 << 16> memory;
+  static std::array<char, std::size_t{1} << 16U> memory;
   stack_t stack{};
-  if (::sigaltstack(nullptr, &stack) != 0 || (stack.ss_flags & SS_DISABLE) == 0) return;
+  if (::sigaltstack(nullptr, &stack) != 0) return;
+  if ((static_cast<unsigned>(stack.ss_flags) & static_cast<unsigned>(SS_DISABLE)) == 0) return;
   stack = {};
   stack.ss_sp = memory.data();
   stack.ss_size = memory.size();
