@@ -80,7 +80,7 @@ def _kernel(first: Numbers, second: Numbers) -> Numbers:
 
 
 def _factor(points: Numbers, noise: float) -> Numbers:
-    return np.linalg.cholesky(_kernel(points, points) + noise * np.eye(len(points)))
+    return np.asarray(np.linalg.cholesky(_kernel(points, points) + noise * np.eye(len(points))))
 
 
 def _solved(factor: Numbers, targets: Numbers) -> Numbers:

@@ -47,7 +47,7 @@ class StateChange:
         self._done: dict[int, Pool] = {}
         self.from_usual = shift or Shift()
 
-    def shift_from(self, state: MachineState) -> Shift:
+    def shift_from(self, state: MachineState) -> Shift | None:
         """The shift from another state of the machine.
 
         Args:

@@ -113,7 +113,8 @@ def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers, *, s
     keys = [sample.key for sample in samples]
     folds = min(FOLDS, len(set(keys)))
     if folds < 2:  # one op call alone cannot be left out: its error is not known
-        return Spread(*[UNKNOWN_DEVIATION] * 3, TWO_SIDED_95 * math.sqrt(2.0) * UNKNOWN_DEVIATION, TWO_SIDED_95)
+        one = UNKNOWN_DEVIATION
+        return Spread(one, one, one, TWO_SIDED_95 * math.hypot(one, one), TWO_SIDED_95)
     errors = np.zeros(len(samples))
     for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
         regressor = _regressor(inputs[known], targets[known], smooth, TREES_LEFT_OUT)
