@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from opclock.errors import TraceError
-from opclock.estimation.host_costs import host_key
+from opclock.estimation.host_keys import host_key
 from opclock.files import json_text
 from opclock.generation.plan import Plan
 from opclock.generation.programs import Program, Programs
