@@ -5,7 +5,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-# A translation unit with ATen headers takes about 1.5 GB: on a board with up to 4 GB, one at a time.
+# A translation unit with ATen headers takes up to 1.8 GB: on a board with up to 4 GB, one at a time.
 cmake_host_system_information(RESULT memory_mib QUERY TOTAL_PHYSICAL_MEMORY)
 if(memory_mib LESS 4400)
   set_property(GLOBAL PROPERTY JOB_POOLS one=1)
