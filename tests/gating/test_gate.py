@@ -75,6 +75,12 @@ def test_another_head_leaves_it_open(standin, seconds, verdict):
     assert "The gate is open." in done.stdout
 
 
+def test_it_fits_a_terminal_of_80_columns(standin, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = gate(standin("base"), standin("head"))
+    assert [line for line in done.stdout.splitlines() if len(line) > 80 and "/" not in line] == []  # paths stay whole
+
+
 def test_disturbed_runs_are_flagged(standin):
     done = gate(standin("base"), standin("head", contended=True))
     assert "contended: " in done.stdout
