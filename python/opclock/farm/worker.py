@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from distributed import Worker, get_worker
 
@@ -65,7 +65,7 @@ class BoardWorker(Worker):
             address.url, nthreads=1, name=member.name, resources=resources, memory_limit=0, security=address.security,
             heartbeat_interval=HEARTBEAT_S, local_directory=str(folder), dashboard=False, dashboard_address=PAGES,
             startup_information={"opclock": lambda _worker: member.to_json()},
-            metrics={"opclock": lambda worker: worker.tell()},
+            metrics={"opclock": lambda _worker: self.tell()},
         )  # fmt: skip
         self.runner = Runner(member.name, member.store, member.accepted)
         self.drained = False
@@ -88,10 +88,14 @@ class BoardWorker(Worker):
     def _set_pace(self) -> None:
         self.periodic_callbacks["heartbeat"].callback_time = HEARTBEAT_S * 1000
 
-    async def close(self, *arguments: Any, **options: Any) -> str | None:  # noqa: ANN401 - as in dask
+    async def close(  # type: ignore[override] - as in dask
+        self,
+        *arguments: Any,
+        **options: Any,  # noqa: ANN401
+    ) -> str | None:
         """End the running command first: dask would wait for it."""
         await asyncio.to_thread(self.runner.stop)
-        return cast("str | None", await super().close(*arguments, **options))
+        return await super().close(*arguments, **options)
 
     def tell(self) -> dict[str, Any]:
         """What changes while the board is there. Goes with every heartbeat."""
