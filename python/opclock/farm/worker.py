@@ -88,11 +88,7 @@ class BoardWorker(Worker):
     def _set_pace(self) -> None:
         self.periodic_callbacks["heartbeat"].callback_time = HEARTBEAT_S * 1000
 
-    async def close(  # type: ignore[override] - as in dask
-        self,
-        *arguments: Any,
-        **options: Any,  # noqa: ANN401
-    ) -> str | None:
+    async def close(self, *arguments: Any, **options: Any) -> str | None:  # type: ignore[override]  # noqa: ANN401
         """End the running command first: dask would wait for it."""
         await asyncio.to_thread(self.runner.stop)
         return await super().close(*arguments, **options)
