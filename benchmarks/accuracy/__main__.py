@@ -58,6 +58,7 @@ def record(case: Case, row: Row) -> dict[str, Any]:
         "half_width": (estimated.ci_high_s - estimated.ci_low_s) / 2 / estimated.total_s,
         "held": estimated.ci_low_s <= median_s <= estimated.ci_high_s,
         "compatible": row.compatible,
+        "by_page_faults": row.page_fault_error or 0.0,
         "back_to_back": row.baseline_error("back_to_back"),
         "host_share": estimated.host_s / estimated.total_s,
         "measure_s": row.measure_s,
@@ -91,6 +92,7 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
         "cases": len(table),
         "mean_error": errors["mape"],
         "bias": table["error"].mean(),
+        "mean_error_at_equal_page_faults": (table["error"] - table["by_page_faults"]).abs().mean(),
         "within_10pct": errors["within_10pct"],
         "worst": errors["max_abs_error"],
         "repeat": table["repeat"].abs().mean(),
@@ -106,7 +108,7 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
 def shown(table: pd.DataFrame) -> str:
     """The table as Markdown."""
     text = table.copy()
-    for column in ("repeat", "error", "back_to_back"):
+    for column in ("repeat", "error", "by_page_faults", "back_to_back"):
         text[column] = table[column].map("{:+.1%}".format)
     for column in ("half_width", "host_share"):
         text[column] = table[column].map("{:.1%}".format)

@@ -134,7 +134,8 @@ def test_json_is_golden(tmp_path):
     data = done.to_json()
     assert list(data) == [
         "total_s", "ci_low_s", "ci_high_s", "mac_s", "non_mac_s", "host_s", "by_class", "coverage", "flags",
-        "uncounted_operators", "interrupted_after", "processes", "machine_state",
+        "uncounted_operators", "interrupted_after", "processes", "page_fault_s", "machine_state",
+        "left_out_controls",
     ]  # fmt: skip
     assert data["coverage"] == {"measured": 1.0, "modelled": 0.0, "unknown": 0.0, "unknown_op_calls": 0}
     assert data["mac_s"] == pytest.approx(2e-3)

@@ -6,6 +6,7 @@ import torch
 from small_model import Classifier
 
 from opclock.board.contention import Contention
+from opclock.profiles.pool import FAULT
 from opclock.timing import watching
 from opclock.timing.controls import Controls
 from opclock.timing.measure import measure
@@ -45,7 +46,7 @@ def test_a_pool_with_a_played_host_keeps_them(profile):
     measure(traced, profile, forward=forward_of(*model), threads=1, max_s=0.1)
     pool = profile.pool(1)
     assert set(pool.context["small_models"]) == NAMES
-    assert all(name.partition(" ")[2] in NAMES for name in pool.watching)
+    assert {name.partition(" ")[2] for name in pool.watching if name != FAULT} <= NAMES
 
 
 def test_a_models_settings_do_not_reach_the_small_models():

@@ -14,6 +14,7 @@ from opclock.estimation.ceilings import shortest_times
 from opclock.estimation.device_timeline import DeviceTimeline, read_timeline
 from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
+from opclock.estimation.page_faults import PageFaults
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
 from opclock.estimation.state_change import StateChange
@@ -161,6 +162,16 @@ def _sums(kernels: KernelTimes, host: HostWork | None) -> dict[int, Samples]:
     return sums
 
 
+def _page_faults(
+    trace: Trace, kernels: KernelTimes, host: HostWork | None, sums: dict[int, Samples]
+) -> PageFaults | None:
+    """Of the pool that has all op calls and the host; None where several share them, or nothing is known."""
+    if host is None or set(sums) != {host.pool} or kernels.predictions:
+        return None
+    pool = next(iter(kernels.pools.values()))
+    return PageFaults.of(pool, sums[pool.number]) if len(pool.keys) == len(trace.calls) else None
+
+
 def _shares(sums: dict[int, Samples], kernels: KernelTimes, host: HostWork | None) -> list[Share]:
     """The parts of the total: each pool's rounds, the predictions, and the host where no pool has it."""
     shares = [kernels.predicted_share()] if kernels.predictions else []
@@ -174,13 +185,14 @@ def _shares(sums: dict[int, Samples], kernels: KernelTimes, host: HostWork | Non
     return [*measured, *shares]
 
 
-def _processes(sums: dict[int, Samples], kernels: KernelTimes) -> tuple[ProcessTimes, ...]:
+def _processes(sums: dict[int, Samples], kernels: KernelTimes, faults: PageFaults | None) -> tuple[ProcessTimes, ...]:
     """What each process measured, in the pool with most of the time."""
     if not sums:
         return ()
     number = max(sums, key=lambda one: float(np.median(sums[one])))
     pool = next(pool for pool in kernels.pools.values() if pool.number == number)
-    return process_times(sums[number], pool.faults, blocks=pool.blocks, processes=pool.processes)
+    counted = pool.faults if faults is None or faults.pool != number else faults.of_model
+    return process_times(sums[number], counted, blocks=pool.blocks, processes=pool.processes)
 
 
 def _of_sums(
@@ -188,42 +200,50 @@ def _of_sums(
 ) -> Estimate:
     """The estimate without a device: kernels and host in sequence. The parts are scaled to add up to the total."""
     sums = _sums(kernels, host)
+    faults = _page_faults(trace, kernels, host, sums)
+    if faults is not None:
+        sums[faults.pool] = sums[faults.pool] + faults.rounds_s
     shares = _shares(sums, kernels, host)
     host_s = np.zeros(len(trace.calls) + 1) if host is None else host.calls_s
     total_s = sum(share.median_s for share in shares)
-    parts_s = sum(kernels.seconds.get(traced.call.key, 0.0) for traced in trace.calls) + float(host_s.sum())
+    faults_s = np.zeros(len(trace.calls)) if faults is None else faults.by_call_s(trace)
+    kernels_s = sum(kernels.seconds.get(traced.call.key, 0.0) for traced in trace.calls)
+    parts_s = kernels_s + float(faults_s.sum()) + float(host_s.sum())
     scale = total_s / parts_s if parts_s > 0 else 1.0
-    watching_s = 0.0 if host is None else host.watching_error_s
+    error_s = (0.0 if host is None else host.watching_error_s) + (0.0 if faults is None else faults.error_s)
     parts = tuple(
-        _part(position, traced, kernels, float(host_s[position]) * scale, scale)
+        _part(position, traced, kernels, float(host_s[position]) * scale, float(faults_s[position]), scale)
         for position, traced in enumerate(trace.calls)
     )
     return Estimate(
         model=trace.model,
         setting=setting,
         total_s=total_s,
-        ci_low_s=max(0.0, sum(share.low_s for share in shares) - watching_s),
-        ci_high_s=sum(share.high_s for share in shares) + watching_s,
+        ci_low_s=max(0.0, sum(share.low_s for share in shares) - error_s),
+        ci_high_s=sum(share.high_s for share in shares) + error_s,
         parts=parts,
         host_tail_s=float(host_s[-1]) * scale,
         coverage=_coverage(parts, total_s, 0.0 if host is None else host.modelled_s * scale),
         unknown=tuple(str(call) for key, call in trace.unique.items() if key not in kernels.seconds),
         flags=(*kernels.flags(condition), *(() if host is None else host.flags)),
-        processes=_processes(sums, kernels),
+        processes=_processes(sums, kernels, faults),
+        page_fault_s=None if faults is None else faults.cost.seconds,
         interrupted_after=interrupted_after(kernels.pools.values()),
         shift=mean_shift([share.median_s for share in shares], [share.shift for share in shares]),
     )
 
 
-def _part(position: int, traced: TracedCall, kernels: KernelTimes, host_s: float, scale: float) -> Part:
+def _part(
+    position: int, traced: TracedCall, kernels: KernelTimes, host_s: float, faults_s: float, scale: float
+) -> Part:
     key = traced.call.key
     part = Part(position, traced.module, traced.call.operator, class_of(traced.call), macs(traced), None, host_s,
                 kernels.source(key), str(traced.call), flags=UNKNOWN)  # fmt: skip
     if key not in kernels.seconds:
         return part
     low_s, high_s, flags = kernels.precision[key]
-    seconds = kernels.seconds[key] * scale
-    return replace(part, kernel_s=seconds, kernel_low_s=low_s * scale, kernel_high_s=high_s * scale, flags=flags)
+    seconds, low_s, high_s = ((one + faults_s) * scale for one in (kernels.seconds[key], low_s, high_s))
+    return replace(part, kernel_s=seconds, kernel_low_s=max(0.0, low_s), kernel_high_s=high_s, flags=flags)
 
 
 def _of_timeline(trace: Trace, setting: Setting, timeline: DeviceTimeline) -> Estimate:

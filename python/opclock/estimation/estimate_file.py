@@ -68,6 +68,7 @@ def estimate_of(data: dict[str, Any]) -> Estimate:
             flags=tuple(data["flags"]),
             uncounted_operators=tuple(data["uncounted_operators"]),
             processes=tuple(map(ProcessTimes.from_json, data.get("processes", ()))),
+            page_fault_s=data.get("page_fault_s"),
             interrupted_after=data.get("interrupted_after"),
             shift=None if (shift := data.get("machine_state")) is None else Shift.from_json(shift),
             left_out_controls=tuple(data.get("left_out_controls", ())),

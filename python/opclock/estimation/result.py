@@ -93,6 +93,7 @@ class Estimate(ShownInNotebooks):
     uncounted_operators: tuple[str, ...] = ()  # they may multiply, and no part's ``macs`` counts them
     lanes: DeviceTimeline | None = None  # with a device beside the host; the parts are what each op call adds
     processes: tuple[ProcessTimes, ...] = ()  # what each process measured, in the pool with most of the time
+    page_fault_s: float | None = None  # seconds that one page fault took; None where they were not counted
     interrupted_after: int | None = None  # rounds, where a measurement did not end (the fewest of several)
     shift: Shift | None = None  # from the states of the machine in which the parts were timed; in the total already
     left_out_controls: tuple[str, ...] = ()  # control workloads of which the profile has impossible seconds
@@ -172,6 +173,7 @@ class Estimate(ShownInNotebooks):
             "uncounted_operators": list(self.uncounted_operators),
             "interrupted_after": self.interrupted_after,
             "processes": [one.to_json() for one in self.processes],
+            "page_fault_s": self.page_fault_s,
             "machine_state": None if self.shift is None else self.shift.to_json(),
             "left_out_controls": list(self.left_out_controls),
             **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),

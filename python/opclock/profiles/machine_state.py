@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from opclock.profiles.machine import MAX_RATIO, MIN_WORKLOADS
-from opclock.profiles.pool import WATCHED, Pool
+from opclock.profiles.pool import FAULT, WATCHED, Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples
@@ -46,7 +46,7 @@ class MachineState:
             {
                 name: float(np.mean(np.percentile(np.log(samples), QUARTILES)))
                 for name, samples in sorted(known.items())
-                if samples.size and not name.startswith(WATCHED)
+                if samples.size and not name.startswith((WATCHED, FAULT))
             }
         )
 
@@ -106,7 +106,7 @@ def state_of_pools(profile: ProfileReader, numbers: Sequence[int]) -> MachineSta
     usual = MachineState.usual([MachineState.of_seconds(one, rough) for one in pools])
     impossible = {
         name for one in pools for name, samples in one.items()
-        if not name.startswith(WATCHED) and not _possible(samples, rough.levels[name]).all()
+        if not name.startswith((WATCHED, FAULT)) and not _possible(samples, rough.levels[name]).all()
     }  # fmt: skip
     return replace(usual, left_out=tuple(sorted(impossible)))
 

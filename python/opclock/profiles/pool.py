@@ -25,6 +25,7 @@ from opclock.profiles.statistics import Samples
 
 # Names of samples beside the control workloads: a small model as it is, and timed op call by op call.
 REAL, WATCHED = "real ", "watched "
+FAULT = "page fault"  # seconds of one
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Pool:
     disturbed: int  # of all that were taken
     contended: bool  # too few were clean, see ``disturbance.contended``
     controls: dict[str, Samples]  # by the control workload's name: its seconds by block; NaN where not sampled
-    watching: dict[str, Samples] = field(default_factory=dict)  # the same of small models: "real NAME", "watched NAME"
+    watching: dict[str, Samples] = field(default_factory=dict)  # the same of "real NAME", "watched NAME", "page fault"
     shift: Shift | None = None  # from the state it was sampled in, where its seconds are those of another state
 
     @cached_property
@@ -101,6 +102,11 @@ class Pool:
     def process_times(self) -> tuple[ProcessTimes, ...]:
         """What each process measured in a round."""
         return process_times(self.rounds_s, self.faults, blocks=self.blocks, processes=self.processes)
+
+    @cached_property
+    def model_faults(self) -> dict[int, float]:
+        """Page faults of one real inference, by the number of the process; empty where they were not counted."""
+        return {int(number): float(faults) for number, faults in self.context.get("model_faults", {}).items()}
 
     @property
     def clean(self) -> int:

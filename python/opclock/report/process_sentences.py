@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from opclock.validation.results import Row
 
 
+LEAST_SHARE = 0.01  # of an error by page faults, as a fraction of the time: less is not worth a word
+
+
 def of_estimate(processes: Sequence[ProcessTimes]) -> str:
     """Say how the processes of an estimate differ: their figures with many page faults and with few, where they decide.
 
@@ -32,9 +35,18 @@ def of_validation(row: Row) -> str:
 
     "" for one process.
     """
-    kernels, references = row.estimate.processes, row.reference.process_times
-    if len(references) < 2:
+    if len(row.reference.process_times) < 2:
         return ""
+    share = row.page_fault_error
+    if share is not None and abs(share) >= LEAST_SHARE:
+        return (
+            f"{_processes_of(row)}; page faults, which differ by chance, are {percent(share, signed=True)} of the error"
+        )
+    return _processes_of(row)
+
+
+def _processes_of(row: Row) -> str:
+    kernels, references = row.estimate.processes, row.reference.process_times
     if row.layouts is None:
         timing = f"kernels in {_processes(len(kernels))}: {_range(kernels)}; " if kernels else ""
         apart = percent(row.reference.process_spread)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from torch.nn import functional
 
 from opclock.board.contention import Contention
 from opclock.profiles.disturbance import disturbed
+from opclock.profiles.pool import FAULT
 from opclock.profiles.watch import Watch
+from opclock.timing.page_faults import fault_s
 from opclock.timing.watching import sample_watching, watched_models
 from opclock.tracing.torch_state import torch_plain
 
@@ -69,19 +71,23 @@ def sample_controls(contention: Contention) -> dict[str, float]:
     Returns:
         By name: the median seconds of a run. One with more than one disturbed run is left out.
     """
-    medians = {name: _median_s(run, contention) for name, run in workloads().items()}
+    medians = {name: _median_s(partial(_timed_s, run), contention) for name, run in workloads().items()}
     return {name: seconds for name, seconds in medians.items() if seconds is not None}
 
 
-def _median_s(run: Workload, contention: Contention) -> float | None:
+def _timed_s(run: Workload) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _median_s(run: Callable[[], float], contention: Contention) -> float | None:
     """The median of the clean repeats; None where other programs disturbed more than one of them."""
     run()  # brings its data into the caches, and wakes the threads
     seconds = np.empty(REPEATS)
     watch = Watch(contention, REPEATS)
     for number in range(REPEATS):
-        start = time.perf_counter()
-        run()
-        seconds[number] = time.perf_counter() - start
+        seconds[number] = run()
         watch.rounds_ended()
     clean = seconds[~disturbed(watch.block_ended())]
     return float(np.median(clean)) if clean.size >= REPEATS - 1 else None
@@ -119,4 +125,6 @@ class Controls:
             seconds = sample_controls(self._contention)
             if self._watching is not None:
                 seconds |= sample_watching(self._watching, self._contention)
+                fault = _median_s(fault_s, self._contention)
+                seconds |= {} if fault is None else {FAULT: fault}
         return seconds

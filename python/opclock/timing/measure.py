@@ -35,6 +35,7 @@ from opclock.timing.missing import (
     missing_calls,
     timings_of,
 )
+from opclock.timing.page_faults import model_faults
 from opclock.timing.reference import forward_of, runs_in_block
 from opclock.timing.sampler import Sampler
 from opclock.timing.sampling_processes import KernelProcess, bind, checked_specification, end, started
@@ -111,9 +112,9 @@ def measure(
     Args:
         trace: the model.
         profile: stores every finished round. After an interruption, the next call continues from there.
-        forward: calls the model on its inputs. Its Python is played between the timed kernels, with its own kernels
-            switched off: the model is never run. Without it, the host's cost comes from a table by kind of call; so
-            it does where it raises then, which a warning says.
+        forward: calls the model on its inputs. It is run a few times for its page faults; then its Python is played
+            between the timed kernels, with its own kernels switched off. Without it, the host's cost comes from a table
+            by kind of call; so it does where it raises then, which a warning says.
         threads: PyTorch's threads; the current setting if None.
         seed: for the order of rounds, where it is random.
         max_s: largest number of wall seconds of rounds; by default 3.5 s or 40 times the model's latency, and three
@@ -192,6 +193,7 @@ def _flags(trace: Trace, profile: Profile, threads: int) -> tuple[Flag, ...]:
 def _time_here(work: _Work, refused: tuple[str, ...] | None) -> _Timed:
     """Sample all op calls in this process. Where ``refused`` are all that lack a time, only the host is needed."""
     with thread_team(work.threads):
+        faults = model_faults(work.forward, work.trace.device)  # before anything else is bound
         host, remark = host_for(work.trace, work.forward)
         if work.forward is not None and remark:
             _warn_of(work, remark)
@@ -201,7 +203,7 @@ def _time_here(work: _Work, refused: tuple[str, ...] | None) -> _Timed:
         lanes = has_lanes(work.trace.device)
         samplers: Iterable[Sampler] = _sample_lanes(work, host) if lanes else _sample_runs(work, host)
         for sampler in samplers:
-            ended, _ = sampler.end()
+            ended, _ = sampler.end(model_faults={} if faults is None else {0: faults})
             rounds += sampler.rounds
             earlier += sampler.earlier_rounds
             unknown |= dict.fromkeys(sampler.unknown)

@@ -65,6 +65,11 @@ class PoolRecord:
         self.earlier_rounds = 0  # of ``rounds``, those that an interrupted measurement had taken
 
     @property
+    def process(self) -> int:
+        """The number of this process among those that took turns in the pool; 0 where it takes all rounds."""
+        return self._process
+
+    @property
     def number(self) -> int:
         """The pool's number in the profile."""
         assert self._number is not None, "warm_up comes first"
@@ -166,8 +171,11 @@ class PoolRecord:
         self._block += 1
         self.rounds += len(clean)
 
-    def end(self, ended: str) -> tuple[Flag, ...]:
-        """Store why sampling stopped (see ``Sampler.end``) and the board's state. Returns the flags."""
+    def end(self, ended: str, model_faults: Mapping[int, float]) -> tuple[Flag, ...]:
+        """Store why sampling stopped and the page faults of the model (see ``Sampler.end``), and the board's state.
+
+        Returns the flags.
+        """
         pool = self._pool.compiled
         reasons = {key: pool.reason(group) for key, group in self._pool.groups.items()}
         after, clock_after = read_state(), clock_facts()
@@ -185,7 +193,8 @@ class PoolRecord:
             ["time_cap" if reasons[key] == "none" else reasons[key] for key in self._pool.keys],
             {"after": after.to_json(), "clock_after": clock_after, "flags": list(flags),
              "clock_faults": pool.clock_faults, "device_after": device_after,
-             "device_resolution_s": pool.device_resolution_s, "stalled_s": self._stalled_s()},
+             "device_resolution_s": pool.device_resolution_s, "stalled_s": self._stalled_s(),
+             "model_faults": dict(model_faults)},
         )  # fmt: skip
         return self._profile.pool(self.number).flags
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -92,6 +92,11 @@ class Sampler:
     def contended(self) -> bool:
         """Whether too few rounds are clean."""
         return self._record.contended
+
+    @property
+    def process(self) -> int:
+        """The number of this process in the pool, after the warm-up; 0 where it takes all rounds."""
+        return self._record.process
 
     @property
     def number(self) -> int:
@@ -207,11 +212,14 @@ class Sampler:
             return False
         return self._looks.settled(np.array(self._record.clean_s), np.array(self._record.blocks))
 
-    def end(self, *, settled: bool | None = None) -> tuple[str, tuple[Flag, ...]]:
+    def end(
+        self, *, settled: bool | None = None, model_faults: Mapping[int, float] | None = None
+    ) -> tuple[str, tuple[Flag, ...]]:
         """End the pool in the profile.
 
         Args:
             settled: whether all processes that took turns in the pool sampled enough; None: this one took all rounds.
+            model_faults: page faults of one inference, by the number of the process that counted them.
 
         Returns:
             Why sampling stopped ("settled", "time_cap" or "contended"), and the flags.
@@ -220,4 +228,4 @@ class Sampler:
             self._record.count()
         done = self.condition.timing == "back_to_back" or (self.settled if settled is None else settled)
         ended = "contended" if self._record.contended else "settled" if done else "time_cap"
-        return ended, self._record.end(ended)
+        return ended, self._record.end(ended, model_faults or {})

@@ -86,11 +86,15 @@ class KernelProcess(SamplingProcess):
         clean_rounds: those of them that no other program disturbed.
         settled: whether every op call and the whole round have been sampled enough here.
         seconds: wall time of its warm-up and rounds.
+        process: its number in the pool.
+        model_faults: page faults of one inference in it; None where they were not counted.
     """
 
     rounds = earlier_rounds = clean_rounds = 0
     settled = False
     seconds = 0.0
+    process = 0
+    model_faults: float | None = None
 
     @property
     def contended(self) -> bool:
@@ -102,6 +106,7 @@ class KernelProcess(SamplingProcess):
         answer = self.request("bind", **details)
         self.earlier_rounds = answer["earlier_rounds"]
         self.seconds = answer["seconds"]
+        self.process, self.model_faults = answer["process"], answer["model_faults"]
         return answer
 
     def block(self, rounds: int) -> float:
@@ -218,7 +223,8 @@ def bind(children: Sequence[KernelProcess], profile: Profile, positions: range, 
 
 def end(children: Sequence[KernelProcess]) -> tuple[str, int, tuple[Flag, ...]]:
     """End the pool of all processes. Returns why sampling stopped, the number of its rounds, and the flags."""
-    answer = children[0].request("end", settled=all(child.settled for child in children))
+    faults = {child.process: child.model_faults for child in children if child.model_faults is not None}
+    answer = children[0].request("end", settled=all(child.settled for child in children), model_faults=faults)
     return answer["ended"], int(answer["rounds"]), tuple(answer["flags"])
 
 

@@ -22,6 +22,7 @@ from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.missing import condition_of
 from opclock.timing.own_arena import fix_thresholds, in_own_arena
+from opclock.timing.page_faults import model_faults
 from opclock.timing.reference import ReferenceRun, forward_of
 from opclock.timing.sampler import Sampler
 from opclock.tracing.program import first_difference
@@ -39,6 +40,7 @@ class Server:
         self._profile: Profile | None = None
         self._sampler: Sampler | None = None
         self._reference: ReferenceRun | None = None
+        self._faults: float | None = None  # of one inference
 
     @property
     def trace(self) -> Trace:
@@ -80,7 +82,9 @@ class Server:
         What is bound must not change where the model's outputs lie, so that they take the page faults that they take in
         a process which only runs the model.
         """
-        self._fix_thresholds()
+        if self._sampler is None:  # the model runs first, as in a reference process
+            self._faults = model_faults(self._forward, self.trace.device)
+            fix_thresholds()
         if self._profile is None:
             self._profile = Profile.create_or_open(Path(request["profile"]), read_board())
             self._profile.owner = request["owner"]
@@ -106,13 +110,9 @@ class Server:
             "unknown": self.sampler.unknown,
             "remark": remark,
             "seconds": self.sampler.seconds,
+            "process": self.sampler.process,
+            "model_faults": self._faults,
         }
-
-    def _fix_thresholds(self) -> None:
-        """Once the model has run, as in a reference process, keep the C library's thresholds as they are then."""
-        if self._forward is not None and self._sampler is None:
-            ReferenceRun(self._forward, self.trace.model, self.trace.device)  # runs it until it is warm
-        fix_thresholds()
 
     def block(self, request: dict[str, Any]) -> dict[str, Any]:
         """Time one block of rounds. Returns the seconds of the shortest, and what there is so far."""
@@ -127,7 +127,10 @@ class Server:
 
     def end(self, request: dict[str, Any]) -> dict[str, Any]:
         """End the pool, for all processes. Returns why sampling stopped, the flags, and the number of all rounds."""
-        ended, flags = self.sampler.end(settled=request["settled"])
+        ended, flags = self.sampler.end(
+            settled=request["settled"],
+            model_faults={int(number): faults for number, faults in request["model_faults"].items()},
+        )
         return {"ended": ended, "flags": flags, "rounds": self.sampler.rounds}
 
     def run(self, _request: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from opclock.estimation.estimate_file import document
 from opclock.estimation.result import Estimate
 from opclock.flags import Flag, untrusted
 from opclock.notebook import ShownInNotebooks
-from opclock.profiles.processes import Layouts, differing_layouts
+from opclock.profiles.processes import Layouts, ProcessTimes, differing_layouts
 from opclock.tracing.macs import model_macs, model_macs_thop
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
@@ -83,6 +83,18 @@ class Row:
         references = self.reference.process_times
         return differing_layouts([*self.estimate.processes, *references]) if len(references) > 1 else None
 
+    @property
+    def page_fault_error(self) -> float | None:
+        """The part of ``error`` that is due to page faults: the processes of both differ in them by chance.
+
+        None where they, or what one takes, are not known.
+        """
+        cost_s = self.estimate.page_fault_s
+        estimated, real = (_mean_faults(of) for of in (self.estimate.processes, self.reference.process_times))
+        if cost_s is None or estimated is None or real is None:
+            return None
+        return (estimated - real) * cost_s / self.reference.median_s
+
     def baseline_error(self, name: str) -> float | None:
         """The relative error of a baseline; None where the baseline has no estimate."""
         seconds = self.baselines_s[name]
@@ -105,6 +117,7 @@ class Row:
             "estimate": document(self.estimate),
             "error": self.error,
             "compatible": self.compatible,
+            "page_fault_error": self.page_fault_error,
             "baselines": {
                 name: {"total_s": self.baselines_s[name], "error": self.baseline_error(name)} for name in BASELINES
             },
@@ -113,6 +126,11 @@ class Row:
             **({} if self.explanation is None else {"explanation": self.explanation.to_json()}),
             **({} if self.graph is None else {"graph": {**self.graph.to_json(), "error": self.graph_error}}),
         }
+
+
+def _mean_faults(processes: Sequence[ProcessTimes]) -> float | None:
+    known = [one.faults for one in processes if one.faults is not None]
+    return float(np.mean(known)) if known and len(known) == len(processes) else None
 
 
 def error_summary(errors: Sequence[float]) -> dict[str, float | None]:

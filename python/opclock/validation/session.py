@@ -289,8 +289,9 @@ class InterleavedSession:
         processes = [one for one in self._kernels if isinstance(one, KernelProcess)]
         if processes:
             self.flags += end(processes)[2]
+        faults = None if processes else self.reference().process_times[0].faults
         for sampler in [*(one for one in self._kernels if isinstance(one, Sampler)), *self._others]:
-            _, flags = sampler.end()
+            _, flags = sampler.end(model_faults={} if faults is None else {0: faults})
             if sampler.condition.timing != "back_to_back":  # a baseline's alone
                 self.flags += flags
         return self._kernel_s + self._binding_s

@@ -1,0 +1,141 @@
+"""Gives a pool's rounds the page faults of the model. Needs no torch.
+
+The C library gives freed memory back and takes new memory, or keeps it, by where the model's blocks lie in its heap. A
+process that times op calls lays them elsewhere, so its rounds may have other page faults than inferences. Both are
+counted. What one costs is measured, too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from opclock.profiles.pool import FAULT, Pool
+from opclock.profiles.processes import Processes, middle
+from opclock.profiles.statistics import TWO_SIDED_95, Samples
+from opclock.tracing.trace import Trace
+
+LARGE = 128 << 10  # bytes of a block that the C library takes from the system by itself, at first
+PRECISE = (
+    0.25  # standard error of what a page fault costs by a pool's rounds, as a fraction: with more they say nothing
+)
+MIN_ROUNDS = 8  # of a pool that may say it
+
+
+class Cost(NamedTuple):
+    """What one page fault takes, in seconds."""
+
+    seconds: float
+    error_s: float  # half its 95 % interval
+
+
+@dataclass(frozen=True)
+class PageFaults:
+    """The page faults of a pool's rounds beside those of the model.
+
+    Attributes:
+        pool: its number.
+        of_model: by round, the page faults of one inference in the round's process.
+        lacking: by round, how many more than in the round; negative where the round has more.
+        cost: of one.
+        processes: by round, the number of its process.
+    """
+
+    pool: int
+    of_model: Samples
+    lacking: Samples
+    cost: Cost
+    processes: Processes | None
+
+    @staticmethod
+    def of(pool: Pool, rounds_s: Samples) -> PageFaults | None:
+        """Read them from the pool that has all op calls of a model and its host.
+
+        Args:
+            pool: the rounds.
+            rounds_s: the seconds of each, what watching added taken off.
+
+        Returns:
+            None where page faults, or what one costs, are not known.
+        """
+        if not pool.model_faults or np.isnan(pool.faults).any():
+            return None
+        cost = _by_rounds(pool, rounds_s) or _by_new_memory(pool)
+        if cost is None:
+            return None
+        of_model = _of_model(pool)
+        return PageFaults(pool.number, of_model, of_model - pool.faults, cost, pool.processes)
+
+    @property
+    def rounds_s(self) -> Samples:
+        """By round: the seconds that its page faults lack."""
+        return self.lacking * self.cost.seconds
+
+    @property
+    def added_s(self) -> float:
+        """The middle of these."""
+        return float(middle(self.rounds_s, self.processes))
+
+    @property
+    def error_s(self) -> float:
+        """Half the 95 % interval of what is added: a page fault's cost is known no better."""
+        return abs(float(middle(self.lacking, self.processes))) * self.cost.error_s
+
+    def by_call_s(self, trace: Trace) -> Samples:
+        """The added seconds by position of the op call: page faults come with the blocks that outputs take.
+
+        Large blocks share them by their bytes. Where there are none, the outputs of any size do.
+        """
+        taken = [[trace.storages[number].nbytes for number in numbers] for numbers in trace.allocations]
+        large = np.array([sum(size for size in sizes if size >= LARGE) for sizes in taken], dtype=float)
+        weights = large if large.any() else np.array([sum(sizes) for sizes in taken], dtype=float)
+        total = float(weights.sum())
+        return weights / total * self.added_s if total else weights
+
+
+def _by_rounds(pool: Pool, rounds_s: Samples) -> Cost | None:
+    """By a least-squares fit of the rounds' seconds to their page faults, each less its process's mean.
+
+    None where the rounds do not differ enough. A page that comes anew is in the caches, where one that is used again
+    may not be. Only the rounds show both.
+    """
+    if len(rounds_s) < MIN_ROUNDS:
+        return None
+    faults, seconds = (_less_mean(values, pool.processes) for values in (pool.faults, rounds_s))
+    spread = float(faults @ faults)
+    if spread == 0.0:
+        return None
+    cost_s = float(faults @ seconds) / spread
+    rest = seconds - cost_s * faults
+    freedom = len(rounds_s) - 1 - (1 if pool.processes is None else len(set(pool.processes.tolist())))
+    error_s = math.sqrt(float(rest @ rest) / freedom / spread)
+    return Cost(cost_s, TWO_SIDED_95 * error_s) if 0 < error_s <= PRECISE * cost_s else None
+
+
+def _less_mean(values: Samples, processes: Processes | None) -> Samples:
+    if processes is None:
+        return values - values.mean()
+    less = values.astype(float)
+    for number in set(processes.tolist()):
+        less[processes == number] -= less[processes == number].mean()
+    return less
+
+
+def _by_new_memory(pool: Pool) -> Cost | None:
+    """By what writing to new memory took longer than writing there again. A model may win back up to half of it."""
+    costs_s = pool.watching.get(FAULT, np.empty(0))
+    known_s = costs_s[np.isfinite(costs_s)]
+    if not known_s.size:
+        return None
+    seconds = float(np.median(known_s))
+    return Cost(seconds, seconds / 2)
+
+
+def _of_model(pool: Pool) -> Samples:
+    """By round: page faults of one inference in its process; of all processes in the mean where its own are unknown."""
+    mean = float(np.mean(list(pool.model_faults.values())))
+    numbers = np.zeros(len(pool.faults), dtype=int) if pool.processes is None else pool.processes
+    return np.array([pool.model_faults.get(int(number), mean) for number in numbers])
