@@ -19,7 +19,7 @@ from opclock.children.lifeline import end_with_parent
 
 def _answer(ledger: Path, seconds: float) -> None:
     def note(what: str) -> None:
-        with ledger.open("a") as file:
+        with ledger.open("a", encoding="utf-8") as file:
             file.write(f"{what} {Path.cwd().parent.name}\n")
 
     begun = Path("begun")
@@ -30,7 +30,7 @@ def _answer(ledger: Path, seconds: float) -> None:
         time.sleep(0.02)
     note("end")
     result = {"schema": "made up/1", "cores": sorted(os.sched_getaffinity(0)), "words": sys.argv[2:]}
-    Path("result.json").write_text(json.dumps(result))
+    Path("result.json").write_text(json.dumps(result), encoding="utf-8")
     print("answered")
 
 
@@ -53,7 +53,7 @@ def _rounds(name: str) -> None:
             profile.add_rounds(pool, np.full((1, 1), number * 1e-6), np.ones(1), None)
             time.sleep(0.03)
         profile.end_pool(pool, "settled", ["narrow"], {})
-    Path("result.json").write_text(json.dumps({"schema": "made up/1", "earlier_rounds": begun}))
+    Path("result.json").write_text(json.dumps({"schema": "made up/1", "earlier_rounds": begun}), encoding="utf-8")
 
 
 def main() -> int:
@@ -76,7 +76,7 @@ def main() -> int:
     elif verb == "no":
         return 1
     else:  # a real command line, such as measure
-        Path("result.json").write_text(json.dumps({"schema": "made up/1", "words": sys.argv[2:]}))
+        Path("result.json").write_text(json.dumps({"schema": "made up/1", "words": sys.argv[2:]}), encoding="utf-8")
         files = sorted(str(path) for path in Path("files").rglob("*") if path.is_file())
         print(f"files: {' '.join(files)}")
         made = os.environ.get("MADE_UP_PROFILE")

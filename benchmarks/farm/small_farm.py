@@ -113,7 +113,7 @@ def job(
 
 def lines(ledger: Path) -> list[str]:
     """What the made-up commands have noted: begin, on or end, and where."""
-    return ledger.read_text().split("\n")[:-1] if ledger.exists() else []
+    return ledger.read_text(encoding="utf-8").split("\n")[:-1] if ledger.exists() else []
 
 
 def events(ledger: Path) -> list[str]:

@@ -116,9 +116,9 @@ def _by_rounds(pool: Pool, rounds_s: Samples) -> Cost | None:
 
 
 def _less_mean(values: Samples, processes: Processes | None) -> Samples:
+    less: Samples = values.astype(float)
     if processes is None:
-        return values - values.mean()
-    less = values.astype(float)
+        return np.asarray(less - less.mean())
     for number in set(processes.tolist()):
         less[processes == number] -= less[processes == number].mean()
     return less

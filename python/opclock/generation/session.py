@@ -21,10 +21,11 @@ from opclock.models.loading import Specification
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress
 from opclock.temporary import temporary_folder
+from opclock.timing.budget import MIN_ROUNDS
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
-from opclock.timing.measure import MIN_ROUNDS, measure
+from opclock.timing.measure import measure
 from opclock.timing.missing import all_known, condition_of
 from opclock.timing.reference import runs_in_block
 from opclock.timing.sampler import Sampler
