@@ -12,6 +12,9 @@ PACKAGE = Path(opclock.__file__).parent
 ALLOWED = {
     "board/system.py": "asks first",
     "board/contention.py": "reads only what it found in /proc",
+    "farm/child.py": "jobs on the board",
+    "farm/settings.py": "goes on where the system lacks it",
+    "gating/checkouts.py": "gates run on the board",
     "children/lifeline.py": "asks first",
     "children/process.py": "child processes, timed on the board",
     "children/serving.py": "child processes, timed on the board",
