@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import BOARD, INTERLEAVED, add_pool
+from helpers import BOARD, INTERLEAVED, add_pool, chain, filled
 
 from opclock.errors import ProfileError
 from opclock.profiles.maintenance import info, prune
@@ -90,3 +92,19 @@ def test_a_profile_of_another_thread_says_so(profile_path):
     with Profile.create_or_open(profile_path, BOARD) as profile, ThreadPoolExecutor(1) as pool:
         with pytest.raises(ProfileError, match="another thread"):
             pool.submit(profile.conditions).result()
+
+
+def test_a_reader_that_ends_while_the_writer_closes_leaves_no_half_copy(profile_path):
+    """The header went on to say that there is a log, and SQLite had removed it: the profile was refused for good."""
+    filled(profile_path, chain("relu"), {"relu": 1e-3})
+    writer = Profile.create_or_open(profile_path, BOARD)
+    writer.add_ceiling("copy", 0, 1, 1.0)
+    reader = sqlite3.connect(f"{profile_path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    reader.execute("SELECT count(*) FROM ceiling").fetchall()
+    ends = threading.Timer(0.1, reader.close)
+    ends.start()
+    writer.close()
+    ends.join()
+    assert not profile_path.with_name(f"{profile_path.name}-wal").exists()
+    with Profile.open(profile_path) as profile:
+        assert profile.ask("SELECT count(*) FROM ceiling") == [(1,)]
