@@ -218,8 +218,8 @@ def _misses_log(path: Path) -> bool:
 def _fold_log(connection: sqlite3.Connection, owner: int) -> None:
     """Write the log into the file, and remove it, unless another process is writing.
 
-    A reader is waited for: where it ends between this and the closing of the connection, SQLite removes the log, and the
-    file looks like one that was copied without it.
+    A reader is waited for: where it ends between this and the closing of the connection, SQLite removes the log, and
+    the file looks like one that was copied without it.
     """
     if os.getpid() != owner:  # a fork: SQLite's connections belong to one process
         return
