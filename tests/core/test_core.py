@@ -149,4 +149,5 @@ def test_a_crash_is_one_line_and_ends_the_process_as_before(statement, signal, s
         pytest.skip("the address sanitizer has a handler of its own")
     done = subprocess.run([sys.executable, "-c", CRASH + statement], capture_output=True, text=True, check=False)
     assert done.returncode == (-getattr(signals, signal) if signal else 0)
-    assert (done.stderr == f"opclock: killed by {signal} words\n") is said
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("qemu: ")]  # an emulator says it, too
+    assert (lines == [f"opclock: killed by {signal} words"]) is said
