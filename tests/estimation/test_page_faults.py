@@ -60,10 +60,12 @@ def test_a_model_with_fewer_page_faults_than_its_rounds_is_faster(profile_path):
 def test_where_rounds_do_not_differ_new_memory_says_what_a_page_fault_costs(profile_path):
     path = stored(profile_path, ([0.0] * 8, [0.0] * 8), {1: 1000, 2: 1000}, new_memory_s=2e-6)
     done = estimated(path)
-    assert done.total_s == pytest.approx(2 * KERNEL_S + 3e-4 + 1000 * 2e-6, rel=1e-3)
-    assert done.ci_high_s - done.total_s >= 1000 * 1e-6  # half of it is in doubt
+    assert done.total_s == pytest.approx(2 * KERNEL_S + 3e-4 + 1000 * 1.5e-6, rel=1e-3)
+    assert done.ci_high_s - done.total_s >= 1000 * 0.49e-6  # between half of it and all of it
     with Profile.open(path) as profile:
-        assert PageFaults.of(profile.pool(1), profile.pool(1).rounds_s).error_s == pytest.approx(1000 * 1e-6)
+        assert PageFaults.of(profile.pool(1), profile.pool(1).rounds_s).error_s == pytest.approx(
+            1000 * 0.49e-6, rel=1e-3
+        )
 
 
 @pytest.mark.parametrize(("model_faults", "new_memory_s"), [({}, 2e-6), ({1: 1000, 2: 1000}, None)])

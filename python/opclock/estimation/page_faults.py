@@ -8,6 +8,7 @@ counted. What one costs is measured, too.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,9 +20,8 @@ from opclock.profiles.statistics import TWO_SIDED_95, Samples
 from opclock.tracing.trace import Trace
 
 LARGE = 128 << 10  # bytes of a block that the C library takes from the system by itself, at first
-PRECISE = (
-    0.25  # standard error of what a page fault costs by a pool's rounds, as a fraction: with more they say nothing
-)
+# A model wins back up to half of what new memory costs, see ``_by_new_memory``: the middle, and a quarter of the width.
+KEPT, KEPT_DEVIATION = 0.75, 0.125
 MIN_ROUNDS = 8  # of a pool that may say it
 
 
@@ -29,7 +29,13 @@ class Cost(NamedTuple):
     """What one page fault takes, in seconds."""
 
     seconds: float
-    error_s: float  # half its 95 % interval
+    error_s: float  # its standard error
+
+    @staticmethod
+    def mean(costs: Sequence[Cost]) -> Cost:
+        """Of independent estimates: the mean, each by its precision."""
+        weights = np.array([one.error_s**-2 for one in costs])
+        return Cost(float(np.average([one.seconds for one in costs], weights=weights)), float(weights.sum() ** -0.5))
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,10 @@ class PageFaults:
         """
         if not pool.model_faults or np.isnan(pool.faults).any():
             return None
-        cost = _by_rounds(pool, rounds_s) or _by_new_memory(pool)
-        if cost is None:
+        known = [cost for cost in (_by_rounds(pool, rounds_s), _by_new_memory(pool)) if cost is not None]
+        if not known:
             return None
+        cost = Cost.mean(known)
         of_model = _of_model(pool)
         return PageFaults(pool.number, of_model, of_model - pool.faults, cost, pool.processes)
 
@@ -82,7 +89,7 @@ class PageFaults:
     @property
     def error_s(self) -> float:
         """Half the 95 % interval of what is added: a page fault's cost is known no better."""
-        return abs(float(middle(self.lacking, self.processes))) * self.cost.error_s
+        return TWO_SIDED_95 * abs(float(middle(self.lacking, self.processes))) * self.cost.error_s
 
     def by_call_s(self, trace: Trace) -> Samples:
         """The added seconds by position of the op call: page faults come with the blocks that outputs take.
@@ -99,7 +106,7 @@ class PageFaults:
 def _by_rounds(pool: Pool, rounds_s: Samples) -> Cost | None:
     """By a least-squares fit of the rounds' seconds to their page faults, each less its process's mean.
 
-    None where the rounds do not differ enough. A page that comes anew is in the caches, where one that is used again
+    None where the rounds do not differ. A page that comes anew is in the caches, where one that is used again
     may not be. Only the rounds show both.
     """
     if len(rounds_s) < MIN_ROUNDS:
@@ -112,7 +119,7 @@ def _by_rounds(pool: Pool, rounds_s: Samples) -> Cost | None:
     rest = seconds - cost_s * faults
     freedom = len(rounds_s) - 1 - (1 if pool.processes is None else len(set(pool.processes.tolist())))
     error_s = math.sqrt(float(rest @ rest) / freedom / spread)
-    return Cost(cost_s, TWO_SIDED_95 * error_s) if 0 < error_s <= PRECISE * cost_s else None
+    return Cost(cost_s, error_s) if error_s > 0 else None
 
 
 def _less_mean(values: Samples, processes: Processes | None) -> Samples:
@@ -131,7 +138,7 @@ def _by_new_memory(pool: Pool) -> Cost | None:
     if not known_s.size:
         return None
     seconds = float(np.median(known_s))
-    return Cost(seconds, seconds / 2)
+    return Cost(KEPT * seconds, KEPT_DEVIATION * seconds)
 
 
 def _of_model(pool: Pool) -> Samples:
