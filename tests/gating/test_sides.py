@@ -102,7 +102,6 @@ def test_environments_and_interpreters(repository, tmp_path):
     python.touch()
     assert choose(str(tmp_path / "env")).python == str(python)
     assert choose(str(python)).python == str(python)
-    assert choose("sh").python.endswith("/sh")
     assert choose(str(python)).folder == Path.cwd()
 
 
@@ -121,6 +120,15 @@ def test_outside_of_a_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OptionError, match="there is no git repository here"):
         choose("main")
+
+
+def test_a_program_that_is_no_python_is_no_side(tmp_path, monkeypatch):
+    """Outside of a repository, "HEAD" ran libwww-perl's program of this name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    with pytest.raises(OptionError, match="there is no git repository here"):
+        choose("HEAD")
+    assert choose("python3.12").python == "/usr/bin/python3.12"
 
 
 def test_the_path_of_a_revision_has_no_place_in_the_working_tree(monkeypatch):

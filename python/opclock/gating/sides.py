@@ -90,7 +90,7 @@ def choose_side(name: str, text: str, *, install: bool, progress: Progress) -> S
         top = repository.top if repository is not None and here.is_relative_to(path.resolve()) else path.resolve()
         folder = here if here.is_relative_to(top) else top
         return Side(name, text, sys.executable, folder, _places(folder, top))
-    program = str(path.absolute()) if path.is_file() else shutil.which(text) if text.strip() else None
+    program = str(path.absolute()) if path.is_file() else _interpreter(text)
     if program is not None:
         return Side(name, text, program, here, (str(here),))
     revision = f"a revision of {repository.top}" if repository else "a revision (there is no git repository here)"
@@ -106,6 +106,11 @@ def _of_revision(name: str, text: str, here: Path, checkout: Checkout) -> Side:
         raise GateError(f"--{name} {text}: the revision has no folder {inner}; run the gate in one that it has")
     installed = () if checkout.site is None else (str(checkout.site),)
     return Side(name, text, sys.executable, folder, (*installed, *_places(folder, checkout.tree)), checkout)
+
+
+def _interpreter(text: str) -> str | None:
+    """The Python of this name that a shell would start; no other program, though one may be named "HEAD" or "main"."""
+    return shutil.which(text) if text.startswith(("python", "pypy")) else None
 
 
 def _places(folder: Path, top: Path) -> tuple[str, ...]:
