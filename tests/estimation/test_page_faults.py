@@ -17,7 +17,7 @@ TRACE = chain("relu", "tanh", batch=512)  # outputs of 512 KB
 KERNEL_S, FAULT_S = 2e-3, 1.5e-6  # of a kernel without page faults; of a page fault
 
 
-def stored(path, faults_by_process, model_faults, *, new_memory_s=None):
+def stored(path, faults_by_process, model_faults, *, new_memory_s=2e-6):
     """A profile whose rounds have these page faults; each takes 1.5 µs."""
     keys = [traced.call.key for traced in TRACE.calls]
     condition = Condition.of("in_model", "cpu", 2, TRACE.working_set)
@@ -72,6 +72,21 @@ def test_where_rounds_do_not_differ_new_memory_says_what_a_page_fault_costs(prof
 def test_what_is_not_known_is_not_added(profile_path, model_faults, new_memory_s):
     path = stored(profile_path, ([0.0] * 8, [0.0] * 8), model_faults, new_memory_s=new_memory_s)
     assert estimated(path).total_s == pytest.approx(2 * KERNEL_S + 3e-4, rel=1e-3)
+
+
+def test_one_slow_round_with_a_few_page_faults_does_not_say_what_they_cost(profile_path):
+    """Its slope was tens of microseconds for a page fault, and went to all of the model's."""
+    path = stored(profile_path, ([0.0] * 7 + [50.0], [0.0] * 8), {1: 1000, 2: 1000})
+    with Profile.open(path) as profile:
+        pool = profile.pool(1)
+        slow_s = pool.rounds_s + np.where(pool.faults > 0, 2e-3, 0.0)
+        assert PageFaults.of(pool, slow_s).cost.seconds == pytest.approx(2e-6)  # what new memory took, no more
+
+
+def test_new_memory_that_took_no_time_says_nothing(profile_path):
+    path = stored(profile_path, ([0.0, 1000.0] * 4, [0.0] * 8), {1: 1000, 2: 1000}, new_memory_s=0.0)
+    with Profile.open(path) as profile:
+        assert PageFaults.of(profile.pool(1), profile.pool(1).rounds_s) is None
 
 
 def test_the_time_goes_to_op_calls_that_take_memory(profile_path):

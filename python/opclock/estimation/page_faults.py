@@ -8,7 +8,6 @@ counted. What one costs is measured, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,8 +19,9 @@ from opclock.profiles.statistics import TWO_SIDED_95, Samples
 from opclock.tracing.trace import Trace
 
 LARGE = 128 << 10  # bytes of a block that the C library takes from the system by itself, at first
-# A model wins back up to half of what new memory costs, see ``_by_new_memory``: the middle, and a quarter of the width.
-KEPT, KEPT_DEVIATION = 0.75, 0.125
+# A model wins back up to half of what new memory costs: a page that comes anew is in the caches, where one that is used
+# again may not be. As fractions of that: the least, the middle, and the middle's standard error.
+LEAST, MIDDLE, DEVIATION = 0.5, 0.75, 0.125
 MIN_ROUNDS = 8  # of a pool that may say it
 
 
@@ -32,10 +32,23 @@ class Cost(NamedTuple):
     error_s: float  # its standard error
 
     @staticmethod
-    def mean(costs: Sequence[Cost]) -> Cost:
-        """Of independent estimates: the mean, each by its precision."""
-        weights = np.array([one.error_s**-2 for one in costs])
-        return Cost(float(np.average([one.seconds for one in costs], weights=weights)), float(weights.sum() ** -0.5))
+    def of(pool: Pool, rounds_s: Samples) -> Cost | None:
+        """By the slope of the rounds and by new memory, each by its precision; None where new memory was not timed.
+
+        It stays between half of what new memory took and all of it: where few rounds have page faults, one slow round
+        alone could make any slope.
+        """
+        costs_s = pool.watching.get(FAULT, np.empty(0))
+        known_s = costs_s[np.isfinite(costs_s) & (costs_s > 0)]
+        if not known_s.size:
+            return None
+        all_s = float(np.median(known_s))
+        cost, slope = Cost(MIDDLE * all_s, DEVIATION * all_s), _slope(pool, rounds_s)
+        if slope is None:
+            return cost
+        weights = cost.error_s**-2, slope.error_s**-2
+        mean_s = (weights[0] * cost.seconds + weights[1] * slope.seconds) / sum(weights)
+        return Cost(min(all_s, max(LEAST * all_s, mean_s)), float(sum(weights) ** -0.5))
 
 
 @dataclass(frozen=True)
@@ -69,10 +82,9 @@ class PageFaults:
         """
         if not pool.model_faults or np.isnan(pool.faults).any():
             return None
-        known = [cost for cost in (_by_rounds(pool, rounds_s), _by_new_memory(pool)) if cost is not None]
-        if not known:
+        cost = Cost.of(pool, rounds_s)
+        if cost is None:
             return None
-        cost = Cost.mean(known)
         of_model = _of_model(pool)
         return PageFaults(pool.number, of_model, of_model - pool.faults, cost, pool.processes)
 
@@ -103,13 +115,13 @@ class PageFaults:
         return weights / total * self.added_s if total else weights
 
 
-def _by_rounds(pool: Pool, rounds_s: Samples) -> Cost | None:
+def _slope(pool: Pool, rounds_s: Samples) -> Cost | None:
     """By a least-squares fit of the rounds' seconds to their page faults, each less its process's mean.
 
-    None where the rounds do not differ. A page that comes anew is in the caches, where one that is used again
-    may not be. Only the rounds show both.
+    None where the rounds do not differ in them.
     """
-    if len(rounds_s) < MIN_ROUNDS:
+    freedom = len(rounds_s) - 1 - (1 if pool.processes is None else len(set(pool.processes.tolist())))
+    if len(rounds_s) < MIN_ROUNDS or freedom < 1:
         return None
     faults, seconds = (_less_mean(values, pool.processes) for values in (pool.faults, rounds_s))
     spread = float(faults @ faults)
@@ -117,7 +129,6 @@ def _by_rounds(pool: Pool, rounds_s: Samples) -> Cost | None:
         return None
     cost_s = float(faults @ seconds) / spread
     rest = seconds - cost_s * faults
-    freedom = len(rounds_s) - 1 - (1 if pool.processes is None else len(set(pool.processes.tolist())))
     error_s = math.sqrt(float(rest @ rest) / freedom / spread)
     return Cost(cost_s, error_s) if error_s > 0 else None
 
@@ -129,16 +140,6 @@ def _less_mean(values: Samples, processes: Processes | None) -> Samples:
     for number in set(processes.tolist()):
         less[processes == number] -= less[processes == number].mean()
     return less
-
-
-def _by_new_memory(pool: Pool) -> Cost | None:
-    """By what writing to new memory took longer than writing there again. A model may win back up to half of it."""
-    costs_s = pool.watching.get(FAULT, np.empty(0))
-    known_s = costs_s[np.isfinite(costs_s)]
-    if not known_s.size:
-        return None
-    seconds = float(np.median(known_s))
-    return Cost(KEPT * seconds, KEPT_DEVIATION * seconds)
 
 
 def _of_model(pool: Pool) -> Samples:
