@@ -232,7 +232,8 @@ def test_boards_that_cannot_take_part_are_named_before_anything_runs(small, monk
     refused(on_farm(small, monkeypatch, "measure", "zoo:mobilenet", "--on", "tag:x"), "first, odd, second")
 
 
-def test_the_list_shows_boards_and_their_state(small, monkeypatch):
+def test_the_list_shows_boards_and_their_state(small, farm, monkeypatch):
+    wait_until(lambda: not any(board.job for board in farm.boards()))  # a board tells it with its next heartbeat
     done = on_farm(small, monkeypatch, "farm", "list", "--json", "-")
     boards = {board["name"]: board for board in json.loads(done.stdout)["boards"]}
     assert boards["a"]["state"] == "free"
