@@ -1,6 +1,7 @@
 """What a board runs in place of opclock: it answers at once, or misbehaves as it is told.
 
-answer LEDGER [SECONDS]   notes its begin and its end in the ledger, and that it went on where it was ended before
+answer LEDGER [held]      notes its begin and its end in the ledger, and that it went on where it was ended before;
+                          held: ends only once the ledger's folder has a file "go"
 rounds NAME               stores a pool of 20 rounds in its profile, one after the other, and goes on where it was ended
 crash | hang | refuse | no
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 from opclock.children.lifeline import end_with_parent
 
 
-def _answer(ledger: Path, seconds: float) -> None:
+def _answer(ledger: Path, *, held: bool) -> None:
     def note(what: str) -> None:
         with ledger.open("a", encoding="utf-8") as file:
             file.write(f"{what} {Path.cwd().parent.name}\n")
@@ -25,8 +26,7 @@ def _answer(ledger: Path, seconds: float) -> None:
     begun = Path("begun")
     note("on" if begun.exists() else "begin")
     begun.touch()
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while held and not ledger.with_name("go").exists():
         time.sleep(0.02)
     note("end")
     result = {"schema": "made up/1", "cores": sorted(os.sched_getaffinity(0)), "words": sys.argv[2:]}
@@ -61,7 +61,7 @@ def main() -> int:
     end_with_parent(int(sys.argv[1]))
     verb, *words = sys.argv[2:]
     if verb == "answer":
-        _answer(Path(words[0]), float(words[1]) if len(words) > 1 else 0.0)
+        _answer(Path(words[0]), held="held" in words)
     elif verb == "rounds":
         _rounds(words[0])
     elif verb == "hang":

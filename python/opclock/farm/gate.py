@@ -42,7 +42,7 @@ def _load() -> Check:
     )
 
 
-CHECKS: tuple[Callable[[], Check], ...] = (_throttling, check_governor, _load)
+CHECKS: dict[str, Callable[[], Check]] = {"throttling": _throttling, "governor": check_governor, "load": _load}
 
 
 def unfit(accepted: Collection[str]) -> str:
@@ -51,9 +51,8 @@ def unfit(accepted: Collection[str]) -> str:
     Args:
         accepted: names of checks that may fail here: throttling, governor, load.
     """
-    failed = [check() for check in CHECKS]
-    return "; ".join(f"{one.name}: {one.finding} (remedy: {one.remedy})" for one in failed
-                     if one.status != "ok" and one.name not in accepted)  # fmt: skip
+    found = [check() for name, check in CHECKS.items() if name not in accepted]
+    return "; ".join(f"{one.name}: {one.finding} (remedy: {one.remedy})" for one in found if one.status != "ok")
 
 
 def wait_until_fit(accepted: Collection[str], *, wait: bool, ended: Callable[[], bool]) -> str:

@@ -31,6 +31,7 @@ class Runner:
 
     Attributes:
         current: the running job's id; "" where there is none.
+        changed: is called at the begin and at the end of a job.
         progress: receives what the command last said.
     """
 
@@ -46,6 +47,7 @@ class Runner:
         self._command: Command | None = None
         self._stopped = False
         self.current = ""
+        self.changed: Callable[[], None] = lambda: None
         self.progress: Callable[[str], None] = lambda _text: None
 
     def run(self, job: Job, *, cancelled: Callable[[], bool]) -> Outcome:
@@ -59,6 +61,7 @@ class Runner:
             What came of it. A fault of the command or the board is no exception.
         """
         self.current = job.id
+        self.changed()
         folder = self._store / job.id
         try:
             if (folder / OUTCOME).is_file():
@@ -73,6 +76,8 @@ class Runner:
             return Outcome(self._name, "failed", f"cannot write on the board: {error.strerror or error}; {remedy}")
         finally:
             self.current = ""
+            if not self._stopped:
+                self.changed()
 
     def stop(self) -> None:
         """Let the running command die with the worker. What it stored stays, and the job goes on later."""

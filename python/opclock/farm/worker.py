@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distributed import Worker, get_worker
+from distributed.core import connect
 
 from opclock.errors import FarmError
 from opclock.farm.address import Address
@@ -21,8 +23,10 @@ from opclock.farm.settings import GONE_S, HEARTBEAT_S, for_a_board
 from opclock.temporary import temporary_folder
 
 REJOIN_S = 5.0  # after the way to the scheduler was lost
+REACH_S = 10.0  # the scheduler must answer within
 TAKEN_S = 1.5 * GONE_S  # by then the farm has forgotten a board that lost power
 FETCH_S = 600.0  # a drained board waits so long for its last result to be fetched
+TELL_S = 2.0  # a job waits so long for the scheduler to hear of its begin or end
 PROGRESS = "opclock-progress"  # the topic of dask's events
 PAGES = "127.0.0.1:0"  # dask's status pages stay on this machine
 NEEDED = ("heartbeat", "keep-alive")  # of the timers of dask's worker; others wake it up to 50 times a second
@@ -57,7 +61,10 @@ def equal_boards(identity: str) -> str:
 
 
 class BoardWorker(Worker):
-    """A dask worker that runs one job at a time, and nothing beside it but a heartbeat every ten seconds."""
+    """A dask worker that runs one job at a time, and nothing beside it but a heartbeat every ten seconds.
+
+    The scheduler hears of a job's begin and end by a heartbeat of its own.
+    """
 
     def __init__(self, address: Address, member: Member, folder: Path) -> None:
         resources = {SLOT: 1.0, f"name:{member.name}": 1.0, member.equals: 1.0}
@@ -68,7 +75,9 @@ class BoardWorker(Worker):
             metrics={"opclock": lambda _worker: self.tell()},
         )  # fmt: skip
         self.runner = Runner(member.name, member.store, member.accepted)
+        self.runner.changed = self._tell_now
         self.drained = False
+        self._telling = asyncio.Lock()  # an earlier heartbeat must not arrive after a later one
 
     async def start_unsafe(self) -> BoardWorker:
         """Start, and stop the timers that no job needs."""
@@ -81,9 +90,16 @@ class BoardWorker(Worker):
 
     async def heartbeat(self) -> None:
         """Tell the scheduler that the board is there. Its answer would have this repeated twice a second."""
-        self.monitor.update()
-        await super().heartbeat()
-        self._set_pace()
+        async with self._telling:
+            self.monitor.update()
+            await super().heartbeat()
+            self._set_pace()
+
+    def _tell_now(self) -> None:
+        """Let the scheduler hear at once what this board does; called by the thread of the job."""
+        told = asyncio.run_coroutine_threadsafe(self.heartbeat(), self.loop.asyncio_loop)
+        with contextlib.suppress(TimeoutError, RuntimeError):  # a later heartbeat tells it
+            told.result(TELL_S)
 
     def _set_pace(self) -> None:
         self.periodic_callbacks["heartbeat"].callback_time = HEARTBEAT_S * 1000
@@ -118,6 +134,7 @@ async def drain(dask_worker: BoardWorker) -> None:
     """Let a board end after its job, and take no other."""
     dask_worker.drained = True
     await dask_worker.set_resources(**{SLOT: 0})
+    await dask_worker.heartbeat()
     asyncio.get_running_loop().call_later(1.0, lambda: asyncio.ensure_future(_end_when_idle(dask_worker)))
 
 
@@ -137,12 +154,13 @@ async def belong(address: Address, member: Member, say: Callable[[str], None]) -
         say: receives a sentence whenever something changes.
 
     Raises:
-        FarmError: the farm has another board of this name.
+        FarmError: the farm has another board of this name, or another certificate.
     """
     for_a_board()
     joined, until = False, time.monotonic() + TAKEN_S  # a board that lost power may still be known
     say(f"joining {address.url} as {member.name}")
     while True:
+        await _reached(address, say)
         with temporary_folder() as folder:
             worker = BoardWorker(address, member, folder)
             try:
@@ -153,8 +171,6 @@ async def belong(address: Address, member: Member, say: Callable[[str], None]) -
             except (OSError, RuntimeError, ValueError) as error:
                 if not joined and "name taken" in _whole(error) and time.monotonic() > until:
                     raise FarmError(f"the farm has a board {member.name} already: give another --name") from None
-                if not joined and (reason := _hopeless(error)):
-                    raise FarmError(f"cannot join {address.url}: {reason}") from error
         if worker.drained:
             return
         say(f"{'lost' if joined else 'cannot join'} {address.url}; trying again")
@@ -165,7 +181,25 @@ def _whole(error: BaseException | None) -> str:
     return "" if error is None else f"{error} {_whole(error.__cause__)}"
 
 
-def _hopeless(error: BaseException) -> str:
-    """Why joining again would not help; "" where it may."""
-    text = _whole(error)
-    return text.strip() if "SSL" in text or "certificate" in text or "TLS" in text else ""
+async def _reached(address: Address, say: Callable[[str], None]) -> None:
+    """Wait until the scheduler answers: dask's worker would wait without a word, with a wrong certificate for ever.
+
+    Raises:
+        FarmError: the certificate is another one than the scheduler's.
+    """
+    arguments, said = address.security.get_connection_args("worker"), ""
+    while True:
+        try:
+            comm = await connect(address.url, timeout=REACH_S, **arguments)
+        except OSError as error:
+            text = _whole(error)
+            if "SSL" in text or "certificate" in text:
+                raise FarmError(f"cannot join {address.url}: its certificate is not the one of this board") from error
+            reason = f"{address.url} does not answer ({text.strip()}); trying again"
+            if reason != said:
+                say(reason)
+            said = reason
+            await asyncio.sleep(REJOIN_S)
+        else:
+            await comm.close()
+            return

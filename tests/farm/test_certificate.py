@@ -1,0 +1,90 @@
+"""Who has the farm's certificate takes part; who lacks it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+
+import pytest
+from helpers import opclock, refused
+
+pytest.importorskip("distributed")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="a board needs Linux"),
+    pytest.mark.filterwarnings("default"),  # dask's own
+]
+
+from distributed import Scheduler  # noqa: E402
+from distributed.core import connect  # noqa: E402
+
+from benchmarks.farm.small_farm import SmallFarm, job  # noqa: E402
+from opclock.farm.address import Address, security_of  # noqa: E402
+from opclock.farm.session import Farm  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Two folders, each with a certificate of its own."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    folders = [tmp_path_factory.mktemp(name) for name in ("ours", "theirs")]
+    for folder in folders:
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+             "/CN=x", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True,
+        )  # fmt: skip
+    return folders
+
+
+async def answers(url, security, timeout_s):
+    """Whether a scheduler answers. Raises OSError where it refuses."""
+    comm = await connect(url, timeout=timeout_s, **security.get_connection_args("worker"))
+    try:
+        await comm.write({"op": "identity", "reply": True})
+        return (await asyncio.wait_for(comm.read(), timeout_s))["type"] == "Scheduler"
+    finally:
+        comm.abort()
+
+
+def test_who_lacks_the_certificate_gets_no_answer(certificates):
+    ours, theirs = map(security_of, certificates)
+
+    async def attempts():
+        async with Scheduler(host="127.0.0.1", port=0, protocol="tls", security=ours, dashboard=False,
+                             dashboard_address="127.0.0.1:0") as scheduler:  # fmt: skip
+            plain = (scheduler.address.replace("tls", "tcp"), Address.of(None).security)
+            for url, security in ((scheduler.address, theirs), plain):
+                with pytest.raises(OSError):  # noqa: PT011 - of several kinds
+                    await answers(url, security, 0.5)
+            assert await answers(scheduler.address, ours, 30)
+
+    asyncio.run(attempts())
+
+
+def test_boards_join_an_encrypted_farm_at_another_address(certificates, tmp_path):
+    """Its scheduler is at an address that is not the one of this machine's own loopback."""
+    ours, theirs = certificates
+    farm = SmallFarm(tmp_path, host="127.0.0.2", tls=ours)
+    try:
+        farm.begin("a")
+        farm.begin("stranger", tls=str(theirs))
+        farm.wait_for("a")
+        with Farm(Address.of(farm.url, ours)) as connected:
+            ((_, outcome),) = connected.run([job("answer", tmp_path / "ledger")])
+            assert outcome.status == "done"
+            assert farm.code("stranger") == 1
+            said = farm.log("stranger").read_text().splitlines()[-1]
+            assert said == f"opclock: cannot join {farm.url}: its certificate is not the one of this board"
+            (board,) = connected.boards()
+            assert board.name == "a"
+            assert board.address.startswith("tls://")
+    finally:
+        farm.close()
+
+
+def test_a_scheduler_that_others_reach_needs_a_certificate(tmp_path):
+    refused(opclock("farm", "start", "--host", "0.0.0.0"), "--tls FOLDER", "--insecure")
+    refused(opclock("farm", "start", "--host", "0.0.0.0", "--tls", tmp_path), "cert.pem", "openssl req")
+    refused(opclock("farm", "join", "ftp://x"), "tcp://HOST")
