@@ -1,15 +1,19 @@
 """What a board's worker costs the measurement beside which it sleeps: at most 1 %.
 
-    python -m benchmarks.farm.price [--pairs 10] [--block-s 22] [--core 0]
+    python -m benchmarks.farm.price [--pairs 100] [--block-s 1] [--core 0] [--seed 0] [--results price.jsonl]
 
 A worker waits for its command on the core on which blocks of one model's inferences are timed. In half of the blocks,
-in random order, the worker is stopped (SIGSTOP), as if it were not there. A block is longer than two heartbeats. Beside
-the ratio of the blocks' means stands what the worker itself used, by the kernel's count: that does not depend on noise.
+in random order, the worker is stopped (SIGSTOP), as if it were not there. Blocks are short, so that a machine whose
+speed drifts is as fast in both; a heartbeat that is due while the worker is stopped comes in the next block, so they
+come twice as often as on a board. Beside the ratio of the blocks' means stands what the worker itself used, by the
+kernel's count: that does not depend on noise. The file keeps every pair: a run with another seed adds its own, and what
+is printed is of them all.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import signal
 import sys
@@ -17,85 +21,101 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
+from scipy.stats import t as student
 
 from benchmarks.farm.small_farm import SmallFarm, job, wait_until
 from opclock.farm.session import Farm
 
+if TYPE_CHECKING:
+    from opclock.models.loading import Model
+
 MAX_PRICE = 0.01
 
 
-def _block(seconds: float) -> float:
-    """Mean seconds of an inference in a block."""
+def _block(model: Model, seconds: float) -> tuple[float, float]:
+    """Mean seconds of an inference in a block, and the block's."""
     import torch
 
-    from opclock.models.loading import load_model
-
-    model = load_model("zoo:mobilenet")
     count, start = 0, time.perf_counter()
     with torch.inference_mode():
         while (spent := time.perf_counter() - start) < seconds:
             model.module(*model.inputs)
             count += 1
-    return spent / count
+    return spent / count, spent
 
 
 def main() -> int:
-    """Time the blocks and print the price. Returns 1 where it is above the limit for certain."""
+    """Time the blocks and print the price of all in the file. Returns 1 where it is above the limit for certain."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--block-s", type=float, default=22.0)
+    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--block-s", type=float, default=1.0)
     parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path, default=Path("build/farm-price.jsonl"))
     chosen = parser.parse_args()
+    chosen.results.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        farm = SmallFarm(Path(folder), {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "300s", "OPCLOCK_REAL_PACE": "1"})
+        farm = SmallFarm(Path(folder), real_pace=True, gone_s=300.0)
         try:
             farm.begin("a", cpus=[chosen.core])
             farm.wait_for("a")
             with farm.connect() as connected:
-                return _price(farm, connected, chosen)
+                _time_pairs(farm, connected, chosen)
         finally:
             farm.close()
+    return _price([json.loads(line) for line in chosen.results.read_text(encoding="utf-8").splitlines()])
 
 
-def _price(farm: SmallFarm, connected: Farm, chosen: argparse.Namespace) -> int:
+def _time_pairs(farm: SmallFarm, connected: Farm, chosen: argparse.Namespace) -> None:
+    """Add a line for each pair of blocks to the file."""
     import torch
 
+    from opclock.models.loading import load_model
+
+    model = load_model("zoo:mobilenet")
     psutil.Process().cpu_affinity([chosen.core])
     torch.set_num_threads(1)
     waiting = connected.run([job("hang", limit_s=36_000.0)])
     threading.Thread(target=lambda: next(waiting), daemon=True).start()
     wait_until(lambda: any(board.job for board in connected.boards()))
-    worker = psutil.Process(farm.pid("a"))
-    _block(2.0)  # warm
-    cpu_s, switches, start = _used(worker), worker.num_ctx_switches().voluntary, time.monotonic()
-    ratios, order = [], random.Random(0)
-    for number in range(chosen.pairs):
-        means = {}
+    worker, order = psutil.Process(farm.pid("a")), random.Random(chosen.seed)
+    _block(model, 2.0)  # warm
+    for _ in range(chosen.pairs):
+        pair: dict[str, float] = {}
         for there in order.sample((True, False), 2):
             farm.send("a", signal.SIGCONT if there else signal.SIGSTOP)
-            means[there] = _block(chosen.block_s)
-        ratios.append(np.log(means[True] / means[False]))
-        print(f"pair {number + 1}: {np.expm1(ratios[-1]):+.2%}", flush=True)
+            used_s, switches = _used_s(worker.pid), worker.num_ctx_switches().voluntary
+            mean_s, block_s = _block(model, chosen.block_s)
+            if there:
+                pair |= {"with_s": mean_s, "used": (_used_s(worker.pid) - used_s) / block_s,
+                         "wakeups": (worker.num_ctx_switches().voluntary - switches) / block_s}  # fmt: skip
+            else:
+                pair["without_s"] = mean_s
+        with chosen.results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(pair) + "\n")
     farm.send("a", signal.SIGCONT)
-    there_s = (time.monotonic() - start) / 2
-    mean, error = (
-        float(np.mean(ratios)),
-        float(np.std(ratios, ddof=1) / np.sqrt(len(ratios))) if len(ratios) > 1 else 0.0,
-    )
-    print(
-        f"price by time: {np.expm1(mean):+.2%} [{np.expm1(mean - 2 * error):+.2%}, {np.expm1(mean + 2 * error):+.2%}]"
-    )
-    print(f"the worker's own: {(_used(worker) - cpu_s) / there_s:.3%} of the core, "
-          f"{(worker.num_ctx_switches().voluntary - switches) / there_s:.1f} wake-ups a second")  # fmt: skip
-    return 1 if mean - 2 * error > np.log1p(MAX_PRICE) else 0
 
 
-def _used(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def _price(pairs: list[dict[str, float]]) -> int:
+    ratios = np.log([pair["with_s"] / pair["without_s"] for pair in pairs])
+    mean, half = float(np.mean(ratios)), 0.0
+    if len(ratios) > 1:
+        half = float(student.ppf(0.975, len(ratios) - 1) * np.std(ratios, ddof=1) / np.sqrt(len(ratios)))
+    low, middle, high = np.expm1([mean - half, mean, mean + half])
+    print(f"price by time: {middle:+.2%} [{low:+.2%}, {high:+.2%}], {len(pairs)} pairs")
+    print(f"the worker's own: {np.mean([pair['used'] for pair in pairs]):.3%} of the core, "
+          f"{np.mean([pair['wakeups'] for pair in pairs]):.1f} wake-ups a second")  # fmt: skip
+    return 1 if low > MAX_PRICE else 0
+
+
+def _used_s(pid: int) -> float:
+    """Seconds on a core of all threads of a process, to the nanosecond."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 if __name__ == "__main__":
