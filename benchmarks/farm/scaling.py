@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -25,7 +26,7 @@ from benchmarks.farm.small_farm import SmallFarm, job, wait_until
 from opclock.farm import worker
 from opclock.farm.address import Address
 from opclock.farm.examination import Examination
-from opclock.farm.job import Outcome
+from opclock.farm.job import Job, Outcome
 from opclock.farm.running import Runner
 from opclock.temporary import temporary_folder
 
@@ -36,8 +37,16 @@ CHECKS = ({"name": "load", "status": "ok", "finding": "", "remedy": ""},)
 
 async def _simulate(url: str, first: int, count: int, answer_s: float, folder: Path) -> None:
     """Boards that answer after so many seconds."""
-    Runner.run = lambda self, one, cancelled: time.sleep(answer_s) or Outcome(  # type: ignore[assignment,method-assign,func-returns-value]
-        self._name, "done", code=0, result={"schema": "made up/1"})  # fmt: skip
+
+    def answer(self: Runner, one: Job, *, cancelled: Callable[[], bool]) -> Outcome:
+        self.current = one.id
+        self.changed()
+        time.sleep(answer_s)
+        self.current = ""
+        self.changed()
+        return Outcome(self._name, "done", code=0, result={"schema": "made up/1"})
+
+    Runner.run = answer  # type: ignore[method-assign]
     examination = Examination({"identity": "a board"}, CHECKS, {"opclock": "0", "torch": "0"})
     worker.for_a_board()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -54,7 +63,7 @@ async def _simulate(url: str, first: int, count: int, answer_s: float, folder: P
 def _farm(boards: int, jobs: int, answer_s: float) -> None:
     """Give every board so many jobs, and print what it took."""
     with tempfile.TemporaryDirectory() as folder:
-        farm = SmallFarm(Path(folder), {"OPCLOCK_REAL_PACE": "1", "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "60s"})
+        farm = SmallFarm(Path(folder), real_pace=True, gone_s=600.0)
         command = [sys.executable, "-m", "benchmarks.farm.scaling", "--simulate", farm.url, str(answer_s)]
         children = [subprocess.Popen([*command, str(first), str(min(PER_PROCESS, boards - first))])
                     for first in range(0, boards, PER_PROCESS)]  # fmt: skip

@@ -20,7 +20,11 @@ from opclock.model_output import model_output_apart
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from opclock.profiles.profile import Profile
+    from opclock.ranking.candidates import Specification
+    from opclock.ranking.processes import Candidate, Finished
     from opclock.ranking.rows import Row
+    from opclock.ranking.run import Elsewhere
 
 SCHEMA = "opclock.rank/1"
 SHOWN_FAILURES = 10
@@ -42,12 +46,15 @@ OWN_COLUMNS = {"macs": False, "parameters": False}  # whether larger values are 
 @click.option("--keep", type=click.Path(path_type=Path), metavar="FILE",
               help="Keeps every finished candidate; the same command goes on from there.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes at the same time.  [default: one for each core]")
+@click.option("--cluster", metavar="tcp://HOST:PORT", help="Estimate on the workers of this dask scheduler in place of "
+              "this machine's cores.")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True,
               help="Fastest candidates in the table, beside those on the Pareto front.")  # fmt: skip
 @options.reporter_option
 def rank(
     candidates: str, grid: str | None, input_text: str | None, threads: int | None, profile_path: Path,
-    columns_path: Path | None, pareto: str | None, keep: Path | None, jobs: int | None, top: int, reporter: Reporter,
+    columns_path: Path | None, pareto: str | None, keep: Path | None, jobs: int | None, cluster: str | None, top: int,
+    reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate many models that were never measured, and order them by latency.
 
@@ -62,13 +69,16 @@ def rank(
     from opclock.ranking.run import rank as estimate_all
 
     check_output("--keep", keep)
+    if cluster is not None and jobs is not None:
+        raise OptionError(f"--jobs {jobs} is for this machine; with --cluster its workers decide: leave one out")
     known = read_columns(columns_path)
     column, largest = _pareto_column(pareto, known)
     with Profile.open(profile_path) as profile, progress_display() as progress:
         try:
             with model_output_apart():
-                rows = estimate_all(Specification(candidates, grid, input_text), profile, threads=threads,
-                                    jobs=jobs or default_threads(), keep=keep, progress=progress)  # fmt: skip
+                named = Specification(candidates, grid, input_text)
+                rows = estimate_all(named, profile, threads=threads, jobs=jobs or default_threads(), keep=keep,
+                                    elsewhere=_on(cluster, named, profile), progress=progress)  # fmt: skip
         except KeyboardInterrupt as interruption:
             if keep is not None:
                 finished = counted(len(kept_rows(keep)), "candidate")
@@ -77,6 +87,23 @@ def rank(
     rows = [replace(row, columns=known.get(row.candidate, {})) for row in rows]
     _report(rows, column, top, reporter, largest=largest)
     _say_unmatched(rows, known, columns_path, reporter)
+
+
+def _on(cluster: str | None, named: Specification, profile: Profile) -> Elsewhere | None:
+    """What estimates the candidates on a cluster; None without one. Raises FarmError where that is no address."""
+    if cluster is None:
+        return None
+    from opclock.cli.shipping import Shipment
+    from opclock.farm.address import Address
+    from opclock.farm.ranking import estimate_on_cluster
+
+    shipped, address = Shipment(), Address.of(cluster)
+    there = replace(named, text=shipped.take(named.text))
+
+    def estimate(threads: int | None, candidates: Sequence[Candidate], finished: Finished) -> None:
+        estimate_on_cluster(address, there, shipped.files, profile, threads, candidates, finished)
+
+    return estimate
 
 
 def _say_unmatched(

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
 
-import dask
 from distributed import Client, Future
 
 from opclock.errors import FarmError
 from opclock.farm import worker
 from opclock.farm.address import Address
 from opclock.farm.board import FarmBoard
+from opclock.farm.connecting import connect, reason_of
 from opclock.farm.job import SLOT, Job, Outcome
-from opclock.farm.settings import quiet_logs
 
-CONNECT_S = 10.0
 POLL_S = 0.2  # from one look at the jobs to the next
 BOARDS_S = 5.0  # from one look at the boards to the next
 PATIENCE_S = 300.0  # a job waits so long for a board that has gone, and for a scheduler
@@ -45,23 +42,12 @@ class Farm:
     def __init__(self, address: Address, patience_s: float = PATIENCE_S) -> None:
         """Connect. Raises FarmError where no scheduler answers, or it refuses this machine."""
         self._address, self._patience_s = address, patience_s
-        quiet_logs()
         self._said: Said = lambda _job, _text: None
         self._jobs: dict[str, Job] = {}
-        self._client = self._connected(CONNECT_S)
+        self._client = self._connected()
 
-    def _connected(self, timeout_s: float) -> Client:
-        # dask does its best to warn of a graph that is large: here it is the model's files.
-        warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
-        dask.config.set({"distributed.client.scheduler-info-interval": "1h"})  # asked for when it is needed
-        try:
-            client = Client(self._address.url, security=self._address.security, timeout=timeout_s, set_as_default=False,
-                            name="opclock")  # fmt: skip
-        except (OSError, TimeoutError, RuntimeError) as error:
-            raise FarmError(
-                f"no scheduler answers at {self._address.url} ({_reason(error)}): 'opclock farm start' there, and set "
-                "OPCLOCK_FARM to its address, with a certificate OPCLOCK_FARM_TLS to its folder"
-            ) from error
+    def _connected(self) -> Client:
+        client = connect(self._address)
         client.subscribe_topic(worker.PROGRESS, self._hear)
         return client
 
@@ -84,7 +70,7 @@ class Farm:
             workers = cast("dict[str, Any]", self._client.scheduler_info(n_workers=-1))["workers"]
             waiting = cast("dict[str, tuple[str, ...]]", self._client.processing())
         except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
-            raise FarmError(f"{self._address.url} does not answer: {_reason(error)}") from error
+            raise FarmError(f"{self._address.url} does not answer: {reason_of(error)}") from error
         found = []
         for address, one in workers.items():
             board = FarmBoard.of(address, one, len(waiting.get(address, ())))
@@ -161,7 +147,7 @@ class Farm:
             return self._lost(given)
         if given.future.status == "error":
             error = given.future.exception()
-            return Outcome("", "lost", f"it ended the board's worker or could not be started there: {_reason(error)}")
+            return Outcome("", "lost", f"it ended the board's worker or could not be started there: {reason_of(error)}")
         if (reason := self._reconnected()) is not None:
             return Outcome("", "lost", reason)
         fresh = self._again(given.job)
@@ -176,7 +162,7 @@ class Farm:
                 return f"the scheduler at {self._address.url} has not answered for {self._patience_s:.0f} s"
             if self._client.status in ("closed", "closing"):
                 with contextlib.suppress(FarmError):
-                    self._client = self._connected(CONNECT_S)
+                    self._client = self._connected()
             time.sleep(POLL_S)
         return None
 
@@ -209,8 +195,3 @@ def _published(job: Job) -> str:
 def _age_s(key: object) -> float:
     """How long ago a job was given, by its name."""
     return time.time() - int(str(key).rpartition("-")[2], 16) / 1000
-
-
-def _reason(error: BaseException | None) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) < 200 else f"{text[:200]} ..."

@@ -8,7 +8,7 @@ import stat
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -159,6 +159,14 @@ class Profile(ProfileWriter):
                 yield
             finally:
                 self._connection.execute("DETACH DATABASE other")
+
+    def image(self) -> bytes:
+        """The bytes of a file that holds the same, without a log beside it."""
+        with temporary_folder() as folder, closing(sqlite3.connect(folder / "copy.sqlite")) as copy:
+            self._connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            copy.commit()
+            return (folder / "copy.sqlite").read_bytes()
 
 
 def _open_to_read(path: Path) -> tuple[sqlite3.Connection, int]:

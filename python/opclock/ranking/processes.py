@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import queue
+import itertools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from opclock.children.pool import ChildPool
 from opclock.children.process import ChildProcess, RuntimeFailedError, run_at_once
 from opclock.errors import ModelError
 from opclock.ranking.candidates import Specification
@@ -44,50 +47,61 @@ class RankingProcess(ChildProcess):
         return Row.from_json(self.ask("estimate", CANDIDATE_S, number=number)["row"])
 
 
+Candidate = tuple[int, str]  # number and name
+Finished = Callable[[int, Row], None]
+
+
+@contextmanager
+def estimating(
+    specification: Specification, profile: Path, threads: int | None, count: int
+) -> Iterator[Callable[[Candidate], Row]]:
+    """So many processes that estimate candidates.
+
+    Args:
+        specification: what the user named.
+        profile: the file.
+        threads: PyTorch's threads; None: as measured.
+        count: how many processes.
+
+    Yields:
+        A function that takes a candidate and waits for its row; so many threads may call it at the same time. It raises
+        ModelError where a process does not start.
+    """
+    with temporary_folder() as folder:
+        numbers = itertools.count()
+        start = partial(_started, specification, profile, threads)
+        with closing(ChildPool(lambda: start(folder / f"{next(numbers)}.txt"), count)) as pool:
+
+            def row(candidate: Candidate) -> Row:
+                number, name = candidate
+                try:
+                    with pool.child() as process:
+                        return process.row(number)
+                except RuntimeFailedError as error:
+                    return Row(name, error=str(error))
+
+            yield row
+
+
 def estimate_in_processes(
-    specification: Specification, profile: Path, threads: int | None, jobs: int, candidates: Sequence[tuple[int, str]],
-    finished: Callable[[int, Row], None],
+    specification: Specification, profile: Path, threads: int | None, jobs: int, candidates: Sequence[Candidate],
+    finished: Finished,
 ) -> None:  # fmt: skip
-    """Estimate candidates in so many processes, each of which a new one replaces where it ends.
+    """Estimate candidates in so many processes of this machine.
 
     Args:
         specification: what the user named.
         profile: the file.
         threads: PyTorch's threads; None: as measured.
         jobs: how many processes.
-        candidates: numbers and names.
+        candidates: which.
         finished: receives each candidate's number and row, from several threads.
 
     Raises:
         ModelError: a process does not start.
     """
-    free: queue.SimpleQueue[RankingProcess | None] = queue.SimpleQueue()
-    for _ in range(jobs):
-        free.put(None)
-
-    def step(candidate: tuple[int, str]) -> None:
-        number, name = candidate
-        process = free.get()
-        try:
-            if process is None:
-                process = _started(specification, profile, threads, folder / f"{number}.txt")
-            try:
-                row = process.row(number)
-            except RuntimeFailedError as error:
-                process.close()
-                process = None
-                row = Row(name, error=str(error))
-        finally:
-            free.put(process)
-        finished(number, row)
-
-    with temporary_folder() as folder:
-        try:
-            run_at_once(step, candidates, jobs)
-        finally:
-            for _ in range(jobs):
-                if (process := free.get()) is not None:
-                    process.close()
+    with estimating(specification, profile, threads, jobs) as row:
+        run_at_once(lambda candidate: finished(candidate[0], row(candidate)), candidates, jobs)
 
 
 def _started(specification: Specification, profile: Path, threads: int | None, log: Path) -> RankingProcess:

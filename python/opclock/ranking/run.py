@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +18,18 @@ from opclock.formatting import counted, duration
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.ranking.candidates import Candidates, Specification, TraceFolder, candidates_of
-from opclock.ranking.processes import estimate_in_processes
+from opclock.ranking.processes import Candidate, Finished, estimate_in_processes
 from opclock.ranking.rows import Row, append, appending, kept_rows
 from opclock.ranking.worker import Estimator
 from opclock.version import VERSION
 
+# Threads, candidates, and what receives the rows.
+Elsewhere = Callable[[int | None, Sequence[Candidate], Finished], None]
+
 
 def rank(
     specification: Specification, profile: Profile, *, threads: int | None = None, jobs: int = 1,
-    keep: Path | None = None, progress: Progress = silent,
+    elsewhere: Elsewhere | None = None, keep: Path | None = None, progress: Progress = silent,
 ) -> list[Row]:  # fmt: skip
     """Estimate all candidates.
 
@@ -35,6 +38,7 @@ def rank(
         profile: the board's measurements.
         threads: PyTorch's threads; the most with which the profile has a sweep if None.
         jobs: how many processes estimate at the same time. Traces need none of their own for one job.
+        elsewhere: estimates on other machines, in place of these processes.
         keep: the file that keeps every estimate; candidates that it has already are not estimated again.
         progress: receives a text and the fraction that is done.
 
@@ -65,7 +69,9 @@ def rank(
                         append(file, rows[number])
                     shown.update(len(rows))
 
-            if isinstance(candidates, TraceFolder) and jobs == 1:
+            if elsewhere is not None:
+                elsewhere(threads, left, finished)
+            elif isinstance(candidates, TraceFolder) and jobs == 1:
                 _estimate_here(specification, profile.path, threads, left, finished)
             else:
                 estimate_in_processes(specification, profile.path, threads, jobs, left, finished)
@@ -86,8 +92,7 @@ def _states(candidates: Candidates, common: str) -> list[str]:
 
 
 def _estimate_here(
-    specification: Specification, profile: Path, threads: int | None, left: list[tuple[int, str]],
-    finished: Callable[[int, Row], None],
+    specification: Specification, profile: Path, threads: int | None, left: Sequence[Candidate], finished: Finished
 ) -> None:  # fmt: skip
     with closing(Estimator(specification, profile, threads)) as estimator:
         for number, _ in left:
