@@ -28,6 +28,7 @@ from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.export import exported, google_benchmark
+from opclock.sweeps.parts import Part
 from opclock.sweeps.results import sweep_rows, sweep_table
 from opclock.sweeps.run import expected_s, run_sweep
 from opclock.timing import ceiling_runs
@@ -137,6 +138,21 @@ def test_an_interruption_leaves_what_was_finished(path, monkeypatch):
         assert 0 < finished < len(planned)
         done = run_sweep(planned, profile, threads=1)
         assert (done.timed, done.known) == (len(planned) - finished, finished)
+
+
+def test_the_parts_of_a_split_sweep_have_all_kernels_and_share_the_first_pool(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(grouping, "POOL_CALLS", 2)
+    planned, _ = plan_all(grid("elementwise", {"channels": [8, 16, 24], "operator": ["relu", "add"]})[0])
+    timed = []
+    for number in range(2):
+        with Profile.create_or_open(shutil.copy(path, tmp_path / f"{number}.sqlite"), read_board()) as profile:
+            part = Part(number, 2)
+            done = run_sweep(planned, profile, threads=1, part=part)
+            assert (done.timed, done.known) == (4, 0)
+            assert run_sweep(planned, profile, threads=1, part=part).timed == 0
+            timed.append({key for _, _, key in profile.configurations()})
+    assert len(timed[0] | timed[1]) == len(planned) == 6
+    assert len(timed[0] & timed[1]) == 2
 
 
 def test_a_kernel_that_does_not_run_here_is_skipped_with_its_reason(path):

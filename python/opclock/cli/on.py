@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from opclock.farm.job import Job, Outcome
     from opclock.farm.result import Result
     from opclock.farm.session import Farm
+    from opclock.farm.splitting import Agreement
     from opclock.progress import Progress
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -65,7 +67,8 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
         boards, results = pick(farm, on)
         for result in results:
             show(result, reporter)
-        jobs = {job.where: job for job in (_job(shipped, board, reporter, wait_cool=wait_cool, limit_s=limit_s)
+        parts = _parts(boards, split=given.get("split", False))
+        jobs = {job.where: job for job in (_job(shipped, board, reporter, parts, wait_cool=wait_cool, limit_s=limit_s)
                                            for board in boards)}  # fmt: skip
         by_place = {f"name:{board.name}": board for board in boards}
         with progress_display("waiting for the boards") as progress:
@@ -75,7 +78,17 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
                     watch.finished(job)
                     results.append(_stored(by_place[job.where], job, outcome, shipped))
                     show(results[-1], reporter)
-    report(results, reporter)
+    report(results, reporter, joined(results, shipped.profile, reporter) if parts else None)
+
+
+def _parts(boards: Sequence[FarmBoard], *, split: bool) -> dict[str, str]:
+    """By board: its part of a split sweep. Raises FarmError where the boards cannot share one."""
+    if not split:
+        return {}
+    from opclock.farm.splitting import check_equal
+
+    check_equal(boards)
+    return {board.name: f"{number}/{len(boards)}" for number, board in enumerate(boards, 1)}
 
 
 def pick(farm: Farm, on: str) -> tuple[list[FarmBoard], list[Result]]:
@@ -92,7 +105,10 @@ def pick(farm: Farm, on: str) -> tuple[list[FarmBoard], list[Result]]:
     return [board for board in boards if board.name not in refused], results
 
 
-def _job(shipped: Shipment, board: FarmBoard, reporter: Reporter, *, wait_cool: bool, limit_s: float) -> Job:
+def _job(
+    shipped: Shipment, board: FarmBoard, reporter: Reporter, parts: Mapping[str, str], *, wait_cool: bool,
+    limit_s: float,
+) -> Job:  # fmt: skip
     from opclock.farm.job import Job
     from opclock.farm.result import of_board
 
@@ -101,6 +117,8 @@ def _job(shipped: Shipment, board: FarmBoard, reporter: Reporter, *, wait_cool: 
         mine = of_board(shipped.profile, board.name)
         known, name = mine.read_bytes() if mine.is_file() else b"", mine.name
         words += ["--profile", name]
+    if board.name in parts:
+        words += ["--part", parts[board.name]]
     versions = tuple((name, board.versions[name]) for name in ("opclock", "torch"))
     return Job(tuple(words), f"name:{board.name}", versions, shipped.archive, known, name, tuple(shipped.outputs),
                wait_cool, limit_s, screen_width(reporter.stream) or 0)  # fmt: skip
@@ -132,16 +150,37 @@ def show(result: Result, reporter: Reporter) -> None:
     reporter.lines(result.outcome.text.rstrip())
 
 
-def report(results: Sequence[Result], reporter: Reporter) -> None:
-    """Write the JSON, and exit with 1 where a board has no good answer."""
+def joined(results: Sequence[Result], target: Path | None, reporter: Reporter) -> list[Agreement]:
+    """Merge the profiles of the boards that agree into one, and say which do not."""
+    from opclock.farm.splitting import agreements, join
+
+    profiles = {result.board.name: result.profile for result in results if result.profile is not None}
+    if target is None or not profiles:
+        return []
+    found = agreements(profiles)
+    for one in found:
+        if one.board == one.reference:
+            continue
+        shared = counted(one.kernels, "shared kernel")
+        reporter.say(f"{one.board} takes {one.ratio:.3f} times as long as {one.reference}, the median of {shared}"
+                     + ("" if one.kept else f": kept apart, in {profiles[one.board]}"))  # fmt: skip
+    kept = [profiles[one.board] for one in found if one.kept]
+    join(kept, target)
+    reporter.say(f"{counted(len(kept), 'board')} merged into {target}")
+    return found
+
+
+def report(results: Sequence[Result], reporter: Reporter, agreed: Sequence[Agreement] | None = None) -> None:
+    """Write the JSON, and exit with 1 where a board has no good answer, or does not agree with the others."""
     from opclock.farm.result import to_json
 
     ordered = sorted(results, key=lambda result: result.board.name)
-    reporter.json(to_json(ordered))
+    shared = {} if agreed is None else {"agreement": [one.to_json() for one in agreed]}
+    reporter.json({**to_json(ordered), **shared})
     good = [result for result in ordered if result.status == "done" and result.outcome.code == 0]
     reporter.say(f"{len(good)} of {counted(len(ordered), 'board')} answered" if len(good) < len(ordered)
                  else f"{counted(len(good), 'board')} answered")  # fmt: skip
-    if len(good) < len(ordered):
+    if len(good) < len(ordered) or not all(one.kept for one in agreed or ()):
         sys.exit(NOT_ALL)
 
 

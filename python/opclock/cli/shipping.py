@@ -16,6 +16,7 @@ from opclock.files import no_file
 from opclock.models.names import KINDS
 
 STAY = ("on", "limit_s", "reporter", "profile_path", "markdown_to", "markdown")  # options of this machine
+FLAGS = ("wait_cool", "split")  # likewise
 FILES = ("weights", "data", "models", "columns_path")  # options that name what is read
 WRITTEN = ("folder", "report", "plot", "timeline_to", "export_to")  # options that name what is written
 REFUSED = ("keep",)  # a folder of this machine
@@ -135,7 +136,7 @@ def shipment(
         if parameter is None:
             shipped.words.append(shipped.take(word))
         elif parameter.is_flag:
-            shipped.words += [] if parameter.name in ("wait_cool", *without) else [word]
+            shipped.words += [] if parameter.name in (*FLAGS, *without) else [word]
         else:
             text = value if equals else left.pop(0)
             if parameter.name not in without:

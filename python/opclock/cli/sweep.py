@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from opclock.profiles.profile import Profile
     from opclock.progress import Progress
     from opclock.sweeps.binding import Planned
+    from opclock.sweeps.parts import Part
     from opclock.sweeps.results import SweepRow
 
 MIN_S = 1.0  # seconds that the shortest sweep is said to take: starting takes about as long
@@ -39,6 +40,9 @@ _shared = (
     click.option("--export", "export_to", type=click.Path(path_type=Path),
                  help="Write a .csv, .parquet or (in google-benchmark's format) .json file."),
     options.seed_option,
+    click.option("--split", is_flag=True, help="With --on: boards of one identity share the work. A tenth of the pools "
+                 "is timed on each; a board that differs there by over 5 % is kept apart."),
+    click.option("--part", "part_text", hidden=True, help="The part of a board of a split sweep, such as 2/3."),
     strict_option,
     options.reporter_option,
 )  # fmt: skip
@@ -64,7 +68,7 @@ class Families(WholeHelp):
 @click.pass_context
 def sweep(
     context: click.Context, preset: str | None, threads_text: str | None, device: str, profile_path: Path,
-    export_to: Path | None, seed: int, strict: bool, reporter: Reporter,
+    export_to: Path | None, seed: int, split: bool, part_text: str | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
     """Time a FAMILY of kernels over a grid of parameters, or a preset, and store the times in a profile.
 
@@ -86,7 +90,7 @@ def sweep(
     planned, missing = planned_preset(preset, device)
     for reason, count in missing.items():
         reporter.say(f"skipped {count}: {reason}")
-    _run(planned, threads_text, device, profile_path, export_to, seed, reporter,
+    _run(planned, threads_text, device, profile_path, export_to, seed, reporter, _part(part_text, split=split),
          strict=strict, as_in_models=preset == "board")  # fmt: skip
 
 
@@ -124,8 +128,8 @@ def _command(family: Family) -> click.Command:
     @on_boards
     @options.needs_core
     def run(
-        threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int,
-        strict: bool, reporter: Reporter, **texts: tuple[str, ...],
+        threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int, split: bool,
+        part_text: str | None, strict: bool, reporter: Reporter, **texts: tuple[str, ...],
     ) -> None:  # fmt: skip
         from opclock.sweeps.binding import plan_all
 
@@ -138,8 +142,8 @@ def _command(family: Family) -> click.Command:
             reporter.say(f"skipped {count}: {reason}")
         if not planned:
             raise SweepError(f"PyTorch accepts no combination of {family.name}'s parameters: {next(iter(refused))}")
-        _run(planned, threads_text, device, profile_path, export_to, seed, reporter, strict=strict,
-             as_in_models=False)  # fmt: skip
+        _run(planned, threads_text, device, profile_path, export_to, seed, reporter, _part(part_text, split=split),
+             strict=strict, as_in_models=False)  # fmt: skip
 
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required
@@ -155,19 +159,21 @@ for _family in FAMILIES.values():
 
 def _run(
     planned: Sequence[Planned], threads_text: str | None, device: str, profile_path: Path, export_to: Path | None,
-    seed: int, reporter: Reporter, *, strict: bool, as_in_models: bool,
+    seed: int, reporter: Reporter, part: Part | None, *, strict: bool, as_in_models: bool,
 ) -> None:  # fmt: skip
     from opclock.formatting import SECONDS, counted, percent, quantity
     from opclock.sweeps.results import sweep_rows
     from opclock.sweeps.run import run_sweep
 
-    counts = _threads(threads_text)
+    counts, every = _threads(threads_text), planned
+    if part is not None:
+        planned = [one for pool in part.pools(every, seed, as_in_models=as_in_models) for one in pool]
     with options.writable_profile(profile_path) as profile:
         with progress_display() as progress:
             _announce(planned, profile, counts, device, seed, reporter, progress, as_in_models=as_in_models)
             for count in counts:
                 summary = run_sweep(
-                    planned, profile, threads=count, device=device, seed=seed, as_in_models=as_in_models,
+                    every, profile, threads=count, device=device, seed=seed, as_in_models=as_in_models, part=part,
                     progress=progress,
                 )  # fmt: skip
                 for reason, number in summary.skipped.items():
@@ -220,6 +226,17 @@ def _report(rows: Sequence[SweepRow], board: dict[str, Any], export_to: Path | N
     ]
     reporter.json({"schema": "opclock.sweep/1", "board": board, "rows": records})
     reporter.table(table(frame))
+
+
+def _part(text: str | None, *, split: bool) -> Part | None:
+    """The part that this board measures; None for all. Raises OptionError where there are no boards to split for."""
+    if split:
+        raise OptionError("--split shares a sweep among boards: name them by --on")
+    if text is None:
+        return None
+    from opclock.sweeps.parts import Part
+
+    return Part.parse(text)
 
 
 def _threads(text: str | None) -> list[int]:

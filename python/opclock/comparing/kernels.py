@@ -19,8 +19,8 @@ from opclock.sweeps.amount import FOR_ROWS
 from opclock.sweeps.binding import Planned, as_trace, plan, run_once
 from opclock.sweeps.configuration import Configuration
 from opclock.sweeps.families import IllegalError
-from opclock.sweeps.grouping import grouped, touched_bytes, windows
-from opclock.sweeps.run import MOST, POOL_BYTES
+from opclock.sweeps.grouping import POOL_BYTES, grouped, touched_bytes, windows
+from opclock.sweeps.run import MOST
 from opclock.timing.inputs import Arguments
 from opclock.timing.memory_budget import memory_budget_bytes
 from opclock.timing.sampler import Sampler

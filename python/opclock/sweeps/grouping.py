@@ -8,12 +8,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from opclock.sweeps.binding import Planned
 
+POOL_BYTES = 1 << 27  # that a pool touches at most: as many as a large model
+# Working sets of pools for predictors: they decide which caches hold the weights, as in a model.
+WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 POOL_CALLS = 64  # op calls in a pool, at most: enough to displace a kernel's last sample from the caches
 MAX_KINDS = 4  # kinds of kernels in a pool: models also repeat a few kinds, and find their code in the caches
 SPREAD = 2.0  # standard deviation of the sizes of kernels in a pool, in doublings; about as in a model
 # Pools whose blocks take turns: a slow second of the machine then falls on one or two blocks of each, not on all.
 TOGETHER = 8
 MIN_POOL_RATIO = 4  # a pool's bytes over the bytes of each of its kernels
+
+
+def working_sets(as_in_models: bool) -> tuple[int, ...]:
+    """Possible bytes of a pool, see ``run_sweep``."""
+    return WORKING_SETS if as_in_models else (POOL_BYTES,)
 
 
 def grouped(

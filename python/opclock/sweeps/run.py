@@ -29,7 +29,8 @@ from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import Planned, as_trace, plan_all, run_once
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.families import IllegalError
-from opclock.sweeps.grouping import grouped, touched_bytes, windows
+from opclock.sweeps.grouping import grouped, touched_bytes, windows, working_sets
+from opclock.sweeps.parts import Part, left_of
 from opclock.sweeps.results import sweep_rows, sweep_table
 from opclock.temporary import temporary_folder
 from opclock.timing.ceiling_runs import measure_ceilings
@@ -42,9 +43,6 @@ from opclock.timing.sampler import Sampler
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
-POOL_BYTES = 1 << 27  # that a pool touches at most: as many as a large model
-# Working sets of pools for predictors: they decide which caches hold the weights, as in a model.
-WORKING_SETS = (1 << 22, 1 << 24, 1 << 26)
 BINDING_SHARE = 0.5  # of the time of a pool, for the display: binding and warm-up take about as long as the rounds
 MOST = 3  # times the planned rounds are taken at most, where other programs disturb some of them
 # For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
@@ -126,7 +124,7 @@ def _opened(profile: Profile | str | Path | None) -> Iterator[Profile]:
 
 def run_sweep(
     planned: Sequence[Planned], profile: Profile, *, threads: int, device: str = "cpu", seed: int = 0,
-    as_in_models: bool = False, progress: Progress = silent,
+    as_in_models: bool = False, part: Part | None = None, progress: Progress = silent,
 ) -> SweepSummary:  # fmt: skip
     """Time the kernels that the profile lacks, in random pools.
 
@@ -138,6 +136,7 @@ def run_sweep(
         seed: for every random order.
         as_in_models: time as predictors need it: pools have several working sets, each kernel is in a pool much larger
             than itself, and host work of common kinds of calls runs between kernels.
+        part: of the pools, that are timed here; all if None.
         progress: receives a text and the fraction that is done.
 
     Returns:
@@ -152,11 +151,14 @@ def run_sweep(
     with thread_team(threads):
         if not has_lanes(device):
             measure_ceilings(profile, threads, progress)
+        parts = None if part is None else part.pools(planned, seed, as_in_models=as_in_models)
+        planned = planned if parts is None else [one for pool in parts for one in pool]
         missing = _missing(planned, profile, threads, device)
         summary = SweepSummary(known=len(planned) - len(missing))
         host, amount = (KindsHost(), FOR_PREDICTORS) if as_in_models else (None, FOR_ROWS)
         begin, tried = time.perf_counter(), 0
-        for pools in windows(_pools(missing, device, seed, as_in_models), memory_budget_bytes(device)):
+        left = _pools(missing, device, seed, as_in_models) if parts is None else left_of(parts, missing)
+        for pools in windows(left, memory_budget_bytes(device)):
             text = _progress_text(threads, tried, len(missing), time.perf_counter() - begin)
             here = sum(map(len, pools))
             summary.kernel_s += _time_window(
@@ -170,7 +172,7 @@ def run_sweep(
     summary.seconds = time.perf_counter() - start
     if not summary.timed and not summary.known:
         raise SweepError(f"no kernel can be timed: {_most_common(summary.skipped)}")
-    if as_in_models and not has_lanes(device):
+    if as_in_models and part is None and not has_lanes(device):
         _learn(profile, threads, device, progress)
     return summary
 
@@ -204,8 +206,7 @@ def _names(planned: Iterable[Planned]) -> list[tuple[str, str, str]]:
 
 
 def _pools(planned: Sequence[Planned], device: str, seed: int, as_in_models: bool) -> Iterator[list[Planned]]:
-    working_sets = WORKING_SETS if as_in_models else (POOL_BYTES,)
-    return grouped(planned, working_sets, random.Random(seed), memory_budget_bytes(device))
+    return grouped(planned, working_sets(as_in_models), random.Random(seed), memory_budget_bytes(device))
 
 
 def _time_window(
