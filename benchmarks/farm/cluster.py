@@ -76,8 +76,8 @@ def main() -> None:
             ):
                 shipped, run = Shipment(), _Run()
                 there = Specification(shipped.take(str(folder)))
-                estimate_on_cluster(Address.of(cluster.scheduler_address), there, shipped.files, profile, 2, candidates,
-                                    run.finished)  # fmt: skip
+                address = Address.of(cluster.scheduler_address)
+                estimate_on_cluster(address, str(folder), there, shipped.files, profile, 2, candidates, run.finished)
                 run.show(str(count))
 
 

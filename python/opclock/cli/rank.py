@@ -101,7 +101,7 @@ def _on(cluster: str | None, named: Specification, profile: Profile) -> Elsewher
     there = replace(named, text=shipped.take(named.text))
 
     def estimate(threads: int | None, candidates: Sequence[Candidate], finished: Finished) -> None:
-        estimate_on_cluster(address, there, shipped.files, profile, threads, candidates, finished)
+        estimate_on_cluster(address, named.text, there, shipped.files, profile, threads, candidates, finished)
 
     return estimate
 

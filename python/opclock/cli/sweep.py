@@ -86,12 +86,13 @@ def sweep(
     from opclock.sweeps.presets import preset as planned_preset
 
     check_output("--export", export_to, SUFFIXES)
+    part = _part(part_text, split=split)
     device = options.checked_device(device)
     planned, missing = planned_preset(preset, device)
     for reason, count in missing.items():
         reporter.say(f"skipped {count}: {reason}")
-    _run(planned, threads_text, device, profile_path, export_to, seed, reporter, _part(part_text, split=split),
-         strict=strict, as_in_models=preset == "board")  # fmt: skip
+    _run(planned, threads_text, device, profile_path, export_to, seed, reporter, part, strict=strict,
+         as_in_models=preset == "board")  # fmt: skip
 
 
 class FamilyCommand(click.Command):
@@ -134,6 +135,7 @@ def _command(family: Family) -> click.Command:
         from opclock.sweeps.binding import plan_all
 
         check_output("--export", export_to, SUFFIXES)
+        part = _part(part_text, split=split)
         given = {name: _parsed(name, ",".join(some), family.parameters[name]) for name, some in texts.items() if some}
         points, skipped = grid(family.name, given)
         device = options.checked_device(device)
@@ -142,8 +144,8 @@ def _command(family: Family) -> click.Command:
             reporter.say(f"skipped {count}: {reason}")
         if not planned:
             raise SweepError(f"PyTorch accepts no combination of {family.name}'s parameters: {next(iter(refused))}")
-        _run(planned, threads_text, device, profile_path, export_to, seed, reporter, _part(part_text, split=split),
-             strict=strict, as_in_models=False)  # fmt: skip
+        _run(planned, threads_text, device, profile_path, export_to, seed, reporter, part, strict=strict,
+             as_in_models=False)  # fmt: skip
 
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,25 +22,34 @@ PROFILE = "profile.sqlite"  # among the files that travel
 class _Estimating:
     """Makes the processes on a worker that estimate candidates, as many as it does tasks at a time."""
 
-    specification: Specification
-    travels: bool  # whether the specification names files that travel
+    named: str  # what the user named, as messages say it
+    specification: Specification  # as the files that travel are named
+    travels: bool  # whether it names one of them
     threads: int | None
 
-    def __call__(self, folder: Path, count: int) -> AbstractContextManager[Callable[[Candidate], Row]]:
+    @contextmanager
+    def __call__(self, folder: Path, count: int) -> Iterator[Callable[[Candidate], Row]]:
         text = self.specification.text
-        here = replace(self.specification, text=str(folder / text) if self.travels else text)
-        return estimating(here, folder / PROFILE, self.threads, count)
+        place = str(folder / text) if self.travels else text
+        with estimating(replace(self.specification, text=place), folder / PROFILE, self.threads, count) as estimated:
+
+            def row(candidate: Candidate) -> Row:
+                found = estimated(candidate)
+                return replace(found, error=found.error.replace(place, self.named))
+
+            yield row
 
 
 def estimate_on_cluster(
-    address: Address, specification: Specification, files: Mapping[str, Path], profile: Profile, threads: int | None,
-    candidates: Sequence[Candidate], finished: Finished,
+    address: Address, named: str, specification: Specification, files: Mapping[str, Path], profile: Profile,
+    threads: int | None, candidates: Sequence[Candidate], finished: Finished,
 ) -> None:  # fmt: skip
     """Estimate candidates on a cluster.
 
     Args:
         address: the scheduler's.
-        specification: what the user named, as the names of the files that travel say it.
+        named: what the user named.
+        specification: the same, as the files that travel are named.
         files: that travel, by their names there.
         profile: the board's measurements. They travel, too.
         threads: PyTorch's threads; None: as measured.
@@ -54,6 +63,6 @@ def estimate_on_cluster(
         return
     with Cluster(address) as cluster, temporary_folder() as folder:
         (folder / PROFILE).write_bytes(profile.image())
-        prepared = _Estimating(specification, bool(files), threads)
+        prepared = _Estimating(named, specification, bool(files), threads)
         for candidate, row, reason in cluster.work(prepared, {**files, PROFILE: folder / PROFILE}, candidates):
             finished(candidate[0], row if row is not None else Row(candidate[1], error=reason))

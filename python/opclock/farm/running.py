@@ -99,6 +99,8 @@ class Runner:
     def _ran(self, job: Job, folder: Path, cancelled: Callable[[], bool]) -> Outcome:
         folder.mkdir(parents=True, exist_ok=True)
         unpack(job.files, folder)
+        for name in job.outputs:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if job.profile and not (folder / job.profile_name).exists():
             (folder / job.profile_name).write_bytes(job.profile)
         variables = {"COLUMNS": str(job.columns)} if job.columns else {}
