@@ -68,7 +68,9 @@ def test_inputs_without_a_batch_get_one_clear_line():
     assert batching == Batching((None,), NONE)
     tensors = [torch.randn(3, 4)]
     assert batching.resized(tensors, 1, model="m")[0] is tensors[0]
-    with pytest.raises(ModelError, match=r"no dimension of its inputs is a batch, so there is no batch 2.*--batch-dim"):
+    with pytest.raises(
+        ModelError, match=r"no dimension of its inputs is a batch, so there is no batch 2.*batch_dim=NUMBER"
+    ):
         batching.resized(tensors, 2, model="m")
     assert found(nn.Identity(), torch.tensor(1.0)) == Batching((None,), NONE)
 

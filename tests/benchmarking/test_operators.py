@@ -144,6 +144,8 @@ def test_perf_yaml_comes_back(tmp_path):
     assert litert.details["tool_versions"] == {"tflite": "2.1"}
     assert litert.details["opclock"]["fallbacks"] == ["GELU head/gelu"]
     assert "layer_counts" not in eager.details
+    peak = round(BENCH.rows[1].peak_bytes / 1e6)  # MB, as in the table and in the key's name
+    assert litert.details["estimated_peak_memory_range_mb"] == {"min": peak, "max": peak}
     assert failed.details["job_status"] == "Failed (convert: no)"
 
 

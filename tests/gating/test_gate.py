@@ -10,10 +10,14 @@ import pytest
 from helpers import opclock, refused
 
 from opclock.gating import sampling
+from opclock.gating.process import GateProcess
 
 # An interpreter whose processes answer without torch: every run took {seconds}, some of them longer.
 STANDIN = """#!{python} -S
 import json, random, sys
+if "-c" in sys.argv:
+    print("[[3, 11, 0], []]")  # its version, and what it lacks
+    sys.exit()
 draw = random.Random()
 seconds = [{seconds} * (1 + abs(draw.gauss(0, 0.002))) for _ in range(80)]
 answers = {{
@@ -92,7 +96,7 @@ def test_the_same_twice_is_noted(standin):
 
 
 @pytest.mark.parametrize(("before", "words"), [
-    ('sys.exit("it lacks torch: pip install torch there")', ("loading the model", "it lacks torch")),
+    ('sys.exit("no answer")', ("loading the model", "no answer")),
     ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", ("killed by SIGSEGV",)),
     ('print("junk")', ("answered with something else",)),
     ('print(json.dumps({"error": "ValueError: not today"}), flush=True); continue', ("ValueError: not today",)),
@@ -104,7 +108,7 @@ def test_a_side_that_fails_is_named_in_one_line(standin, before, words):
 
 
 def test_a_side_that_hangs_is_named(standin, monkeypatch):
-    monkeypatch.setattr("opclock.gating.process.ANSWER_S", 0.5)
+    monkeypatch.setattr(GateProcess, "answer_s", 0.5)
     head = standin("head", before="import time; time.sleep(60)")
     refused(gate(standin("base"), head), f"--head {head}", "loading the model: no answer within")
 
@@ -120,6 +124,21 @@ def test_where_memory_is_small_the_processes_run_in_waves(standin, monkeypatch, 
 def test_what_is_no_side_is_told(standin, tmp_path, text):
     done = opclock("gate", "m.py:small", f"--base={text}", "--head", standin("head"), cwd=tmp_path)
     refused(done, f"--base {text!r} is neither", "virtual environment")
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    ("#!/bin/sh\necho Hello", ("it is no Python interpreter",)),
+    ("#!/bin/sh\nexit 3", ("it is no Python interpreter",)),
+    ("#!/bin/sh\necho '[[3, 9, 2], []]'", ("it is Python 3.9.2, and opclock needs 3.11 or later",)),
+    (f'#!/bin/sh\nexec {sys.executable} -I -S "$@"', ("it lacks torch, numpy, scipy, psutil: ", "pip install torch")),
+    ("no program", ("it cannot be started", "name a Python interpreter")),
+])  # fmt: skip
+def test_an_interpreter_that_cannot_serve_is_told_before_anything_runs(standin, tmp_path, content, words):
+    """What it printed was told, or how it ended."""
+    path = tmp_path / "python"
+    path.write_text(content)
+    path.chmod(0o755)
+    refused(gate(path, standin("head")), f"--base {path}: {words[0]}", *words[1:])
 
 
 @pytest.mark.parametrize("value", ["-0.1", "nan", "inf"])

@@ -76,6 +76,9 @@ def test_the_working_tree_is_used_as_it_is(repository):
     side = choose(".")
     assert side.checkout is None
     assert side.folder == repository / "inner"
+    head = git(repository, "rev-parse", "HEAD")
+    assert (side.to_json()["commit"], side.to_json()["changed"]) == (head, True)
+    assert str(side) == f". ({head[:12]}, changed)"
     assert str(repository / "src") in side.places
     assert side.model("m.py:f") == "m.py:f"
     head = choose("HEAD")
@@ -99,7 +102,8 @@ def test_a_revision_without_this_folder(repository):
 def test_environments_and_interpreters(repository, tmp_path):
     (tmp_path / "env/bin").mkdir(parents=True)
     python = tmp_path / "env/bin/python"
-    python.touch()
+    python.write_text("#!/bin/sh\necho '[[3, 11, 0], []]'\n")  # its version, and what it lacks
+    python.chmod(0o755)
     assert choose(str(tmp_path / "env")).python == str(python)
     assert choose(str(python)).python == str(python)
     assert choose(str(python)).folder == Path.cwd()
@@ -128,6 +132,7 @@ def test_a_program_that_is_no_python_is_no_side(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(OptionError, match="there is no git repository here"):
         choose("HEAD")
+    monkeypatch.setattr("opclock.gating.sides.fault_of", lambda *_: "")
     assert choose("python3.12").python == "/usr/bin/python3.12"
 
 

@@ -139,7 +139,7 @@ def test_memory_that_does_not_suffice_at_the_last_depth(monkeypatch, profile):
     ((SMALL, "--generate", "1"), "--generate"),
     ((SMALL, "--batch", "1000000000"), "give a smaller --batch"),
     ((SMALL, "--depths", "1000000000"), "are free on cpu"),
-    ((SMALL, "--loops"), "give validate, too"),
+    ((SMALL, "--loops"), "--loops is for real generation: give --validate, too"),
     ((SMALL, "--loops", "--validate"), "its own loop"),
     ((SMALL, "--predict", "--profile", "none.sqlite"), "opclock llm"),
 ])  # fmt: skip

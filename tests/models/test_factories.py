@@ -80,7 +80,7 @@ def test_inputs_without_a_tensor_are_refused_where_the_forward_takes_one():
     said = r"without a tensor, but the forward of Text takes ids, mask \(optional\), scale \(optional\) \(missing"
     with pytest.raises(ModelError, match=said):
         checked_result("it", (Text(), ()))
-    module, inputs = checked_result("it", (Alone(), ()))  # it was told to give --input
+    module, inputs = checked_result("it", (Alone(), ()))  # it was told to give input_text=SHAPE
     assert len(trace(module, inputs).calls) == 1
 
 

@@ -157,3 +157,6 @@ def test_without_plotly_it_says_so(estimate_file, tmp_path, monkeypatch):
     done = opclock("explore", estimate_file, "--page", tmp_path / "page.html")
     assert done.returncode == 2
     assert "opclock[explore]" in done.stderr
+    (tmp_path / "x.json").write_text("{")
+    done = opclock("explore", tmp_path / "x.json", "--page", tmp_path / "page.html")
+    assert "x.json is not JSON" in done.stderr  # which no installation would mend

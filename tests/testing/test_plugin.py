@@ -6,14 +6,18 @@ import io
 import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers import validation_row
 
+from opclock.board.identity import read_board
+from opclock.profiles.profile import Profile
 from opclock.profiles.shift import Shift
 from opclock.testing import benchmark as benchmarks
-from opclock.testing.benchmark import PROCESSES, Benchmark, Slowdown, Timed
+from opclock.testing.baseline import PROCESSES, Slowdown, Timed
+from opclock.testing.benchmark import Benchmark
 from opclock.testing.benchmark_json import statistics
 
 NAME = "test_of_a_user"
@@ -57,6 +61,7 @@ class Scripted:
 
     def __init__(self):
         self.ratios = []
+        self.doubt = ""
         self.asked = []  # the arguments of each call
 
     def __call__(self, model, inputs, **details):
@@ -65,7 +70,9 @@ class Scripted:
         slowdown = None
         if self.ratios:
             ratio = self.ratios.pop(0)
-            slowdown = Slowdown(1e-3, ratio, ratio * 0.96, ratio * 1.04, True)
+            slowdown = Slowdown(1e-3, ratio, ratio * 0.96, ratio * 1.04, self.doubt)
+        with Profile.create_or_open(details["file"], read_board()):
+            pass
         return Benchmark(details["name"], row.reference, row.estimate, (), slowdown)
 
 
@@ -207,14 +214,90 @@ def test_a_file_that_cannot_be_is_told_before_any_test(session, measured, option
     assert measured.asked == []
 
 
-def test_what_is_no_profile_is_one_line(session, tmp_path, monkeypatch):
-    monkeypatch.setattr("opclock.validation.session.MIN_BLOCKS", 1)
+def test_a_damaged_baseline_is_found_once_before_any_test(session, measured, tmp_path):
+    """Each test found it by itself, after it had measured."""
     (tmp_path / "base.sqlite").write_text("what was there")
-    code, text = session(REAL, "--opclock-baseline", "base.sqlite")
-    assert code == 1
-    assert "base.sqlite" in text
+    code, text = session(ONE + ONE.replace("latency", "other"), "--opclock-baseline", "base.sqlite")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert text.count("base.sqlite") == 1
     assert "Traceback" not in text
+    assert measured.asked == []
     assert (tmp_path / "base.sqlite").read_text() == "what was there"
+    code, text = session("def test_it(): pass\n", "--opclock-baseline", "base.sqlite")
+    assert code == 0, text  # no test needs it
+
+
+def test_a_baseline_of_another_machine_is_told_before_any_test(session, measured, tmp_path):
+    with Profile.create_or_open(tmp_path / "base.sqlite", replace(read_board(), model="another board")):
+        pass
+    code, text = session(ONE, "--opclock-baseline", "base.sqlite")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "is of another machine" in text
+    assert measured.asked == []
+
+
+def test_an_empty_file_is_no_baseline_yet(session, measured, tmp_path):
+    """Such as mktemp makes."""
+    (tmp_path / "base.sqlite").touch()
+    code, text = session(ONE, "--opclock-baseline", "base.sqlite")
+    assert code == 0, text
+    assert "1 test had no baseline in base.sqlite" in text
+
+
+def test_only_a_test_that_passes_becomes_the_baseline(session, measured, tmp_path):
+    """A wrong model is no model to compare with."""
+    failing = ONE + "    assert 1 == 2\n"
+    code, text = session(failing, "--opclock-baseline", "base.sqlite")
+    assert code == 1
+    assert "1 test got no baseline: a test that fails gets none" in text
+    assert not (tmp_path / "base.sqlite").exists()
+    code, text = session(f"import pytest\n@pytest.mark.xfail{failing}", "--opclock-baseline", "base.sqlite")
+    assert code == 0
+    assert not (tmp_path / "base.sqlite").exists()
+    code, text = session(ONE, "--opclock-baseline", "base.sqlite")
+    assert code == 0
+    assert (tmp_path / "base.sqlite").exists()
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("def test_it(opclock_bench): pass", "test_it asks for opclock_bench and never calls it"),
+    ("import pytest\n@pytest.mark.opclock\ndef test_it(): pass",
+     "test_it has the marker opclock and does not ask for opclock_bench"),
+])  # fmt: skip
+def test_a_test_that_measures_nothing_is_warned_of(session, text, words):
+    code, printed = session(text, "-W", "default::opclock.testing.UnusedWarning")
+    assert code == 0, printed
+    assert words in " ".join(printed.split())
+    code, printed = session(text)  # whose warnings are errors
+    assert code == 1
+    assert words in " ".join(printed.split())
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("text", [
+    "import pytest\npytestmark = pytest.mark.opclock(threads=1)\ndef test_it(): pass",  # for others of the module
+    "import pytest\ndef test_it(opclock_bench): pytest.skip('not here')",
+    "def test_it(): pass",
+])  # fmt: skip
+def test_others_are_not_warned_of(session, text):
+    code, printed = session(text)
+    assert code == 0, printed
+    assert "1 warning" not in printed
+
+
+def test_a_slow_test_on_a_disturbed_machine_passes_and_is_warned_of(session, measured):
+    measured.ratios, measured.doubt = [1.2], "other programs disturbed nearly all runs"
+    options = "--opclock-baseline", "base.sqlite"
+    code, text = session(ONE, *options, "-W", "default::opclock.testing.UndecidedWarning")
+    assert code == 0, text
+    assert "undecided: perhaps slower than the baseline: +20.0 % [+15.2 %, +24.8 %], 5.0 % is allowed, but other " \
+           "programs disturbed nearly all runs" in " ".join(text.split())  # fmt: skip
+    measured.ratios = [1.2]
+    code, text = session(ONE, *options, "-W", "error::opclock.testing.UndecidedWarning")
+    assert code == 1
+    measured.ratios = [1.0]
+    code, text = session(ONE, *options)  # whose warnings are errors
+    assert code == 0, text
 
 
 def test_collecting_writes_nothing(session, measured, tmp_path):
@@ -241,7 +324,7 @@ def test_statistics_are_those_of_pytest_benchmark():
 @pytest.mark.parametrize(("shift", "ratio"), [(0.0, 1.2), (np.log(1.2), 1.0)])
 def test_the_machines_part_is_taken_off(shift, ratio):
     now = validation_row("net", 8, 1.2e-3, 1e-3, repeat=1.0).reference
-    found = Slowdown.of(now, Timed(1e-3, 1e-3, 1e-3), Shift(shift, 0.0), comparable=True)
+    found = Slowdown.of(now, Timed(1e-3, 1e-3, 1e-3), Shift(shift, 0.0))
     assert found.ratio == pytest.approx(ratio)
     assert found.baseline_s == pytest.approx(1.2e-3 / ratio)
     assert found.high / found.ratio == pytest.approx(found.ratio / found.low)

@@ -61,7 +61,7 @@ def interrupted(tmp_path_factory):
 
 def test_a_process_that_dies_ends_the_command_and_its_rounds_stay(interrupted):
     path, done = interrupted
-    refused(done, "process 2 of 2, while timing the op calls: killed by SIGKILL")
+    refused(done, "process 2 of 2: while timing the op calls: killed by SIGKILL")
     with Profile.open(path) as profile:
         (number,) = profile.pools(["in_model"], "cpu", 1)
         pool = profile.pool(number, all_rounds=True)

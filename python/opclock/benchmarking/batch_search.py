@@ -115,7 +115,7 @@ def _note_about_batch(job: Job, settings: Settings, timeouts: Timeouts) -> str:
     except RuntimeFailedError as fault:
         raise fault.refusal or ModelError(f"{job.model} does not run in eager PyTorch: {fault}") from None
     if not answer["known"]:
-        raise ModelError(f"{job.model}: no dimension of its inputs is a batch: name one with --batch-dim (batch_dim=)")
+        raise ModelError(f"{job.model}: no dimension of its inputs is a batch: name one with batch_dim=NUMBER")
     note: str = answer["note"]
     return note
 

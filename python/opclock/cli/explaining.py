@@ -21,8 +21,13 @@ INSTALLED_BY = {
     **dict.fromkeys(("distributed", "dask"), "pip install 'opclock[farm]'"),
 }
 FILE_MODULE = "opclock_file_"  # then its stem: the name of a model's file as a module
-# An error of a public function begins with the argument as Python writes it.
-ARGUMENT = re.compile(r"(threads|device|dtype|input_text|batch_dim)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+?): ")
+# An error of a public function names arguments as Python writes them: the wrong one at the beginning, with its value,
+# others in the text: "input_text=SHAPE" or "real=True".
+ARGUMENT = re.compile(
+    r"(threads|device|dtype|input_text|batch_dim|processes|generate|depths|cache|depth)="
+    r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+?): "
+)
+ADVICE = re.compile(r"\b(?:(input_text|batch_dim)=(?=[A-Z0-9'\"])|(real|explain|validate|predict|loops)=True\b)")
 OPTIONS = {"input_text": "--input", "batch_dim": "--batch-dim"}  # for the others it is the argument's name
 
 
@@ -36,9 +41,9 @@ def explained(error: BaseException) -> tuple[str | None, int]:
 
 def _line(error: BaseException) -> str | None:  # noqa: PLR0911 - one for each kind
     if isinstance(error, OptionError):
-        return _as_option(str(error))
+        return in_options(_as_option(str(error)))
     if isinstance(error, click.ClickException | OpclockError):
-        return error.format_message() if isinstance(error, click.ClickException) else str(error)
+        return error.format_message() if isinstance(error, click.ClickException) else in_options(str(error))
     if line := of_model_file(error):
         return line
     if isinstance(error, ImportError):
@@ -60,7 +65,16 @@ def _as_option(message: str) -> str:
         return message
     name, value = found.groups()
     text = str(ast.literal_eval(value)) if value[0] in "'\"" else value
-    return f"{OPTIONS.get(name, f'--{name}')} {shlex.quote(text)}: {message[found.end() :]}"
+    return f"{_option(name)} {shlex.quote(text)}: {message[found.end() :]}"
+
+
+def in_options(message: str) -> str:
+    """A message with "--input SHAPE" for "input_text=SHAPE": the command's options in place of Python's arguments."""
+    return ADVICE.sub(lambda found: f"{_option(found[1])} " if found[1] else _option(found[2]), message)
+
+
+def _option(argument: str) -> str:
+    return OPTIONS.get(argument, f"--{argument}")
 
 
 def of_model_file(error: BaseException) -> str | None:

@@ -14,6 +14,7 @@ import click
 
 from opclock.board.cores import beyond_quota, check_threads, default_threads, parse_ranges, ranges
 from opclock.board.system import allowed_cores, pin_to
+from opclock.cli.explaining import in_options
 from opclock.cli.outputs import check_output, is_for_boards
 from opclock.cli.reporting import Reporter, write
 from opclock.errors import OptionError
@@ -194,7 +195,7 @@ def traced(loaded: Model, *, real: bool | None) -> Trace:
 
     recorded = trace(loaded.module, loaded.inputs, name=loaded.name, real=real, reset=loaded.reset)
     if recorded.note:
-        write(sys.stderr, f"note: {recorded.note}")
+        write(sys.stderr, f"note: {in_options(recorded.note)}")
     return recorded
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from opclock.comparing.repeats import Profiles, repeats_table
 from opclock.comparing.shared import Shared
-from opclock.comparing.side import Side
+from opclock.comparing.side import Side, check_interpreter
 from opclock.comparing.turns import Refused, Turns
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
@@ -20,6 +20,7 @@ from opclock.temporary import temporary_folder
 
 # Processes of one side. A kernel of one process differs from that of another by 2 to 3 %, one in ten by 6 to 28 %: five
 # tell that from a change of 10 %.
+SIDES = ("first", "second")
 PROCESSES = 5
 BLOCKS = 4  # of rounds in each process
 
@@ -67,6 +68,8 @@ def remeasured(
         Profile.open(second) as two,
     ):
         shared = Shared.of(one, two)
+        for name, python in zip(SIDES, pythons, strict=True):
+            check_interpreter(name, python)
         pairs: list[Profiles] = []
         refused: Refused = {}
         for number in range(PROCESSES):
@@ -77,7 +80,7 @@ def remeasured(
                 progress(f"compare, process {number + 1} of {PROCESSES}: {text}", (number + done) / PROCESSES)
 
             report("starting both sides", 0.0)
-            with Side("first", pythons[0], folder) as left, Side("second", pythons[1], folder) as right:
+            with Side(SIDES[0], pythons[0], folder) as left, Side(SIDES[1], pythons[1], folder) as right:
                 for side in (left, right):
                     side.check()
                 boards = left.open(one, BLOCKS, seed=number), right.open(two, BLOCKS, seed=number)

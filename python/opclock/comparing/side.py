@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from opclock.children.process import ChildProcess, RuntimeFailedError
+from opclock.children.interpreters import fault_of
+from opclock.children.named_process import NamedProcess
+from opclock.children.process import RuntimeFailedError
 from opclock.comparing.server import PROTOCOL
-from opclock.errors import ComparisonError
+from opclock.errors import ComparisonError, OpclockError
 from opclock.profiles.machine import same_machine
 from opclock.profiles.profile import Profile
 from opclock.profiles.schema import SCHEMA_VERSION
 from opclock.version import VERSION
 
 START_S = 300.0  # importing torch from a slow SD card takes a minute
-ANSWER_S = 3600.0  # for a block of very large kernels; a child that needs longer hangs
 
 
-class Side(ChildProcess):
+class Side(NamedProcess):
     """The child process that measures one side again."""
 
     doing: ClassVar[Mapping[str, str]] = {
@@ -27,56 +28,39 @@ class Side(ChildProcess):
         "block": "timing the op calls", "end": "storing the last of its rounds", "close": "closing its profile",
     }  # fmt: skip
 
-    def __init__(self, name: str, python: str, folder: Path) -> None:
+    failure: ClassVar[type[OpclockError]] = ComparisonError
+
+    def __init__(self, side: str, python: str, folder: Path) -> None:
         """Start the child.
 
         Args:
-            name: "first" or "second".
+            side: "first" or "second".
             python: the interpreter of the side's environment.
             folder: for its new profile.
 
         Raises:
-            ComparisonError: the interpreter cannot be started, or its opclock cannot do this.
+            ComparisonError: it cannot be started.
         """
-        self.name, self.python = name, python
-        self.profile = folder / f"{name}.sqlite"
+        self.side, self.python = side, python
+        self.profile = folder / f"{side}.sqlite"
         # -P: a folder that happens to be the working directory must not stand in for the environment's opclock.
         command = [python, "-P", "-m", "opclock.comparing.server"]
-        try:
-            super().__init__(command, folder / f"{name}.txt", {})
-        except RuntimeFailedError as error:
-            raise ComparisonError(f"{self.option} {python}: {error}") from error
-
-    @property
-    def option(self) -> str:
-        """The option that names its interpreter."""
-        return f"--{self.name}-python"
-
-    @property
-    def output(self) -> str:
-        """The last line of its output, whose file is temporary."""
-        return self.last_words
+        super().__init__(f"the {side} side ({python})", command, folder / f"{side}.txt")
 
     def check(self) -> None:
-        """See that an opclock is there which can do this. Raises ComparisonError where not."""
+        """See that its opclock can do this. Raises ComparisonError where not."""
+        option = f"{option_of(self.side)} {self.python}"
         try:
             answer = self.ask("hello", START_S)
         except RuntimeFailedError as error:
-            raise ComparisonError(f"{self.option} {self.python}: {self._missing() or error}") from error
+            old = "No module named" in self.output and "opclock.comparing" in self.output
+            said = "its opclock is too old to measure again: upgrade it" if old else str(error)
+            raise ComparisonError(f"{option}: {said}") from error
         if answer.get("protocol") != PROTOCOL or answer["schema"] > SCHEMA_VERSION:
             raise ComparisonError(
-                f"{self.option} {self.python} has opclock {answer['opclock']}, this is {VERSION}, and the two cannot "
-                "measure in turn: upgrade the older one"
+                f"{option} has opclock {answer['opclock']}, this is {VERSION}, and the two cannot measure in turn: "
+                "upgrade the older one"
             )
-
-    def _missing(self) -> str:
-        """Which module the child did not find, and what to do; "" where it ended for another reason."""
-        output = self.output
-        if "No module named opclock.comparing" in output or "No module named 'opclock.comparing" in output:
-            return "its opclock is too old to measure again: upgrade it"
-        if "No module named" in output and "opclock" in output:
-            return "opclock is missing there: install it in that environment"
-        return ""
 
     def open(self, older: Profile, blocks: int, *, seed: int) -> dict[str, Any]:
         """Let the child make its new profile, on the cores of the older one. Returns the board's description.
@@ -101,18 +85,20 @@ class Side(ChildProcess):
         if before.get("torch") != now["torch"]:
             raise ComparisonError(
                 f"{older.path} was measured with torch {before.get('torch')}, {self.python} has torch {now['torch']}: "
-                f"name the interpreter of its environment with {self.option}"
+                f"name the interpreter of its environment with {option_of(self.side)}"
             )
         return now
 
-    def request(self, name: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Send a request and wait for its answer. Raises ComparisonError, which names the side."""
-        try:
-            return self.ask(name, ANSWER_S, **details)
-        except RuntimeFailedError as error:
-            if error.refusal is not None:
-                raise ComparisonError(f"the {self.name} side: {error.refusal}") from error.refusal
-            raise ComparisonError(f"the {self.name} side ({self.python}): {error}") from error
+
+def check_interpreter(side: str, python: str) -> None:
+    """Raise ComparisonError where a side's interpreter is none, or lacks opclock."""
+    if fault := fault_of(python, ("opclock", "torch")):
+        raise ComparisonError(f"{option_of(side)} {python}: {fault}")
+
+
+def option_of(side: str) -> str:
+    """The option that names a side's interpreter."""
+    return f"--{side}-python"
 
 
 def _any_cores(board: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,9 +45,10 @@ class Turns:
             try:
                 answer = side.request("plan", device=device, threads=threads, calls=calls)
             except ComparisonError as error:
-                if not isinstance(error.__cause__, OptionError):  # no such device or not as many cores
+                refusal = getattr(error.__cause__, "refusal", None)
+                if not isinstance(refusal, OptionError):  # no such device or not as many cores
                     raise
-                answer = {"refused": dict.fromkeys(keys, str(error.__cause__))}
+                answer = {"refused": dict.fromkeys(keys, str(refusal))}
             _note(refused, side, answer)
         return self._without(team, keys, refused)
 
@@ -109,4 +110,4 @@ class Pool:
 def _note(refused: dict[str, str], side: Side, answer: Mapping[str, Any]) -> None:
     """Note which op calls a side refuses, and why."""
     for key, reason in answer["refused"].items():
-        refused.setdefault(key, f"cannot run on the {side.name} side: {reason}")
+        refused.setdefault(key, f"cannot run on the {side.side} side: {reason}")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opclock.errors import GateError, OptionError
+from opclock.gating.repository import GitError, Repository, git
 from opclock.progress import Progress
-from opclock.repository import GitError, Repository, git
 
 DONE = "done"  # a file that says that a checkout is whole
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 import opclock
-from opclock.children.process import ChildProcess, RuntimeFailedError, check_memory
-from opclock.errors import GateError
+from opclock.children.named_process import NamedProcess
+from opclock.errors import GateError, OpclockError
 from opclock.gating import child
 from opclock.gating.sides import Side
 from opclock.models.loading import Specification
@@ -19,10 +19,9 @@ from opclock.profiles.statistics import Samples
 from opclock.version import VERSION
 
 STARTER = "opclock_gate_child.py"  # a name that no module of a user has
-ANSWER_S = 600.0  # for importing torch, loading a model, or one block of it; a process that needs longer hangs
 
 
-class GateProcess(ChildProcess):
+class GateProcess(NamedProcess):
     """Runs the model of one side.
 
     Attributes:
@@ -37,6 +36,9 @@ class GateProcess(ChildProcess):
         "load": "loading the model", "run": "warming up the model", "block": "timing the model",
         "samples": "handing over its samples",
     }  # fmt: skip
+
+    failure: ClassVar[type[OpclockError]] = GateError
+    answer_s: ClassVar[float] = 600.0  # for importing torch, loading a model, or one block of it
 
     def __init__(self, side: Side, folder: Path, number: int) -> None:
         """Start it.
@@ -53,23 +55,8 @@ class GateProcess(ChildProcess):
         self.runs, self.nbytes = 0, 0
         self.contended = False
         self.versions: dict[str, str] = {}
-        try:
-            check_memory()
-            super().__init__([side.python, str(folder / STARTER)], folder / f"{side.name}-{number}.txt", {})
-        except RuntimeFailedError as error:
-            raise GateError(f"--{side.name} {side.text}: {error}") from error
-
-    @property
-    def output(self) -> str:
-        """The last line of its output, whose file is temporary."""
-        return self.last_words
-
-    def request(self, name: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Send a request and wait for its answer. Raises GateError, which names the side."""
-        try:
-            return self.ask(name, ANSWER_S, **details)
-        except RuntimeFailedError as error:
-            raise GateError(f"--{self.side.name} {self.side}: {error.refusal or error}") from error
+        log = folder / f"{side.name}-{number}.txt"
+        super().__init__(f"--{side.name} {side}", [side.python, str(folder / STARTER)], log)
 
     def load(self, specification: Specification, threads: int) -> None:
         """Load a model."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opclock.children.interpreters import fault_of
 from opclock.errors import GateError, OptionError
 from opclock.gating.checkouts import Checkout, check_out
+from opclock.gating.repository import GitError, Repository
 from opclock.progress import Progress
-from opclock.repository import GitError, Repository
 
+NEEDED = ("torch", "numpy", "scipy", "psutil")  # in an environment, which need not have opclock
 PYTHONS = ("bin/python", "Scripts/python.exe")  # of a virtual environment
 
 
@@ -27,6 +29,8 @@ class Side:
         folder: their working directory.
         places: what comes first on their path.
         checkout: of its revision; None where it is an environment or a folder.
+        commit: of the files that are run; None where they are in no repository.
+        changed: whether tracked files differ from that commit; None where there is none.
     """
 
     name: str
@@ -35,10 +39,15 @@ class Side:
     folder: Path
     places: tuple[str, ...]
     checkout: Checkout | None = None
+    commit: str | None = None
+    changed: bool | None = None
 
     def __str__(self) -> str:
-        commit = "" if self.checkout is None else self.checkout.commit[:12]
-        return self.text if not commit or commit.startswith(self.text) else f"{self.text} ({commit})"
+        if self.commit is None or self.python != sys.executable:
+            return self.text
+        about = [] if self.commit.startswith(self.text) else [self.commit[:12]]
+        about += ["changed"] if self.changed else []
+        return f"{self.text} ({', '.join(about)})" if about else self.text
 
     @property
     def moved(self) -> tuple[str, str] | None:
@@ -57,8 +66,8 @@ class Side:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data."""
-        commit = None if self.checkout is None else self.checkout.commit
-        return {"name": self.text, "interpreter": self.python, "folder": str(self.folder), "commit": commit}
+        return {"name": self.text, "interpreter": self.python, "folder": str(self.folder), "commit": self.commit,
+                "changed": self.changed}  # fmt: skip
 
 
 def choose_side(name: str, text: str, *, install: bool, progress: Progress) -> Side:
@@ -75,7 +84,7 @@ def choose_side(name: str, text: str, *, install: bool, progress: Progress) -> S
         The side.
 
     Raises:
-        OptionError: it is none of these.
+        OptionError: it is none of these, or the interpreter is none, too old, or lacks a module.
         GateError: the revision cannot be checked out or installed.
     """
     path, here = Path(text), Path.cwd()
@@ -85,14 +94,14 @@ def choose_side(name: str, text: str, *, install: bool, progress: Progress) -> S
         return _of_revision(name, text, here, check_out(repository, commit, install=install, progress=progress))
     for python in (path / inner for inner in PYTHONS):
         if python.is_file():
-            return Side(name, text, str(python.absolute()), here, (str(here),))
+            return _of_environment(name, text, str(python.absolute()), here)
     if text.strip() and path.is_dir():
         top = repository.top if repository is not None and here.is_relative_to(path.resolve()) else path.resolve()
         folder = here if here.is_relative_to(top) else top
-        return Side(name, text, sys.executable, folder, _places(folder, top))
+        return Side(name, text, sys.executable, folder, _places(folder, top), None, *_state(folder))
     program = str(path.absolute()) if path.is_file() else _interpreter(text)
     if program is not None:
-        return Side(name, text, program, here, (str(here),))
+        return _of_environment(name, text, program, here)
     revision = f"a revision of {repository.top}" if repository else "a revision (there is no git repository here)"
     raise OptionError(
         f"--{name} {text!r} is neither {revision} nor a virtual environment, a Python interpreter or a folder"
@@ -105,7 +114,14 @@ def _of_revision(name: str, text: str, here: Path, checkout: Checkout) -> Side:
     if not folder.is_dir():
         raise GateError(f"--{name} {text}: the revision has no folder {inner}; run the gate in one that it has")
     installed = () if checkout.site is None else (str(checkout.site),)
-    return Side(name, text, sys.executable, folder, (*installed, *_places(folder, checkout.tree)), checkout)
+    places = (*installed, *_places(folder, checkout.tree))
+    return Side(name, text, sys.executable, folder, places, checkout, checkout.commit, changed=False)
+
+
+def _of_environment(name: str, text: str, python: str, here: Path) -> Side:
+    if fault := fault_of(python, NEEDED):
+        raise OptionError(f"--{name} {text}: {fault}")
+    return Side(name, text, python, here, (str(here),), None, *_state(here))
 
 
 def _interpreter(text: str) -> str | None:
@@ -135,6 +151,15 @@ def _commit(repository: Repository, text: str) -> str | None:
         return repository.commit(text)
     except GitError:
         return None
+
+
+def _state(folder: Path) -> tuple[str | None, bool | None]:
+    """The last commit of a folder's repository, and whether tracked files differ from it; None where there is none."""
+    try:
+        repository = Repository.around(folder)
+        return repository.commit("HEAD"), repository.changed
+    except GitError:
+        return None, None
 
 
 def notes(sides: tuple[Side, Side]) -> list[str]:

@@ -80,9 +80,9 @@ def language_model(
     if generate < MIN_GENERATE:
         raise OptionError(f"generate={generate}: give at least {MIN_GENERATE}; the first token is the prompt's")
     if validate and predict:
-        raise OptionError("predict=True times nothing: leave out validate")
+        raise OptionError("predict=True times nothing: leave out validate=True")
     if loops and not validate:
-        raise OptionError("loops=True is for real generation: give validate, too")
+        raise OptionError("loops=True is for real generation: give validate=True, too")
     request = Request(prompt, generate, batch, cache)
     chosen = plan(request, depths or ())
     digest = fingerprint(model, dtype, device, request, chosen) if isinstance(model, str) else None

@@ -126,7 +126,7 @@ def _loaded(asked: Specification, *, with_inputs: bool = True, found: Callable[[
                 )
     if inputs is None and with_inputs:
         raise ModelError(
-            f"{text} has no example inputs: give --input (input_text=), such as 1x3x224x224 or input_ids=1x128:int64"
+            f"{text} has no example inputs: give input_text=SHAPE, such as 1x3x224x224 or input_ids=1x128:int64"
         )
     try:
         module, inputs = _converted(text, module, inputs or (), FLOATS.get(dtype), device)

@@ -115,9 +115,9 @@ def page(files: Sequence[Path]) -> str:
     Raises:
         EstimateError, ProfileError: see ``sides_in``.
     """
-    from plotly.offline import get_plotlyjs
-
     groups = [sides_in(path) for path in files]
+    from plotly.offline import get_plotlyjs  # optional: what is wrong with a file comes first
+
     sides = [
         {**side.to_json(), "name": f"{side.name} ({path.name})" if len(files) > 1 else side.name}
         for path, group in zip(files, groups, strict=True)

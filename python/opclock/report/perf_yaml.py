@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 PRECISIONS = {"float32": "float"}  # AI Hub's names where they differ
 RUNTIMES = {"litert": "tflite", "onnxruntime": "onnx"}
 TOOLS = {"ai-edge-litert": "tflite", "onnxruntime": "onnx_runtime"}
-MIB = 1 << 20
 DIGITS = 4  # of milliseconds: 0.1 µs
 
 
@@ -48,7 +47,7 @@ def _details(row: BenchRow, bench: Bench) -> dict[str, Any]:
     versions = {TOOLS.get(name, name): version for name, version in row.versions.items()}
     if row.status != "ok":
         return {"job_status": f"{row.status.capitalize()} ({row.reason})", "tool_versions": versions}
-    peak_mib = round(row.peak_bytes / MIB)
+    peak_mb = round(row.peak_bytes / 1e6)
     low_s, high_s = row.interval_s
     layers = len(row.operators)
     delegated = {"delegated": sum(bool(one.delegated) for one in row.operators),
@@ -56,7 +55,7 @@ def _details(row: BenchRow, bench: Bench) -> dict[str, Any]:
     return {
         "job_status": "Passed",
         "inference_time_milliseconds": _ms(row.median_s),
-        "estimated_peak_memory_range_mb": {"min": peak_mib, "max": peak_mib},
+        "estimated_peak_memory_range_mb": {"min": peak_mb, "max": peak_mb},
         "primary_compute_unit": "CPU",
         **({"layer_counts": {"total": layers, "cpu": layers}} if layers else {}),
         "tool_versions": versions,

@@ -59,7 +59,7 @@ class Batching:
                 return list(tensors)
             raise ModelError(
                 f"{model}: no dimension of its inputs is a batch, so there is no batch {batch}: name one with "
-                "--batch-dim (batch_dim=), or leave the batch at 1"
+                "batch_dim=NUMBER, or leave the batch at 1"
             )
         sizes = (tensor.shape[dim] for tensor, dim in zip(tensors, self.dims, strict=True) if dim is not None)
         return list(tensors) if all(size == batch for size in sizes) else self.other(tensors, batch)

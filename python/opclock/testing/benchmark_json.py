@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from opclock.gating.repository import GitError, Repository, git
 from opclock.profiles.statistics import Samples
-from opclock.repository import GitError, Repository, git
 from opclock.testing.cases import TestCase
 
 FORMAT_VERSION = "5.0.0"  # of pytest-benchmark, whose fields these are

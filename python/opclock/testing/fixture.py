@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -10,25 +11,35 @@ import pytest
 from opclock.argument_checks import shown
 from opclock.errors import OpclockError
 from opclock.testing.cases import TestCase
+from opclock.testing.doubts import OpclockWarning, UndecidedWarning, UnusedWarning
 from opclock.testing.summary import Summary
 
 if TYPE_CHECKING:
     import torch
 
+    from opclock.testing.baseline import Baseline
     from opclock.testing.benchmark import Benchmark
 
 FIXTURE, MARKER = "opclock_bench", "opclock"
 ARGUMENTS = ("max_slowdown", "threads", "max_s")  # that the marker takes
 MAX_SLOWDOWN = 0.05  # a fraction; processes of one model differ by up to as much
+PASSED = pytest.StashKey[bool]()  # whether a test passed, in its stash once it ran
 
 
 class OpclockBench:
     """Times a model. Call it once in a test."""
 
-    def __init__(self, item: pytest.Item) -> None:
-        """Read the test's marker. The test fails where that has other arguments than ``ARGUMENTS``."""
+    def __init__(self, item: pytest.Item, folder: Path) -> None:
+        """Read the test's marker. The test fails where that has other arguments than ``ARGUMENTS``.
+
+        Args:
+            item: the test.
+            folder: empty; it receives the measurement.
+        """
         self._item = item
+        self._file = folder / "now.sqlite"
         self._called = False
+        self._case: TestCase | None = None
         marker = item.get_closest_marker(MARKER)
         self._marked: Mapping[str, Any] = {} if marker is None else marker.kwargs
         if marker is not None and (unknown := [*map(shown, marker.args), *sorted(set(marker.kwargs) - set(ARGUMENTS))]):
@@ -77,10 +88,10 @@ class OpclockBench:
     def _timed(self, model: torch.nn.Module, inputs: object, threads: Any, max_s: Any) -> Benchmark:  # noqa: ANN401
         from opclock.testing.benchmark import benchmark
 
-        config = self._item.config
-        file = config.getoption("--opclock-baseline")
-        baseline = None if file is None else config.invocation_params.dir / file
-        return benchmark(model, inputs, name=self._item.nodeid, threads=threads, max_s=max_s, baseline=baseline)
+        baseline = baseline_of(self._item.config)
+        return benchmark(
+            model, inputs, name=self._item.nodeid, file=self._file, threads=threads, max_s=max_s, baseline=baseline
+        )
 
     def _run_once(self, model: torch.nn.Module, inputs: object) -> None:
         """Run the model, so that the test still finds a model that raises."""
@@ -98,10 +109,46 @@ class OpclockBench:
         __tracebackhide__ = True
         call = getattr(self._item, "callspec", None)
         param, params = (None, {}) if call is None else (call.id, call.params)
-        case = TestCase(self._item.name, self._item.nodeid, result, allowed, param, params)
+        self._case = case = TestCase(self._item.name, self._item.nodeid, result, allowed, param, params)
         Summary.of(self._item.config).cases.append(case)
         if case.verdict == "slower":
             _fail(case.complaint)
+        if case.complaint:
+            warn(self._item, UndecidedWarning(case.complaint))
+
+    def end(self) -> None:
+        """Make the measurement the baseline of a test that has none, and passed. Warn where nothing was measured."""
+        if not self._item.stash.get(PASSED, False):
+            return
+        baseline, case = baseline_of(self._item.config), self._case
+        if not self._called:
+            warn(self._item, UnusedWarning(f"{self._item.name} asks for {FIXTURE} and never calls it"))
+        if case is None or baseline is None or case.result.slowdown is not None or case.result.reference.contended:
+            return
+        try:
+            baseline.keep(self._file)
+        except OpclockError as error:
+            _fail(str(error))
+        Summary.of(self._item.config).kept.add(case.fullname)
+
+
+def baseline_of(config: pytest.Config) -> Baseline | None:
+    """The baseline of this session, if it has one."""
+    file = config.getoption("--opclock-baseline")
+    if file is None:
+        return None
+    from opclock.testing.baseline import Baseline
+
+    return Baseline(config.invocation_params.dir / file)
+
+
+def warn(item: pytest.Item, warning: OpclockWarning) -> None:
+    """Warn of a test; fail it with one line where the user made such warnings errors."""
+    __tracebackhide__ = True
+    try:
+        item.warn(warning)
+    except OpclockWarning as error:
+        _fail(str(error))
 
 
 def _fail(text: str) -> NoReturn:

@@ -25,12 +25,14 @@ class Summary:
 
     Attributes:
         cases: the tests that measured something.
+        kept: names of those whose measurement became their baseline.
     """
 
     NAME: ClassVar[str] = "opclock-summary"
 
     def __init__(self, config: pytest.Config) -> None:
         self.cases: list[TestCase] = []
+        self.kept: set[str] = set()
         self._config = config
         self._not_timed = 0
         self._notes: list[str] = []
@@ -95,12 +97,15 @@ class Summary:
         file = self._config.getoption("--opclock-baseline")
         if file is None:
             return []
-        without = [case for case in self.cases if case.result.slowdown is None]
-        kept = sum(case.result.kept for case in without)
-        lines = [f"{counted(kept, 'test')} had no baseline in {file}: these times are now theirs"] if kept else []
-        if kept < len(without):
-            lines.append(f"{counted(len(without) - kept, 'test')} got no baseline: other programs disturbed the rounds")
-        return lines
+        without = [case.result.reference for case in self.cases
+                   if case.result.slowdown is None and case.fullname not in self.kept]  # fmt: skip
+        disturbed = sum(reference.contended for reference in without)
+        counts = {
+            f"had no baseline in {file}: these times are now theirs": len(self.kept),
+            "got no baseline: other programs disturbed the rounds": disturbed,
+            "got no baseline: a test that fails gets none": len(without) - disturbed,
+        }
+        return [f"{counted(count, 'test')} {text}" for text, count in counts.items() if count]
 
 
 def _table(cases: list[TestCase]) -> Table:

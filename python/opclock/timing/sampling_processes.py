@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from opclock.board.system import allowed_cores
-from opclock.children.process import ChildProcess, RuntimeFailedError, check_memory, run_at_once
-from opclock.errors import OpCallError, OptionError
+from opclock.children.named_process import NamedProcess
+from opclock.children.process import RuntimeFailedError, run_at_once
+from opclock.errors import OpCallError, OpclockError, OptionError
 from opclock.flags import Flag
 from opclock.models.loading import Model, Specification
 from opclock.profiles.disturbance import contended
@@ -25,14 +26,10 @@ from opclock.temporary import temporary_folder
 from opclock.timing.reference import Reference
 from opclock.tracing.trace import Trace
 
-ANSWER_S = (
-    3600.0  # for loading a model, or a block of very large kernels or of generations; a child that needs longer hangs
-)
-
 Child = TypeVar("Child", "KernelProcess", "ReferenceProcess")
 
 
-class SamplingProcess(ChildProcess):
+class SamplingProcess(NamedProcess):
     """One of the processes, with the model loaded.
 
     Attributes:
@@ -46,6 +43,8 @@ class SamplingProcess(ChildProcess):
         "samples": "handing over its samples",
     }  # fmt: skip
 
+    failure: ClassVar[type[OpclockError]] = OpCallError
+
     def __init__(self, name: str, log: Path) -> None:
         """Start it.
 
@@ -56,25 +55,12 @@ class SamplingProcess(ChildProcess):
         Raises:
             OpCallError: it cannot be started.
         """
-        self.name = name
-        try:
-            check_memory()
-            # -P: a folder that happens to be the working directory must not stand in for the installed opclock.
-            super().__init__([sys.executable, "-P", "-m", self.server], log, {})
-        except RuntimeFailedError as error:
-            raise OpCallError(f"{name}: {error}") from error
+        # -P: a folder that happens to be the working directory must not stand in for the installed opclock.
+        super().__init__(name, [sys.executable, "-P", "-m", self.server], log)
 
-    @property
-    def output(self) -> str:
-        """The last line of its output, whose file is temporary."""
-        return self.last_words
-
-    def request(self, name: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Send a request and wait for its answer. Raises what the child raised, or OpCallError where it ended."""
-        try:
-            return self.ask(name, ANSWER_S, **details)
-        except RuntimeFailedError as error:
-            raise error.refusal or OpCallError(f"{self.name}, {error}") from error
+    def failed(self, error: RuntimeFailedError) -> OpclockError:
+        """What opclock raised in the child, as if it was raised here; else an OpCallError."""
+        return error.refusal or super().failed(error)
 
 
 class KernelProcess(SamplingProcess):
@@ -253,6 +239,6 @@ def checked_specification(
         return None
     if model is None or model.specification is None:
         raise OptionError(
-            f"processes={processes}: other processes load a model by its name: give model=opclock.load_model(NAME)"
+            f"processes={processes}: other processes load a model by its name: load it by opclock.load_model"
         )
     return model.specification

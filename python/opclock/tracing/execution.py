@@ -109,7 +109,7 @@ class FakeExecution:
 
     def __init__(self, model: torch.nn.Module, inputs: Any) -> None:  # noqa: ANN401
         if is_quantised_script(model):  # frozen, it ends the process where an operator inside it raises
-            raise DataNeededError("TorchScript of a quantised model needs a real run (real=True, --real)")
+            raise DataNeededError("TorchScript of a quantised model needs a real run (real=True)")
         self._mode = FakeTensorMode(allow_non_fake_inputs=True)
         self._real = RealExecution()
         self._fakes = WeakTensorKeyDictionary()
@@ -132,9 +132,7 @@ class FakeExecution:
         """See ``Execution``. Raises DataNeededError for packed parameters, which have no fake counterpart."""
         given = flat_tensors((args, tuple(kwargs.values())))
         if any(isinstance(leaf, torch.ScriptObject) for leaf in leaves((args, kwargs))):
-            raise DataNeededError(
-                f"{func._schema.name} takes packed parameters, which need a real run (real=True, --real)"
-            )
+            raise DataNeededError(f"{func._schema.name} takes packed parameters, which need a real run (real=True)")
         if all(self.knows(tensor) for tensor in given) and self._has_small_outputs(func, args, kwargs):
             return self._real.run(func, args, kwargs)
         for tensor in written_tensors(func._schema, args, kwargs):

@@ -152,7 +152,7 @@ class _Tracer:
             return NestedTensorError(f"the forward of {self.name} raised {said}; pad to one length instead")
         if needs_data(error):
             return DataNeededError(f"{self.name} cannot be traced without data ({said}): "
-                                   "trace it by a real run (real=True, --real)")  # fmt: skip
+                                   "trace it by a real run (real=True)")  # fmt: skip
         note = mapping_note(self._model, self._inputs)
         return TraceError(f"the forward of {self.name} raised {said}; {'; '.join(filter(None, (advice(error), note)))}")
 
@@ -168,7 +168,7 @@ def _unfit(model: torch.nn.Module, trace: Trace) -> str:
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
         return "the model has no data"
     if (macs := model_macs(trace)) > CHECK_MACS:
-        return f"it would take {macs / 1e9:.0f} GMACs (real=True, --real)"
+        return f"it would take {macs / 1e9:.0f} GMACs (real=True)"
     enough = trace.run_bytes < free_memory_bytes() * CHECK_MEMORY_SHARE
     return "" if enough else "memory is short"
 

@@ -56,7 +56,9 @@ def validate_model(
             beside the host with several processes, or a model that other processes cannot load.
     """
     if explain and processes > 1:
-        raise OptionError(f"processes={processes}: the op calls of one process are observed; leave it out, or explain")
+        raise OptionError(
+            f"processes={processes}: explain=True observes the op calls of one process; leave one of them out"
+        )
     with nullcontext() if model.settings is None else model.settings.in_force():
         traced = trace(model.module, model.inputs, name=model.name, real=real_trace, reset=model.reset)
         check_calls(traced)
