@@ -26,6 +26,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from benchmarks.accuracy.cases import Case
+from benchmarks.predictor.kept import Kept, Piece
 from benchmarks.predictor.session import Subject, sweep_and_run
 from benchmarks.scale import BOARD, THREADS
 from opclock.board.identity import read_board
@@ -44,7 +45,7 @@ from opclock.ranking.rows import Row
 from opclock.ranking.run import rank
 from opclock.sweeps.binding import as_trace
 from opclock.sweeps.grouping import grouped
-from opclock.sweeps.presets import preset
+from opclock.sweeps.presets import USUAL_MINUTES, preset
 from opclock.tracing.recorder import trace
 
 MIN_TRACES_A_SECOND, MIN_MODULES_A_SECOND = 50, 3  # on each core
@@ -201,7 +202,7 @@ def main() -> int:
         subjects = [Subject(case) for case in cases]
         if subjects:
             with Profile.create_or_open(path, read_board()) as profile:
-                sweep_and_run(subjects, profile, THREADS)
+                sweep_and_run(subjects, profile, THREADS, USUAL_MINUTES, Kept(folder / "kept"), Piece(None))
         elif chosen.profile is None:
             made_up(path)
         (folder / "traces").mkdir()

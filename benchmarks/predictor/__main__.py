@@ -1,20 +1,25 @@
 """Estimates of models of which no op call was measured, against real inference, in one run.
 
-    python -m benchmarks.predictor [--minutes N] [--profile FILE] [--threads N] [--json FILE]
+    python -m benchmarks.predictor [--minutes N] [--keep FOLDER [--seconds N]] [--threads N] [--json FILE]
 
 What the profile lacks of the kernels of 'opclock sweep --preset board' is timed, as many as fit into the minutes.
 Between any two of its pools some of the real models run, so that a drift of the machine meets both alike; in processes
 that come and go, for a heap that is laid out by chance decides up to a sixth of a model's time. A third of the models
 take one small image. Beside the estimate stand a roofline, a line through other models' MACs, and the published method:
 a random forest for each operator class on raw shape numbers, trained on the same samples.
+
+With --keep, the folder holds the profile and everything else that was sampled, and the same command goes on from there:
+--seconds makes pieces of about so many seconds (and up to half a minute more). Exit code 3: a further piece is needed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +29,8 @@ from scipy.stats import spearmanr
 
 from benchmarks import torchvision_operators  # noqa: F401
 from benchmarks.predictor.cases import CASES, SMALL_NAMES
-from benchmarks.predictor.session import Subject, sweep_and_run
+from benchmarks.predictor.kept import Kept, Piece
+from benchmarks.predictor.session import OutOfTimeError, Subject, sweep_and_run
 from benchmarks.published.nn_meter import KernelForests
 from opclock.board.identity import read_board
 from opclock.estimation.baselines import mac_regression
@@ -32,7 +38,7 @@ from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.estimate import estimate
 from opclock.estimation.predictor import Predictor
 from opclock.estimation.result import Estimate
-from opclock.estimation.training import Training, training_samples
+from opclock.estimation.training import training_samples
 from opclock.profiles.profile import Profile
 from opclock.sweeps.presets import USUAL_MINUTES
 from opclock.tracing.macs import model_macs
@@ -71,24 +77,39 @@ def main() -> None:
     """Sweep where needed, run every model, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=USUAL_MINUTES, help="of sweeping, about")
-    parser.add_argument("--profile", type=Path)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    parser.add_argument("--seconds", type=float, help="of this piece, about; with --keep")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = chosen.profile or Path(folder) / "board.sqlite"
-        with Profile.create_or_open(path, read_board()) as profile:
-            subjects = [Subject(case) for case in CASES]
-            minutes = sweep_and_run(subjects, profile, chosen.threads, chosen.minutes)
-            ceilings = Ceilings.read(profile, chosen.threads)
-            samples = training_samples(profile, chosen.threads, "cpu", ceilings)
-            calls = profile.traced({sample.key for sample in samples})
-            published = KernelForests([calls[sample.key] for sample in samples], [sample.seconds for sample in samples])
-            predictor = Predictor(Training(samples), ceilings)
-            for name in predictor.kinds:
-                print(f"{name:14} mean error of op calls left out {predictor.spread(name).mean_error:.1%}", flush=True)
-            rows = [row_of(subject, profile, chosen.threads, ceilings, published) for subject in subjects]
+    if chosen.seconds is not None and chosen.keep is None:
+        parser.error("--seconds needs --keep: the next piece goes on from that folder")
+    piece = Piece(chosen.seconds)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.keep or Path(temporary)
+        kept = Kept(folder)
+        with Profile.create_or_open(folder / "board.sqlite", read_board()) as profile:
+            subjects = [Subject(case, kept) for case in CASES]
+            try:
+                minutes = sweep_and_run(subjects, profile, chosen.threads, chosen.minutes, kept, piece)
+            except OutOfTimeError:
+                print(f"{kept.sweep_s / 60:.1f} minutes of sweeping and {len(kept.references())} processes so far: run "
+                      "the same command again")  # fmt: skip
+                sys.exit(3)
+            rows = rows_of(subjects, profile, chosen.threads)
     _show(pd.DataFrame(rows), minutes, chosen.json)
+
+
+def rows_of(subjects: Sequence[Subject], profile: Profile, threads: int) -> list[dict[str, Any]]:
+    """All models."""
+    ceilings = Ceilings.read(profile, threads)
+    samples = training_samples(profile, threads, "cpu", ceilings)
+    calls = profile.traced({sample.key for sample in samples})
+    published = KernelForests([calls[sample.key] for sample in samples], [sample.seconds for sample in samples])
+    predictor = Predictor.read(profile, threads)
+    for name in predictor.kinds:
+        print(f"{name:14} mean error of op calls left out {predictor.spread(name).mean_error:.1%}", flush=True)
+    return [row_of(subject, profile, threads, ceilings, published) for subject in subjects]
 
 
 def _show(table: pd.DataFrame, minutes: float, json_path: Path | None) -> None:

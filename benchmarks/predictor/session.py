@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.accuracy.cases import Case
+from benchmarks.predictor.kept import Kept, Piece
 from benchmarks.predictor.reference_process import Halves, ReferenceProcess
 from opclock.models.loading import load_model
 from opclock.profiles.profile import Profile
@@ -26,13 +27,16 @@ SHARING = 5  # models that share a process
 MIN_BLOCKS = 2  # of each model in a process, whatever was left to sweep
 
 
+class OutOfTimeError(Exception):
+    """The piece's time is up; the next piece goes on from what is kept."""
+
+
 class Subject:
     """A model that is traced here, and really run in other processes."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, kept: Kept | None = None) -> None:
         self.case = case
-        model = load_model(case.model, input_text=case.input_text)
-        self.traced: Trace = trace(model.module, model.inputs, name=case.name)
+        self.traced = _traced(case) if kept is None else kept.trace(case.name, lambda: _traced(case))
         self._by_process: list[Halves] = []
 
     def add(self, halves: Halves) -> None:
@@ -52,32 +56,67 @@ class Subject:
         return (max(medians) - min(medians)) / self.reference.median_s
 
 
-class ReferenceSession:
-    """Processes one after the other, each with some of the models, spread over the sweep."""
+def _traced(case: Case) -> Trace:
+    model = load_model(case.model, input_text=case.input_text)
+    return trace(model.module, model.inputs, name=case.name)
 
-    def __init__(self, subjects: Sequence[Subject], threads: int) -> None:
+
+class ReferenceSession:
+    """Processes one after the other, each with some of the models, spread over the sweep.
+
+    Args:
+        subjects: the models.
+        threads: PyTorch's threads.
+        kept: holds what earlier pieces sampled, and keeps what this one samples.
+        piece: says when its time is up.
+    """
+
+    def __init__(self, subjects: Sequence[Subject], threads: int, kept: Kept, piece: Piece) -> None:
         self._subjects = {subject.case.name: subject for subject in subjects}
-        self._threads = threads
-        self._waiting: list[list[Case]] = []
+        self._threads, self._kept, self._piece = threads, kept, piece
+        groups: list[list[Case]] = []
         for number in range(PASSES):
             order = random.Random(number).sample([subject.case for subject in subjects], len(subjects))
-            self._waiting += [order[i : i + SHARING] for i in range(0, len(order), SHARING)]
-        self._count = len(self._waiting)
+            groups += [order[i : i + SHARING] for i in range(0, len(order), SHARING)]
+        self._count = len(groups)
+        done = kept.references()
+        for halves_by_name in done:
+            self._add(halves_by_name)
+        self._waiting = groups[len(done) :]
         self._process: ReferenceProcess | None = None
         self._blocks = 0
-        self.seconds = 0.0
+        self._text = ""
+        self.seconds = 0.0  # in these processes
+        self.latest = time.perf_counter()  # when they last ran
 
-    def between(self, _text: str, share: float) -> None:
-        """Between two pools of the sweep, this share of which is done."""
+    def between(self, text: str, share: float) -> None:
+        """Between two pools of the sweep, this share of which is done. At its end, run what is left to run.
+
+        Raises:
+            OutOfTimeError: the piece's time is up, and no pool has begun.
+        """
         start = time.perf_counter()
-        if self._process is None or self._count - len(self._waiting) <= share * self._count:
-            self._next()
-        self._run(BLOCKS)
-        self.seconds += time.perf_counter() - start
+        window_begins, self._text = text != self._text, text
+        try:
+            if window_begins and self._piece.over:
+                raise OutOfTimeError
+            if share >= 1.0:
+                self._finish()
+                return
+            if self._process is None or self._count - len(self._waiting) <= share * self._count:
+                self._next()
+            self._run(BLOCKS)
+        except OutOfTimeError:
+            self._end()
+            raise
+        finally:
+            self.latest = time.perf_counter()
+            self.seconds += self.latest - start
 
-    def finish(self) -> None:
-        """Run what is left to run."""
+    def _finish(self) -> None:
         while self._waiting:
+            if self._piece.over:
+                raise OutOfTimeError
             self._next()
         self._end()
 
@@ -95,22 +134,30 @@ class ReferenceSession:
     def _end(self) -> None:
         if self._process is not None:
             self._run(MIN_BLOCKS * SHARING - self._blocks)
-            for name, halves in self._process.end().items():
-                self._subjects[name].add(halves)
+            halves_by_name = self._process.end()
             self._process = None
+            self._kept.add_reference(halves_by_name)
+            self._add(halves_by_name)
+
+    def _add(self, halves_by_name: dict[str, Halves]) -> None:
+        for name, halves in halves_by_name.items():
+            self._subjects[name].add(halves)
 
 
-def sweep_and_run(subjects: Sequence[Subject], profile: Profile, threads: int, minutes: float = USUAL_MINUTES) -> float:
-    """The sweep, with blocks of the models between its pools. Returns the minutes of the sweep alone."""
-    references = ReferenceSession(subjects, threads)
+def sweep_and_run(
+    subjects: Sequence[Subject], profile: Profile, threads: int, minutes: float, kept: Kept, piece: Piece
+) -> float:
+    """The sweep, with blocks of the models between its pools.
+
+    Returns the minutes of the sweep alone, in all pieces. Raises OutOfTimeError where a further piece is needed.
+    """
+    references = ReferenceSession(subjects, threads, kept, piece)
     measure_ceilings(profile, threads)
     start = time.perf_counter()
-    planned, _ = board(minutes / USUAL_MINUTES)
-    plan_s = time.perf_counter() - start
-    done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=references.between)
-    sweep_s = done.seconds - references.seconds
-    print(f"{done.timed} kernels timed, {done.known} known; planning {plan_s:.1f} s, sweep {sweep_s:.0f} s, "
-          f"{done.kernel_s / sweep_s:.1%} of it in kernels, {done.kernel_s / (plan_s + sweep_s):.1%} of both; "
-          f"models {references.seconds:.0f} s", flush=True)  # fmt: skip
-    references.finish()
-    return (plan_s + sweep_s) / 60
+    try:
+        planned, _ = board(minutes / USUAL_MINUTES)
+        done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=references.between)
+    finally:
+        kept.add_sweep_s(references.latest - start - references.seconds)  # without learning, which comes after them
+    print(f"{done.timed} kernels timed now, {done.known} known; models {references.seconds:.0f} s", flush=True)
+    return kept.sweep_s / 60

@@ -33,7 +33,7 @@ void Pool::feed(std::size_t number, std::size_t argument, std::size_t other, std
   call(number).feed(argument, &call(other), output);
 }
 
-WarmUp Pool::warm_up(double max_s) {
+WarmUp Pool::warm_up(double max_s, bool once) {
   if (rounds_) throw std::invalid_argument("the pool is already warm");
   std::vector<Task*> tasks;
   tasks.reserve(size());
@@ -45,6 +45,7 @@ WarmUp Pool::warm_up(double max_s) {
   } else {
     rounds_ = std::make_unique<Rounds>(clock_, std::move(tasks), groups_, order_, seed_);
   }
+  if (once) rounds_->call_once();
   settle();
   const WarmUp done = rounds_->warm_up(max_s);
   settle();

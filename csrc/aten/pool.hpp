@@ -33,8 +33,8 @@ class Pool {
   const std::string& name(std::size_t number) const { return names_[checked_index(number, size(), "op call")]; }
   std::size_t size() const { return calls_.size(); }
 
-  // Once. See Rounds::warm_up.
-  WarmUp warm_up(double max_s);
+  // Once. See Rounds::warm_up; `once`: see Rounds::call_once.
+  WarmUp warm_up(double max_s, bool once);
   void begin_round();
   // Frees all outputs, as an inference does whose result is dropped.
   const Round& end_round();

@@ -175,11 +175,13 @@ void bind_calls(py::class_<BoundPool>& pool) {
 void bind_rounds(py::class_<BoundPool>& pool) {
   pool.def(
           "warm_up",
-          [](BoundPool& own, double max_s) {
+          [](BoundPool& own, double max_s, bool once) {
             checked_duration_s(max_s);
-            return run(own, [&] { return naming("warm-up", [&] { return own.warm_up(max_s); }); });
+            return run(own, [&] { return naming("warm-up", [&] { return own.warm_up(max_s, once); }); });
           },
-          py::arg("max_s"), "Rounds that are not kept, until they stop getting faster or max_s seconds have passed.")
+          py::arg("max_s"), py::arg("once") = false,
+          "Rounds that are not kept, until they stop getting faster or max_s seconds have passed. once: a visit makes "
+          "one call, however short.")
       .def(
           "begin_round", [](BoundPool& own) { run(own, [&] { own.begin_round(); }); },
           "Begin a round that playbacks make the visits of.")

@@ -140,9 +140,9 @@ WarmUp Rounds::warm_up(double max_s) {
     if (call_s * static_cast<double>(kMaxCalls) <= shortest) return kMaxCalls;
     return static_cast<std::size_t>(std::ceil(shortest / call_s));
   };
-  // In a model's order a second call in a row would find its data in the caches. There each call is made once, and the
-  // whole round is the sample.
-  for (std::size_t i = 0; i < tasks_.size() && order_ == Order::shuffled; ++i) {
+  // In a model's order each call is made once, and the whole round is the sample.
+  const bool once = once_ || order_ == Order::given;
+  for (std::size_t i = 0; i < tasks_.size() && !once; ++i) {
     calls_[i] = calls_for(fastest[i], shortest_sample_s());
   }
   control_calls_ = calls_for(fastest_control, clock_.shortest_sample_s());

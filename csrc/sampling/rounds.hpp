@@ -21,7 +21,8 @@ struct Round {
 };
 
 // shuffled: a new order each round, so that no task always follows the same one. given: tasks are the calls of one
-// model in its order, and what runs before a task is part of the condition; each is called once a visit.
+// model in its order, and what runs before a task is part of the condition; each is called once a visit, see
+// Rounds::call_once.
 enum class Order { shuffled, given };
 
 struct WarmUp {
@@ -40,8 +41,12 @@ class Rounds {
   Rounds(const Rounds&) = delete;
   Rounds& operator=(const Rounds&) = delete;
 
+  // Before warm_up(): each visit makes one call of a task, however short. A second call in a row would find its code and
+  // data in the caches, as no call of a model does.
+  void call_once() { once_ = true; }
+
   // Runs rounds that are not kept, until they stop getting faster or `max_s` seconds have passed. Then it decides how
-  // many calls make one sample of each task (one, in a given order).
+  // many calls make one sample of each task (one, in a given order or after call_once()).
   virtual WarmUp warm_up(double max_s);
 
   // One kept round. A sample for which the counter ran backwards is taken again, and counted as a fault.
@@ -96,6 +101,7 @@ class Rounds {
 
   std::vector<std::size_t> groups_;
   Order order_;
+  bool once_ = false;
   std::mt19937_64 random_;
   std::vector<std::vector<double>> samples_;  // by group
   std::vector<StopReason> reasons_;           // by group

@@ -76,6 +76,15 @@ TEST_CASE("calls too short for the clock are batched") {
   CHECK(fixture.tiny.runs - before == 5);
 }
 
+TEST_CASE("each task is called once a visit where that is asked for") {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.call_once();
+  rounds.warm_up(0.01);
+  CHECK(rounds.calls_per_sample(2) == 1);
+  CHECK(rounds.next().seconds[2] == within(0.5e-6, 5e-9));
+}
+
 TEST_CASE("in a given order each task is called once a visit") {
   Fixture fixture;
   auto rounds = fixture.rounds(Order::given);

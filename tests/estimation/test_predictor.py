@@ -157,7 +157,7 @@ def test_no_sweep_says_what_to_run(profile_path):
 
 
 def test_a_laptop_gives_the_same_digits_without_torch_and_compiled_part(profile_path, tmp_path):
-    calls = [*GEMMS, *(relu(numel) for numel in range(100, 20_000, 900))]
+    calls = [*MANY, *(relu(numel) for numel in range(100, 20_000, 900))]  # a Gaussian process and a forest
     board_profile(profile_path, calls, np.linspace(1e-4, 1e-3, len(calls)))
     import json
 

@@ -62,6 +62,13 @@ def test_one_disturbed_difference_of_many_widens_nothing(tmp_path):
     assert found.error == pytest.approx(0.172, abs=0.001)
 
 
+def test_with_several_threads_the_small_models_with_one_thread_say_it(tmp_path):
+    single = {"single first": 32e-6, "single second": 21e-6}
+    found = watching(tmp_path / "p.sqlite", controls=WATCHED | single)
+    assert found.other_s == pytest.approx(0.6e-6)
+    assert found.view_s == pytest.approx(0.4e-6)
+
+
 def test_an_estimate_is_without_it(tmp_path):
     with profile_with(tmp_path / "p.sqlite") as profile:
         done = estimate(TRACE, profile, threads=2)

@@ -11,6 +11,7 @@ from opclock.timing import watching
 from opclock.timing.controls import Controls
 from opclock.timing.measure import measure
 from opclock.timing.reference import forward_of
+from opclock.timing.threads import thread_team
 from opclock.timing.watching import op_calls, sample_watching
 from opclock.tracing.recorder import trace
 
@@ -26,6 +27,18 @@ def test_every_small_model_is_timed_both_ways(monkeypatch):
     longer = watching.REPEATS // 2 + 1  # runs that took at least as long as their median
     assert 0 < longer * sum(seconds.values()) < elapsed_s
     assert min(seconds.values()) > 0
+
+
+def test_with_several_threads_watching_is_sampled_with_one(monkeypatch):
+    """A tiny convolution's team of threads was taken for a cost of watching: 2 us an op call in place of 1.2."""
+    monkeypatch.setattr(watching, "disturbed", lambda readings: readings.wall_s < 0)
+    teams = set()
+    monkeypatch.setattr(watching.WatchedModel, "watched_s", lambda _model: teams.add(torch.get_num_threads()) or 1e-3)
+    with thread_team(2):
+        seconds = sample_watching(2, Contention())
+        assert torch.get_num_threads() == 2
+    assert teams == {1}
+    assert set(seconds) == {f"{way} {name}" for way in ("real", "single", "watched") for name in NAMES}
 
 
 def test_a_disturbed_model_is_left_out(monkeypatch):

@@ -20,7 +20,7 @@ from opclock.profiles.pool import Pool
 from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import NEWEST, ProfileReader
 from opclock.profiles.shift import Shift
-from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples
+from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples, sums_over_medians
 from opclock.tracing.macs import bytes_per_call
 from opclock.tracing.trace import Trace
 
@@ -156,10 +156,11 @@ def _pool_host(profile: ProfileReader, number: int) -> _PoolHost:
 
 
 class _PoolHost:
-    """The host's work in one pool, without what watching added."""
+    """The host's work in one pool, without what watching added. Medians by kind add up to the median of the rounds."""
 
     def __init__(self, pool: Pool) -> None:
-        self.host_s = unwatched(pool)[0]
+        host_s = unwatched(pool)[0]
+        self.host_s = host_s * sums_over_medians(host_s)
         self.kinds: dict[str, list[int]] = {}  # columns by kind
         self.operators: dict[str, list[int]] = {}  # columns by operator
         self._medians_s: dict[str, float] = {}

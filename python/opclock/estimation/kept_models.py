@@ -14,14 +14,14 @@ from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.class_model import ClassModel
 from opclock.estimation.training import Training, training_pools
 from opclock.files import json_text
-from opclock.profiles import disturbance, machine_state, predictor_table
+from opclock.profiles import disturbance, machine_state, predictor_table, statistics
 from opclock.profiles.damage import SYMPTOMS
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing import mac_counters, macs, op_call, operator_classes, products
 
 # The code that decides what is learnt: where it changed, what was kept is outdated.
 CODE = (training, forest, gaussian_process, class_model, features, ceilings_code, disturbance, machine_state,
-        state_change, macs, mac_counters, products, operator_classes, op_call)  # fmt: skip
+        statistics, state_change, macs, mac_counters, products, operator_classes, op_call)  # fmt: skip
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from opclock.estimation.gaussian_process import GaussianProcess
 from opclock.estimation.state_change import StateChange
 from opclock.profiles.machine_state import MachineState, state_of_pools
 from opclock.profiles.reader import ProfileReader
-from opclock.profiles.statistics import TWO_SIDED_95
+from opclock.profiles.statistics import TWO_SIDED_95, sums_over_medians
 from opclock.tracing.operator_classes import MAC_CLASSES
 
 TREES = 100  # more change a prediction by less than a percent
@@ -170,18 +170,19 @@ def training_state(profile: ProfileReader, threads: int, device: str) -> Machine
 def training_samples(profile: ProfileReader, threads: int, device: str, ceilings: Ceilings) -> list[Sample]:
     """The newest sweep measurements of a profile, with their features.
 
-    All seconds are those of one state of the machine, so that its drift during a sweep is not learnt.
+    All seconds are those of one state of the machine, so that its drift during a sweep is not learnt. They add up to
+    the median of a pool's rounds, as those of a measured model do.
     """
     samples: list[Sample] = []
     state = training_state(profile, threads, device)
     change = StateChange(profile, threads, state if state.known else None)
     for number in training_pools(profile, threads, device):
         pool = change.of(profile.pool(number))
-        calls = profile.traced(pool.positions)
+        calls, scale = profile.traced(pool.positions), sums_over_medians(pool.seconds)
         for key, positions in pool.positions.items():
             if key in calls:
                 call = features_of(calls[key], ceilings, pool.condition.working_set)
-                samples.append(Sample(call, float(np.median(pool.seconds[:, positions])), key, number))
+                samples.append(Sample(call, scale * float(np.median(pool.seconds[:, positions])), key, number))
         if len(samples) >= MAX_ROWS:
             break
     return samples

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opclock.profiles.pool import REAL, WATCHED, Pool
+from opclock.profiles.pool import REAL, SINGLE, WATCHED, Pool
 from opclock.profiles.statistics import NORMAL_MAD, TWO_SIDED_95, Samples
 from opclock.tracing.operator_classes import is_view
 
@@ -33,7 +33,8 @@ class Watching:
         """What was measured among the rounds of a pool; nothing where no small model was."""
         counts, added_s, errors_s, samples = [], [], [], 0
         for name, calls in pool.context.get("small_models", {}).items():
-            differences = _finite(pool.watching.get(WATCHED + name), pool.watching.get(REAL + name))
+            real_s = pool.watching.get(SINGLE + name, pool.watching.get(REAL + name))
+            differences = _finite(pool.watching.get(WATCHED + name), real_s)
             if differences.size:
                 counts.append((calls["views"], calls["others"]))
                 added_s.append(float(np.median(differences)))

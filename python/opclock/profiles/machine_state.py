@@ -16,12 +16,13 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from opclock.profiles.machine import MAX_RATIO, MIN_WORKLOADS
-from opclock.profiles.pool import FAULT, WATCHED, Pool
+from opclock.profiles.pool import FAULT, SINGLE, WATCHED, Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples
 
 MAX_POOLS = 64  # the newest show what is usual
+NO_CONTROLS = (SINGLE, WATCHED, FAULT)  # what is sampled beside the control workloads and is none
 QUARTILES = (25.0, 50.0, 75.0)  # their mean is less noisy than the median, and no slow sample moves it
 
 
@@ -46,7 +47,7 @@ class MachineState:
             {
                 name: float(np.mean(np.percentile(np.log(samples), QUARTILES)))
                 for name, samples in sorted(known.items())
-                if samples.size and not name.startswith((WATCHED, FAULT))
+                if samples.size and not name.startswith(NO_CONTROLS)
             }
         )
 
@@ -106,7 +107,7 @@ def state_of_pools(profile: ProfileReader, numbers: Sequence[int]) -> MachineSta
     usual = MachineState.usual([MachineState.of_seconds(one, rough) for one in pools])
     impossible = {
         name for one in pools for name, samples in one.items()
-        if not name.startswith((WATCHED, FAULT)) and not _possible(samples, rough.levels[name]).all()
+        if not name.startswith(NO_CONTROLS) and not _possible(samples, rough.levels[name]).all()
     }  # fmt: skip
     return replace(usual, left_out=tuple(sorted(impossible)))
 

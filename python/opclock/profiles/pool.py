@@ -23,8 +23,9 @@ from opclock.profiles.processes import (
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples
 
-# Names of samples beside the control workloads: a small model as it is, and timed op call by op call.
-REAL, WATCHED = "real ", "watched "
+# Names of samples beside the control workloads: a small model as it is, the same with one thread where the pool has
+# several, and timed op call by op call with one thread.
+REAL, SINGLE, WATCHED = "real ", "single ", "watched "
 FAULT = "page fault"  # seconds of one
 
 
@@ -83,7 +84,7 @@ class Pool:
     disturbed: int  # of all that were taken
     contended: bool  # too few were clean, see ``disturbance.contended``
     controls: dict[str, Samples]  # by the control workload's name: its seconds by block; NaN where not sampled
-    watching: dict[str, Samples] = field(default_factory=dict)  # the same of "real NAME", "watched NAME", "page fault"
+    watching: dict[str, Samples] = field(default_factory=dict)  # the same of "real NAME" and so on
     shift: Shift | None = None  # from the state it was sampled in, where its seconds are those of another state
 
     @cached_property

@@ -12,7 +12,7 @@ import numpy as np
 from opclock.errors import ProfileError
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import Readings, contended, disturbed, kept
-from opclock.profiles.pool import FAULT, REAL, WATCHED, Pool
+from opclock.profiles.pool import FAULT, REAL, SINGLE, WATCHED, Pool
 from opclock.profiles.statistics import Samples
 
 Ask = Callable[..., list[tuple[Any, ...]]]  # a query and its parameters; returns all rows
@@ -45,7 +45,8 @@ def pool_of_rows(path: Path, ask: Ask, number: int, *, all_rounds: bool) -> Pool
     kinds = tuple(json.loads(header[6])) if header[6] else ()
     blocks, processes = (np.array([row[column] for row in rows], dtype=int) for column in (3, 4))
     controls = _controls(ask, number, int(blocks[-1]) + 1 if len(rows) else 0)
-    watching = {name: controls.pop(name) for name in list(controls) if name.startswith((REAL, WATCHED, FAULT))}
+    beside = (REAL, SINGLE, WATCHED, FAULT)
+    watching = {name: controls.pop(name) for name in list(controls) if name.startswith(beside)}
     return Pool(
         number=number,
         condition=Condition(*header[:4]),

@@ -129,3 +129,18 @@ def typical_round(rounds: Samples) -> Samples:
     medians: Samples = np.median(rounds, axis=0)
     total = float(medians.sum())
     return medians * (float(np.median(rounds.sum(axis=1))) / total if total > 0 else 1.0)
+
+
+def sums_over_medians(seconds: Samples) -> float:
+    """How many times the sum of its columns' medians the middle row takes.
+
+    What slows a round down slows several of its op calls down, and the medians of single ones leave that out.
+
+    Args:
+        seconds: rounds x op calls.
+
+    Returns:
+        The median of the rows' sums over the sum of the columns' medians; 1 where the latter is 0.
+    """
+    medians_s = float(np.median(seconds, axis=0).sum())
+    return float(np.median(seconds.sum(axis=1))) / medians_s if medians_s > 0 else 1.0

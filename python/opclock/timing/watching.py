@@ -4,7 +4,8 @@ In a round, each op call passes the playback's dispatch key, its arguments are t
 around it. It takes about a microsecond longer than in a real inference, mostly because more code and more objects go
 through the caches. How much depends on the board. Here small models are run as they are, and then timed op call by
 op call in a pool, as the measured model is: the difference is what watching costs. Their kernels do nearly nothing, so
-that nothing else differs.
+that nothing else differs. Both are done with one thread: with several, a tiny convolution calls a team of threads,
+which takes longer than anything else in it, and takes another time in a pool.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import torch
 from opclock.board.contention import Contention
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import disturbed
-from opclock.profiles.pool import REAL, WATCHED
+from opclock.profiles.pool import REAL, SINGLE, WATCHED
 from opclock.profiles.watch import Watch
 from opclock.timing.binding import BoundPool
 from opclock.timing.host_playback import Host, PlayedHost
 from opclock.timing.inputs import Arguments
 from opclock.timing.missing import condition_of
 from opclock.timing.small_models import small_models
+from opclock.timing.threads import thread_team
 from opclock.tracing.operator_classes import is_view
 from opclock.tracing.torch_state import torch_plain
 
@@ -71,22 +73,24 @@ def is_sampled(condition: Condition, host: Host | None) -> bool:
 
 
 def sample_watching(threads: int, contention: Contention) -> dict[str, float]:
-    """Time each small model both ways, with PyTorch's current number of threads and plain settings.
+    """Time each small model both ways with one thread, and as it is with all of them, with plain settings.
 
     Args:
-        threads: that number.
+        threads: PyTorch's current number of threads.
         contention: reads the counters of this process.
 
     Returns:
-        By "real NAME" and "watched NAME": the median seconds of one inference. A model that other programs disturbed is
-        left out.
+        By "real NAME", "single NAME" (one thread, where there are several) and "watched NAME": the median seconds of
+        one inference. A model that other programs disturbed is left out.
     """
-    seconds: dict[str, float] = {}
-    for model in watched_models(threads):
-        real_s, watched_s = (_median_s(run, contention) for run in (model.real_s, model.watched_s))
-        if real_s is not None and watched_s is not None:
-            seconds |= {REAL + model.name: real_s, WATCHED + model.name: watched_s}
-    return seconds
+    real_s = {} if threads == 1 else sample_small_models(contention)
+    kind, seconds = REAL if threads == 1 else SINGLE, dict[str, float]()
+    with thread_team(1):
+        for model in watched_models(threads):
+            single_s, watched_s = (_median_s(run, contention) for run in (model.real_s, model.watched_s))
+            if single_s is not None and watched_s is not None:
+                seconds |= {kind + model.name: single_s, WATCHED + model.name: watched_s}
+    return real_s | seconds
 
 
 def sample_small_models(contention: Contention) -> dict[str, float]:
