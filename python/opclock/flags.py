@@ -44,7 +44,7 @@ class Meaning:
 MEANINGS = (
     Meaning("emulated", "The instructions were emulated: no time means anything.", "Measure on the board itself."),
     Meaning("contended", "Other processes took the cores in nearly all rounds: the true time is lower.",
-            "Stop other processes, or choose free cores ('opclock measure --cpus'); measure again, into a new profile."),
+            "Stop other processes, or choose cores ('opclock measure --cpus'), and measure into a new profile."),
     Meaning("throttled", "The board ran slower than it was set to: heat, or too little power.",
             "Improve cooling or the power supply, then measure into a new profile."),
     Meaning("device_slowed", "The device reported a reason for a lower clock rate: heat or its power limit.",
@@ -69,7 +69,8 @@ MEANINGS = (
     Meaning("unlike_cores", "The threads could run on cores of several kinds, and waited for the slowest.",
             "Choose the cores of one cluster, such as 'opclock measure --cpus 4-7'.", untrusted=False),
     Meaning("spans_clusters", "The threads could run on equal cores that share neither clock nor cache.",
-            "Choose one cluster ('opclock measure --cpus'), or accept it: the board runs like this by default.", untrusted=False),
+            "Choose one cluster ('opclock measure --cpus'), or accept it: the board runs like this by default.",
+            untrusted=False),
     Meaning("other_device", "The profile has this model on another device only, and the estimate is for that one.",
             "Name the device ('opclock estimate --device') if you expected another.", untrusted=False),
     Meaning("other_dtype", "The profile has this model in another dtype only, and the estimate is for that one.",

@@ -17,8 +17,9 @@ from opclock.estimation.watching import unwatched
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
+from opclock.profiles.pool_reader import NEWEST
 from opclock.profiles.processes import Processes, middle, middle_interval
-from opclock.profiles.reader import NEWEST, ProfileReader
+from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples, sums_over_medians
 from opclock.tracing.macs import bytes_per_call

@@ -6,7 +6,8 @@ from collections import Counter
 
 from opclock.profiles.condition import Condition
 from opclock.profiles.pool import Pool
-from opclock.profiles.reader import PoolMatch, ProfileReader
+from opclock.profiles.pool_reader import PoolMatch
+from opclock.profiles.reader import ProfileReader
 from opclock.tracing.trace import Trace
 
 
