@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 from distributed import Scheduler  # noqa: E402
-from distributed.core import connect  # noqa: E402
+from distributed.comm.core import connect  # noqa: E402
 
 from benchmarks.farm.small_farm import SmallFarm, job  # noqa: E402
 from opclock.farm.address import Address, security_of  # noqa: E402

@@ -171,8 +171,9 @@ def test_nothing_runs_for_a_laptop_that_was_interrupted(farm, ledger, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(farm, "_answer", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as interruption:
             outcome_of(farm, job("answer", ledger, "held"))
+    assert interruption.value.__notes__ == ["the jobs on the boards are cancelled; what has come back is kept"]
     assert outcome_of(farm, job("answer", ledger)).status == "done"
     assert events(ledger) == ["begin", "begin", "end"]
 

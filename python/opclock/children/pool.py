@@ -55,7 +55,7 @@ class ChildPool(Generic[Child]):
         for child in list(self._running):
             child.kill()
         for _ in range(self._count):
-            if (child := self._free.get()) is not None:
-                child.close()
+            if (ended := self._free.get()) is not None:
+                ended.close()
         for _ in range(self._count):  # for those who still wait
             self._free.put(None)

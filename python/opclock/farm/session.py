@@ -114,6 +114,9 @@ class Farm:
                     looked = time.monotonic()
                     self._look_for_boards(open_jobs.values())
                 time.sleep(POLL_S if open_jobs else 0.0)
+        except KeyboardInterrupt as interruption:
+            interruption.add_note("the jobs on the boards are cancelled; what has come back is kept")
+            raise
         finally:
             for given in open_jobs.values():
                 with contextlib.suppress(Exception):

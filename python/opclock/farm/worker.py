@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distributed import Worker, get_worker
-from distributed.core import connect
+from distributed.comm.core import connect
 
 from opclock.errors import FarmError
 from opclock.farm.address import Address
@@ -81,6 +81,7 @@ class BoardWorker(Worker):
 
     async def start_unsafe(self) -> BoardWorker:
         """Start, and stop the timers that no job needs."""
+        self._running_in = asyncio.get_running_loop()
         await super().start_unsafe()
         for name, callback in self.periodic_callbacks.items():
             if name not in NEEDED:
@@ -97,7 +98,7 @@ class BoardWorker(Worker):
 
     def _tell_now(self) -> None:
         """Let the scheduler hear at once what this board does; called by the thread of the job."""
-        told = asyncio.run_coroutine_threadsafe(self.heartbeat(), self.loop.asyncio_loop)
+        told = asyncio.run_coroutine_threadsafe(self.heartbeat(), self._running_in)
         with contextlib.suppress(TimeoutError, RuntimeError):  # a later heartbeat tells it
             told.result(TELL_S)
 
