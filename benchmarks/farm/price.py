@@ -1,13 +1,13 @@
 """What a board's worker costs the measurement beside which it sleeps: at most 1 %.
 
-    python -m benchmarks.farm.price [--pairs 100] [--block-s 1] [--core 0] [--seed 0] [--results price.jsonl]
+    python -m benchmarks.farm.price [--pairs 480] [--block-s 0.2] [--core 0] [--seed 0] [--results price.jsonl]
 
 A worker waits for its command on the core on which blocks of one model's inferences are timed. In half of the blocks,
 in random order, the worker is stopped (SIGSTOP), as if it were not there. Blocks are short, so that a machine whose
-speed drifts is as fast in both; a heartbeat that is due while the worker is stopped comes in the next block, so they
-come twice as often as on a board. Beside the ratio of the blocks' means stands what the worker itself used, by the
-kernel's count: that does not depend on noise. The file keeps every pair: a run with another seed adds its own, and what
-is printed is of them all.
+speed drifts is as fast in both. A heartbeat or timer that is due while the worker is stopped comes in the next block:
+they come twice as often as on a board. Beside the ratio of the blocks' means stands what the worker itself used, by the
+kernel's count, which does not depend on noise. The file keeps every pair: a run with another seed adds its own, and
+what is printed is of them all.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _block(model: Model, seconds: float) -> tuple[float, float]:
 def main() -> int:
     """Time the blocks and print the price of all in the file. Returns 1 where it is above the limit for certain."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=100)
-    parser.add_argument("--block-s", type=float, default=1.0)
+    parser.add_argument("--pairs", type=int, default=480)
+    parser.add_argument("--block-s", type=float, default=0.2)
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=Path("build/farm-price.jsonl"))
