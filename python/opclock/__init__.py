@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from opclock.profiles.profile import Profile
     from opclock.runtimes.runtime import Settings
     from opclock.sweeps.families import Family, family
+    from opclock.sweeps.for_models import ModelSweep, sweep_for
     from opclock.sweeps.run import sweep
     from opclock.timing.current_state import current_state
     from opclock.timing.measure import MeasureSummary, measure
@@ -69,17 +70,18 @@ _HOMES = {
     "estimate": "estimation.estimate", "family": "sweeps.families", "LanguageModelEstimate": "generation.result",
     "language_model": "generation.language_model", "load_language_model": "models.loading",
     "load_model": "models.loading", "measure": "timing.measure", "reference": "timing.reference",
-    "sweep": "sweeps.run", "trace": "tracing.recorder", "usual_state": "profiles.machine_state",
+    "ModelSweep": "sweeps.for_models", "sweep": "sweeps.run", "sweep_for": "sweeps.for_models",
+    "trace": "tracing.recorder", "usual_state": "profiles.machine_state",
     "validate": "validation.validate",
 }  # fmt: skip
 
 __all__ = [
     "Bench", "BenchRow", "Coverage", "Estimate", "EstimateError", "ExtensionError", "Family", "LanguageModelEstimate",
-    "MachineState", "MeasureSummary", "Model", "ModelError", "OpCall", "OpCallError", "OpclockError", "OptionError",
-    "Part", "Profile", "ProfileError", "Reference", "ReportError", "Row", "Settings", "SweepError", "Trace",
-    "TraceError", "Validation", "__version__", "bench", "current_state", "estimate", "family", "language_model",
-    "load_language_model", "load_model", "measure", "open_profile", "reference", "sweep", "trace", "usual_state",
-    "validate",
+    "MachineState", "MeasureSummary", "Model", "ModelError", "ModelSweep", "OpCall", "OpCallError", "OpclockError",
+    "OptionError", "Part", "Profile", "ProfileError", "Reference", "ReportError", "Row", "Settings", "SweepError",
+    "Trace", "TraceError", "Validation", "__version__", "bench", "current_state", "estimate", "family",
+    "language_model", "load_language_model", "load_model", "measure", "open_profile", "reference", "sweep", "sweep_for",
+    "trace", "usual_state", "validate",
 ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class Limit:
 Count = Annotated[int, Limit("a whole number of at least 1", lambda number: number >= 1)]
 Dimension = Annotated[int, Limit("the number of a dimension, from 0", lambda number: number >= 0)]
 Seconds = Annotated[float, Limit("a number of seconds above 0", lambda seconds: 0 < seconds < math.inf)]
+Minutes = Annotated[float, Limit("a number of minutes above 0", lambda minutes: 0 < minutes < math.inf)]
 ModelName = Annotated[str, Limit("a model's name, such as 'zoo:mobilenet' or 'FILE.py:FACTORY'", bool, ModelError)]
 
 _OPEN = "an open profile, as opclock.open_profile(path) and opclock.Profile.open(path) return"

@@ -27,10 +27,11 @@ from opclock.sweeps import FAMILIES, grouping, run
 from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
+from opclock.sweeps.duration import expected_s
 from opclock.sweeps.export import exported, google_benchmark
 from opclock.sweeps.parts import Part
 from opclock.sweeps.results import sweep_rows, sweep_table
-from opclock.sweeps.run import expected_s, run_sweep
+from opclock.sweeps.run import run_sweep
 from opclock.timing import ceiling_runs
 from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.tracing.macs import bytes_per_call

@@ -43,6 +43,30 @@ class Cached(nn.Module):
         )
 
 
+class Int8Weights(nn.Module):
+    """A layer with int8 weights and a scale for each column."""
+
+    def __init__(self, inner, outer):
+        super().__init__()
+        self.register_buffer("weights", torch.ones(outer, inner, dtype=torch.int8))
+        self.scales = nn.Parameter(torch.ones(outer))
+
+    def forward(self, rows):
+        return torch.ops.aten._weight_int8pack_mm(rows, self.weights, self.scales)
+
+
+class Experts(nn.Module):
+    """Products of tokens, sorted by expert, with the experts' weights."""
+
+    def __init__(self, experts, inner, outer):
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(experts, outer, inner))
+        self.register_buffer("ends", torch.arange(1, experts + 1, dtype=torch.int32))
+
+    def forward(self, tokens):
+        return torch.ops.aten._grouped_mm(tokens, self.weights.transpose(-2, -1), offs=self.ends)
+
+
 @pytest.mark.parametrize(("module", "shape", "family", "parameters"), [
     (nn.Conv2d(16, 32, 3, padding=1, bias=False), (1, 16, 14, 14), "conv2d",
      {"in_channels": 16, "out_channels": 32, "size": 14}),
@@ -66,13 +90,16 @@ class Cached(nn.Module):
     (Cached(2, 9), (1, 4, 1, 16), "decode_attention", {"heads": 4, "kv_heads": 2, "keys": 9, "width": 16}),
     (Cached(4, 9, masked=True), (1, 4, 1, 16), "decode_attention",
      {"heads": 4, "keys": 9, "width": 16, "masked": True}),
+    (Int8Weights(64, 32), (2, 64), "int8_gemm", {"m": 2, "n": 32, "k": 64}),
+    (Experts(4, 32, 16), (4, 32), "grouped_gemm", {"tokens": 4, "n": 16, "k": 32, "experts": 4}),
 ])  # fmt: skip
 def test_a_family_makes_the_very_op_call_a_model_makes(module, shape, family, parameters):
     traced = trace(module.eval(), (torch.randn(shape),))
     planned = one(family, **parameters)
-    assert planned.call.key == traced.calls[0].call.key
-    assert list(planned.outputs) == list(tensors(traced.calls[0].outputs))
-    assert macs(planned.traced) == macs(traced.calls[0])
+    made = next(call for call in traced.calls if class_of(call.call) != "view")
+    assert planned.call.key == made.call.key
+    assert list(planned.outputs) == list(tensors(made.outputs))
+    assert macs(planned.traced) == macs(made)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +180,18 @@ def test_presets(board):
     assert {made.configuration.family for made in preset("quick")[0]} >= named
     with pytest.raises(SweepError, match="quick, board"):
         preset("whole")
+
+
+def test_the_preset_has_products_of_few_rows_in_each_dtype(board):
+    products = [made.call.tensors() for made in board if class_of(made.call) == "gemm"]
+    few = {(specs[0].dtype, specs[1].dtype) for specs in products if specs[0].numel <= 8 * specs[0].shape[-1]}
+    assert few >= {("float32", "float32"), ("bfloat16", "bfloat16"), ("float32", "int8"), ("bfloat16", "int8"),
+                   ("int8", "int8")}  # fmt: skip
+
+
+def test_weights_that_are_no_parameters_are_displaced_from_the_caches_as_others_are():
+    assert one("int8_gemm", m=1, n=256, k=512).weight_bytes == 256 * 512 + 256 * 4
+    assert one("grouped_gemm", tokens=2, n=8, k=32, experts=4).weight_bytes == 4 * (4 * 8 * 32) + 4 * 4
 
 
 def test_a_parameter_of_the_wrong_type_is_illegal():

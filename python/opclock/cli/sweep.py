@@ -14,6 +14,7 @@ from opclock.cli.groups import WholeHelp
 from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
+from opclock.cli.sweep_for import sweep_for_models
 from opclock.errors import OptionError, SweepError
 from opclock.extension import load_core
 from opclock.files import write_whole
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from opclock.sweeps.results import SweepRow
 
 MIN_S = 1.0  # seconds that the shortest sweep is said to take: starting takes about as long
+MINUTES = 1.0  # for models
 PRESET_NAMES = ("quick", "board")
 
 _shared = (
@@ -63,36 +65,63 @@ class Families(WholeHelp):
 @click.group(cls=Families, invoke_without_command=True, subcommand_metavar="[FAMILY [PARAMETERS]...]")
 @click.option("--preset", type=click.Choice(PRESET_NAMES), help="quick: a few kernels of every family; "
               "board: all that estimates of unmeasured models need.")  # fmt: skip
+@click.option("--for", "models", metavar="MODEL", multiple=True, help="Time the op calls of this model, or trace file, "
+              "that would narrow its estimate most. Repeat for several models.")  # fmt: skip
+@click.option("--minutes", type=click.FloatRange(min=0.0, min_open=True),
+              help="How long --for times at most, about, with each number of threads.  [default: 1]")  # fmt: skip
 @_with_shared
 @on_boards
 @click.pass_context
 def sweep(
-    context: click.Context, preset: str | None, threads_text: str | None, device: str, profile_path: Path,
-    export_to: Path | None, seed: int, split: bool, part_text: str | None, strict: bool, reporter: Reporter,
+    context: click.Context, preset: str | None, models: tuple[str, ...], minutes: float | None,
+    threads_text: str | None, device: str, profile_path: Path, export_to: Path | None, seed: int, split: bool,
+    part_text: str | None, strict: bool, reporter: Reporter,
 ) -> None:  # fmt: skip
-    """Time a FAMILY of kernels over a grid of parameters, or a preset, and store the times in a profile.
+    """Time a FAMILY of kernels over a grid of parameters, a preset or models, and store the times in a profile.
 
     A value is a number, a word, or a size by dimension such as 1x7. Separate several by commas (16,32), or give a range
     as START:END:STEP with its end included (8:64:8). After an interruption, the same command continues where it
     stopped.
     """
     if context.invoked_subcommand is not None:
-        if preset:
-            raise OptionError("--preset is a sweep of its own: leave the family out")
+        if preset or models:
+            raise OptionError(f"{'--preset' if preset else '--for'} is a sweep of its own: leave the family out")
         return
-    if preset is None:
-        raise OptionError(f"name a family ({', '.join(FAMILIES)}) or give --preset quick or board")
+    if preset is None and not models:
+        raise OptionError(f"name a family ({', '.join(FAMILIES)}), or give --preset quick or board, or --for MODEL")
     load_core()
+    if models:
+        _check_for(preset, device, export_to, split=split or part_text is not None)
+        sweep_for_models(models, minutes or MINUTES, _threads(threads_text), profile_path, seed, reporter,
+                         strict=strict)  # fmt: skip
+        return
+    if minutes is not None:
+        raise OptionError(
+            f"--minutes {minutes:g} is for --for: the preset is timed whole, and goes on where it stopped"
+        )
     from opclock.sweeps.presets import preset as planned_preset
 
     check_output("--export", export_to, SUFFIXES)
     part = _part(part_text, split=split)
     device = options.checked_device(device)
-    planned, missing = planned_preset(preset, device)
+    planned, missing = planned_preset(str(preset), device)
     for reason, count in missing.items():
         reporter.say(f"skipped {count}: {reason}")
     _run(planned, threads_text, device, profile_path, export_to, seed, reporter, part, strict=strict,
          as_in_models=preset == "board")  # fmt: skip
+
+
+def _check_for(preset: str | None, device: str, export_to: Path | None, *, split: bool) -> None:
+    """Raise OptionError for an option that --for does not go with."""
+    if preset is not None:
+        raise OptionError("--for and --preset are two sweeps: run the preset first, then --for with its profile")
+    if device != "cpu":
+        raise OptionError(f"--for is for predictions, which exist for the CPU only: leave --device {device} out, or "
+                          "run 'opclock measure' with the model itself")  # fmt: skip
+    if export_to is not None:
+        raise OptionError("--export writes the kernels of families: --json has the models' estimates")
+    if split:
+        raise OptionError("--split shares the kernels of a preset or a family: leave it out with --for")
 
 
 class FamilyCommand(click.Command):
@@ -199,7 +228,7 @@ def _announce(
 ) -> None:  # fmt: skip
     """Print what will be timed and, on a CPU, about how long that takes."""
     from opclock.formatting import counted, duration
-    from opclock.sweeps.run import expected_s
+    from opclock.sweeps.duration import expected_s
     from opclock.timing.ceiling_runs import ceilings_left_s, measure_ceilings
 
     text = f"{counted(len(planned), 'kernel')}, threads {', '.join(map(str, counts))}"

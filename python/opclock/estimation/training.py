@@ -23,6 +23,8 @@ TREES = 100  # more change a prediction by less than a percent
 TREES_LEFT_OUT = 20  # trees of the forests that only estimate the error
 FOLDS = 3
 UNKNOWN_DEVIATION = 1.0  # of log(predicted / measured) where no op call can be left out: a factor of 2.7
+UNKNOWN_SPREAD = Spread(UNKNOWN_DEVIATION, UNKNOWN_DEVIATION, UNKNOWN_DEVIATION,
+                        TWO_SIDED_95 * math.hypot(UNKNOWN_DEVIATION, UNKNOWN_DEVIATION), TWO_SIDED_95)  # fmt: skip
 MIN_ROWS = 12  # of a kind; with fewer, it is predicted with its class, or from all classes together
 MAX_ROWS = 8000  # the newest: training time must not grow with the profile
 MAX_POOLS = MAX_ROWS // 8
@@ -113,8 +115,7 @@ def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers, *, s
     keys = [sample.key for sample in samples]
     folds = min(FOLDS, len(set(keys)))
     if folds < 2:  # one op call alone cannot be left out: its error is not known
-        one = UNKNOWN_DEVIATION
-        return Spread(one, one, one, TWO_SIDED_95 * math.hypot(one, one), TWO_SIDED_95)
+        return UNKNOWN_SPREAD
     errors = np.zeros(len(samples))
     for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
         regressor = _regressor(inputs[known], targets[known], smooth, TREES_LEFT_OUT)

@@ -19,6 +19,7 @@ from opclock.sweeps.families import IllegalError
 from opclock.timing.inputs import Arguments
 from opclock.timing.memory_budget import memory_budget_bytes
 from opclock.timing.operators import find_operator, named_constant
+from opclock.tracing.fake_kernels import FAKE_KERNELS
 from opclock.tracing.op_call import HOST, NamedConstant, OpCall, TensorSpec, Value
 from opclock.tracing.trace import Storage, StorageKind, Trace, TracedCall
 
@@ -88,7 +89,7 @@ def plan(configuration: Configuration) -> Planned:
         args = tuple(_on_device(value, device, tensors) for value in call.args)
         kwargs = {name: _on_device(value, device, tensors) for name, value in call.kwargs}
         with torch.inference_mode():
-            outputs = operator(*args, **kwargs)
+            outputs = FAKE_KERNELS.get(call.operator, operator)(*args, **kwargs)
     except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError, OverflowError,
             MemoryError) as error:  # fmt: skip
         raise IllegalError(f"{call.name}: {first_line(error)}") from error
@@ -163,11 +164,12 @@ def _equal(argument: Any, value: Value) -> bool:  # noqa: ANN401
 
 
 def is_weight(spec: TensorSpec) -> bool:
-    """Whether a tensor is a weight: a parameter, or any tensor with one dimension.
+    """Whether a tensor is a weight: a parameter, any tensor with one dimension, or one of int8.
 
     Other kernels displace weights from the caches. All other tensors are activations, which a model writes just before.
+    PyTorch knows no gradient of int8, so that such weights do not show that they are parameters.
     """
-    return spec.requires_grad or len(spec.shape) < 2
+    return spec.requires_grad or len(spec.shape) < 2 or spec.dtype == "int8"
 
 
 def run_once(traced: TracedCall, arguments: Arguments) -> float:

@@ -10,9 +10,10 @@ from opclock.tracing.op_call import HOST, NamedConstant, OpCall, TensorSpec
 def copy(
     rows: int, columns: int, kind: str = "clone", batch: int = 1, dtype: str = "float32", pinned: bool = False
 ) -> OpCall:  # fmt: skip
-    """Copies: clone, transpose, heads, shuffle, cast, channels_last, memcpy, and to_device and from_device.
+    """Copies: clone, transpose, heads, shuffle, cast, cast_turned, channels_last, memcpy, to_device and from_device.
 
-    heads reorders attention's heads, shuffle the channels. pinned: the host's memory in a device copy is page-locked.
+    heads reorders attention's heads, shuffle the channels; cast_turned converts a transposed matrix, as of int8 weights
+    before a product. pinned: the host's memory in a device copy is page-locked.
     """
     plain = tensor(batch, rows, columns, dtype=dtype)
     if kind in ("to_device", "from_device"):
@@ -33,13 +34,14 @@ def _laid_out(plain: TensorSpec, kind: str) -> OpCall:
         return aten("clone", plain)
     if kind == "transpose":
         return aten("clone", transposed(plain), memory_format=NamedConstant("memory_format", "contiguous_format"))
-    if kind == "cast":
-        return aten("to.dtype", plain, NamedConstant("dtype", "bfloat16" if plain.dtype == "float32" else "float32"))
+    if kind in ("cast", "cast_turned"):
+        given = transposed(plain) if kind == "cast_turned" else plain
+        return aten("to.dtype", given, NamedConstant("dtype", "bfloat16" if plain.dtype == "float32" else "float32"))
     if kind == "channels_last":
         image = tensor(batch, rows, columns, columns, dtype=plain.dtype)
         return aten("contiguous", image, memory_format=NamedConstant("memory_format", "channels_last"))
-    raise IllegalError(f"kind '{kind}': clone, transpose, heads, shuffle, cast, channels_last, memcpy, to_device or "
-                       "from_device")  # fmt: skip
+    raise IllegalError(f"kind '{kind}': clone, transpose, heads, shuffle, cast, cast_turned, channels_last, memcpy, "
+                       "to_device or from_device")  # fmt: skip
 
 
 def _regrouped(batch: int, rows: int, columns: int, kind: str, dtype: str) -> OpCall:

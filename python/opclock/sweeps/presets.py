@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from opclock.errors import SweepError
-from opclock.sweeps.binding import Planned, plan, plan_all
+from opclock.sweeps.binding import Planned, is_weight, plan, plan_all
 from opclock.sweeps.configuration import configuration, grid
 from opclock.sweeps.families import FAMILIES, IllegalError
 from opclock.sweeps.random_kernels import BOARD
+from opclock.sweeps.random_narrow_kernels import NARROW
 from opclock.tracing.macs import macs
 
 MAX_MACS = 4e8  # of one kernel: a small board takes a fifth of a second for it
+MAX_NARROW_MACS = 5e7  # in bfloat16, which boards without instructions for it multiply ten times slower
 MAX_WEIGHT_BYTES = 1 << 26  # of a kernel's weights: a pool of them fits into a small board's memory
 MAX_BYTES = 1 << 23  # of a kernel's largest tensor: above it, new memory for outputs takes longer than the kernel
 SEED = 20260102  # for drawing points: every board gets the same ones
@@ -49,15 +51,15 @@ def board(amount: float = 1.0) -> tuple[list[Planned], Counter[str]]:
     """Plan the kernels that predictors learn from, the same on every board.
 
     Args:
-        amount: how many of each family, as a multiple of the numbers in ``BOARD``. A smaller amount is a part of a
-            larger one.
+        amount: how many of each family, as a multiple of the numbers in ``BOARD`` and ``NARROW``. A smaller amount is
+            a part of a larger one.
 
     Returns:
         The kernels, and by reason how many cannot be planned.
     """
     points: dict[str, Planned] = {}
     missing: Counter[str] = Counter()
-    for name, (count, draw) in BOARD.items():
+    for name, (count, draw) in (BOARD | NARROW).items():
         random_ = random.Random(f"{SEED} {name}")
         wanted, refused, reason = len(points) + math.ceil(amount * count), 0, "all draws are known or too large"
         while len(points) < wanted and refused < MAX_REFUSED:
@@ -78,9 +80,10 @@ def board(amount: float = 1.0) -> tuple[list[Planned], Counter[str]]:
 def _small(kernel: Planned) -> bool:
     """Whether a small board has time and memory for a sample of this kernel."""
     specs = kernel.call.tensors()
-    weights = sum(spec.nbytes for spec in specs if spec.requires_grad)
-    largest = max(kernel.fresh, *(spec.nbytes for spec in specs if not spec.requires_grad))
-    return weights <= MAX_WEIGHT_BYTES and largest <= MAX_BYTES and macs(kernel.traced) <= MAX_MACS
+    weights = sum(spec.nbytes for spec in specs if is_weight(spec))
+    largest = max([kernel.fresh, *(spec.nbytes for spec in specs if not is_weight(spec))])
+    max_macs = MAX_NARROW_MACS if any(spec.dtype == "bfloat16" for spec in specs) else MAX_MACS
+    return weights <= MAX_WEIGHT_BYTES and largest <= MAX_BYTES and macs(kernel.traced) <= max_macs
 
 
 PRESETS: dict[str, Callable[[], tuple[list[Planned], Counter[str]]]] = {"quick": quick, "board": board}

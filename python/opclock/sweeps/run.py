@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -19,7 +19,6 @@ from opclock.argument_checks import checked
 from opclock.board.accelerator import checked_device, has_lanes
 from opclock.board.identity import read_board
 from opclock.errors import EstimateError, OptionError, SweepError
-from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.predictor import Predictor
 from opclock.formatting import counted, duration
 from opclock.profiles.condition import Condition
@@ -45,8 +44,6 @@ from opclock.tracing.trace import Trace
 
 BINDING_SHARE = 0.5  # of the time of a pool, for the display: binding and warm-up take about as long as the rounds
 MOST = 3  # times the planned rounds are taken at most, where other programs disturb some of them
-# For predicting the duration of a sweep; from a sweep of 5,000 kernels on a two-core x86-64 machine.
-WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
 
 
 @dataclass
@@ -103,7 +100,7 @@ def sweep(
     counts = [torch.get_num_threads()] if threads is None else [threads] if isinstance(threads, int) else list(threads)
     if not counts:
         raise OptionError("threads holds no number: give at least one")
-    with _opened(profile) as opened:
+    with opened_profile(profile) as opened:
         for count in counts:
             run_sweep(planned, opened, threads=count, device=device, seed=seed, progress=progress)
         timed = [one.configuration for one in planned]
@@ -111,7 +108,7 @@ def sweep(
 
 
 @contextmanager
-def _opened(profile: Profile | str | Path | None) -> Iterator[Profile]:
+def opened_profile(profile: Profile | str | Path | None) -> Iterator[Profile]:
     """The profile, open for writing: the given one, one at a path, or a temporary one."""
     if isinstance(profile, Profile):
         yield profile
@@ -120,6 +117,13 @@ def _opened(profile: Profile | str | Path | None) -> Iterator[Profile]:
         path = folder / "sweep.sqlite" if profile is None else Path(profile)
         with Profile.create_or_open(path, read_board()) as opened:
             yield opened
+
+
+class Manner(NamedTuple):
+    """How pools are timed."""
+
+    amount: Amount  # how much each is sampled
+    host: Host | None  # what runs between kernels; nothing if None
 
 
 def run_sweep(
@@ -154,30 +158,43 @@ def run_sweep(
         parts = None if part is None else part.pools(planned, seed, as_in_models=as_in_models)
         planned = planned if parts is None else [one for pool in parts for one in pool]
         missing = _missing(planned, profile, threads, device)
-        summary = SweepSummary(known=len(planned) - len(missing))
-        host, amount = (KindsHost(), FOR_PREDICTORS) if as_in_models else (None, FOR_ROWS)
-        begin, tried = time.perf_counter(), 0
         left = _pools(missing, device, seed, as_in_models) if parts is None else left_of(parts, missing)
-        for pools in windows(left, memory_budget_bytes(device)):
-            text = _progress_text(threads, tried, len(missing), time.perf_counter() - begin)
-            here = sum(map(len, pools))
-            summary.kernel_s += _time_window(
-                pools,
-                amount,
-                lambda pool: _bound(pool, profile, device, threads, host, seed, summary),
-                partial(_advance, progress, text, tried / len(missing), here / len(missing)),
-            )
-            tried += here
-        progress(f"sweep, {counted(threads, 'thread')}: {counted(len(missing), 'kernel')}", 1.0)
+        manner = Manner(FOR_PREDICTORS, KindsHost()) if as_in_models else Manner(FOR_ROWS, None)
+        summary = time_pools(left, profile, manner, count=len(missing), threads=threads, device=device, seed=seed,
+                             progress=progress)  # fmt: skip
+    summary.known = len(planned) - len(missing)
     summary.seconds = time.perf_counter() - start
     if not summary.timed and not summary.known:
         raise SweepError(f"no kernel can be timed: {_most_common(summary.skipped)}")
     if as_in_models and part is None and not has_lanes(device):
-        _learn(profile, threads, device, progress)
+        learn(profile, threads, device, progress)
     return summary
 
 
-def _learn(profile: Profile, threads: int, device: str, progress: Progress) -> None:
+def time_pools(
+    pools: Iterable[list[Planned]], profile: Profile, manner: Manner, *, count: int, threads: int, device: str = "cpu",
+    seed: int = 0, progress: Progress = silent,
+) -> SweepSummary:  # fmt: skip
+    """Time pools with so many kernels together, with the threads that are set already.
+
+    Args, Raises: see ``run_sweep``.
+    """
+    summary, begin, tried = SweepSummary(), time.perf_counter(), 0
+    for window in windows(pools, memory_budget_bytes(device)):
+        text = _progress_text(threads, tried, count, time.perf_counter() - begin)
+        here = sum(map(len, window))
+        summary.kernel_s += _time_window(
+            window,
+            manner.amount,
+            lambda pool: _bound(pool, profile, device, threads, manner.host, seed, summary),
+            partial(_advance, progress, text, tried / count, here / count),
+        )
+        tried += here
+    progress(f"sweep, {counted(threads, 'thread')}: {counted(count, 'kernel')}", 1.0)
+    return summary
+
+
+def learn(profile: Profile, threads: int, device: str, progress: Progress) -> None:
     """Learn from the sweep now, so that no estimate has to wait for it. The profile keeps what is learnt."""
     progress("learning from the sweep", 1.0)
     with suppress(EstimateError):  # other programs disturbed every pool: there is nothing to learn from
@@ -269,25 +286,3 @@ def _runs(trace: Trace, position: int, arguments: Arguments, summary: SweepSumma
         summary.skipped[str(error)] += 1
         return False
     return True
-
-
-def expected_s(planned: Sequence[Planned], ceilings: Ceilings, *, seed: int = 0, as_in_models: bool = False) -> float:
-    """Predict how long a sweep on the CPU takes where no other program disturbs it, from the board's ceilings.
-
-    Args:
-        planned: the kernels.
-        ceilings: of the board.
-        seed: see ``run_sweep``.
-        as_in_models: see ``run_sweep``.
-
-    Returns:
-        Seconds, approximately.
-    """
-    amount = FOR_PREDICTORS if as_in_models else FOR_ROWS
-    return sum(_expected_pool_s(pool, ceilings, amount) for pool in _pools(planned, "cpu", seed, as_in_models))
-
-
-def _expected_pool_s(pool: Sequence[Planned], ceilings: Ceilings, amount: Amount) -> float:
-    round_s = sum(ceilings.call_s(one.traced) / USUAL_SHARE + MIN_S for one in pool)
-    rounds = amount.blocks * (amount.in_block(round_s) + 1) + WARM_UP_ROUNDS  # one of each block is not kept
-    return rounds * round_s + BINDING_S * len(pool)

@@ -1,0 +1,49 @@
+"""How long sweeps take, from a board's ceilings and from predictions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from opclock.estimation.ceilings import Ceilings
+from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
+from opclock.sweeps.binding import Planned
+from opclock.sweeps.grouping import grouped, working_sets
+from opclock.timing.memory_budget import memory_budget_bytes
+from opclock.tracing.trace import TracedCall
+
+# From a sweep of 5,000 kernels on a two-core x86-64 machine.
+WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
+
+
+def usual_s(traced: TracedCall, ceilings: Ceilings) -> float:
+    """Seconds that a kernel takes, about, as far as the ceilings alone say it."""
+    return ceilings.call_s(traced) / USUAL_SHARE + MIN_S
+
+
+def kernel_cost_s(seconds: float, amount: Amount) -> float:
+    """Seconds for timing a kernel that takes so many seconds; one round of each block is not kept."""
+    return (amount.blocks * (amount.most + 1) + WARM_UP_ROUNDS) * (seconds + MIN_S) + BINDING_S
+
+
+def expected_s(planned: Sequence[Planned], ceilings: Ceilings, *, seed: int = 0, as_in_models: bool = False) -> float:
+    """Predict how long a sweep on the CPU takes where no other program disturbs it, from the board's ceilings.
+
+    Args:
+        planned: the kernels.
+        ceilings: of the board.
+        seed: see ``run_sweep``.
+        as_in_models: see ``run_sweep``.
+
+    Returns:
+        Seconds, approximately.
+    """
+    amount = FOR_PREDICTORS if as_in_models else FOR_ROWS
+    pools = grouped(planned, working_sets(as_in_models), random.Random(seed), memory_budget_bytes("cpu"))
+    return sum(_expected_pool_s(pool, ceilings, amount) for pool in pools)
+
+
+def _expected_pool_s(pool: Sequence[Planned], ceilings: Ceilings, amount: Amount) -> float:
+    round_s = sum(usual_s(one.traced, ceilings) for one in pool)
+    rounds = amount.blocks * (amount.in_block(round_s) + 1) + WARM_UP_ROUNDS  # one of each block is not kept
+    return rounds * round_s + BINDING_S * len(pool)
