@@ -5,7 +5,9 @@
 The candidates are networks like MobileNet, of several widths, depths, expansions, kernels and sizes. They are ranked
 from modules, as a user has them; some of them also from traces. With --run N, so many of them really run, in fresh
 processes that take turns with the sweep (what the profile lacks of the preset "board"); then the rank correlation and
-the error are printed. Without --run and --profile, the profile holds a sweep whose times are made up.
+the error are printed. With --profile and --runs FOLDER this may take place in pieces (--seconds 240), at quiet times
+and with few candidates; the same command with all of them then ranks at any other time, and goes on with --keep FILE.
+Without --run and --profile, the profile holds a sweep whose times are made up.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from torch import nn
 
 from benchmarks.accuracy.cases import Case
 from benchmarks.predictor.kept import Kept, Piece
-from benchmarks.predictor.session import Subject, sweep_and_run
+from benchmarks.predictor.session import OutOfTimeError, Subject, sweep_and_run
 from benchmarks.scale import BOARD, THREADS
 from opclock.board.identity import read_board
 from opclock.cli.reporting import progress_display
@@ -48,6 +50,7 @@ from opclock.sweeps.grouping import grouped
 from opclock.sweeps.presets import USUAL_MINUTES, preset
 from opclock.tracing.recorder import trace
 
+PASSES = 2  # each candidate that runs does so in so many processes
 MIN_TRACES_A_SECOND, MIN_MODULES_A_SECOND = 50, 3  # on each core
 VALUES: dict[str, tuple[Any, ...]] = {
     "width": tuple(range(8, 48, 2)), "depth": (1, 2, 3, 4), "expansion": (2, 3, 4, 6), "kernel": (3, 5, 7),
@@ -183,7 +186,7 @@ def compare(subjects: Sequence[Subject], rows: Sequence[Row]) -> None:
           f"{(estimated / real).mean() - 1:+.1%}, worst {away.max():.0%}, within 10 % {(away <= 0.1).mean():.0%}, "
           f"interval holds {np.mean(held):.0%}")  # fmt: skip
     print(f"by MACs: rank correlation {spearmanr(macs, real).statistic:.3f}, mean error of a line through the others "
-          f"{by_macs.mean():.1%}; the same candidate in three processes differs by {spread.mean():.1%}")  # fmt: skip
+          f"{by_macs.mean():.1%}; the same candidate in two processes differs by {spread.mean():.1%}")  # fmt: skip
 
 
 def main() -> int:
@@ -194,6 +197,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--profile", type=Path)
     parser.add_argument("--run", type=int, default=0, help="so many of them really run")
+    parser.add_argument("--runs", type=Path, metavar="FOLDER", help="keeps what real runs took")
+    parser.add_argument("--minutes", type=float, default=USUAL_MINUTES, help="of sweeping, about")
+    parser.add_argument("--seconds", type=float, help="of this piece of sweep and runs, about; with --runs")
     parser.add_argument("--keep", type=Path, help="keeps each estimate: the same command with --profile goes on there")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -202,7 +208,12 @@ def main() -> int:
         subjects = [Subject(case) for case in cases]
         if subjects:
             with Profile.create_or_open(path, read_board()) as profile:
-                sweep_and_run(subjects, profile, THREADS, USUAL_MINUTES, Kept(folder / "kept"), Piece(None))
+                kept, piece = Kept(chosen.runs or folder / "runs"), Piece(chosen.seconds)
+                try:
+                    sweep_and_run(subjects, profile, THREADS, chosen.minutes, kept, piece, PASSES)
+                except OutOfTimeError:
+                    print(f"{len(kept.references())} processes so far: run the same command again")
+                    return 3
         elif chosen.profile is None:
             made_up(path)
         (folder / "traces").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace
 
 BLOCKS = 2  # of models between two pools of the sweep
-PASSES = 3  # every model runs in so many fresh processes, beside other models each time
+PASSES = 3  # see ReferenceSession
 SHARING = 5  # models that share a process
 MIN_BLOCKS = 2  # of each model in a process, whatever was left to sweep
 
@@ -36,8 +37,15 @@ class Subject:
 
     def __init__(self, case: Case, kept: Kept | None = None) -> None:
         self.case = case
-        self.traced = _traced(case) if kept is None else kept.trace(case.name, lambda: _traced(case))
+        self._kept = kept
         self._by_process: list[Halves] = []
+
+    @cached_property
+    def traced(self) -> Trace:
+        """Its op calls."""
+        return (
+            _traced(self.case) if self._kept is None else self._kept.trace(self.case.name, lambda: _traced(self.case))
+        )
 
     def add(self, halves: Halves) -> None:
         """What one process sampled."""
@@ -69,13 +77,16 @@ class ReferenceSession:
         threads: PyTorch's threads.
         kept: holds what earlier pieces sampled, and keeps what this one samples.
         piece: says when its time is up.
+        passes: every model runs in so many fresh processes, beside other models each time.
     """
 
-    def __init__(self, subjects: Sequence[Subject], threads: int, kept: Kept, piece: Piece) -> None:
+    def __init__(
+        self, subjects: Sequence[Subject], threads: int, kept: Kept, piece: Piece, passes: int = PASSES
+    ) -> None:
         self._subjects = {subject.case.name: subject for subject in subjects}
         self._threads, self._kept, self._piece = threads, kept, piece
         groups: list[list[Case]] = []
-        for number in range(PASSES):
+        for number in range(passes):
             order = random.Random(number).sample([subject.case for subject in subjects], len(subjects))
             groups += [order[i : i + SHARING] for i in range(0, len(order), SHARING)]
         self._count = len(groups)
@@ -145,13 +156,14 @@ class ReferenceSession:
 
 
 def sweep_and_run(
-    subjects: Sequence[Subject], profile: Profile, threads: int, minutes: float, kept: Kept, piece: Piece
-) -> float:
+    subjects: Sequence[Subject], profile: Profile, threads: int, minutes: float, kept: Kept, piece: Piece,
+    passes: int = PASSES,
+) -> float:  # fmt: skip
     """The sweep, with blocks of the models between its pools.
 
     Returns the minutes of the sweep alone, in all pieces. Raises OutOfTimeError where a further piece is needed.
     """
-    references = ReferenceSession(subjects, threads, kept, piece)
+    references = ReferenceSession(subjects, threads, kept, piece, passes)
     measure_ceilings(profile, threads)
     start = time.perf_counter()
     try:
