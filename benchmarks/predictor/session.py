@@ -25,7 +25,7 @@ from opclock.tracing.trace import Trace
 BLOCKS = 2  # of models between two pools of the sweep
 PASSES = 3  # see ReferenceSession
 SHARING = 5  # models that share a process
-MIN_BLOCKS = 2  # of each model in a process, whatever was left to sweep
+MIN_BLOCKS, MAX_BLOCKS = 2, 5  # of each model in a process, however much was left to sweep
 
 
 class OutOfTimeError(Exception):
@@ -116,7 +116,7 @@ class ReferenceSession:
                 return
             if self._process is None or self._count - len(self._waiting) <= share * self._count:
                 self._next()
-            self._run(BLOCKS)
+            self._run(min(BLOCKS, MAX_BLOCKS * SHARING - self._blocks))
         except OutOfTimeError:
             self._end()
             raise

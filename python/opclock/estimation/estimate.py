@@ -206,7 +206,8 @@ def _of_sums(
     shares = _shares(sums, kernels, host)
     host_s = np.zeros(len(trace.calls) + 1) if host is None else host.calls_s
     total_s = sum(share.median_s for share in shares)
-    faults_s = np.zeros(len(trace.calls)) if faults is None else faults.by_call_s(trace)
+    term = kernels.faults if faults is None else faults
+    faults_s = np.zeros(len(trace.calls)) if term is None else term.by_call_s(trace)
     kernels_s = sum(kernels.seconds.get(traced.call.key, 0.0) for traced in trace.calls)
     parts_s = kernels_s + float(faults_s.sum()) + float(host_s.sum())
     scale = total_s / parts_s if parts_s > 0 else 1.0

@@ -13,6 +13,7 @@ import numpy as np
 from opclock.errors import EstimateError
 from opclock.estimation.class_model import Spread
 from opclock.estimation.pool_selection import choose_pools
+from opclock.estimation.predicted_faults import PredictedFaults
 from opclock.estimation.predictor import Prediction, Predictor
 from opclock.estimation.state_change import StateChange
 from opclock.flags import Flag, ordered, precision_flags
@@ -84,6 +85,7 @@ class KernelTimes:
     predictions: dict[str, Prediction]  # of op calls that were not
     learnt_in: MachineState | None = None  # the state of the machine that predictions hold for
     shift: Shift | None = None  # of the predictions, to another state of the machine
+    faults: PredictedFaults | None = None  # where no op call was timed in the model's order
 
     @staticmethod
     def read(trace: Trace, profile: ProfileReader, condition: Condition, *, measured_only: bool) -> KernelTimes:
@@ -104,9 +106,10 @@ class KernelTimes:
         except EstimateError:
             return KernelTimes(trace, pools, {})
         predictions = predictor.predict(list(missing.values()), condition.working_set)
+        in_order = any(pool.condition.timing == "in_model" for pool in pools.values())
         return KernelTimes(
             trace, pools, {key: one for key, one in zip(missing, predictions, strict=True) if one is not None},
-            predictor.state,
+            predictor.state, faults=None if in_order else PredictedFaults.read(trace, profile, condition),
         )  # fmt: skip
 
     def in_state(self, change: StateChange) -> KernelTimes:
@@ -115,7 +118,8 @@ class KernelTimes:
         factor = 1.0 if shift is None else shift.factor
         pools = {key: change.of(pool) for key, pool in self.pools.items()}
         predictions = {key: replace(one, seconds=one.seconds * factor) for key, one in self.predictions.items()}
-        return replace(self, pools=pools, predictions=predictions, shift=shift)
+        faults = None if self.faults is None else self.faults.scaled(factor)
+        return replace(self, pools=pools, predictions=predictions, shift=shift, faults=faults)
 
     @cached_property
     def seconds(self) -> dict[str, float]:
@@ -148,13 +152,17 @@ class KernelTimes:
         return sums
 
     def predicted_share(self) -> Share:
-        """The sum of predictions. Errors that a kind shares add up; errors of single op calls partly cancel out."""
+        """The sum of predictions, page faults among them.
+
+        Errors that a kind shares add up; errors of single op calls partly cancel out.
+        """
+        faults_s = 0.0 if self.faults is None else self.faults.added_s
         by_kind: dict[Spread, list[float]] = {}
         for key, one in self.predictions.items():
             by_kind.setdefault(one.spread, []).append(self._counts[key] * one.seconds)
-        total_s = math.fsum(math.fsum(seconds) for seconds in by_kind.values())
+        total_s = math.fsum(math.fsum(seconds) for seconds in by_kind.values()) + faults_s
         widths_s = [kind.sum_95 * kind.of_sum(seconds) * math.fsum(seconds) for kind, seconds in by_kind.items()]
-        factor = math.exp(math.hypot(*widths_s) / total_s) if total_s > 0 else 1.0
+        factor = math.exp(math.hypot(*widths_s, faults_s) / total_s) if total_s > 0 else 1.0
         return Share(total_s, total_s / factor, total_s * factor).widened(self.shift)
 
     def flags(self, condition: Condition) -> tuple[Flag, ...]:

@@ -104,15 +104,27 @@ class PageFaults:
         return TWO_SIDED_95 * abs(float(middle(self.lacking, self.processes))) * self.cost.error_s
 
     def by_call_s(self, trace: Trace) -> Samples:
-        """The added seconds by position of the op call: page faults come with the blocks that outputs take.
+        """The added seconds by position of the op call."""
+        return by_call_s(trace, self.added_s)
 
-        Large blocks share them by their bytes. Where there are none, the outputs of any size do.
-        """
-        taken = [[trace.storages[number].nbytes for number in numbers] for numbers in trace.allocations]
-        large = np.array([sum(size for size in sizes if size >= LARGE) for sizes in taken], dtype=float)
-        weights = large if large.any() else np.array([sum(sizes) for sizes in taken], dtype=float)
-        total = float(weights.sum())
-        return weights / total * self.added_s if total else weights
+
+def by_call_s(trace: Trace, added_s: float) -> Samples:
+    """Divide the seconds of a model's page faults among its op calls: they come with the blocks that outputs take.
+
+    Large blocks share them by their bytes. Where there are none, the outputs of any size do.
+
+    Args:
+        trace: the model.
+        added_s: the seconds of all page faults.
+
+    Returns:
+        Seconds by position.
+    """
+    taken = [[trace.storages[number].nbytes for number in numbers] for numbers in trace.allocations]
+    large = np.array([sum(size for size in sizes if size >= LARGE) for sizes in taken], dtype=float)
+    weights = large if large.any() else np.array([sum(sizes) for sizes in taken], dtype=float)
+    total = float(weights.sum())
+    return weights / total * added_s if total else weights
 
 
 def _slope(pool: Pool, rounds_s: Samples) -> Cost | None:
