@@ -16,7 +16,7 @@ from opclock.cli.main import commands
 from opclock.errors import ReportError
 from opclock.report.landscape import failures, geometric_mean, latency_table, relative_speedups, runtime_table, words
 from opclock.report.landscape_page import write_page
-from opclock.report.landscape_plots import landscape, speedups
+from opclock.report.landscape_plots import batch_curves, landscape, speedups
 from opclock.report.landscape_tables import non_mac
 from opclock.runtimes.runtime import OperatorTime, Settings
 from opclock.studies.landscape_results import FILE, Entry, Landscape
@@ -111,6 +111,19 @@ def test_geometric_mean():
     assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
     assert geometric_mean([2.0, float("nan")]) == pytest.approx(2.0)
     assert np.isnan(geometric_mean([]))
+
+
+def test_the_legend_has_every_runtime_of_every_board():
+    """It had those of the first board, and matplotlib warned of it where there was eager alone."""
+
+    def legend(*rows):
+        boards = [replace(board(), entries=(replace(entry(), rows=some, batches=()),)) for some in rows]
+        return [text.get_text() for one in speedups(boards).legends for text in one.get_texts()]
+
+    eager = row("eager", 10.0)
+    assert legend((eager,)) == []
+    assert legend((eager,), (eager, row("ncnn", 5.0))) == ["ncnn"]
+    batch_curves([replace(board(), entries=(replace(entry(), rows=(eager,), batches=()),))])
 
 
 def test_boards_against_the_first():

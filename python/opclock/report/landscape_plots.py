@@ -66,6 +66,7 @@ def _best(batches: pd.DataFrame, model: str, runtime: str, at_one: float) -> flo
 def speedups(boards: Sequence[Landscape]) -> Figure:
     """The speedup of each runtime over eager PyTorch by model, one panel for each board."""
     figure = Figure(figsize=(9, 3.6 * len(boards)), layout="constrained", dpi=150)
+    named: set[str] = set()
     for place, board in enumerate(boards):
         axes = figure.add_subplot(len(boards), 1, place + 1)
         table = latency_table(board)
@@ -78,7 +79,8 @@ def speedups(boards: Sequence[Landscape]) -> Figure:
             hatches = np.where(mine["reliable"].eq(False), "////", "").tolist()
             axes.bar(np.arange(len(models)) + (number - (len(runtimes) - 1) / 2) * width, mine["speedup"], width * 0.92,
                      color=_colour(runtime), edgecolor="white", linewidth=0, hatch=hatches,
-                     label=runtime if place == 0 else None)  # fmt: skip
+                     label=None if runtime in named else runtime)  # fmt: skip
+            named.add(runtime)
         axes.axhline(1, color=GREY, linewidth=1)
         axes.set_xticks(range(len(models)), models)
         axes.set_ylabel("times faster than eager")
@@ -86,7 +88,8 @@ def speedups(boards: Sequence[Landscape]) -> Figure:
         axes.set_title(title, loc="left", fontweight="bold")
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9)
+    if named:
+        figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9)
     return figure
 
 
@@ -108,7 +111,8 @@ def batch_curves(boards: Sequence[Landscape]) -> Figure:
         axes.set_title(entry.model, loc="left", fontsize=10, fontweight="bold")
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    if named:
+        figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
