@@ -2,9 +2,9 @@
 
     python -m benchmarks.farm.cluster [--workers 1,2,4,8] [--traces 400]
 
-Each worker is a process of dask's with one process for candidates. The profile's times are made up. The rate is that
-of the second half of the candidates: before it, the processes start. Scheduler and client are one process here; what
-it takes for each candidate is what dask adds to the estimate.
+Each worker is a process of dask's with one process for candidates. The profile's times are made up. The start of the
+processes is part of the seconds. Scheduler and client are one process here; what it takes for each candidate is what
+dask adds to the estimate.
 """
 
 from __future__ import annotations
@@ -26,27 +26,22 @@ from opclock.ranking.processes import Candidate, estimate_in_processes
 from opclock.ranking.rows import Row
 
 
-def _rate(ended: list[float]) -> float:
-    """Candidates a second in the second half."""
-    half = len(ended) // 2
-    return (len(ended) - 1 - half) / (ended[-1] - ended[half])
-
-
 class _Run:
     """Receives the rows of one run."""
 
     def __init__(self) -> None:
         self._start, self._cpu_s = time.perf_counter(), time.process_time()
-        self._ended: list[float] = []
+        self._count = 0
 
     def finished(self, _number: int, row: Row) -> None:
         assert not row.error, row.error
-        self._ended.append(time.perf_counter())
+        self._count += 1
 
     def show(self, name: str) -> None:
-        count = len(self._ended)
-        print(f"| {name} | {count} | {self._ended[-1] - self._start:.1f} | {_rate(self._ended):.1f} | "
-              f"{(time.process_time() - self._cpu_s) / count * 1e3:.2f} |", flush=True)  # fmt: skip
+        seconds = time.perf_counter() - self._start
+        cpu_s = time.process_time() - self._cpu_s
+        print(f"| {name} | {self._count} | {seconds:.1f} | {self._count / seconds:.1f} | "
+              f"{cpu_s / self._count * 1e3:.2f} |", flush=True)  # fmt: skip
 
 
 def main() -> None:
