@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from opclock.estimation.ceilings import Ceilings, call_dtype
+from opclock.estimation.convolution_backend import is_native
 from opclock.tracing.macs import footprint_bytes, macs, moved_bytes, needed_macs
 from opclock.tracing.op_call import ITEM_BYTES, TensorSpec, Value, tensors
 from opclock.tracing.operator_classes import class_of
@@ -13,6 +14,7 @@ from opclock.tracing.trace import TracedCall
 
 TILES = (8, 16, 32, 64)  # elements: usual sizes of vector registers and of blocks in blocked layouts
 CONVOLUTION_NUMBERS = 16 + 3 * len(TILES)
+NATIVE = "native convolution"  # ATen's own kernels in place of oneDNN's: a predictor of their own
 ATTENTION = "scaled_dot_product"  # these kernels differ too much from the rest of their class: a predictor of their own
 DIGITS = 9  # after the point: the last bits of a logarithm differ between C libraries
 
@@ -51,6 +53,8 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Fea
         numbers += _gemm(traced)
     name = traced.call.name.removesuffix("_")
     kind = "attention" if ATTENTION in name else operator_class
+    if operator_class == "convolution" and is_native(traced.call, ceilings.threads):
+        kind = NATIVE
     return Features(name, operator_class, kind, min_s, tuple(round(number, DIGITS) for number in numbers), work_s)
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from opclock.errors import ProfileError
 from opclock.estimation import ceilings as ceilings_code
-from opclock.estimation import class_model, features, forest, gaussian_process, state_change, training
+from opclock.estimation import (
+    class_model,
+    convolution_backend,
+    features,
+    forest,
+    gaussian_process,
+    state_change,
+    training,
+)
 from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.class_model import ClassModel
 from opclock.estimation.training import Training, training_pools
@@ -20,8 +28,8 @@ from opclock.profiles.reader import ProfileReader
 from opclock.tracing import mac_counters, macs, op_call, operator_classes, products
 
 # The code that decides what is learnt: where it changed, what was kept is outdated.
-CODE = (training, forest, gaussian_process, class_model, features, ceilings_code, disturbance, machine_state,
-        statistics, state_change, macs, mac_counters, products, operator_classes, op_call)  # fmt: skip
+CODE = (training, forest, gaussian_process, class_model, features, convolution_backend, ceilings_code, disturbance,
+        machine_state, statistics, state_change, macs, mac_counters, products, operator_classes, op_call)  # fmt: skip
 
 
 @lru_cache(maxsize=1)

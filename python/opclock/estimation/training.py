@@ -10,7 +10,7 @@ import numpy as np
 
 from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.class_model import Base, ClassModel, Spread, inputs_of
-from opclock.estimation.features import Features, features_of
+from opclock.estimation.features import NATIVE, Features, features_of
 from opclock.estimation.forest import Forest, Numbers
 from opclock.estimation.gaussian_process import GaussianProcess
 from opclock.estimation.state_change import StateChange
@@ -28,7 +28,7 @@ UNKNOWN_SPREAD = Spread(UNKNOWN_DEVIATION, UNKNOWN_DEVIATION, UNKNOWN_DEVIATION,
 MIN_ROWS = 12  # of a kind; with fewer, it is predicted with its class, or from all classes together
 MAX_ROWS = 8000  # the newest: training time must not grow with the profile
 MAX_POOLS = MAX_ROWS // 8
-SMOOTH = ("convolution", "gemm")  # kinds whose shapes are drawn so densely that a smooth law is learnt
+SMOOTH = ("convolution", NATIVE, "gemm")  # kinds whose shapes are drawn so densely that a smooth law is learnt
 MIN_SMOOTH = 100  # samples of such a kind
 FASTEST = 0.01  # the fraction of the samples that may have been faster than they can be again
 FIXED_UNIT_S, MIN_BASE_S, FITS = 1e-6, 1e-7, 8
