@@ -15,7 +15,8 @@ from opclock.timing.measure import measure
 from opclock.timing.memory_budget import check_fit, split
 from opclock.timing.missing import condition_of
 from opclock.tracing.recorder import trace
-from opclock.validation.session import InterleavedSession, Request
+from opclock.validation.request import Request
+from opclock.validation.session import InterleavedSession
 
 
 def test_pools_are_split_at_the_memory_bound():

@@ -21,7 +21,8 @@ from opclock.timing.threads import thread_team
 from opclock.tracing.model_inputs import arguments_of
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import check_calls
-from opclock.validation.session import InterleavedSession, Request
+from opclock.validation.request import Request
+from opclock.validation.session import InterleavedSession
 
 
 @dataclass(frozen=True)

@@ -5,33 +5,26 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from opclock.board.accelerator import has_lanes
 from opclock.errors import ModelError
 from opclock.flags import Flag
 from opclock.formatting import counted
-from opclock.models.loading import Model
-from opclock.profiles.condition import Timing
 from opclock.profiles.machine_state import MachineState
-from opclock.profiles.profile import Profile
 from opclock.progress import Progress
 from opclock.timing.current_state import StateSampler
 from opclock.timing.graph_reference import GraphRun
-from opclock.timing.host_playback import Forward, Host, PlayedHost
+from opclock.timing.host_playback import Forward, PlayedHost
 from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
 from opclock.timing.lane_samplers import lane_samplers
 from opclock.timing.memory_budget import check_fit, check_run
 from opclock.timing.missing import (
-    all_known,
     can_be_timed,
     condition_of,
-    in_processes,
     missing_in,
     nothing_to_time,
 )
@@ -41,75 +34,17 @@ from opclock.timing.sampling_processes import (
     KernelProcess,
     ReferenceProcess,
     bind,
-    checked_specification,
     end,
-    started,
 )
 from opclock.timing.stopping import is_over
 from opclock.tracing.trace import Trace
 from opclock.validation.observers import Observers
+from opclock.validation.request import Request, is_known
 
 MIN_BLOCKS = 8  # of each: with four blocks a half, a drift shows that two would miss
 MIN_IN_PROCESS = 3  # of each in one of several processes
 MAX_S = 3.8  # of kernel rounds for a small model
 MAX_LATENCIES = 25  # for a large model: kernel rounds take at most this many times its latency
-
-
-@dataclass(frozen=True)
-class Request:
-    """One model to validate.
-
-    Attributes:
-        model: the model and its inputs.
-        trace: the model's trace with these inputs.
-        profile: open for writing.
-        threads: PyTorch's threads.
-        seed: for every random order.
-        explain: whether to take two more measurements of the op calls, to explain the error.
-        max_s: largest number of seconds of kernel rounds; by default 3.8 s or 25 times the model's latency,
-            and three times that where other programs disturb the rounds.
-        processes: how many fresh processes sample the op calls in turn, and as many others the model; with 1, this one
-            samples both.
-    """
-
-    model: Model
-    trace: Trace
-    profile: Profile
-    threads: int
-    seed: int
-    explain: bool
-    max_s: float | None
-    processes: int = 1
-
-    def sampler(self, arguments: Arguments, timing: Timing, positions: Sequence[int], host: Host | None) -> Sampler:
-        """A warmed-up sampler of the op calls at these positions in this timing. Raises as ``Sampler`` does."""
-        condition = condition_of(self.trace, self.threads, timing)
-        sampler = Sampler(self.trace, positions, arguments, self.profile, condition, host, seed=self.seed)
-        sampler.warm_up()
-        return sampler
-
-
-@contextmanager
-def processes_of(request: Request) -> Iterator[tuple[list[KernelProcess], list[ReferenceProcess]]]:
-    """Start the processes of a request, for its op calls where the profile lacks them and for its model.
-
-    They end with the block. There are none where this process samples everything. Raises as
-    ``sampling_processes.started`` does, and OptionError where other processes cannot load the model.
-    """
-    count, model = request.processes, request.model
-    specification = checked_specification(request.trace, model.module, model, count)
-    if count == 1:
-        yield [], []
-        return
-    kernels = 0 if _known(request) else count
-    with started(request.trace, specification, request.threads, kernels=kernels, references=count) as children:
-        yield children
-
-
-def _known(request: Request) -> bool:
-    """Whether the profile has every measurement that the estimate needs."""
-    trace, profile, threads, count = request.trace, request.profile, request.threads, request.processes
-    return all_known(trace, profile, threads) and (count == 1 or in_processes(trace, profile, threads, count))
 
 
 class InterleavedSession:
@@ -139,7 +74,7 @@ class InterleavedSession:
         self._request = request
         trace = request.trace
         check_run(trace)
-        known = _known(request)
+        known = is_known(request)
         if not known:
             check_fit(trace, max(1, len(kernels)))
         forward = forward_of(request.model.module, request.model.inputs, request.model.reset, trace.steps)

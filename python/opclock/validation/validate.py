@@ -21,8 +21,9 @@ from opclock.timing.threads import thread_team
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import check_calls
+from opclock.validation.request import Request, processes_of
 from opclock.validation.results import Row, Validation
-from opclock.validation.session import InterleavedSession, Request, processes_of
+from opclock.validation.session import InterleavedSession
 
 
 @checked
