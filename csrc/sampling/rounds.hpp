@@ -41,8 +41,8 @@ class Rounds {
   Rounds(const Rounds&) = delete;
   Rounds& operator=(const Rounds&) = delete;
 
-  // Before warm_up(): each visit makes one call of a task, however short. A second call in a row would find its code and
-  // data in the caches, as no call of a model does.
+  // Before warm_up(): each visit makes one call of a task, however short. A second call in a row would find its code
+  // and data in the caches, as no call of a model does.
   void call_once() { once_ = true; }
 
   // Runs rounds that are not kept, until they stop getting faster or `max_s` seconds have passed. Then it decides how

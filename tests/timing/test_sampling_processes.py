@@ -124,7 +124,7 @@ def test_kernels_and_reference_are_sampled_in_other_processes(model, profile, qu
 
 def test_a_model_without_a_name_cannot_go_to_another_process(profile):
     module, image = Classifier().eval(), torch.randn(1, 3, 16, 16)
-    with pytest.raises(OptionError, match=r"processes=2: .* give model=opclock\.load_model"):
+    with pytest.raises(OptionError, match=r"processes=2: .* load it by opclock\.load_model"):
         measure(trace(module, image), profile, forward=lambda: module(image), processes=2)
 
 

@@ -140,7 +140,9 @@ def sums_over_medians(seconds: Samples) -> float:
         seconds: rounds x op calls.
 
     Returns:
-        The median of the rows' sums over the sum of the columns' medians; 1 where the latter is 0.
+        The median of the rows' sums over the sum of the columns' medians; 1 where the latter is 0 or nothing was timed.
     """
+    if not seconds.size:
+        return 1.0
     medians_s = float(np.median(seconds, axis=0).sum())
     return float(np.median(seconds.sum(axis=1))) / medians_s if medians_s > 0 else 1.0
