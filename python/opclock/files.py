@@ -98,7 +98,8 @@ def json_text(data: Any, *, indent: int | None = None, compact: bool = False, so
     """Format data as JSON.
 
     Args:
-        data: what ``json.dumps`` takes. NaN and infinities, which JSON lacks, become null.
+        data: what ``json.dumps`` takes. NaN and infinities, which JSON lacks, become null, NumPy's numbers and arrays
+            Python's own, and what else JSON lacks its text: what was measured must not be lost for it.
         indent: spaces of each level; None: one line.
         compact: whether to leave out the spaces after commas and colons.
         sort_keys: whether keys are in alphabetical order.
@@ -111,7 +112,7 @@ def json_text(data: Any, *, indent: int | None = None, compact: bool = False, so
     try:
         return dumps(data)
     except (TypeError, ValueError):  # rare, and looking for them takes longer than writing
-        return dumps(_finite(data))
+        return dumps(_plain(data))
 
 
 def text_of(path: Path) -> str:
@@ -127,14 +128,17 @@ def no_file(path: Path) -> str:
     return f"there is no file {path}" + (", only a link that leads to none" if path.is_symlink() else "")
 
 
-def _finite(data: Any) -> Any:  # noqa: ANN401
+def _plain(data: Any) -> Any:  # noqa: ANN401
+    """The data in what JSON has."""
     if isinstance(data, float):
-        return data if math.isfinite(data) else None
+        return float(data) if math.isfinite(data) else None
     if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return data
+        return {_plain(key): _plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple | set | frozenset):
+        return [_plain(value) for value in data]
+    if hasattr(data, "tolist"):  # of NumPy, which is not imported for this
+        return _plain(data.tolist())
+    return data if data is None or isinstance(data, str | int) else str(data)
 
 
 def _replace(target: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,6 +49,7 @@ def test_a_board_that_differs_is_kept_apart(profiles, tmp_path):
     found = {one.board: one for one in agreements(profiles)}
     assert {one.reference for one in found.values()} == {"b"}
     assert {name: one.kept for name, one in found.items()} == {"a": True, "b": True, "c": False}
+    assert json.loads(json.dumps([one.to_json() for one in found.values()]))  # it had a bool of NumPy
     assert found["c"].ratio == pytest.approx(1.2 / 1.01)
     assert found["c"].kernels == len({call.call.key for call in CALLS})
     target = tmp_path / "boards.sqlite"

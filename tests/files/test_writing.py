@@ -8,6 +8,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import opclock_process, refused
 
@@ -199,3 +200,14 @@ def test_a_profile_is_a_file_and_links_to_it_stay(tmp_path, profile):
 def test_json_never_holds_nan():
     data = {"a": float("nan"), "b": [float("inf"), 1.5, (-float("inf"),)], "c": "NaN"}
     assert json.loads(json_text(data)) == {"a": None, "b": [None, 1.5, [None]], "c": "NaN"}
+
+
+def test_json_takes_what_numpy_made():
+    """A sweep's answer was lost for one bool of NumPy."""
+    data = {
+        "kept": np.bool_(True),
+        "b": [np.float32(0.5), np.int64(3), np.arange(2)],
+        np.int64(4): Path("a"),
+        "n": np.float64("nan"),
+    }
+    assert json.loads(json_text(data)) == {"kept": True, "b": [0.5, 3, [0, 1]], "4": "a", "n": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -66,8 +67,8 @@ def agreements(profiles: Mapping[str, Path]) -> list[Agreement]:
     found = [Agreement(reference, reference, 1.0, max(counts.values(), default=0), kept=True)]
     for name in sorted(set(profiles) - {reference}):
         shift, count = shifts[reference, name], counts[reference, name]
-        agrees = count > 0 and abs(shift) <= np.log1p(AGREE)
-        found.append(Agreement(name, reference, float(np.exp(shift)), count, kept=agrees))
+        agrees = count > 0 and abs(shift) <= math.log1p(AGREE)
+        found.append(Agreement(name, reference, math.exp(shift), count, kept=agrees))
     return found
 
 
