@@ -31,7 +31,7 @@ def begin(role: str, options: Options, log: Path) -> None:
         options: ``real_pace``, ``tls`` (a folder) and what the role needs.
         log: receives what the process prints.
     """
-    with log.open("a") as file:
+    with log.open("a", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     {"scheduler": _scheduler, "board": _board}[role](options)
