@@ -56,7 +56,7 @@ class SmallFarm:
         """The scheduler's."""
         return self.address.url
 
-    def begin(self, name: str, **options: object) -> None:
+    def begin(self, name: str, /, **options: object) -> None:
         """Start the scheduler or a board, again with the same options where it was there before."""
         options = options or self._options.get(name, {})
         self._options[name] = options

@@ -21,6 +21,7 @@ from distributed.comm.core import connect  # noqa: E402
 
 from benchmarks.farm.small_farm import SmallFarm, job  # noqa: E402
 from opclock.farm.address import Address, security_of  # noqa: E402
+from opclock.farm.connecting import reason_of, unanswered  # noqa: E402
 from opclock.farm.session import Farm  # noqa: E402
 
 
@@ -56,8 +57,10 @@ def test_who_lacks_the_certificate_gets_no_answer(certificates):
                              dashboard_address="127.0.0.1:0") as scheduler:  # fmt: skip
             plain = (scheduler.address.replace("tls", "tcp"), Address.of(None).security)
             for url, security in ((scheduler.address, theirs), plain):
-                with pytest.raises(OSError):  # noqa: PT011 - of several kinds
+                with pytest.raises(OSError) as refusal:  # noqa: PT011 - of several kinds
                     await answers(url, security, 0.5)
+            said = unanswered(Address.of(plain[0]), refusal.value)
+            assert said == "it closed the connection; it may be encrypted: tls:// and OPCLOCK_FARM_TLS"
             assert await answers(scheduler.address, ours, 30)
 
     asyncio.run(attempts())
@@ -88,3 +91,10 @@ def test_a_scheduler_that_others_reach_needs_a_certificate(tmp_path):
     refused(opclock("farm", "start", "--host", "0.0.0.0"), "--tls FOLDER", "--insecure")
     refused(opclock("farm", "start", "--host", "0.0.0.0", "--tls", tmp_path), "cert.pem", "openssl req")
     refused(opclock("farm", "join", "ftp://x"), "tcp://HOST")
+
+
+def test_no_object_of_dask_is_in_a_message():
+    error = OSError(
+        "in <TCP (closed) Client->Scheduler local=tcp://127.0.0.1:1 remote=tcp://127.0.0.1:2>: Stream is closed"
+    )
+    assert reason_of(error) == "Stream is closed"

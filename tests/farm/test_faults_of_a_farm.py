@@ -130,6 +130,15 @@ def test_a_board_killed_in_the_middle_goes_on_once_it_is_back(small, farm, ledge
     assert events(ledger) == ["begin", "on", "end"]
 
 
+def test_a_name_that_a_living_board_has_is_refused(small):
+    """It tried again for ever, without a reason."""
+    small.begin("second a", name="a")
+    assert small.code("second a") == 1
+    said = small.log("second a").read_text().splitlines()[-1]
+    assert said == f"opclock: the name a is taken at {small.url}: give another --name"
+    small.wait_for("a", "b", "late")
+
+
 def test_a_job_for_equal_boards_goes_to_the_other_one(small, farm, ledger):
     held = Held(farm, ledger, where=EQUAL)
     small.send(held.board, signal.SIGSTOP)

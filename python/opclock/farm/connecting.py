@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 import warnings
+from collections.abc import Iterator
 
 import dask
 from distributed import Client
+from distributed.comm.core import CommClosedError
 
 from opclock.errors import FarmError
-from opclock.farm.address import Address
+from opclock.farm.address import TLS_VARIABLE, Address
 from opclock.farm.settings import quiet_logs
 
 CONNECT_S = 10.0
+OF_DASK = re.compile(r"(in )?<(TCP|TLS|Client|Scheduler|Worker)\b(->|[^>])*>(: )?")  # objects that dask's messages show
+CLOSED = "it closed the connection"
 
 
 def connect(address: Address) -> Client:
@@ -22,15 +28,42 @@ def connect(address: Address) -> Client:
     dask.config.set({"distributed.client.scheduler-info-interval": "1h"})  # asked for when it is needed
     try:
         return Client(address.url, security=address.security, timeout=CONNECT_S, set_as_default=False, name="opclock")
-    except (OSError, TimeoutError, RuntimeError) as error:
+    except (OSError, TimeoutError, RuntimeError, ValueError) as error:
         raise FarmError(
-            f"no scheduler answers at {address.url} ({reason_of(error)}): start one there ('opclock farm start' for "
-            "boards, 'dask scheduler' for a cluster), and name its address, with a certificate its folder in "
-            "OPCLOCK_FARM_TLS"
+            f"no scheduler answers at {address.url} ({unanswered(address, error)}): start one there ('opclock farm "
+            "start' for boards, 'dask scheduler' for a cluster), and name its address, with a certificate its folder "
+            f"in {TLS_VARIABLE}"
         ) from error
 
 
+def unanswered(address: Address, error: BaseException) -> str:
+    """Why a scheduler does not answer, in a user's words.
+
+    Args:
+        address: the scheduler's.
+        error: of dask.
+    """
+    causes = list(_causes(error))
+    if address.tls is not None and any(isinstance(one, ssl.SSLError | ValueError) for one in causes):
+        plain = any(words in str(one) for one in causes for words in ("WRONG_VERSION_NUMBER", "IOStream is not idle"))
+        return "it is not encrypted: tcp://" if plain else f"its certificate is not the one in {address.tls}"
+    of_system = [one for one in causes if isinstance(one, OSError) and one.errno and one.strerror]
+    closed = any(isinstance(one, ConnectionResetError | BrokenPipeError | CommClosedError) for one in causes)
+    refused = any(isinstance(one, ConnectionRefusedError) for one in of_system)
+    if closed and not refused and address.tls is None:
+        return f"{CLOSED}; it may be encrypted: tls:// and {TLS_VARIABLE}"
+    if of_system:
+        return str(of_system[-1].strerror)
+    return CLOSED if closed else f"no answer within {CONNECT_S:.0f} s"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def reason_of(error: BaseException | None) -> str:
-    """What an error says, in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """What an error says, in one line, without dask's objects."""
+    text = " ".join(OF_DASK.sub("", str(error)).split()) or type(error).__name__
     return text if len(text) < 200 else f"{text[:200]} ..."

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distributed import Worker, get_worker
+from distributed import Worker, get_worker, rpc
 from distributed.comm.core import connect
 
 from opclock.errors import FarmError
 from opclock.farm.address import Address
+from opclock.farm.connecting import unanswered
 from opclock.farm.examination import Examination
 from opclock.farm.job import SLOT, Job, Outcome
 from opclock.farm.running import Runner
-from opclock.farm.settings import GONE_S, HEARTBEAT_S, for_a_board
+from opclock.farm.settings import HEARTBEAT_S, for_a_board
 from opclock.temporary import temporary_folder
 
 REJOIN_S = 5.0  # after the way to the scheduler was lost
 REACH_S = 10.0  # the scheduler must answer within
-TAKEN_S = 1.5 * GONE_S  # by then the farm has forgotten a board that lost power
 FETCH_S = 600.0  # a drained board waits so long for its last result to be fetched
 TELL_S = 2.0  # a job waits so long for the scheduler to hear of its begin or end
 PROGRESS = "opclock-progress"  # the topic of dask's events
@@ -158,7 +158,7 @@ async def belong(address: Address, member: Member, say: Callable[[str], None]) -
         FarmError: the farm has another board of this name, or another certificate.
     """
     for_a_board()
-    joined, until = False, time.monotonic() + TAKEN_S  # a board that lost power may still be known
+    joined, said, known = False, "", ""
     say(f"joining {address.url} as {member.name}")
     while True:
         await _reached(address, say)
@@ -166,16 +166,48 @@ async def belong(address: Address, member: Member, say: Callable[[str], None]) -
             worker = BoardWorker(address, member, folder)
             try:
                 async with worker:
-                    joined = True
+                    joined, said, known = True, "", ""
                     say(f"joined {address.url}")
                     await worker.finished()
+                reason = ""
             except (OSError, RuntimeError, ValueError) as error:
-                if not joined and "name taken" in _whole(error) and time.monotonic() > until:
-                    raise FarmError(f"the farm has a board {member.name} already: give another --name") from None
+                reason = _whole(error)
         if worker.drained:
             return
-        say(f"{'lost' if joined else 'cannot join'} {address.url}; trying again")
+        taken = "name taken" in reason
+        if taken:
+            known = await _still_dead(address, member.name, known)
+        news = _taken(address, member.name) if taken else f"{'lost' if joined else 'cannot join'} {address.url}"
+        if news != said:
+            say(f"{news}; trying again")
+        said = news
         await asyncio.sleep(REJOIN_S)
+
+
+def _taken(address: Address, name: str) -> str:
+    return f"{address.url} lists a board {name} that may be gone"
+
+
+async def _still_dead(address: Address, name: str, known: str) -> str:
+    """When the farm last heard of its board of this name: one that has crashed is listed for a while.
+
+    Args:
+        address: the scheduler's.
+        name: the board's.
+        known: what this said before; "" at first.
+
+    Raises:
+        FarmError: the farm has heard of it since.
+    """
+    try:
+        async with rpc(address.url, connection_args=address.security.get_connection_args("worker")) as scheduler:
+            workers = (await scheduler.identity())["workers"]
+    except OSError:
+        return known
+    heard = "".join(f"{place} {one['last_seen']}" for place, one in workers.items() if one["name"] == name)
+    if known and heard and heard != known:
+        raise FarmError(f"the name {name} is taken at {address.url}: give another --name")
+    return heard
 
 
 def _whole(error: BaseException | None) -> str:
@@ -196,7 +228,7 @@ async def _reached(address: Address, say: Callable[[str], None]) -> None:
             text = _whole(error)
             if "SSL" in text or "certificate" in text:
                 raise FarmError(f"cannot join {address.url}: its certificate is not the one of this board") from error
-            reason = f"{address.url} does not answer ({text.strip()}); trying again"
+            reason = f"{address.url} does not answer ({unanswered(address, error)}); trying again"
             if reason != said:
                 say(reason)
             said = reason
