@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,6 +98,8 @@ MEANINGS = (
             untrusted=False),
 )  # fmt: skip
 
+OF_A_COMMAND = re.compile(r"\('opclock [a-z ]+ (--[a-z-]+)'\)")
+INTO_A_PROFILE = re.compile(r"measure (?:again, )?into a new profile")
 RENAMED = {"device_starved": "device_idle"}  # in profiles of earlier versions
 BY_FLAG = {meaning.flag: meaning for meaning in MEANINGS}
 UNTRUSTED = tuple(meaning.flag for meaning in MEANINGS if meaning.untrusted)
@@ -116,6 +119,13 @@ def untrusted(names: Iterable[str]) -> tuple[Flag, ...]:
 def explained(names: Iterable[str]) -> list[str]:
     """One line for each of these flags: its name, what it means and what to do."""
     return [str(BY_FLAG[flag]) for flag in ordered(names)]
+
+
+def fitted(advice: str, options: Collection[str]) -> str:
+    """The advice for a command with these options: its own "--cpus", and no profile where it times into none."""
+    advice = OF_A_COMMAND.sub(lambda found: f"({found[1]})" if found[1] in options else found[0], advice)
+    times_into_none = "--cpus" in options and "--profile" not in options
+    return INTO_A_PROFILE.sub("run the command again", advice) if times_into_none else advice
 
 
 def joined(names: Iterable[str]) -> set[str]:

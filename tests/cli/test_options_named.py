@@ -11,7 +11,7 @@ import pytest
 from opclock.cli.explaining import ARGUMENT, OPTIONS, explained
 from opclock.cli.main import commands
 from opclock.errors import ModelError, OptionError
-from opclock.flags import MEANINGS
+from opclock.flags import MEANINGS, fitted
 
 OPTION = re.compile(r"--[a-z][a-z-]*")
 QUOTED = re.compile(r"'opclock ([^']*)'")
@@ -29,6 +29,7 @@ def verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tup
 
 
 VERBS = dict(verbs(commands))
+OF_PROFILES = {"code_unknown", "measured_earlier", "incomplete", "layout"}  # only estimates and profiles have them
 # A group that speaks of options of other commands, which it names.
 OF_OTHERS = {("farm",): {"--on"}, ("farm", "join"): {"--on"}}
 
@@ -59,6 +60,19 @@ def test_help_names_options_that_there_are(words):
 def test_a_flag_names_options_with_their_command(one):
     """A flag is shown by commands that time nothing, in pytest and in notebooks: "--cpus" alone is no advice there."""
     assert lacking(one.remedy, set()) == []
+
+
+def test_a_flags_advice_fits_the_command_that_shows_it():
+    """A gate told its user to choose cores by "opclock measure", and to use a profile that it does not take."""
+    contended = next(one.remedy for one in MEANINGS if one.flag == "contended")
+    assert fitted(contended, options(VERBS["gate",])) == (
+        "Stop other processes, or choose cores (--cpus), and run the command again."
+    )
+    assert "(--cpus), and measure into a new profile" in fitted(contended, options(VERBS["measure",]))
+    assert fitted(contended, options(VERBS["estimate",])) == contended
+    for words in (("gate",), ("bench",)):
+        assert not [one.flag for one in MEANINGS if "new profile" in fitted(one.remedy, options(VERBS[words]))
+                    and one.flag not in OF_PROFILES]  # fmt: skip
 
 
 def test_what_is_missing_is_found():

@@ -156,6 +156,14 @@ def test_no_sweep_says_what_to_run(profile_path):
         estimate(two_layers(), profile, threads=2)
 
 
+def test_a_small_sweep_says_what_it_lacks(profile_path):
+    """A profile with a sweep of eight op calls "has no measurement": a sweep was there."""
+    board_profile(profile_path, GEMMS[:8], [1e-3] * 8)
+    said = r"too small .* 8 op calls \(8 of gemm\), and a kind needs 12; this model has activation, gemm\. Run"
+    with Profile.open(profile_path) as profile, pytest.raises(EstimateError, match=said):
+        estimate(two_layers(), profile, threads=2)
+
+
 def test_a_laptop_gives_the_same_digits_without_torch_and_compiled_part(profile_path, tmp_path):
     calls = [*MANY, *(relu(numel) for numel in range(100, 20_000, 900))]  # a Gaussian process and a forest
     board_profile(profile_path, calls, np.linspace(1e-4, 1e-3, len(calls)))

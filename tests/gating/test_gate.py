@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from helpers import opclock, refused
 
 from opclock.gating import sampling
 from opclock.gating.process import GateProcess
+from opclock.gating.result import GateRow
+from opclock.gating.verdicts import Difference, Verdict
+from opclock.report.gate_table import table
 
 # An interpreter whose processes answer without torch: every run took {seconds}, some of them longer.
 STANDIN = """#!{python} -S
@@ -179,3 +183,16 @@ def test_two_revisions_with_real_processes(repository, monkeypatch, tmp_path):
     assert data["base"]["commit"] != data["head"]["commit"]
     assert "--head . takes the working tree as it is" in " ".join(done.stdout.split())
     assert (repository / "inner" / "m.py").read_text() == MODEL.format(layers=3)
+
+
+def test_a_narrow_terminal_keeps_the_interval():
+    """At 80 columns the 95 % interval, which is the evidence, was left out for the times."""
+    verdict = Verdict("undecided", "the interval reaches beyond what is allowed, on both of its sides")
+    processes = ((1.234e-3,) * 5, (1.345e-3,) * 5)
+    row = GateRow("package/models.py:make_small", processes, Difference(0.1, 0.02, 8, 0.03), verdict, (), 100, 0)
+    gate = SimpleNamespace(rows=[row], sides=("a", "b"), versions=[{"torch": "2"}] * 2, threads=1,
+                           board={"identity": "board"})  # fmt: skip
+    for width in (70, 80):
+        heading = table(gate).lines(width)[0]
+        assert "95 % interval" in heading
+        assert "verdict" in heading

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from helpers import board_profile, linear_trace, opclock, spec
 
-from opclock.errors import OptionError
+from opclock.cli.rank import _report
+from opclock.cli.reporting import Reporter
+from opclock.errors import EstimateError, OptionError
 from opclock.profiles.profile import Profile
 from opclock.ranking import run
 from opclock.ranking.candidates import Specification
@@ -80,7 +82,7 @@ def test_the_table_has_a_line_for_each(folder, board):
     assert lines[0] == "2 threads on cpu in float32"
     assert lines[2].split()[:2] == ["1", "width6"]
     assert "and 1 slower candidate" in done.stdout
-    assert any(line.startswith("broken: ") for line in lines)
+    assert any(line.startswith("candidate broken: ") for line in lines)
 
 
 def test_a_run_goes_on_where_it_stopped(folder, board, tmp_path, monkeypatch):
@@ -182,9 +184,20 @@ def test_modules_from_a_grid_survive_the_worst_candidates(board):
     assert [row["candidate"] for row in answer["rows"]] == ["width=16,depth=2"]
     assert [row["parameters"] for row in answer["rows"]] == [544]
     errors = {row["candidate"]: row["error"] for row in answer["failed"]}
-    assert "13 brings bad luck" in errors["width=13,depth=2"]
+    assert errors["width=13,depth=2"] == "the factory raised ValueError: 13 brings bad luck"
     assert "killed by SIGKILL" in errors["width=14,depth=2"]
     assert "not today" in errors["width=15,depth=2"]
+
+
+def test_what_the_profile_lacks_is_said_once(capsys):
+    """The same message stood there once for each candidate of a grid."""
+    rows = [Row(name, error=f"p.sqlite has no measurement of {name} with 1 thread") for name in ("w=8", "w=16")]
+    with pytest.raises(EstimateError, match="none of 3 candidates"):
+        _report([*rows, Row("w=9x", error="the factory raised it")], None, 20, Reporter(), largest=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "2 candidates, first w=8: p.sqlite has no measurement of this model with 1 thread",
+        "candidate w=9x: the factory raised it",
+    ]
 
 
 def test_modules_from_a_generator(board):

@@ -7,6 +7,7 @@ import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,6 +63,7 @@ class Scripted:
     def __init__(self):
         self.ratios = []
         self.doubt = ""
+        self.machine, self.imprecise = 1.0, False
         self.asked = []  # the arguments of each call
 
     def __call__(self, model, inputs, **details):
@@ -70,7 +72,7 @@ class Scripted:
         slowdown = None
         if self.ratios:
             ratio = self.ratios.pop(0)
-            slowdown = Slowdown(1e-3, ratio, ratio * 0.96, ratio * 1.04, self.doubt)
+            slowdown = Slowdown(1e-3, ratio, ratio * 0.96, ratio * 1.04, self.doubt, self.machine, self.imprecise)
         with Profile.create_or_open(details["file"], read_board()):
             pass
         return Benchmark(details["name"], row.reference, row.estimate, (), slowdown)
@@ -108,6 +110,7 @@ def test_only_a_whole_interval_above_the_allowed_slowdown_fails(session, measure
     got, text = session(ONE, "--opclock-baseline", "base.sqlite")
     assert got == code, text
     assert verdict in text
+    assert '"slower by" is without it' in text
     if verdict == "slower":
         assert "slower than the baseline: +20.0 % [+15.2 %, +24.8 %], 5.0 % is allowed" in text
         assert "Traceback" not in text
@@ -329,3 +332,18 @@ def test_the_machines_part_is_taken_off(shift, ratio):
     assert found.baseline_s == pytest.approx(1.2e-3 / ratio)
     assert found.high / found.ratio == pytest.approx(found.ratio / found.low)
     assert found.high / found.ratio == pytest.approx(np.exp(PROCESSES))
+    assert (1e-3 * found.machine * found.ratio, found.imprecise) == (pytest.approx(1.2e-3), False)
+    assert Slowdown.of(now, Timed(1e-3, 0.7e-3, 1.3e-3), None).imprecise
+
+
+def test_the_table_of_a_moved_machine_adds_up(session, measured):
+    """A baseline of 710 us, 999 us now and "slower by +149 %" stood there without the machine's own change."""
+    measured.machine = 0.5
+    measured.imprecise = True
+    measured.ratios = [1.0]
+    _, text = session(ONE, "--opclock-baseline", "base.sqlite")
+    heading, row = next((line, after) for line, after in pairwise(text.splitlines()) if line.startswith("test "))
+    assert heading.split()[1] == "baseline"
+    assert row.split()[1] == "2.00"
+    assert "-50.0 %" in row
+    assert f"1 test with an imprecise baseline, first {NAME}.py::test_latency" in text

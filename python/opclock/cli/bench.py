@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @options.precision_option
 @click.option("--warmup", type=click.IntRange(min=1), default=3, show_default=True, help="Runs before timing starts.")
 @click.option("--iterations", type=click.IntRange(min=2), default=200, show_default=True,
-              help="Maximum timed runs of each runtime.")  # fmt: skip
+              help="Timed runs of each runtime that are enough; disturbed ones do not count.")  # fmt: skip
 @click.option("--duration", "duration_s", type=click.FloatRange(min=0.01), default=3.0, show_default=True,
               help="Maximum seconds for each runtime.")  # fmt: skip
 @click.option("--percentiles", default="90,95,99", show_default=True, help="Latency percentiles, separated by commas.")

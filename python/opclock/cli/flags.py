@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opclock.flags import explained, untrusted
+from opclock.flags import explained, fitted, untrusted
 
 if TYPE_CHECKING:
     from opclock.cli.reporting import Reporter
@@ -19,9 +19,11 @@ strict_option = click.option("--strict", is_flag=True, help="Exit with 1 if a fl
 
 
 def show_flags(reporter: Reporter, names: Iterable[str]) -> None:
-    """Print what each flag means and what to do, once each, the most serious first."""
+    """Print what each flag means and what to do in this command, once each, the most serious first."""
+    context = click.get_current_context(silent=True)
+    options = [] if context is None else [text for one in context.command.params for text in one.opts]
     for line in explained(names):
-        reporter.say(line)
+        reporter.say(fitted(line, options))
 
 
 def check_strict(reporter: Reporter, names: Iterable[str], *, strict: bool) -> None:

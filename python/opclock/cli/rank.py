@@ -153,9 +153,14 @@ def _report(rows: Sequence[Row], column: str | None, top: int, reporter: Reporte
     if unplaced:
         count = counted(len(unplaced), "candidate")
         reporter.say(f"without a number in {column}, so on no front: {count}, first {unplaced[0]}")
-    for row in failed[:SHOWN_FAILURES]:
-        reporter.say(f"{row.candidate}: {row.error}")
-    if (more := len(failed) - SHOWN_FAILURES) > 0:
+    alike: dict[str, list[str]] = {}
+    for row in failed:
+        # What a profile lacks is the same for all candidates, and the message names one.
+        alike.setdefault(row.error.replace(f" {row.candidate} ", " this model "), []).append(row.candidate)
+    for error, (first, *others) in list(alike.items())[:SHOWN_FAILURES]:
+        count = f"{counted(len(others) + 1, 'candidate')}, first " if others else "candidate "
+        reporter.say(f"{count}{first}: {error}")
+    if more := sum(map(len, list(alike.values())[SHOWN_FAILURES:])):
         reporter.say(f"and {counted(more, 'candidate')} more without an estimate: --json has all")
     if not ranked:
         raise EstimateError(f"none of {counted(len(rows), 'candidate')} could be estimated")

@@ -15,6 +15,7 @@ from opclock.estimation.device_timeline import DeviceTimeline, read_timeline
 from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
 from opclock.estimation.page_faults import PageFaults
+from opclock.estimation.predictor import too_small
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
 from opclock.estimation.state_change import StateChange
@@ -101,7 +102,10 @@ def estimate(
         change = StateChange(profile, setting.threads, state)
         kernels = KernelTimes.read(placed, profile, condition, measured_only=measured_only).in_state(change)
         if not kernels.seconds:
-            raise EstimateError(no_measurement(placed, profile, *setting) + other_variants(placed, profile))
+            predicts = timing == "in_model" and setting.device == "cpu" and not measured_only
+            small = too_small(placed, profile, setting.threads) if predicts else ""
+            missing = small or no_measurement(placed, profile, *setting)
+            raise EstimateError(missing + other_variants(placed, profile))
         host_work = HostWork.read(placed, profile, condition, kernels.pools.values(), change) if host else None
         composed = _of_sums(placed, setting, condition, kernels, host_work)
         composed = replace(composed, shift=composed.shift if change.known else None, left_out_controls=change.left_out)

@@ -7,6 +7,7 @@ larger than those of the sweep gets the share of the ceilings that the largest o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,10 +17,11 @@ from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.class_model import ClassModel, Spread
 from opclock.estimation.features import Features, features_of
 from opclock.estimation.kept_models import KeptModels, keep, version_of
-from opclock.estimation.training import ANY, Training, training_samples, training_state
+from opclock.estimation.training import ANY, MIN_ROWS, Training, training_pools, training_samples, training_state
+from opclock.formatting import counted
 from opclock.profiles.machine_state import MachineState
 from opclock.profiles.reader import ProfileReader
-from opclock.tracing.trace import TracedCall
+from opclock.tracing.trace import Trace, TracedCall
 
 
 @dataclass(frozen=True)
@@ -121,3 +123,19 @@ class Predictor:
     def _name(self, call: Features) -> str | None:
         near = ("gemm",) if call.operator_class == "recurrent" else ()
         return next((name for name in (call.kind, call.operator_class, *near, ANY) if name in self._models.names), None)
+
+
+def too_small(trace: Trace, profile: ProfileReader, threads: int) -> str:
+    """Why the profile's sweep on the CPU predicts no op call of a model, with the next step; "" without a sweep."""
+    if not training_pools(profile, threads, "cpu"):
+        return ""
+    ceilings = Ceilings.read(profile, threads)
+    samples = training_samples(profile, threads, "cpu", ceilings)
+    swept = Counter(sample.features.kind for sample in samples)
+    needed = sorted({features_of(traced, ceilings, trace.working_set).kind for traced in trace.calls})
+    has = ", ".join(f"{count} of {kind}" for kind, count in sorted(swept.items())) or "none that ended"
+    return (
+        f"the sweep in {profile.path} with {counted(threads, 'thread')} is too small to predict from: it has "
+        f"{counted(len(samples), 'op call')} ({has}), and a kind needs {MIN_ROWS}; this model has "
+        f"{', '.join(needed)}. Run 'opclock sweep --preset board --threads {threads}' with this profile on its board"
+    )

@@ -61,7 +61,7 @@ def from_factory(text: str, place: str, name: str) -> Found:
             returns something else.
     """
     with factory_of(text, place, name) as factory:
-        return made_by(text, factory)
+        return made_by(f"the factory {text}", factory)
 
 
 @contextmanager
@@ -86,8 +86,8 @@ def factory_of(text: str, place: str, name: str) -> Iterator[Callable[..., Any]]
 
 
 def made_by(text: str, factory: Callable[[], Any]) -> Found:
-    """Call a factory. Returns and raises as ``from_factory`` does; ``text`` names it in messages."""
-    with model_errors(f"the factory {text}"):
+    """Call a factory. Returns and raises as ``from_factory`` does; ``text`` names it in messages: "the factory f"."""
+    with model_errors(text):
         result = factory()
     result, functions = _without_functions(text, result)
     module, inputs = checked_result(text, result)
@@ -117,7 +117,7 @@ def _without_functions(text: str, result: Any) -> tuple[Any, Functions]:  # noqa
     if not all(map(callable, last.values())) or (len(result) == 2 and "prefill" not in last):  # inputs of these names
         return result, NO_FUNCTIONS
     if ("prefill" in last) != ("decode" in last):
-        raise ModelError(f"the last item of the factory {text} names one of prefill and decode: name both")
+        raise ModelError(f"the last item of {text} names one of prefill and decode: name both")
     return result[:-1] if len(result) > 2 else result[0], Functions(**last)
 
 
@@ -181,7 +181,7 @@ def checked_result(text: str, result: Any) -> ModuleAndInputs:  # noqa: ANN401
     """Check what a factory returned.
 
     Args:
-        text: the factory's name, for messages.
+        text: names the factory in messages, as "the factory f".
         result: a module; or a module and its inputs: a tensor, a tuple, a list or a mapping; or a module, a tuple of
             positional arguments and a mapping of keyword arguments.
 
@@ -200,11 +200,11 @@ def checked_result(text: str, result: Any) -> ModuleAndInputs:  # noqa: ANN401
             if flat_tensors(inputs) or not (misfit := misfit_of(result[0], inputs)):
                 return result[0], inputs
             raise ModelError(
-                f"the factory {text} returned a module and inputs without a tensor, but {misfit}: return the inputs "
+                f"{text} returned a module and inputs without a tensor, but {misfit}: return the inputs "
                 "too, or the module alone and give --input"
             )
     raise ModelError(
-        f"the factory {text} returned {_described(result)}: it must return a torch.nn.Module, or a module and its "
+        f"{text} returned {_described(result)}: it must return a torch.nn.Module, or a module and its "
         "example inputs (a tensor, a tuple, a mapping, or a tuple and a mapping)"
     )
 

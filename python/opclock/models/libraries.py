@@ -24,7 +24,7 @@ def _zoo(name: str) -> ModuleAndInputs:
     from opclock.models.zoo import LANDSCAPE, ZOO
 
     if name in LANDSCAPE:
-        return checked_result(name, LANDSCAPE[name].make())
+        return checked_result(f"the factory {name}", LANDSCAPE[name].make())
     if name not in ZOO:
         raise ModelError(f"the zoo has no model {name!r}{nearest(name, [*ZOO, *LANDSCAPE])}")
     return ZOO[name](), (torch.randn(CIFAR_IMAGE),)

@@ -106,7 +106,7 @@ def load_language_model(
 
 def load_made(name: str, factory: Callable[[], Any], *, input_text: str | None = None) -> Model:
     """Build a model by a factory, with random weights that are the same each time. See ``load_model``."""
-    return _loaded(Specification(name, input_text), found=lambda: made_by(name, factory))
+    return _loaded(Specification(name, input_text), found=lambda: made_by("the factory", factory))
 
 
 def _loaded(asked: Specification, *, with_inputs: bool = True, found: Callable[[], Found] | None = None) -> Model:

@@ -22,20 +22,20 @@ def table(frame: pd.DataFrame, title: str, percentiles: Sequence[float] = PERCEN
 
     return Table([
         texts("runtime", list(rows["runtime"])),
-        seconds("min", "min_s", 6),
+        seconds("min", "min_s", 1),
         seconds("median", "median_s", 0),
         seconds("mean", "mean_s", 7),
         *(seconds(f"p{percent:g}", f"p{percent:g}_s", 2 if percent == max(percentiles) else 8)
           for percent in percentiles),
         seconds("max", "max_s", 6),
-        ready("items/s", [digits(value) for value in rows["throughput_per_s"]], 1),
+        ready("items/s", [digits(value) for value in rows["throughput_per_s"]], 3),
         ready("speedup", [speedup(value) for value in rows["speedup"]]),
-        seconds("convert", "convert_s", 5),
-        seconds("load", "load_s", 5),
-        seconds("first run", "first_run_s", 4),
-        numbers("peak memory", list(rows["peak_bytes"]), BYTES, 3),
-        numbers("runs", list(rows["runs"]), COUNT, 4),
-        texts("flags", list(rows["flags"]), 1),
+        seconds("convert", "convert_s", 6),
+        seconds("load", "load_s", 6),
+        seconds("first run", "first_run_s", 5),
+        numbers("peak memory", list(rows["peak_bytes"]), BYTES, 4),
+        numbers("runs", list(rows["runs"]), COUNT, 5),
+        texts("flags", list(rows["flags"]), 2),
     ], title)  # fmt: skip
 
 

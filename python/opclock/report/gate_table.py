@@ -19,13 +19,13 @@ def table(gate: Gate) -> Table:
     rows = gate.rows
     return Table([
         texts("model", [row.model for row in rows]),
-        numbers("base", [row.seconds[0] for row in rows], SECONDS),
-        numbers("head", [row.seconds[1] for row in rows], SECONDS),
+        numbers("base", [row.seconds[0] for row in rows], SECONDS, 2),
+        numbers("head", [row.seconds[1] for row in rows], SECONDS, 2),
         ready("slower by", [percent(row.ratio - 1, signed=True) for row in rows]),
-        ready("95 % interval", [_interval(row.interval) for row in rows], priority=2),
-        ready("A/A floor", [percent(row.floor) for row in rows], priority=1),
+        ready("95 % interval", [_interval(row.interval) for row in rows], priority=1),
+        ready("A/A floor", [percent(row.floor) for row in rows], priority=3),
         texts("verdict", [row.verdict.word for row in rows]),
-        texts("reason", [row.verdict.reason for row in rows], priority=3),
+        texts("reason", [row.verdict.reason for row in rows], priority=4),
     ], title(gate))  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from opclock.board.identity import read_board
 from opclock.errors import ProfileError
+from opclock.flags import precision_flags
 from opclock.profiles.machine import same_machine
 from opclock.profiles.machine_state import MachineState
 from opclock.profiles.maintenance import merge
@@ -33,6 +34,8 @@ class Slowdown:
         low: lower end of its 95 % interval.
         high: the upper end.
         doubt: why the machine may be the cause; "" where it is not.
+        machine: seconds of a kernel in the machine's state of now over those in the state of the baseline.
+        imprecise: whether the baseline's own interval is too wide for its number.
     """
 
     baseline_s: float
@@ -40,6 +43,8 @@ class Slowdown:
     low: float
     high: float
     doubt: str = ""
+    machine: float = 1.0
+    imprecise: bool = False
 
     @staticmethod
     def of(now: Reference, before: Timed, shift: Shift | None) -> Slowdown:
@@ -59,6 +64,7 @@ class Slowdown:
         return Slowdown(
             before.median_s * moved.factor, math.exp(value), math.exp(value - low), math.exp(value + high),
             "other programs disturbed nearly all runs" if now.contended else doubt,
+            moved.factor, bool(precision_flags(*before)),
         )  # fmt: skip
 
     def above(self, max_slowdown: float) -> bool:

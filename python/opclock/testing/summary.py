@@ -87,7 +87,7 @@ class Summary:
         terminalreporter.section("opclock")
         lines = _table(self.cases).lines(width) if self.cases else []
         flags = {flag for case in self.cases for flag in case.result.flags}
-        for text in [*explained(flags), *self._kept(), *self._notes]:
+        for text in [*_remarks(self.cases), *explained(flags), *self._kept(), *self._notes]:
             lines += fold(text, width, "  ")
         for line in lines:
             terminalreporter.write_line(line)
@@ -108,6 +108,20 @@ class Summary:
         return [f"{counted(count, 'test')} {text}" for text, count in counts.items() if count]
 
 
+def _remarks(cases: list[TestCase]) -> list[str]:
+    """How "slower by" follows from the times, and which baselines say little."""
+    slowdowns = [(case.fullname, case.result.slowdown) for case in cases if case.result.slowdown is not None]
+    lines = []
+    if slowdowns:
+        lines.append('machine: how much slower the machine itself is than for the baseline; "slower by" is without it')
+    if imprecise := [name for name, one in slowdowns if one.imprecise]:
+        lines.append(
+            f"{counted(len(imprecise), 'test')} with an imprecise baseline, first {imprecise[0]}: take a new baseline, "
+            "into a new profile, on a quiet machine"
+        )
+    return lines
+
+
 def _table(cases: list[TestCase]) -> Table:
     from opclock.report.table import Table, numbers, ready, texts
 
@@ -116,8 +130,10 @@ def _table(cases: list[TestCase]) -> Table:
     verdicts = [case.verdict for case in cases]
     return Table([
         texts("test", [case.fullname for case in cases]),
+        numbers("baseline", [None if one is None else one.baseline_s / one.machine for one in slowdowns], SECONDS, 2),
         numbers("median", [one.median_s for one in references], SECONDS),
-        ready("95 % interval", [_interval(*one.interval_s) for one in references], priority=2),
+        ready("95 % interval", [_interval(*one.interval_s) for one in references], priority=3),
+        ready("machine", ["" if one is None else percent(one.machine - 1, signed=True) for one in slowdowns], 2),
         ready("slower by", ["" if one is None else percent(one.ratio - 1, signed=True) for one in slowdowns], 1),
         ready("95 % of that", ["" if one is None else f"[{percent(one.low - 1, signed=True)}, "
                                f"{percent(one.high - 1, signed=True)}]" for one in slowdowns], 1),
