@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -130,5 +131,5 @@ def test_the_landscape_s_page_explains_its_flags(tmp_path):
     write_page([Landscape("board", board, Settings(1), (entry,))], tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert re.search(r"<td[^>]*>1.00\sms \(2.00.\) contended</td>", page)
-    assert BY_FLAG["contended"].remedy in page
+    assert BY_FLAG["contended"].remedy in html.unescape(page)
     assert BY_FLAG["contended"].remedy in (tmp_path / "latency.md").read_text()

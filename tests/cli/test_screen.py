@@ -190,6 +190,13 @@ def test_foreign_text_is_never_markup(no_width):
     assert "pip install 'opclock[onnxruntime]'" in text
 
 
+def test_a_narrow_bench_keeps_the_minimum():
+    """At 80 columns it was left out for items/s, which follow from the median."""
+    heading = bench_table_of_two().lines(80)[0]
+    assert heading.split()[:2] == ["runtime", "min"]
+    assert "median" in heading
+
+
 @pytest.mark.parametrize("make", [
     validation_table_of_four, sweep_table_of_three, bench_table_of_two, landscape_table_of_eight_runtimes,
     rank_table_of_a_grid,
