@@ -59,3 +59,24 @@ def test_a_dumb_terminal_gets_progress_in_lines(monkeypatch):
     with redirect_stderr(Screen()) as screen, progress_display() as progress:
         progress("net: round 1", 0.5)
     assert screen.getvalue().startswith("net: done in ")
+
+
+def test_what_is_printed_meanwhile_has_a_line_of_its_own():
+    """A board's answer followed the bar on its line."""
+    with redirect_stderr(Screen()) as screen, progress_display() as progress:
+        progress("1 of 2 jobs done", 0.5)
+        with progress.away():
+            print("== a: done", file=screen)
+        progress("2 of 2 jobs done", 1.0)
+    before, after = screen.getvalue().split("== a: done\n")
+    assert before.endswith("\x1b[2K")
+    assert "0:00:0" in before
+    assert "\x1b[2K" in after
+
+
+def test_steps_that_overlap_have_no_lines():
+    """Through a pipe, boards were "0 of 2 jobs done: done in 0.9 s"."""
+    with redirect_stderr(io.StringIO()) as pipe, progress_display(steps=False) as progress:
+        progress("0 of 2 jobs done", 0.0)
+        progress("1 of 2 jobs done", 0.5)
+    assert pipe.getvalue() == ""

@@ -121,12 +121,17 @@ def test_the_list_is_right_at_once(farm, ledger):
         assert (boards["a"].state, boards["a"].job) == ("free", "")
 
 
-def test_a_board_killed_in_the_middle_goes_on_once_it_is_back(small, farm, ledger):
+def test_a_board_killed_in_the_middle_goes_on_once_it_is_back(small, farm, ledger, monkeypatch):
+    monkeypatch.setattr("opclock.farm.session.BOARDS_S", 0.02)
+    news = []
+    monkeypatch.setattr(farm, "_news", news.append)
     held = Held(farm, ledger)
     small.kill("a")
+    wait_until(lambda: news)
     small.begin("a")
     held.wait_for("begin", "on")
     assert held.outcome().status == "done"
+    assert news == ["a is gone, its job waits for it", "a is back"]
     assert events(ledger) == ["begin", "on", "end"]
 
 

@@ -123,7 +123,8 @@ def _checked_name(text: str, option: str = "--name") -> str:
 @farm.command("list")
 @options.reporter_option
 def list_boards(reporter: Reporter) -> None:
-    """List the boards of the farm at $OPCLOCK_FARM, or on this machine: identity, tags, state, queue, doctor."""
+    """List the boards of the farm at $OPCLOCK_FARM, or on this machine: identity, tags, state, queue, and what its
+    doctor found when it joined."""
     from opclock.report.table import Table, texts
 
     with connected() as opened:
@@ -137,7 +138,7 @@ def list_boards(reporter: Reporter) -> None:
         texts("tags", [" ".join(board.tags) for board in boards]),
         texts("state", [board.state for board in boards]),
         texts("queue", [str(board.queue) for board in boards]),
-        texts("doctor", [_doctor(board) for board in boards]),
+        texts("doctor when it joined", [_doctor(board) for board in boards]),
         texts("identity", [board.board["identity"] for board in boards]),
     ]))  # fmt: skip
     reporter.say(f"{counted(len(boards), 'board')}")

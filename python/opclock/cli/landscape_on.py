@@ -57,13 +57,15 @@ def landscapes_on(
         done = len(boards) * len(models) - len(jobs)
         if done:
             reporter.say(f"{counted(done, 'model')} measured before")
-        with progress_display("waiting for the boards") as progress:
-            watch = Watch(progress, len(jobs), lambda job: job.where.partition(":")[2])
-            with closing(farm.run(jobs, watch.said)) as answers:
+        with progress_display("waiting for the boards", steps=False) as display:
+            watch = Watch(display, len(jobs), lambda job: job.where.partition(":")[2])
+            with closing(farm.run(jobs, watch.said, watch.news)) as answers:
                 for number, (job, outcome) in enumerate(answers, 1):
                     watch.finished(job)
                     left_s = (time.monotonic() - start) / number * (len(jobs) - number)
-                    reporter.say(kept[job.where.partition(":")[2]].take(job, outcome, left_s))
+                    said = kept[job.where.partition(":")[2]].take(job, outcome, left_s)
+                    with display.away():
+                        reporter.say(said)
     found = [one.landscape.in_order(models) for one in kept.values() if one.landscape is not None]
     if not found:
         raise FarmError(f"--on {on}: no board has measured a model")

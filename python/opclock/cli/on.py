@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from opclock.cli.outputs import words_of
-from opclock.cli.reporting import Reporter, progress_display, screen_width
+from opclock.cli.reporting import Display, Reporter, progress_display, screen_width, write
 from opclock.errors import OpclockError, OptionError
-from opclock.formatting import counted
+from opclock.formatting import counted, duration
 
 if TYPE_CHECKING:
     from opclock.cli.shipping import Shipment
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from opclock.farm.result import Result
     from opclock.farm.session import Farm
     from opclock.farm.splitting import Agreement
-    from opclock.progress import Progress
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 NOT_ALL = 1  # exit code where a board has no good answer
@@ -71,13 +70,14 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
         jobs = {job.where: job for job in (_job(shipped, board, reporter, parts, wait_cool=wait_cool, limit_s=limit_s)
                                            for board in boards)}  # fmt: skip
         by_place = {f"name:{board.name}": board for board in boards}
-        with progress_display("waiting for the boards") as progress:
-            watch = Watch(progress, len(jobs), lambda job: job.where.partition(":")[2])
-            with closing(farm.run(list(jobs.values()), watch.said)) as answers:
+        with progress_display("waiting for the boards", steps=False) as display:
+            watch = Watch(display, len(jobs), lambda job: job.where.partition(":")[2])
+            with closing(farm.run(list(jobs.values()), watch.said, watch.news)) as answers:
                 for job, outcome in answers:
                     watch.finished(job)
                     results.append(_stored(by_place[job.where], job, outcome, shipped))
-                    show(results[-1], reporter)
+                    with display.away():
+                        show(results[-1], reporter)
     report(results, reporter, joined(results, shipped.profile, reporter) if parts else None)
 
 
@@ -145,8 +145,9 @@ def _stored(board: FarmBoard, job: Job, outcome: Outcome, shipped: Shipment) -> 
 
 def show(result: Result, reporter: Reporter) -> None:
     """Print one board's answer."""
-    reason = f": {result.outcome.reason}" if result.outcome.reason else ""
-    reporter.say(f"== {result.board.name}: {result.status}{reason}")
+    one = result.outcome
+    spent = f" in {duration(one.seconds)}" if one.status == "done" else ""
+    reporter.say(f"== {result.board.name}: {one.status}{spent}" + (f": {one.reason}" if one.reason else ""))
     reporter.lines(result.outcome.text.rstrip())
 
 
@@ -187,8 +188,8 @@ def report(results: Sequence[Result], reporter: Reporter, agreed: Sequence[Agree
 class Watch:
     """Shows how far the boards are."""
 
-    def __init__(self, progress: Progress, total: int, name: Callable[[Job], str]) -> None:
-        self._progress, self._total, self._name = progress, max(1, total), name
+    def __init__(self, display: Display, total: int, name: Callable[[Job], str]) -> None:
+        self._display, self._total, self._name = display, max(1, total), name
         self._last: dict[str, str] = {}
         self._finished = 0
 
@@ -196,6 +197,11 @@ class Watch:
         """A board's command has said this."""
         self._last[self._name(job)] = text
         self._show()
+
+    def news(self, text: str) -> None:
+        """A board or the scheduler is gone, or back."""
+        with self._display.away():
+            write(sys.stderr, text)
 
     def finished(self, job: Job) -> None:
         """A job has ended."""
@@ -206,4 +212,4 @@ class Watch:
     def _show(self) -> None:
         now = "; ".join(f"{name}: {text}" for name, text in sorted(self._last.items()))
         share = self._finished / self._total
-        self._progress(f"{self._finished} of {counted(self._total, 'job')} done" + (f": {now}" if now else ""), share)
+        self._display(f"{self._finished} of {counted(self._total, 'job')} done" + (f": {now}" if now else ""), share)

@@ -166,12 +166,37 @@ def waiting(text: str) -> Iterator[None]:
         click.echo(f"\r{' ' * len(text)}\r", file=stream, nl=False)
 
 
+class Display:
+    """Shows progress, and makes room for what is printed meanwhile."""
+
+    def __init__(self, show: Progress, stop: Callable[[], object], go_on: Callable[[], object]) -> None:
+        self._show, self._stop, self._go_on = show, stop, go_on
+
+    def __call__(self, text: str, fraction: float) -> None:
+        """Show a step and how much of the whole is done."""
+        self._show(text, fraction)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Take the bar from the terminal while the block prints."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._go_on()
+
+
 @contextmanager
-def progress_display(text: str = "starting") -> Iterator[Progress]:
-    """Show progress on standard error: a bar that starts with this text, or one line for each finished step."""
+def progress_display(text: str = "starting", *, steps: bool = True) -> Iterator[Display]:
+    """Show progress on standard error: a bar that starts with this text, or one line for each finished step.
+
+    Args:
+        text: beside the bar at first.
+        steps: whether there are lines where there is no bar; not where steps overlap.
+    """
     if not (own_stream(sys.stderr).isatty() and can_overwrite()):
         lines = _StepLines()
-        yield lines.update
+        yield Display(lines.update if steps else lambda _text, _fraction: None, lambda: None, lambda: None)
         lines.finish()
         return
     from rich.console import Console
@@ -188,7 +213,8 @@ def progress_display(text: str = "starting") -> Iterator[Progress]:
     # Bar would show the model's output itself, again with every round.
     with Bar(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task(fitted(text), total=1.0)
-        yield lambda text, fraction: bar.update(task, description=fitted(text), completed=fraction)
+        yield Display(lambda text, fraction: bar.update(task, description=fitted(text), completed=fraction),
+                      bar.stop, bar.start)  # fmt: skip
 
 
 def _fitted(text: str, width: int) -> str:

@@ -25,6 +25,7 @@ TAKEN_UP_S = 86_400.0  # a job that was given within so many seconds is taken up
 DONE, OVER = "finished", ("error", "cancelled", "lost")
 
 Said = Callable[[Job, str], None]
+News = Callable[[str], None]
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Farm:
         """Connect. Raises FarmError where no scheduler answers, or it refuses this machine."""
         self._address, self._patience_s = address, patience_s
         self._said: Said = lambda _job, _text: None
+        self._news: News = lambda _text: None
         self._jobs: dict[str, Job] = {}
         self._client = self._connected()
 
@@ -86,7 +88,9 @@ class Farm:
             raise FarmError(f"no board {name!r}; there are: {', '.join(boards) or 'none'}")
         self._client.run(worker.drain, workers=[boards[name].address], wait=True)
 
-    def run(self, jobs: Sequence[Job], said: Said | None = None) -> Generator[tuple[Job, Outcome], None, None]:
+    def run(
+        self, jobs: Sequence[Job], said: Said | None = None, news: News | None = None
+    ) -> Generator[tuple[Job, Outcome], None, None]:
         """Give jobs to the boards and wait for them. A fault on the way gives a job again; its board goes on with it.
 
         A job whose result nobody has fetched is taken up, not run again. After an interruption all are cancelled.
@@ -94,11 +98,12 @@ class Farm:
         Args:
             jobs: of which no two are equal.
             said: receives a job and what its command last said, in another thread.
+            news: receives a sentence when a board or the scheduler is gone, and when it is back.
 
         Yields:
             Each job with what came of it, as it comes.
         """
-        self._said = said or self._said
+        self._said, self._news = said or self._said, news or self._news
         open_jobs = {given.job.id: given for given in map(self._give, jobs)}
         self._jobs = {key: given.job for key, given in open_jobs.items()}
         looked = time.monotonic()
@@ -160,6 +165,9 @@ class Farm:
     def _reconnected(self) -> str | None:
         """Wait until the scheduler answers again. Returns why it does not."""
         until = time.monotonic() + self._patience_s
+        gone = self._client.status != "running"
+        if gone:
+            self._news(f"the scheduler at {self._address.url} does not answer, the jobs wait for it")
         while self._client.status != "running":
             if time.monotonic() > until:
                 return f"the scheduler at {self._address.url} has not answered for {self._patience_s:.0f} s"
@@ -167,6 +175,8 @@ class Farm:
                 with contextlib.suppress(FarmError):
                     self._client = self._connected()
             time.sleep(POLL_S)
+        if gone:
+            self._news(f"the scheduler at {self._address.url} is back")
         return None
 
     def _look_for_boards(self, given: Any) -> None:  # noqa: ANN401 - a view of a dict's values
@@ -176,11 +186,18 @@ class Farm:
         except FarmError:
             return
         offered = {f"name:{board.name}" for board in there} | {board.equals for board in there}
+        news = {}
         for one in given:
+            name = one.job.where.removeprefix("name:")
             if one.job.where in offered:
+                if one.unseen_since is not None:
+                    news[name] = f"{name} is back"
                 one.unseen_since = None
             elif one.unseen_since is None:
                 one.unseen_since = time.monotonic()
+                news[name] = f"{name} is gone, its job waits for it"
+        for text in news.values():
+            self._news(text)
 
     def _lost(self, given: _Given) -> Outcome | None:
         """An outcome where no board that could run the job has been there for long."""
