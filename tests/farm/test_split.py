@@ -10,7 +10,7 @@ import pytest
 from helpers import board_profile, linear_trace
 
 from opclock.errors import FarmError, OptionError
-from opclock.farm.splitting import agreements, check_equal, join
+from opclock.farm.splitting import agreements, check_equal, join, nothing_shared_out
 from opclock.profiles.profile import Profile
 from opclock.sweeps.parts import SHARED_EVERY, Part
 
@@ -72,3 +72,11 @@ def test_only_boards_of_one_identity_share():
     check_equal([one, one])
     with pytest.raises(FarmError, match="a is Pi 5; b is Pi 4"):
         check_equal([one, other])
+
+
+def test_a_sweep_with_one_pool_is_not_shared_out():
+    whole, half = ({"part": {"part": "1/2", "kernels": count, "of_kernels": 4}} for count in (4, 2))
+    assert nothing_shared_out([whole, whole])
+    assert not nothing_shared_out([whole, half])
+    assert not nothing_shared_out([whole, None])
+    assert not nothing_shared_out([{"rows": []}] * 2)

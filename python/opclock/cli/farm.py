@@ -123,8 +123,10 @@ def _checked_name(text: str, option: str = "--name") -> str:
 @farm.command("list")
 @options.reporter_option
 def list_boards(reporter: Reporter) -> None:
-    """List the boards of the farm at $OPCLOCK_FARM, or on this machine: identity, tags, state, queue, and what its
-    doctor found when it joined."""
+    """List the boards of the farm at $OPCLOCK_FARM, or on this machine.
+
+    Each has its tags, state, queue and identity, and what its doctor found when it joined.
+    """
     from opclock.report.table import Table, texts
 
     with connected() as opened:

@@ -199,6 +199,7 @@ def _run(
     counts, every = _threads(threads_text), planned
     if part is not None:
         planned = [one for pool in part.pools(every, seed, as_in_models=as_in_models) for one in pool]
+        reporter.say(f"part {part}: {len(planned)} of {counted(len(every), 'kernel')}")
     with options.writable_profile(profile_path) as profile:
         with progress_display() as progress:
             _announce(planned, profile, counts, device, seed, reporter, progress, as_in_models=as_in_models)
@@ -216,7 +217,8 @@ def _run(
                 )
         timed = [one.configuration for one in planned]
         rows = list(sweep_rows(profile, threads=counts, configurations=timed, device=device))
-        _report(rows, profile.board(), export_to, reporter)
+        shares = None if part is None else {"part": str(part), "kernels": len(planned), "of_kernels": len(every)}
+        _report(rows, profile.board(), shares, export_to, reporter)
     flags = [flag for row in rows for flag in row.flags]
     show_flags(reporter, flags)
     check_strict(reporter, flags, strict=strict)
@@ -241,7 +243,10 @@ def _announce(
     reporter.say(text)
 
 
-def _report(rows: Sequence[SweepRow], board: dict[str, Any], export_to: Path | None, reporter: Reporter) -> None:
+def _report(
+    rows: Sequence[SweepRow], board: dict[str, Any], part: dict[str, Any] | None, export_to: Path | None,
+    reporter: Reporter,
+) -> None:  # fmt: skip
     import math
 
     from opclock.report.sweep_tables import table
@@ -255,7 +260,7 @@ def _report(rows: Sequence[SweepRow], board: dict[str, Any], export_to: Path | N
         | {"flags": record["flags"].split()}
         for record in frame.to_dict("records")
     ]
-    reporter.json({"schema": "opclock.sweep/1", "board": board, "rows": records})
+    reporter.json({"schema": "opclock.sweep/1", "board": board, "part": part, "rows": records})
     reporter.table(table(frame))
 
 

@@ -84,6 +84,16 @@ def _shift(first: Path, second: Path) -> tuple[float, int]:
     return (float(np.median(ratios)), len(ratios)) if len(ratios) else (0.0, 0)
 
 
+def nothing_shared_out(answers: Sequence[Mapping[str, Any] | None]) -> bool:
+    """Whether each of several boards has timed the whole sweep, as is so where it has one pool.
+
+    Args:
+        answers: what ``opclock sweep --part`` writes as JSON; None of a board without an answer.
+    """
+    parts = [part for answer in answers if answer is not None and (part := answer.get("part"))]
+    return len(parts) > 1 and all(part["kernels"] == part["of_kernels"] for part in parts)
+
+
 def join(profiles: Sequence[Path], target: Path) -> None:
     """Merge the profiles of boards into one. To do it again changes nothing. Raises ProfileError where that fails."""
     for path in profiles:
