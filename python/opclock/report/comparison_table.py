@@ -27,15 +27,15 @@ def table(frame: pd.DataFrame, title: str) -> Table:
     ]
     return Table([
         texts("op call", names),
-        ready("threads", [str(count) for count in rows["threads"]], priority=2),
-        texts("device", list(rows["device"]), priority=3),
-        numbers("first", list(rows["first_s"]), SECONDS),
-        numbers("second", list(rows["second_s"]), SECONDS),
+        ready("threads", [str(count) for count in rows["threads"]], priority=4),
+        texts("device", list(rows["device"]), priority=5),
+        numbers("first", list(rows["first_s"]), SECONDS, 2),
+        numbers("second", list(rows["second_s"]), SECONDS, 3),
         ready("ratio", [_ratio(value) for value in rows["ratio"]]),
         ready("95 % interval", [f"[{_ratio(low)}, {_ratio(high)}]" for low, high in zip(
             rows["low"], rows["high"], strict=True)], priority=1),
         texts("verdict", list(rows["verdict"])),
-        texts("reason", list(rows["reason"]), priority=2),
+        texts("reason", list(rows["reason"]), priority=4),
     ], title)  # fmt: skip
 
 

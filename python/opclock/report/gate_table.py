@@ -20,12 +20,12 @@ def table(gate: Gate) -> Table:
     return Table([
         texts("model", [row.model for row in rows]),
         numbers("base", [row.seconds[0] for row in rows], SECONDS, 2),
-        numbers("head", [row.seconds[1] for row in rows], SECONDS, 2),
+        numbers("head", [row.seconds[1] for row in rows], SECONDS, 3),
         ready("slower by", [percent(row.ratio - 1, signed=True) for row in rows]),
         ready("95 % interval", [_interval(row.interval) for row in rows], priority=1),
-        ready("A/A floor", [percent(row.floor) for row in rows], priority=3),
+        ready("A/A floor", [percent(row.floor) for row in rows], priority=4),
         texts("verdict", [row.verdict.word for row in rows]),
-        texts("reason", [row.verdict.reason for row in rows], priority=4),
+        texts("reason", [row.verdict.reason for row in rows], priority=5),
     ], title(gate))  # fmt: skip
 
 
