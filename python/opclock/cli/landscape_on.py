@@ -15,7 +15,7 @@ from opclock.cli.farm import connected
 from opclock.cli.on import Watch, pick, show
 from opclock.cli.outputs import words_of
 from opclock.cli.reporting import Reporter, progress_display
-from opclock.cli.shipping import shipment
+from opclock.cli.shipping import Shipment, shipment
 from opclock.errors import FarmError
 from opclock.formatting import counted, duration
 from opclock.studies.landscape_results import FILE, Landscape
@@ -77,7 +77,7 @@ class _Kept:
 
     def __init__(self, board: FarmBoard, path: Path) -> None:
         self._board, self._path = board, path
-        self._models: dict[str, str] = {}  # by a job's digest, as the user names it
+        self._models: dict[str, tuple[str, Shipment]] = {}  # by a job's digest, as the user names it, and what travels
         self.landscape = Landscape.load(path) if path.is_file() else None
         identity = board.board["identity"]
         if self.landscape is not None and self.landscape.board["identity"] != identity:
@@ -101,17 +101,17 @@ class _Kept:
             words = (*shipped.words, "--models", shipped.take(model), "--report", OUT, "--data-only")
             jobs.append(Job(words, f"name:{self._board.name}", versions, shipped.archive, outputs=(f"{OUT}/{FILE}",),
                             wait=wait, limit_s=limit_s))  # fmt: skip
-            self._models[jobs[-1].digest] = model
+            self._models[jobs[-1].digest] = model, shipped
         return jobs
 
     def take(self, job: Job, outcome: Outcome, left_s: float) -> str:
         """Store one model's entry. Returns a sentence about it."""
         from opclock.farm.result import take_files
 
-        model = self._models[job.digest]
+        model, shipped = self._models[job.digest]
         about = f"{self._board.name}: {model}"
         if outcome.status != "done":
-            return f"{about}: {outcome.status}: {outcome.reason}"
+            return f"{about}: {outcome.status}: {shipped.as_given(outcome.reason)}"
         with temporary_folder() as folder:
             take_files(outcome, f"{OUT}/{FILE}", folder / FILE)
             came = Landscape.load(folder / FILE)

@@ -130,7 +130,10 @@ def _stored(board: FarmBoard, job: Job, outcome: Outcome, shipped: Shipment) -> 
 
     from opclock.farm.result import Result, of_board, take_files, take_profile
 
-    profile = None
+    outcome, profile = (
+        replace(outcome, reason=shipped.as_given(outcome.reason), text=shipped.as_given(outcome.text)),
+        None,
+    )
     try:
         if shipped.profile is not None and outcome.profile_sha256:
             profile = of_board(shipped.profile, board.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class Shipment:
     profile: Path | None = None
     files: dict[str, Path] = field(default_factory=dict)
     _folders: dict[Path, str] = field(default_factory=dict)
+    _given: dict[str, str] = field(default_factory=dict)  # by their places in the job's folder, as the user names them
 
     @property
     def archive(self) -> bytes:
@@ -62,25 +64,26 @@ class Shipment:
         kind, _, name = text.partition(":")
         if kind in KINDS and name:
             folder = Path(name)
-            return f"hf:{self._folder(folder, OF_CONFIGURATION)}" if kind == "hf" and folder.is_dir() else text
+            return f"hf:{self._folder(folder, name, OF_CONFIGURATION)}" if kind == "hf" and folder.is_dir() else text
         place, _, function = text.rpartition(":")
         if place.endswith(".py"):
             if not Path(place).is_file():
                 raise OptionError(no_file(Path(place)))
-            return f"{self._folder(Path(place).resolve().parent)}/{Path(place).name}:{function}"
+            folder = Path(place).resolve().parent
+            return f"{self._folder(folder, str(Path(place).parent))}/{Path(place).name}:{function}"
         path = Path(text)
         if path.is_dir():
-            return self._folder(path)
+            return self._folder(path, text)
         return self._file(path) if path.is_file() else text
 
     def _file(self, path: Path) -> str:
-        name = self._place(path.resolve())
+        name = self._place(path.resolve(), str(path))
         self.files[name] = path
         return name
 
-    def _folder(self, folder: Path, suffixes: Sequence[str] = ()) -> str:
+    def _folder(self, folder: Path, given: str, suffixes: Sequence[str] = ()) -> str:
         """Let a folder travel: a model's file may import or read what is beside it."""
-        place = self._place(folder.resolve())
+        place = self._place(folder.resolve(), given)
         for number, path in enumerate(_inside(folder)):
             if number >= MAX_FILES:
                 raise OptionError(f"{folder} holds over {MAX_FILES} files, which would travel: put the model into a "
@@ -89,9 +92,20 @@ class Shipment:
                 self.files[f"{place}/{path.relative_to(folder).as_posix()}"] = path
         return place
 
-    def _place(self, path: Path) -> str:
+    def _place(self, path: Path, given: str) -> str:
         """The place in the job's folder for a file or folder of this machine. Its name stays: reports show it."""
-        return self._folders.setdefault(path, f"files/{len(self._folders)}/{path.name}")
+        place = self._folders.setdefault(path, f"files/{len(self._folders)}/{path.name}")
+        self._given.setdefault(place, given)
+        return place
+
+    def as_given(self, text: str) -> str:
+        """What a board has said, with this machine's names of the files that have travelled."""
+        for place, given in self._given.items():
+            there = rf"(?:/[^\s'\":]*/)?\b{re.escape(place)}"
+            here = given.replace("\\", r"\\")
+            text = re.sub(f"{there}/", "" if given == "." else f"{here}/", text)
+            text = re.sub(there, here, text)
+        return text
 
 
 def _inside(folder: Path) -> Iterator[Path]:
