@@ -72,13 +72,15 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
         by_place = {f"name:{board.name}": board for board in boards}
         with progress_display("waiting for the boards", steps=False) as display:
             watch = Watch(display, len(jobs), lambda job: job.where.partition(":")[2])
-            with closing(farm.run(list(jobs.values()), watch.said, watch.news)) as answers:
+            with closing(
+                farm.run(list(jobs.values()), lambda job, text: watch.said(job, shipped.as_given(text)), watch.news)
+            ) as answers:
                 for job, outcome in answers:
                     watch.finished(job)
                     results.append(_stored(by_place[job.where], job, outcome, shipped))
                     with display.away():
                         show(results[-1], reporter)
-    report(results, reporter, joined(results, shipped.profile, reporter) if parts else None)
+    report(results, reporter, _joined_or_told(results, shipped.profile, reporter) if parts else None)
 
 
 def _parts(boards: Sequence[FarmBoard], *, split: bool) -> dict[str, str]:
@@ -130,10 +132,8 @@ def _stored(board: FarmBoard, job: Job, outcome: Outcome, shipped: Shipment) -> 
 
     from opclock.farm.result import Result, of_board, take_files, take_profile
 
-    outcome, profile = (
-        replace(outcome, reason=shipped.as_given(outcome.reason), text=shipped.as_given(outcome.text)),
-        None,
-    )
+    outcome = replace(outcome, reason=shipped.as_given(outcome.reason), text=shipped.as_given(outcome.text))
+    profile = None
     try:
         if shipped.profile is not None and outcome.profile_sha256:
             profile = of_board(shipped.profile, board.name)
@@ -152,6 +152,17 @@ def show(result: Result, reporter: Reporter) -> None:
     spent = f" in {duration(one.seconds)}" if one.status == "done" else ""
     reporter.say(f"== {result.board.name}: {one.status}{spent}" + (f": {one.reason}" if one.reason else ""))
     reporter.lines(result.outcome.text.rstrip())
+
+
+def _joined_or_told(results: Sequence[Result], target: Path | None, reporter: Reporter) -> list[Agreement]:
+    """As ``joined``. Where that fails, what the boards have answered is in the JSON nevertheless."""
+    from opclock.farm.result import to_json
+
+    try:
+        return joined(results, target, reporter)
+    except OpclockError:
+        reporter.json(to_json(list(results)))
+        raise
 
 
 def joined(results: Sequence[Result], target: Path | None, reporter: Reporter) -> list[Agreement]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
 
-from distributed import Client, Future
+from distributed import Client, Future, KilledWorker
 
 from opclock.errors import FarmError
 from opclock.farm import worker
 from opclock.farm.address import Address
 from opclock.farm.board import FarmBoard
-from opclock.farm.connecting import connect, reason_of
+from opclock.farm.connecting import connect, reason_of, unanswered
 from opclock.farm.job import SLOT, Job, Outcome
 
 POLL_S = 0.2  # from one look at the jobs to the next
@@ -72,7 +72,7 @@ class Farm:
             workers = cast("dict[str, Any]", self._client.scheduler_info(n_workers=-1))["workers"]
             waiting = cast("dict[str, tuple[str, ...]]", self._client.processing())
         except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
-            raise FarmError(f"{self._address.url} does not answer: {reason_of(error)}") from error
+            raise FarmError(f"{self._address.url} does not answer: {unanswered(self._address, error)}") from error
         found = []
         for address, one in workers.items():
             board = FarmBoard.of(address, one, len(waiting.get(address, ())))
@@ -155,6 +155,9 @@ class Farm:
             return self._lost(given)
         if given.future.status == "error":
             error = given.future.exception()
+            if isinstance(error, KilledWorker):
+                return Outcome("", "lost", "the board's worker died again and again while it ran: look at what "
+                               "'opclock farm join' says there")  # fmt: skip
             return Outcome("", "lost", f"it ended the board's worker or could not be started there: {reason_of(error)}")
         if (reason := self._reconnected()) is not None:
             return Outcome("", "lost", reason)
