@@ -189,7 +189,7 @@ class Farm:
         except FarmError:
             return
         offered = {f"name:{board.name}" for board in there} | {board.equals for board in there}
-        news = {}
+        news: dict[str, str] = {}
         for one in given:
             name = one.job.where.removeprefix("name:")
             if one.job.where in offered:
