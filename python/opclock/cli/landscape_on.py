@@ -111,7 +111,7 @@ class _Kept:
         model, shipped = self._models[job.digest]
         about = f"{self._board.name}: {model}"
         if outcome.status != "done":
-            return f"{about}: {outcome.status}: {shipped.as_given(outcome.reason)}"
+            return f"{about}: {outcome.status}: {shipped.as_given(outcome.reason, self._board.name)}"
         with temporary_folder() as folder:
             take_files(outcome, f"{OUT}/{FILE}", folder / FILE)
             came = Landscape.load(folder / FILE)

@@ -71,10 +71,8 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
                                            for board in boards)}  # fmt: skip
         by_place = {f"name:{board.name}": board for board in boards}
         with progress_display("waiting for the boards", steps=False) as display:
-            watch = Watch(display, len(jobs), lambda job: job.where.partition(":")[2])
-            with closing(
-                farm.run(list(jobs.values()), lambda job, text: watch.said(job, shipped.as_given(text)), watch.news)
-            ) as answers:
+            watch = Watch(display, len(jobs), lambda job: job.where.partition(":")[2], shipped)
+            with closing(farm.run(list(jobs.values()), watch.said, watch.news)) as answers:
                 for job, outcome in answers:
                     watch.finished(job)
                     results.append(_stored(by_place[job.where], job, outcome, shipped))
@@ -132,7 +130,8 @@ def _stored(board: FarmBoard, job: Job, outcome: Outcome, shipped: Shipment) -> 
 
     from opclock.farm.result import Result, of_board, take_files, take_profile
 
-    outcome = replace(outcome, reason=shipped.as_given(outcome.reason), text=shipped.as_given(outcome.text))
+    reason, text = (shipped.as_given(words, board.name) for words in (outcome.reason, outcome.text))
+    outcome = replace(outcome, reason=reason, text=text)
     profile = None
     try:
         if shipped.profile is not None and outcome.profile_sha256:
@@ -204,14 +203,17 @@ def report(results: Sequence[Result], reporter: Reporter, agreed: Sequence[Agree
 class Watch:
     """Shows how far the boards are."""
 
-    def __init__(self, display: Display, total: int, name: Callable[[Job], str]) -> None:
-        self._display, self._total, self._name = display, max(1, total), name
+    def __init__(
+        self, display: Display, total: int, name: Callable[[Job], str], shipped: Shipment | None = None
+    ) -> None:
+        self._display, self._total, self._name, self._shipped = display, max(1, total), name, shipped
         self._last: dict[str, str] = {}
         self._finished = 0
 
     def said(self, job: Job, text: str) -> None:
         """A board's command has said this."""
-        self._last[self._name(job)] = text
+        name = self._name(job)
+        self._last[name] = text if self._shipped is None else self._shipped.as_given(text, name)
         self._show()
 
     def news(self, text: str) -> None:

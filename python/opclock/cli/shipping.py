@@ -13,6 +13,7 @@ from opclock.cli.outputs import check_output
 from opclock.errors import OptionError
 from opclock.farm.archive import packed
 from opclock.farm.job import RESULT
+from opclock.farm.result import of_board
 from opclock.files import no_file
 from opclock.models.names import KINDS
 
@@ -98,9 +99,10 @@ class Shipment:
         self._given.setdefault(place, given)
         return place
 
-    def as_given(self, text: str) -> str:
-        """What a board has said, with this machine's names of the files that have travelled."""
-        for place, given in self._given.items():
+    def as_given(self, text: str, board: str) -> str:
+        """What a board has said, with this machine's names of the files that travel there and back."""
+        written = {there: str(of_board(target, board)) for there, target in self.outputs.items()}
+        for place, given in (self._given | written).items():
             there = rf"(?:/[^\s'\":]*/)?\b{re.escape(place)}"
             here = given.replace("\\", r"\\")
             text = re.sub(f"{there}/", "" if given == "." else f"{here}/", text)
