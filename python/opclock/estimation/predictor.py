@@ -1,8 +1,8 @@
 """Predicts the times of op calls without a measurement from what was learnt from a profile's sweeps. Needs no torch.
 
 A model for each operator class learns, from ``features``, the logarithm of the measured time over the shortest time
-that the ceilings allow. Trees average training values, so a prediction stays within the measured range: a kernel far
-larger than those of the sweep gets the share of the ceilings that the largest ones reached.
+that the ceilings allow, or over a fitted law. Far from the sweep's kernels a forest keeps the answer of the nearest
+ones, and a Gaussian process returns to the law.
 """
 
 from __future__ import annotations
