@@ -7,7 +7,7 @@ and the line are fitted to all other models.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from benchmarks.published.models import Device, PublishedModel, by_family
 from benchmarks.published.nn_meter import KernelForests
 from opclock.estimation.baselines import mac_regression
 from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
-from opclock.estimation.features import features_of
+from opclock.estimation.features import NATIVE, Features, features_of
 from opclock.estimation.predictor import Predictor
 from opclock.estimation.training import Sample, Training
 from opclock.tracing.macs import macs, moved_bytes
+from opclock.tracing.trace import TracedCall
 
 FOLDS = 5
 CPU_THREADS = 1  # of ceilings, which no publisher names
@@ -69,10 +70,16 @@ def learn(models: Sequence[PublishedModel]) -> Predictor:
             by_key.setdefault(call.traced.call.key, []).append(call.seconds)
             traced[call.traced.call.key] = call.traced
         samples += [
-            Sample(features_of(traced[key], ceilings, model.working_set), float(np.median(seconds)), key, number)
+            Sample(_features(traced[key], ceilings, model.working_set), float(np.median(seconds)), key, number)
             for key, seconds in by_key.items()
         ]
     return Predictor(Training(samples), ceilings)
+
+
+def _features(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
+    """What a predictor learns from. PyTorch's choice of a convolution's kernel says nothing of other runtimes."""
+    found = features_of(traced, ceilings, working_set)
+    return replace(found, kind=found.operator_class) if found.kind == NATIVE else found
 
 
 def _sums(model: PublishedModel, seconds: Sequence[float]) -> float:

@@ -22,6 +22,7 @@ def test_a_preset_family_that_cannot_be_planned_ends(monkeypatch):
         return {"m": 1, "n": 1, "k": 1}
 
     drawn = {"gemm": (3, repeats), "norm": (2, refuses)}
+    monkeypatch.setattr(presets, "NARROW", {})
     monkeypatch.setattr(presets, "BOARD", drawn)
     planned, missing = preset("board")
     assert [one.configuration.family for one in planned] == ["gemm"]
