@@ -127,8 +127,7 @@ def log_fast(seconds: Samples) -> float:
 def typical_round(rounds: Samples) -> Samples:
     """The median of each column (rounds x columns), scaled so that they add up to the median round."""
     medians: Samples = np.median(rounds, axis=0)
-    total = float(medians.sum())
-    return medians * (float(np.median(rounds.sum(axis=1))) / total if total > 0 else 1.0)
+    return medians * _middle_row_over(float(medians.sum()), rounds)
 
 
 def sums_over_medians(seconds: Samples) -> float:
@@ -142,7 +141,9 @@ def sums_over_medians(seconds: Samples) -> float:
     Returns:
         The median of the rows' sums over the sum of the columns' medians; 1 where the latter is 0 or nothing was timed.
     """
-    if not seconds.size:
-        return 1.0
-    medians_s = float(np.median(seconds, axis=0).sum())
-    return float(np.median(seconds.sum(axis=1))) / medians_s if medians_s > 0 else 1.0
+    return _middle_row_over(float(np.median(seconds, axis=0).sum()), seconds) if seconds.size else 1.0
+
+
+def _middle_row_over(total: float, rows: Samples) -> float:
+    """The median of the rows' sums over a total; 1 where that is 0."""
+    return float(np.median(rows.sum(axis=1))) / total if total > 0 else 1.0
