@@ -23,7 +23,7 @@ CPP = $$(git ls-files '*.cpp' '*.hpp')
 WORKERS := -n 2 --dist loadfile
 PYTEST := $(BIN)/python -m pytest $(WORKERS)
 EARLIEST := $(VENV)-earliest
-WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/profiles tests/tracing/test_op_call.py
+WITHOUT_TORCH := tests/core/test_core.py tests/estimation tests/prediction tests/profiles tests/tracing/test_op_call.py
 
 # The C++ tests' only header.
 DOCTEST := $(if $(wildcard /usr/include/doctest/doctest.h),,build/doctest)

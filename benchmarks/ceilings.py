@@ -20,8 +20,8 @@ from pathlib import Path
 
 import torch
 
-from opclock.estimation.ceilings import PATTERNS
 from opclock.extension import load_core, process_clock
+from opclock.prediction.ceilings import PATTERNS
 from opclock.timing.threads import thread_team
 
 ROUNDS, SIDE, DRAM_BYTES, PASS_S, MIN_SHARE = 7, 2048, 3 << 27, 0.3, 0.95

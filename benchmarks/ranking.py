@@ -34,11 +34,11 @@ from benchmarks.scale import BOARD, THREADS
 from opclock.board.identity import read_board
 from opclock.cli.reporting import progress_display
 from opclock.estimation.baselines import mac_regression
-from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.estimation.host_costs import host_kinds
 from opclock.estimation.host_keys import host_key
-from opclock.estimation.predictor import Predictor
 from opclock.models.loading import load_made
+from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
+from opclock.prediction.predictor import Predictor
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.ranking.candidates import Specification

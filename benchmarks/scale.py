@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from opclock.board.identity import Board
-from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES
 from opclock.estimation.estimate import estimate
 from opclock.estimation.host_costs import host_kinds
 from opclock.estimation.host_keys import host_key
+from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES
 from opclock.profiles.condition import Condition
 from opclock.profiles.maintenance import info, prune
 from opclock.profiles.profile import Profile

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from opclock.board.identity import Board
-from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES
 from opclock.estimation.host_costs import host_key, host_kinds
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting
 from opclock.flags import Flag
+from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.disturbance import Readings
 from opclock.profiles.profile import Profile

@@ -34,11 +34,11 @@ from benchmarks.predictor.session import OutOfTimeError, Subject, sweep_and_run
 from benchmarks.published.nn_meter import KernelForests
 from opclock.board.identity import read_board
 from opclock.estimation.baselines import mac_regression
-from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.estimate import estimate
-from opclock.estimation.predictor import Predictor
 from opclock.estimation.result import Estimate
-from opclock.estimation.training import training_samples
+from opclock.prediction.ceilings import Ceilings
+from opclock.prediction.predictor import Predictor
+from opclock.prediction.training import training_samples
 from opclock.profiles.profile import Profile
 from opclock.sweeps.presets import USUAL_MINUTES
 from opclock.tracing.macs import model_macs

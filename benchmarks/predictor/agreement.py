@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from opclock.estimation.state_change import StateChange
-from opclock.estimation.training import training_pools, training_state
+from opclock.prediction.training import training_pools, training_state
 from opclock.profiles.machine_state import MachineState
 from opclock.profiles.profile import Profile
 from opclock.profiles.reader import ProfileReader
+from opclock.profiles.state_change import StateChange
 from opclock.tracing.operator_classes import class_of
 
 ALL = "all kernels"

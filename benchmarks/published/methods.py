@@ -14,10 +14,10 @@ import numpy as np
 from benchmarks.published.models import Device, PublishedModel, by_family
 from benchmarks.published.nn_meter import KernelForests
 from opclock.estimation.baselines import mac_regression
-from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
-from opclock.estimation.features import NATIVE, Features, features_of
-from opclock.estimation.predictor import Predictor
-from opclock.estimation.training import Sample, Training
+from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
+from opclock.prediction.features import NATIVE, Features, features_of
+from opclock.prediction.predictor import Predictor
+from opclock.prediction.training import Sample, Training
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import TracedCall
 

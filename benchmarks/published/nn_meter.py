@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
-from opclock.estimation.forest import SEED
-from opclock.estimation.training import MIN_ROWS
+from opclock.prediction.forest import SEED
+from opclock.prediction.training import MIN_ROWS
 from opclock.tracing.macs import macs
 from opclock.tracing.op_call import OpCall, TensorSpec, Value
 from opclock.tracing.operator_classes import class_of

@@ -15,8 +15,8 @@ from helpers import BOARD, chain, filled, opclock, validation_row
 from opclock.benchmarking.batch_scaling import BatchCurve, BatchPoint, together
 from opclock.benchmarking.result import BenchRow
 from opclock.cli.main import commands
-from opclock.estimation.ceilings import Ceilings
 from opclock.flags import BY_FLAG, validity
+from opclock.prediction.ceilings import Ceilings
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.report import batch_report, ceilings_tables

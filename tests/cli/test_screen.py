@@ -26,7 +26,7 @@ from opclock.cli.doctor import report as report_checks
 from opclock.cli.main import VERBS
 from opclock.cli.reporting import Reporter
 from opclock.doctor import Check
-from opclock.estimation.ceilings import Ceilings
+from opclock.prediction.ceilings import Ceilings
 from opclock.ranking.rows import Row
 from opclock.report import (
     bench_table,

@@ -8,9 +8,9 @@ import pytest
 from helpers import board_profile, chain, filled, linear_trace
 
 from opclock.errors import EstimateError
-from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.estimate import COMPOSITION_DEVIATION, estimate
-from opclock.estimation.training import training_samples
+from opclock.prediction.ceilings import Ceilings
+from opclock.prediction.training import training_samples
 from opclock.profiles.machine_state import MachineState, usual_state
 from opclock.profiles.profile import Profile
 

@@ -7,10 +7,10 @@ import torch
 from opclock import trace
 from opclock.errors import EstimateError, ModelError, OptionError, TraceError
 from opclock.estimation.baselines import mac_regression
-from opclock.estimation.ceilings import buffer_bytes
 from opclock.models.cifar100 import DEVIATION, MEAN, RECORD_BYTES, read_images
 from opclock.models.loading import load_model
 from opclock.models.random_inputs import InputSpec, parse_input, random_inputs
+from opclock.prediction.ceilings import buffer_bytes
 
 
 def test_shapes():

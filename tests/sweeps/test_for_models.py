@@ -15,9 +15,9 @@ from torch import nn
 
 from opclock.board.identity import read_board
 from opclock.errors import OpclockError, OptionError, SweepError
-from opclock.estimation.class_model import Spread
 from opclock.estimation.kernel_times import KernelTimes
-from opclock.estimation.predictor import Prediction
+from opclock.prediction.class_model import Spread
+from opclock.prediction.predictor import Prediction
 from opclock.profiles.profile import Profile
 from opclock.sweeps.choosing import Uncertainty, Unmeasured, most_useful_first
 from opclock.sweeps.for_models import ModelSweep, _Session, sweep_for

@@ -19,8 +19,8 @@ from helpers import opclock, refused
 import opclock as package
 from opclock.board.identity import read_board
 from opclock.errors import OptionError
-from opclock.estimation.ceilings import Ceilings
 from opclock.flags import UNTRUSTED
+from opclock.prediction.ceilings import Ceilings
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.sweeps import FAMILIES, grouping, run

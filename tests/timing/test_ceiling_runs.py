@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
+from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.timing import ceiling_runs
 from opclock.timing.ceiling_runs import PASSES, measure_ceilings, measure_roofs, remeasure_ceilings
 

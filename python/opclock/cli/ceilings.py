@@ -15,7 +15,7 @@ from opclock.errors import OptionError
 from opclock.model_output import model_output_apart
 
 if TYPE_CHECKING:
-    from opclock.estimation.ceilings import Ceilings
+    from opclock.prediction.ceilings import Ceilings
     from opclock.profiles.profile import Profile
 
 PICTURES = (".png", ".svg")

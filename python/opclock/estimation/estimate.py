@@ -10,23 +10,23 @@ import numpy as np
 
 from opclock.argument_checks import Count, checked
 from opclock.errors import EstimateError
-from opclock.estimation.ceilings import shortest_times
 from opclock.estimation.device_timeline import DeviceTimeline, read_timeline
 from opclock.estimation.host_costs import HostWork
 from opclock.estimation.kernel_times import KernelTimes, Share
 from opclock.estimation.page_faults import PageFaults
-from opclock.estimation.predictor import too_small
 from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting, choose_setting, no_measurement
-from opclock.estimation.state_change import StateChange
 from opclock.estimation.variants import other_variants
 from opclock.flags import Flag, ordered, precision_flags
+from opclock.prediction.ceilings import shortest_times
+from opclock.prediction.predictor import too_small
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.machine_state import MachineState
 from opclock.profiles.pool import interrupted_after
 from opclock.profiles.processes import ProcessTimes, process_times
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import mean_shift
+from opclock.profiles.state_change import StateChange
 from opclock.profiles.statistics import TWO_SIDED_95, Samples
 from opclock.tracing.macs import macs, uncounted
 from opclock.tracing.operator_classes import class_of

@@ -12,7 +12,6 @@ import numpy as np
 
 from opclock.errors import EstimateError
 from opclock.estimation.host_keys import has_other_code, host_key, usable_keys
-from opclock.estimation.state_change import StateChange
 from opclock.estimation.watching import unwatched
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
@@ -21,6 +20,7 @@ from opclock.profiles.pool_reader import NEWEST
 from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
+from opclock.profiles.state_change import StateChange
 from opclock.profiles.statistics import TWO_SIDED_95, Blocks, Samples, sums_over_medians
 from opclock.tracing.macs import bytes_per_call
 from opclock.tracing.trace import Trace

@@ -11,18 +11,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from opclock.errors import EstimateError
-from opclock.estimation.class_model import Spread
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.predicted_faults import PredictedFaults
-from opclock.estimation.predictor import Prediction, Predictor
-from opclock.estimation.state_change import StateChange
 from opclock.flags import Flag, ordered, precision_flags
+from opclock.prediction.class_model import Spread
+from opclock.prediction.predictor import Prediction, Predictor
 from opclock.profiles.condition import Condition
 from opclock.profiles.machine_state import MachineState
 from opclock.profiles.pool import Pool
 from opclock.profiles.processes import Processes, middle, middle_interval
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
+from opclock.profiles.state_change import StateChange
 from opclock.profiles.statistics import Blocks, Samples
 from opclock.tracing.trace import Trace
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from opclock.estimation.heap import page_faults
 from opclock.estimation.page_faults import MIDDLE, by_call_s
-from opclock.estimation.training import training_pools
+from opclock.prediction.training import training_pools
 from opclock.profiles.condition import Condition
 from opclock.profiles.machine_state import MAX_POOLS
 from opclock.profiles.pool import FAULT

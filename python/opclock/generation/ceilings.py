@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from opclock.board.accelerator import has_lanes
 from opclock.estimation.baselines import roofline
-from opclock.estimation.ceilings import COUNTED_IN, buffer_bytes
 from opclock.generation.result import Ceiling
 from opclock.generation.roles import weight_calls
+from opclock.prediction.ceilings import COUNTED_IN, buffer_bytes
 from opclock.profiles.profile import Profile
 from opclock.timing.ceiling_runs import measure_roofs
 from opclock.tracing.macs import moved_bytes

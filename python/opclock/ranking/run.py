@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from opclock.errors import EstimateError
-from opclock.estimation.predictor import Predictor
 from opclock.estimation.setting import most_swept_threads
 from opclock.files import json_text
 from opclock.formatting import counted, duration
+from opclock.prediction.predictor import Predictor
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.ranking.candidates import Candidates, Specification, TraceFolder, candidates_of

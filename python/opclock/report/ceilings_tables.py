@@ -9,7 +9,7 @@ from opclock.formatting import BYTES_PER_SECOND, MACS_PER_SECOND, SECONDS, count
 from opclock.report.table import Table, numbers, ready, texts
 
 if TYPE_CHECKING:
-    from opclock.estimation.ceilings import Ceilings
+    from opclock.prediction.ceilings import Ceilings
 
 
 def multiply_add_table(ceilings: Ceilings, instructions: Callable[[str], str]) -> Table:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from opclock.estimation.ceilings import Ceilings
 from opclock.estimation.result import Estimate
 from opclock.formatting import counted
+from opclock.prediction.ceilings import Ceilings
 from opclock.report.colours import CLASS_COLOURS
 from opclock.report.plots import GREY, RED, figure_with_axes, log_axes
 from opclock.sweeps.results import SweepRow

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from opclock.estimation.class_model import Spread
+from opclock.prediction.class_model import Spread
 
 Numbers = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from opclock.estimation.ceilings import Ceilings
+from opclock.prediction.ceilings import Ceilings
 from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import Planned
 from opclock.sweeps.grouping import grouped, working_sets

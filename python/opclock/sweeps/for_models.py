@@ -12,12 +12,12 @@ from pathlib import Path
 
 from opclock.argument_checks import Count, Minutes, checked
 from opclock.errors import EstimateError, SweepError
-from opclock.estimation.ceilings import Ceilings
-from opclock.estimation.class_model import Spread
 from opclock.estimation.estimate import estimate
 from opclock.estimation.kernel_times import KernelTimes
 from opclock.estimation.result import Estimate
-from opclock.estimation.training import UNKNOWN_SPREAD
+from opclock.prediction.ceilings import Ceilings
+from opclock.prediction.class_model import Spread
+from opclock.prediction.training import UNKNOWN_SPREAD
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent

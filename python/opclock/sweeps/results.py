@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from opclock.errors import EstimateError
-from opclock.estimation.ceilings import Ceilings
 from opclock.flags import Flag, validity
 from opclock.notebook import shown
+from opclock.prediction.ceilings import Ceilings
 from opclock.profiles.condition import Timing
 from opclock.profiles.pool import Measurement, Pool
 from opclock.profiles.reader import ProfileReader

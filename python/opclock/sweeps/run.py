@@ -19,8 +19,8 @@ from opclock.argument_checks import checked
 from opclock.board.accelerator import checked_device, has_lanes
 from opclock.board.identity import read_board
 from opclock.errors import EstimateError, OptionError, SweepError
-from opclock.estimation.predictor import Predictor
 from opclock.formatting import counted, duration
+from opclock.prediction.predictor import Predictor
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from opclock.errors import EstimateError, first_line
-from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings, buffer_bytes
 from opclock.extension import load_core, process_clock
 from opclock.formatting import counted
+from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES, Ceilings, buffer_bytes
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 

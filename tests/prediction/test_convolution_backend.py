@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from opclock.estimation.convolution_backend import is_native
+from opclock.prediction.convolution_backend import is_native
 from opclock.tracing.op_call import OpCall, TensorSpec
 
 

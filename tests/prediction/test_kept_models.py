@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from helpers import BOARD, board_profile, chain, opclock, spec
 
-from opclock.estimation import kept_models
 from opclock.estimation.estimate import estimate
-from opclock.estimation.forest import Forest
-from opclock.estimation.predictor import Predictor
+from opclock.prediction import kept_models
+from opclock.prediction.forest import Forest
+from opclock.prediction.predictor import Predictor
 from opclock.profiles.condition import Condition
 from opclock.profiles.maintenance import prune
 from opclock.profiles.profile import Profile
@@ -127,7 +127,7 @@ def test_newer_code_learns_anew(path, trained, monkeypatch):
 def test_every_module_that_a_feature_comes_from_is_part_of_the_version():
     """A change of what is learnt must not leave what was kept by older code."""
     names = {module.__name__.removeprefix("opclock.") for module in kept_models.CODE}
-    assert {"estimation.features", "estimation.training", "estimation.forest", "tracing.macs"} <= names
+    assert {"prediction.features", "prediction.training", "prediction.forest", "tracing.macs"} <= names
 
 
 def test_a_read_only_file_stays_as_it_is(path, trained):

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from opclock.estimation.features import Features
-from opclock.estimation.forest import Forest, Numbers
-from opclock.estimation.gaussian_process import GaussianProcess
+from opclock.prediction.features import Features
+from opclock.prediction.forest import Forest, Numbers
+from opclock.prediction.gaussian_process import GaussianProcess
 
 
 @dataclass(frozen=True)

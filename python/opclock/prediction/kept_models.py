@@ -8,21 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from opclock.errors import ProfileError
-from opclock.estimation import ceilings as ceilings_code
-from opclock.estimation import (
-    class_model,
-    convolution_backend,
-    features,
-    forest,
-    gaussian_process,
-    state_change,
-    training,
-)
-from opclock.estimation.ceilings import Ceilings
-from opclock.estimation.class_model import ClassModel
-from opclock.estimation.training import Training, training_pools
 from opclock.files import json_text
-from opclock.profiles import disturbance, machine_state, predictor_table, statistics
+from opclock.prediction import ceilings as ceilings_code
+from opclock.prediction import class_model, convolution_backend, features, forest, gaussian_process, training
+from opclock.prediction.ceilings import Ceilings
+from opclock.prediction.class_model import ClassModel
+from opclock.prediction.training import Training, training_pools
+from opclock.profiles import disturbance, machine_state, predictor_table, state_change, statistics
 from opclock.profiles.damage import SYMPTOMS
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing import mac_counters, macs, op_call, operator_classes, products

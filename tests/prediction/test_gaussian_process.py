@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from opclock.estimation.gaussian_process import GaussianProcess
+from opclock.prediction.gaussian_process import GaussianProcess
 
 RANDOM = np.random.default_rng(0)
 INPUTS = RANDOM.uniform(-1, 1, (200, 3))

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from opclock.estimation.ceilings import Ceilings
-from opclock.estimation.class_model import Base, ClassModel, Spread, inputs_of
-from opclock.estimation.features import NATIVE, Features, features_of
-from opclock.estimation.forest import Forest, Numbers
-from opclock.estimation.gaussian_process import GaussianProcess
-from opclock.estimation.state_change import StateChange
+from opclock.prediction.ceilings import Ceilings
+from opclock.prediction.class_model import Base, ClassModel, Spread, inputs_of
+from opclock.prediction.features import NATIVE, Features, features_of
+from opclock.prediction.forest import Forest, Numbers
+from opclock.prediction.gaussian_process import GaussianProcess
 from opclock.profiles.machine_state import MachineState, state_of_pools
 from opclock.profiles.reader import ProfileReader
+from opclock.profiles.state_change import StateChange
 from opclock.profiles.statistics import TWO_SIDED_95, sums_over_medians
 from opclock.tracing.operator_classes import MAC_CLASSES
 

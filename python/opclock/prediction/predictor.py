@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from opclock.errors import EstimateError
-from opclock.estimation.ceilings import Ceilings
-from opclock.estimation.class_model import ClassModel, Spread
-from opclock.estimation.features import Features, features_of
-from opclock.estimation.kept_models import KeptModels, keep, version_of
-from opclock.estimation.training import ANY, MIN_ROWS, Training, training_pools, training_samples, training_state
 from opclock.formatting import counted
+from opclock.prediction.ceilings import Ceilings
+from opclock.prediction.class_model import ClassModel, Spread
+from opclock.prediction.features import Features, features_of
+from opclock.prediction.kept_models import KeptModels, keep, version_of
+from opclock.prediction.training import ANY, MIN_ROWS, Training, training_pools, training_samples, training_state
 from opclock.profiles.machine_state import MachineState
 from opclock.profiles.reader import ProfileReader
 from opclock.tracing.trace import Trace, TracedCall

@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from opclock.estimation.forest import SEED, Numbers
+from opclock.prediction.forest import SEED, Numbers
 
 MAX_POINTS = 2500  # samples that are kept: time grows with their third power
 FEW = 600  # samples that choose length and noise

@@ -11,11 +11,11 @@ import pytest
 from helpers import board_profile, chain, filled, spec
 
 from opclock.errors import EstimateError
-from opclock.estimation.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.estimation.estimate import estimate
-from opclock.estimation.features import features_of
-from opclock.estimation.predictor import Predictor
-from opclock.estimation.training import Sample, Training
+from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
+from opclock.prediction.features import features_of
+from opclock.prediction.predictor import Predictor
+from opclock.prediction.training import Sample, Training
 from opclock.profiles.profile import Profile
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Storage, Trace, TracedCall

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from opclock.estimation.ceilings import Ceilings, call_dtype
-from opclock.estimation.convolution_backend import is_native
+from opclock.prediction.ceilings import Ceilings, call_dtype
+from opclock.prediction.convolution_backend import is_native
 from opclock.tracing.macs import footprint_bytes, macs, moved_bytes, needed_macs
 from opclock.tracing.op_call import ITEM_BYTES, TensorSpec, Value, tensors
 from opclock.tracing.operator_classes import class_of
