@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.faults.judging import VERBS, in_a_process, in_this_process
 from benchmarks.faults.kinds import CHANGED, ENDED, PLACES, RAISED
-from opclock.model_output import shorten_tracebacks
+from opclock.models.output import shorten_tracebacks
 from opclock.timing import budget, measure, sampler
 from opclock.validation import session
 

@@ -7,7 +7,7 @@ def main() -> None:
     """Run the command line. Ctrl-C is one line also while it is being imported."""
     try:
         from opclock.cli.main import main as run
-        from opclock.model_output import shorten_tracebacks
+        from opclock.models.output import shorten_tracebacks
 
         shorten_tracebacks()
         run()
@@ -15,7 +15,7 @@ def main() -> None:
         sys.stderr.write("opclock: interrupted; nothing was stored\n")
         sys.exit(130)
     except SystemExit as end:
-        from opclock.model_output import leave_threads
+        from opclock.models.output import leave_threads
 
         leave_threads(end.code)
         raise

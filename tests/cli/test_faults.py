@@ -16,7 +16,7 @@ from benchmarks.faults.kinds import source
 from opclock import load_model, reference, trace
 from opclock.cli.explaining import explained
 from opclock.errors import ModelError, OptionError, TraceError, described, first_line
-from opclock.process_state import endings_raise
+from opclock.models.process_state import endings_raise
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 NAMES = ("ValueError", "SystemExit", "GeneratorExit", "a class of its own", "a message that raises", "a long message",

@@ -19,7 +19,7 @@ ALLOWED = {
     "children/process.py": "child processes, timed on the board",
     "children/serving.py": "child processes, timed on the board",
     "timing/inputs.py": "memory of timed calls",
-    "process_state.py": "asks first",
+    "models/process_state.py": "asks first",
 }
 CALLS = {
     "os": {"sched_getaffinity", "sched_setaffinity", "getloadavg", "killpg", "setsid", "fork", "getuid", "geteuid",

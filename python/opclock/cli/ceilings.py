@@ -12,7 +12,7 @@ from opclock.cli.flags import show_flags
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
-from opclock.model_output import model_output_apart
+from opclock.models.output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.prediction.ceilings import Ceilings

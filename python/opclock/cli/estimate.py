@@ -14,7 +14,7 @@ from opclock.cli.machine_state import chosen_state, state_options
 from opclock.cli.reporting import Reporter, waiting
 from opclock.errors import EstimateError, OptionError
 from opclock.formatting import counted
-from opclock.model_output import model_output_apart
+from opclock.models.output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.estimation.result import Estimate

@@ -16,7 +16,7 @@ from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.extension import load_core
 from opclock.files import write_whole
-from opclock.model_output import model_output_apart
+from opclock.models.output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.generation.causal import CacheKind

@@ -11,7 +11,7 @@ from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.on import on_boards
 from opclock.cli.reporting import Reporter, progress_display, waiting, write
-from opclock.model_output import model_output_apart
+from opclock.models.output import model_output_apart
 
 
 @click.command()

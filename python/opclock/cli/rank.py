@@ -15,7 +15,7 @@ from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import EstimateError, OptionError
 from opclock.formatting import counted
-from opclock.model_output import model_output_apart
+from opclock.models.output import model_output_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from opclock.cli.outputs import check_json
 from opclock.errors import OptionError
 from opclock.files import json_text, write_json, write_whole
 from opclock.formatting import duration
-from opclock.model_output import own_stream
+from opclock.models.output import own_stream
 from opclock.progress import Progress, step_name
 
 if TYPE_CHECKING:

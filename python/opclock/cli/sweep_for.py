@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags
 from opclock.cli.reporting import Reporter, progress_display, waiting
-from opclock.model_output import model_output_apart
+from opclock.models.output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.estimation.result import Estimate

@@ -9,7 +9,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.reporting import Reporter, waiting
-from opclock.model_output import model_output_apart
+from opclock.models.output import model_output_apart
 
 
 @click.command()

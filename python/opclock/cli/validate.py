@@ -16,7 +16,7 @@ from opclock.cli.outputs import output_folder
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.errors import OptionError
 from opclock.formatting import counted, percent
-from opclock.model_output import model_output_apart
+from opclock.models.output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.validation.results import Row, Validation

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from opclock.errors import ModelError, described
-from opclock.model_output import without_log
 from opclock.models.factories import ModuleAndInputs, checked_result
 from opclock.models.names import nearest
+from opclock.models.output import without_log
 
 IMAGE = (1, 3, 224, 224)  # torchvision's models take other sizes, too
 CIFAR_IMAGE = (1, 3, 32, 32)

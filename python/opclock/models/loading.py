@@ -14,9 +14,9 @@ from opclock.argument_checks import ModelName, checked
 from opclock.errors import ModelError, OptionError, first_line
 from opclock.models.factories import NO_FUNCTIONS, Found, Functions, from_factory, made_by
 from opclock.models.libraries import LIBRARIES, from_library
+from opclock.models.process_state import process_kept
 from opclock.models.random_inputs import FLOATS, random_inputs
 from opclock.models.saved import EXPORTED, SAVED, from_file
-from opclock.process_state import process_kept
 from opclock.tracing.forward import Reset
 from opclock.tracing.model_inputs import Inputs, misfit_of
 from opclock.tracing.specs import each_once

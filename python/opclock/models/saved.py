@@ -8,8 +8,8 @@ import torch
 
 from opclock.errors import ModelError, first_line
 from opclock.files import no_file
-from opclock.model_output import without_log
 from opclock.models.factories import ModuleAndInputs
+from opclock.models.output import without_log
 from opclock.tracing.model_inputs import CallInputs, simplest
 
 EXPORTED = (".pt2",)

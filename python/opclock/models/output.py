@@ -15,7 +15,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from typing import TextIO, cast
 
 from opclock.errors import described, raised
-from opclock.process_state import process_kept
+from opclock.models.process_state import process_kept
 
 MOST_LINES = 20
 NOTE = f"note: the model prints more; each line is shown once, and at most {MOST_LINES} of them"
