@@ -18,7 +18,6 @@ pytestmark = [
 ]
 
 from benchmarks.farm.small_farm import SmallFarm, events, job, lines, wait_until  # noqa: E402
-from opclock.farm.result import take_profile  # noqa: E402
 from opclock.farm.worker import equal_boards  # noqa: E402
 
 EQUAL = equal_boards("a board")
@@ -306,24 +305,3 @@ def test_a_drained_board_finishes_its_job_and_ends(small, farm, ledger, monkeypa
     assert held.outcome().status == "done"
     assert small.code("late") == 0
     assert events(ledger) == ["begin", "end"]
-
-
-def test_a_profile_is_merged_once(tmp_path):
-    import hashlib
-
-    from helpers import chain, filled
-
-    from opclock.farm.job import Outcome
-    from opclock.profiles.profile import Profile
-
-    filled(tmp_path / "sent.sqlite", chain("relu"), {"relu": 1e-6})
-    sent = (tmp_path / "sent.sqlite").read_bytes()
-    outcome = Outcome("a", "done", profile=sent, profile_sha256=hashlib.sha256(sent).hexdigest())
-    for _ in range(2):
-        take_profile(outcome, tmp_path / "mine.sqlite")
-    with Profile.open(tmp_path / "mine.sqlite") as profile:
-        assert profile.ask("SELECT count(*) FROM pool") == [(1,)]
-    from opclock.errors import ProfileError
-
-    with pytest.raises(ProfileError, match="did not arrive whole"):
-        take_profile(replace(outcome, profile=sent[:-1]), tmp_path / "mine.sqlite")
