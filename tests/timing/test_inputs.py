@@ -49,6 +49,11 @@ def test_weights_have_the_scale_of_weights():
     assert vector.min() >= 0
 
 
+def test_a_buffer_begins_where_pytorch_s_large_blocks_do():
+    buffer = new_tensor(TensorSpec((1 << 16,), (1,), "float32"), 1)
+    assert buffer.data_ptr() % 4096 == 64
+
+
 def test_booleans_come_in_runs():
     flags = new_tensor(TensorSpec((1000,), (1,), "bool"), 0)
     assert flags.sum() == 500
