@@ -134,6 +134,16 @@ def test_a_board_killed_in_the_middle_goes_on_once_it_is_back(small, farm, ledge
     assert events(ledger) == ["begin", "on", "end"]
 
 
+def test_a_job_whose_board_has_gone_five_times_still_waits_for_it(small, farm, ledger):
+    """After the fourth time it was lost: dask took the job for the cause."""
+    held = Held(farm, ledger)
+    for times in range(1, 6):
+        small.kill("a")
+        small.begin("a")
+        held.wait_for("begin", *["on"] * times)
+    assert held.outcome().status == "done"
+
+
 def test_a_name_that_a_living_board_has_is_refused(small):
     """It tried again for ever, without a reason."""
     small.begin("second a", name="a")

@@ -25,7 +25,7 @@ class Command:
         """Start it in a folder, which receives its output. Raises OSError where it cannot start."""
         self._folder = folder
         theirs, ours = os.pipe()
-        self._lifeline: int | None = ours
+        self._lifeline = os.fdopen(ours, "wb")  # closing it twice, from two threads, is no error
         try:
             with (folder / TEXT).open("wb") as out, (folder / ERRORS).open("wb") as errors, all_cores():
                 self._process = subprocess.Popen(
@@ -33,7 +33,7 @@ class Command:
                     pass_fds=(theirs,), env={**os.environ, **variables}, start_new_session=True,
                 )  # fmt: skip
         except BaseException:
-            self._cut()
+            self._lifeline.close()
             raise
         finally:
             os.close(theirs)
@@ -61,13 +61,8 @@ class Command:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
-        self._cut()
+        self._lifeline.close()
         return code
-
-    def _cut(self) -> None:
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
 
     @property
     def text(self) -> str:

@@ -9,6 +9,7 @@ import dask
 
 HEARTBEAT_S = 10.0  # of a board; dask's own twice a second would run Python beside every measurement
 GONE_S = 60  # without a heartbeat for so long, a board is gone, and its job waits for it or an equal one
+LOST_BOARDS = 100  # so many may go while they run a job, before dask takes it for the cause: see `farm.child`
 # What dask's worker would run in threads and timers of its own.
 QUIET = {
     "distributed.worker.profile.enabled": False,  # a thread that looks at stacks 100 times a second
@@ -35,7 +36,8 @@ def for_a_board() -> None:
 
 def for_a_scheduler() -> None:
     """Set up dask in the process of the scheduler; the user's own settings of dask stay."""
-    dask.config.update_defaults({"distributed": {"scheduler": {"worker-ttl": f"{GONE_S} s"}}})
+    scheduler = {"worker-ttl": f"{GONE_S} s", "allowed-failures": LOST_BOARDS}
+    dask.config.update_defaults({"distributed": {"scheduler": scheduler}})
     with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
         import resource
 
