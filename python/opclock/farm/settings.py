@@ -9,7 +9,7 @@ import dask
 
 HEARTBEAT_S = 10.0  # of a board; dask's own twice a second would run Python beside every measurement
 GONE_S = 60  # without a heartbeat for so long, a board is gone, and its job waits for it or an equal one
-LOST_BOARDS = 100  # so many may go while they run a job, before dask takes it for the cause: see `farm.child`
+LOST_BOARDS = 100  # a job that has lost its board more often is given up; its command runs in a process of its own
 # What dask's worker would run in threads and timers of its own.
 QUIET = {
     "distributed.worker.profile.enabled": False,  # a thread that looks at stacks 100 times a second
