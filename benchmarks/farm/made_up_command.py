@@ -2,7 +2,8 @@
 
 answer LEDGER [held]      notes its begin and its end in the ledger, and that it went on where it was ended before;
                           held: ends only once the ledger's folder has a file "go"
-rounds NAME               stores a pool of 20 rounds in its profile, one after the other, and goes on where it was ended
+rounds NAME [FILE]        stores a pool of 20 rounds in its profile, one by one, and goes on where it was ended;
+                          FILE: waits for it in the middle, and says so by a file "middle"
 crash | hang | refuse | no
 """
 
@@ -34,7 +35,7 @@ def _answer(ledger: Path, *, held: bool) -> None:
     print("answered")
 
 
-def _rounds(name: str) -> None:
+def _rounds(name: str, go: str = "") -> None:
     """As a measurement does it: every round is on disk at once, and an interrupted pool goes on."""
     import numpy as np
 
@@ -52,6 +53,10 @@ def _rounds(name: str) -> None:
         for number in range(begun, 20):
             profile.add_rounds(pool, np.full((1, 1), number * 1e-6), np.ones(1), None)
             time.sleep(0.03)
+            if go and number == 9:
+                Path("middle").touch()
+                while not Path(go).exists():
+                    time.sleep(0.02)
         profile.end_pool(pool, "settled", ["narrow"], {})
     Path("result.json").write_text(json.dumps({"schema": "made up/1", "earlier_rounds": begun}), encoding="utf-8")
 
@@ -63,7 +68,7 @@ def main() -> int:
     if verb == "answer":
         _answer(Path(words[0]), held="held" in words)
     elif verb == "rounds":
-        _rounds(words[0])
+        _rounds(*words)
     elif verb == "hang":
         sys.stderr.write("round 1\n")
         sys.stderr.flush()

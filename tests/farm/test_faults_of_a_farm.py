@@ -134,6 +134,34 @@ def test_a_board_killed_in_the_middle_goes_on_once_it_is_back(small, farm, ledge
     assert events(ledger) == ["begin", "on", "end"]
 
 
+def test_what_a_killed_command_has_stored_is_not_measured_again(small, farm, tmp_path):
+    """Its profile lies in the job's folder. Once it is fetched, the same command measures anew."""
+    go, outcomes = tmp_path / "go", []
+    one = job("rounds", "pool", go)
+    thread = threading.Thread(target=lambda: outcomes.append(outcome_of(farm, one)))
+    thread.start()
+    wait_until(lambda: list(small.store("a").glob("*/middle")))
+    small.kill("a")
+    small.begin("a")
+    thread.join()
+    go.touch()
+    assert [outcome.result["earlier_rounds"] for outcome in (*outcomes, outcome_of(farm, one))] == [10, 0]
+
+
+def test_a_job_that_was_lost_goes_on_once_its_board_is_back(small, ledger, monkeypatch):
+    """The same command began anew."""
+    monkeypatch.setattr("opclock.farm.session.BOARDS_S", 0.02)
+    with small.connect(patience_s=0.2) as farm:
+        held = Held(farm, ledger)
+        small.kill("a")
+        assert held.outcome().status == "lost"
+        small.begin("a")
+        wait_until(lambda: events(ledger)[-1] == "end")
+        small.wait_for("a", "b", "late")
+        assert outcome_of(farm, job("answer", ledger, "held")).status == "done"
+    assert events(ledger) == ["begin", "on", "end"]
+
+
 def test_a_job_whose_board_has_gone_five_times_still_waits_for_it(small, farm, ledger):
     """After the fourth time it was lost: dask took the job for the cause."""
     held = Held(farm, ledger)
@@ -266,6 +294,19 @@ def test_the_same_command_runs_on_each_board(small, monkeypatch, tmp_path):
             "--profile", f"opclock-{one['board']['name']}.sqlite",
         ]  # fmt: skip
     assert "files: models/layers.py models/net.py" in done.stderr  # as they are named here
+
+
+def test_a_command_without_a_profile_keeps_one_in_the_folder_of_its_job(small, monkeypatch, tmp_path):
+    """Its own was temporary: where its board was lost, it began again from nothing."""
+    done = on_farm(small, monkeypatch, "validate", "zoo:mobilenet", "--on", "a", "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["result"]["words"][-2:] == ["--profile", "profile.sqlite"]
+    assert result["profile"] is None
+    assert not list(tmp_path.glob("*.sqlite"))
+    for words in (("bench", "zoo:mobilenet"), ("llm", "zoo:gpt2", "--predict")):
+        done = on_farm(small, monkeypatch, *words, "--on", "a", "--json", "-", cwd=tmp_path)
+        assert "--profile" not in json.loads(done.stdout)["results"][0]["result"]["words"]
 
 
 def test_each_board_gets_its_part_of_a_split_sweep(small, monkeypatch, tmp_path):

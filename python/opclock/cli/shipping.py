@@ -12,7 +12,7 @@ import click
 from opclock.cli.outputs import check_output
 from opclock.errors import OptionError
 from opclock.farm.archive import packed
-from opclock.farm.job import RESULT
+from opclock.farm.job import PROFILE, RESULT
 from opclock.farm.result import of_board
 from opclock.files import no_file
 from opclock.models.names import KINDS
@@ -164,6 +164,8 @@ def shipment(
             _option(shipped, parameter, name, parameter.default)
     if any(parameter.name == "reporter" for parameter in parameters.values()):
         shipped.words += ["--json", RESULT]
+    if profile is None and _writes_profile(context):
+        shipped.words += ["--profile", PROFILE]
     return shipped
 
 
@@ -179,6 +181,10 @@ def _names(context: click.Context) -> list[str]:
 def _options(context: click.Context) -> dict[str, click.Option]:
     return {text: parameter for parameter in context.command.params if isinstance(parameter, click.Option)
             for text in (*parameter.opts, *parameter.secondary_opts)}  # fmt: skip
+
+
+def _writes_profile(context: click.Context) -> bool:
+    return "profile_path" in context.params and not context.params.get("predict")
 
 
 def _option(shipped: Shipment, parameter: click.Option, name: str, value: str) -> None:

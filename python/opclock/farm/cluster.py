@@ -25,7 +25,7 @@ from opclock.version import VERSION
 
 POLL_S = 0.05  # from one look at the tasks to the next
 LOOK_S = 5.0  # from one look at the workers to the next
-PATIENCE_S = 300.0  # so long the tasks wait where there is no worker
+WORKERLESS_S = 300.0  # so long the tasks wait where there is no worker
 START_WORKERS = "start some there: dask worker ADDRESS --nworkers 4 --nthreads 1"
 
 Item = TypeVar("Item")
@@ -155,8 +155,8 @@ class Cluster:
                 raise FarmError(f"the scheduler at {self._address.url} does not answer any more")
             if (now := time.monotonic()) - looked > LOOK_S:
                 looked, there = now, now if self._workers() else there
-                if now - there > PATIENCE_S:
-                    raise FarmError(f"{self._address.url} has had no worker for {PATIENCE_S:.0f} s: {START_WORKERS}")
+                if now - there > WORKERLESS_S:
+                    raise FarmError(f"{self._address.url} has had no worker for {WORKERLESS_S:.0f} s: {START_WORKERS}")
             time.sleep(POLL_S)
 
     def _answer(self, future: Future[Any]) -> tuple[Any, str]:

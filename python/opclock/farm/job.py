@@ -11,6 +11,7 @@ from typing import Any, Literal
 Status = Literal["done", "failed", "skipped", "refused", "lost"]
 
 RESULT = "result.json"  # in the job's folder
+PROFILE = "profile.sqlite"  # likewise, of a command that keeps none: if its board is lost, it goes on from there
 SLOT = "board"  # the resource of which each board has one: one measurement at a time, whoever asks
 
 

@@ -113,8 +113,10 @@ class Farm:
                     outcome = self._answer(given)
                     if outcome is not None:
                         del open_jobs[key]
+                        over = given.future.status in (DONE, *OVER)
                         yield given.job, outcome
-                        self._forget(given)  # only now: who ends before it is stored takes it up again
+                        if over:  # only now: who ends before it is stored takes it up again
+                            self._forget(given)
                 if time.monotonic() - looked > BOARDS_S:
                     looked = time.monotonic()
                     self._look_for_boards(open_jobs.values())
