@@ -7,28 +7,38 @@ python tests/arm/trip.py check FOLDER    # on the other: the same estimate to th
 from __future__ import annotations
 
 import json
+import random
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import opclock
 from opclock.profiles.profile import Profile
+from opclock.progress import silent
+from opclock.sweeps.amount import Amount
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
-from opclock.sweeps.run import run_sweep
+from opclock.sweeps.grouping import grouped
+from opclock.sweeps.run import Manner, learn, time_pools
 from opclock.timing.ceiling_runs import ALL_CEILINGS
+from opclock.timing.host_standin import KindsHost
+from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
 # What a predictor learns the second model from: it is never measured.
-SWEPT = {
+SWEPT: dict[str, dict[str, Any]] = {
     "conv2d": {"in_channels": [3, 8], "out_channels": [8, 16], "size": [8, 16], "kernel": [1, 3], "bias": True},
     "elementwise": {"channels": [8, 16], "size": [7, 8, 15, 16], "operator": ["relu", "add"]},
     "gemm": {"m": [1, 4], "n": [8, 10], "k": [8, 16, 64], "operator": "linear"},
     "pool": {"channels": [8, 16], "size": [8, 16], "operator": "adaptive"},
     "view": {"rows": [8, 16], "columns": [8, 16], "operator": ["flatten", "view"]},
 }
+# Few and small, since a block takes half a minute under an emulator.
+WORKING_SETS = (1 << 22,)
+AMOUNT = Amount(blocks=3, block_s=0.25, fewest=3, most=3)
 
 
 class Small(torch.nn.Module):
@@ -58,9 +68,17 @@ def make(folder: Path) -> None:
             (folder / f"{name}.json").write_text(json.dumps(opclock.trace(model, (image,), name=name).to_json()))
         traced = Trace.load(folder / "measured.json")
         opclock.measure(traced, profile, forward=lambda: models["measured"](image), threads=1, max_s=1)
-        planned, _ = plan_all(one for name, parameters in SWEPT.items() for one in grid(name, parameters)[0])
-        run_sweep(planned, profile, threads=1, as_in_models=True)
+        sweep(profile)
     (folder / "estimates.json").write_text(json.dumps(estimates(folder)))
+
+
+def sweep(profile: Profile) -> None:
+    """Time the kernels as in models, with one thread, and learn from them."""
+    planned, _ = plan_all(one for name, parameters in SWEPT.items() for one in grid(name, parameters)[0])
+    pools = grouped(planned, WORKING_SETS, random.Random(0), max(WORKING_SETS))
+    with thread_team(1):
+        time_pools(pools, profile, Manner(AMOUNT, KindsHost()), count=len(planned), threads=1)
+    learn(profile, 1, "cpu", silent)
 
 
 def estimates(folder: Path) -> dict[str, object]:
