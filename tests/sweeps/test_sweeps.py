@@ -102,6 +102,14 @@ def test_a_family_makes_the_very_op_call_a_model_makes(module, shape, family, pa
     assert macs(planned.traced) == macs(made)
 
 
+def test_bfloat16_with_int8_weights_has_inner_sizes_that_pytorch_can_multiply(board):
+    with pytest.raises(SweepError, match="k is no multiple of 16"):
+        one("int8_gemm", m=8, n=32, k=40, dtype="bfloat16")
+    assert one("int8_gemm", m=8, n=32, k=40).call.key
+    drawn = [kernel.call for kernel in board if kernel.call.name == "_weight_int8pack_mm"]
+    assert all(call.args[0].shape[-1] % 16 == 0 for call in drawn if call.args[0].dtype == "bfloat16")
+
+
 @pytest.fixture(scope="module")
 def board():
     return preset("board")[0]
