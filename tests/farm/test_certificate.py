@@ -98,3 +98,11 @@ def test_no_object_of_dask_is_in_a_message():
         "in <TCP (closed) Client->Scheduler local=tcp://127.0.0.1:1 remote=tcp://127.0.0.1:2>: Stream is closed"
     )
     assert reason_of(error) == "Stream is closed"
+
+
+def test_what_is_wrong_is_said_before_a_board_is_examined(tmp_path):
+    done = opclock("farm", "join", "tcp://127.0.0.1:8786", "--tls", tmp_path)
+    refused(done, f"{tmp_path} lacks cert.pem: make both once in it")
+    assert len(done.stderr.splitlines()) == 1
+    done = opclock("farm", "start", "--host", "203.0.113.1", "--insecure")  # of no machine
+    refused(done, "cannot listen at 203.0.113.1:8786", "give another --host")

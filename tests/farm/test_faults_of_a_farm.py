@@ -326,6 +326,19 @@ def test_a_file_that_a_board_writes_comes_back_under_its_name(small, monkeypatch
     assert (tmp_path / "curve-a.png").read_text() == "a plot"
 
 
+def test_a_command_says_which_boards_do_something_else_first(small, farm, ledger, monkeypatch, tmp_path):
+    """It waited without a word."""
+    held, done = Held(farm, ledger), []
+    command = ("measure", "zoo:mobilenet", "--on", "a,b")
+    given = threading.Thread(target=lambda: done.append(on_farm(small, monkeypatch, *command, cwd=tmp_path)))
+    given.start()
+    wait_until(lambda: {board.name: board.queue for board in farm.boards()}["a"])
+    assert held.outcome().status == "done"
+    given.join()
+    assert "a is busy: 1 job of the farm before this one\n" in done[0].stderr
+    assert "b is busy" not in done[0].stderr
+
+
 def test_boards_that_cannot_take_part_are_named_before_anything_runs(small, monkeypatch, tmp_path):
     done = on_farm(small, monkeypatch, "bench", "zoo:mobilenet", "--on", "all", "--json", "out.json", cwd=tmp_path)
     assert done.returncode == 1

@@ -23,7 +23,14 @@ def test_on_names_boards_and_tags(text, names):
     assert "".join(board.name for board in chosen(text, [C, A, B])) == names
 
 
-@pytest.mark.parametrize(("text", "words"), [("d", "no board 'd'; there are: a, b, c"), ("tag:x", "a55, a76, cooled")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("d", "^--on 'd': no board 'd'; there are: a, b, c"),
+        ("tag:x", "a55, a76, cooled"),
+        ("a,", "a name is missing; write"),
+    ],
+)
 def test_a_name_of_no_board_is_refused_with_those_that_there_are(text, words):
     with pytest.raises(FarmError, match=words):
         chosen(text, [A, B, C])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from helpers import linear_trace, opclock
+from helpers import linear_trace, opclock, refused
 
 from opclock.errors import OptionError
 from opclock.estimation.result import Coverage, Estimate, Part
@@ -72,8 +72,8 @@ def test_dtypes_are_compared_beyond_their_intervals():
 
 
 def test_the_studys_files(tmp_path):
-    refused = Refused("large", "float32", "static", "no memory")
-    write_page(Tokens(BOARD, 2, (case(), case("int8", model="other")), (refused,)), tmp_path)
+    large = Refused("large", "float32", "static", "no memory")
+    write_page(Tokens(BOARD, 2, (case(), case("int8", model="other")), (large,)), tmp_path)
     data = json.loads((tmp_path / "tokens.json").read_text())
     assert data["schema"] == "opclock.tokens/1"
     assert [one["limit"] for one in data["cases"]] == ["bandwidth", "bandwidth"]
@@ -98,6 +98,8 @@ def test_the_command_measures_each_model_in_each_setting(tmp_path, monkeypatch):
     monkeypatch.setattr(tokens, "language_model", estimated)
     monkeypatch.setattr(tokens, "_loaded", lambda name, weights: f"{name} {weights}")
     monkeypatch.setattr(tokens, "_installed", lambda _module: False)
+    done = opclock("study", "tokens", "--report", tmp_path / "none", "--models", "gpt2-124m", "--threads", "1")
+    refused(done, "no model of the study was timed; gpt2-124m in float32 with a dynamic cache was not timed: no memory")
     done = opclock("study", "tokens", "--report", tmp_path / "tokens", "--threads", "1")
     assert done.returncode == 0, done.stderr
     assert set(asked) >= {("llama-135m float32", "static"), ("qwen-67m bfloat16", "dynamic")}

@@ -99,6 +99,7 @@ def join(
     for tag in tags:
         _checked_name(tag, "--tag")
     place = Address.of(address, tls)
+    place.check()
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = store or cache_folder(name, root)
     prepare_folder(folder)

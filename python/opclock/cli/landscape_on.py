@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opclock.cli.farm import connected
-from opclock.cli.on import Watch, pick, show
+from opclock.cli.on import Watch, pick, say_busy, show
 from opclock.cli.outputs import words_of
 from opclock.cli.reporting import Reporter, progress_display
 from opclock.cli.shipping import Shipment, shipment
@@ -57,6 +57,7 @@ def landscapes_on(
         done = len(boards) * len(models) - len(jobs)
         if done:
             reporter.say(f"{counted(done, 'model')} measured before")
+        say_busy(boards, jobs)
         with progress_display("waiting for the boards", steps=False) as display:
             watch = Watch(display, len(jobs), lambda job: job.where.partition(":")[2])
             with closing(farm.run(jobs, watch.said, watch.news)) as answers:

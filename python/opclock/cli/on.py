@@ -69,6 +69,7 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
         parts = _parts(boards, split=given.get("split", False))
         jobs = {job.where: job for job in (_job(shipped, board, reporter, parts, wait_cool=wait_cool, limit_s=limit_s)
                                            for board in boards)}  # fmt: skip
+        say_busy(boards, list(jobs.values()))
         by_place = {f"name:{board.name}": board for board in boards}
         with progress_display("waiting for the boards", steps=False) as display:
             watch = Watch(display, len(jobs), lambda job: job.where.partition(":")[2], shipped)
@@ -79,6 +80,14 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
                     with display.away():
                         show(results[-1], reporter)
     report(results, reporter, _joined_or_told(results, shipped.profile, reporter) if parts else None)
+
+
+def say_busy(boards: Sequence[FarmBoard], jobs: Sequence[Job]) -> None:
+    """Say which boards do something else first."""
+    mine = {job.digest for job in jobs}
+    for board in boards:
+        if (before := board.queue + bool(board.job)) and not any(digest in board.job for digest in mine):
+            write(sys.stderr, f"{board.name} is busy: {counted(before, 'job')} of the farm before this one")
 
 
 def _parts(boards: Sequence[FarmBoard], *, split: bool) -> dict[str, str]:

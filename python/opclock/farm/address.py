@@ -57,6 +57,10 @@ class Address:
         host = f"[{host}]" if ":" in host else host
         return Address(f"{wanted}://{host}:{port}", folder)
 
+    def check(self) -> None:
+        """Raise FarmError where the folder lacks a file."""
+        _ = self.security
+
     @property
     def security(self) -> Security:
         """What dask needs to encrypt. Raises FarmError where the folder lacks a file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 from distributed import Scheduler, Security
@@ -35,7 +36,7 @@ async def schedule(host: str, port: int, security: Security, started: Callable[[
     except (OSError, RuntimeError) as error:
         reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
         if scheduler.status.name in ("init", "failed", "starting", "closed") and isinstance(reason, OSError):
-            raise FarmError(
-                f"cannot listen at {host}:{port}: {reason.strerror or reason}; give another --port"
-            ) from error
+            option = "--port" if reason.errno == errno.EADDRINUSE else "--host"
+            words = f"cannot listen at {host}:{port}: {reason.strerror or reason}; give another {option}"
+            raise FarmError(words) from error
         raise

@@ -28,7 +28,7 @@ def chosen(text: str, boards: Sequence[FarmBoard]) -> list[FarmBoard]:
     for part in (one.strip() for one in text.split(",")):
         fitting = [board for board in boards if _fits(part, board)]
         if not fitting:
-            raise FarmError(f"--on {text}: {_nobody(part, boards)}")
+            raise FarmError(f"--on {text!r}: {_nobody(part, boards)}")
         found |= {board.name: board for board in fitting}
     return [found[name] for name in sorted(found)]
 
@@ -42,6 +42,8 @@ def _fits(part: str, board: FarmBoard) -> bool:
 def _nobody(part: str, boards: Sequence[FarmBoard]) -> str:
     if not boards:
         return "the farm has no board: 'opclock farm join' on a board"
+    if not part:
+        return "a name is missing; write all, tag:TAG or a name, several by commas"
     names = ", ".join(sorted(board.name for board in boards))
     if part.startswith("tag:"):
         tags = ", ".join(sorted({tag for board in boards for tag in board.tags})) or "none"

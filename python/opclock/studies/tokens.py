@@ -67,6 +67,7 @@ def run(
 
     Raises:
         OptionError: there is no such model.
+        ModelError: no model could be timed.
         ProfileError: the profile cannot be written.
     """
     for name in models:
@@ -87,6 +88,8 @@ def run(
             refused.append(Refused(name, weights, cache, str(error)))
         else:
             cases.append(TokenCase(name, weights, result))
+    if not cases:
+        raise ModelError(f"no model of the study was timed; {refused[0].words}")
     return Tokens(profile.board(), threads, tuple(cases), tuple(refused))
 
 
