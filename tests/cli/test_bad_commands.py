@@ -38,6 +38,22 @@ def test_a_parameter_without_dashes_is_written_right(capsys):
     assert capsys.readouterr().err == "opclock: m=8: write --m 8\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["farm", "stop"], "no command 'stop'; there are: drain, join, list, start"),
+        (["farm", "lst"], "No such command 'lst'. Did you mean 'list'?"),
+        (["quit"], "no command 'quit'; there are: doctor, trace, "),
+    ],
+)
+def test_an_unknown_command_is_answered_with_those_that_there_are(words, said, capsys):
+    """It was "No such command 'stop'." without a next step."""
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith(f"opclock: {said}")
+
+
 def test_the_time_of_missing_ceilings_is_promised(tmp_path):
     with opclock.open_profile(tmp_path / "board.sqlite") as profile:
         assert ceilings_left_s(profile, 1) == ALL_S

@@ -17,6 +17,7 @@ import click
 from opclock.board.system import drop_refused
 from opclock.cli.crashes import crash_line
 from opclock.cli.explaining import BAD_INPUT, explained
+from opclock.cli.groups import check_command
 from opclock.cli.outputs import remember_words
 from opclock.cli.signals import end_by_signals
 
@@ -87,6 +88,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the words begin with."""
         remember_words(ctx, args)
+        check_command(self, ctx, args[0])
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
