@@ -102,14 +102,14 @@ def test_a_pool_takes_as_many_rounds_as_were_fixed_before_its_first(swept):
 
 def test_rounds_in_a_block_by_hand():
     assert [FOR_ROWS.in_block(round_s) for round_s in (1e-6, 0.05, 10.0)] == [15, 5, 3]
-    assert [FOR_PREDICTORS.in_block(round_s) for round_s in (1e-6, 10.0)] == [3, 3]
+    assert [FOR_PREDICTORS.in_block(round_s) for round_s in (1e-6, 10.0)] == [8, 8]
 
 
 def test_the_expected_duration_by_hand():
     planned, _ = plan_all(grid("gemm", {"m": 64, "n": 64, "k": 64})[0])
     ceilings = Mock(spec=Ceilings, **{"call_s.return_value": 0.3 * 0.045})  # a round takes 45 ms, so a block has 5
     assert expected_s(planned, ceilings) == pytest.approx((20 * (5 + 1) + 8) * 0.045, rel=0.01)
-    assert expected_s(planned, ceilings, as_in_models=True) == pytest.approx((10 * (3 + 1) + 8) * 0.045, rel=0.01)
+    assert expected_s(planned, ceilings, as_in_models=True) == pytest.approx((4 * (8 + 1) + 8) * 0.045, rel=0.01)
 
 
 def test_no_kernel_is_above_its_ceiling(swept):

@@ -22,4 +22,6 @@ class Amount:
 # A kernel's own noise is 5 to 15 % from round to round, and most of it is new in each round: 300 rounds know the median
 # to 2 %. Twenty blocks show how the machine's states differ.
 FOR_ROWS = Amount(blocks=20, block_s=0.25, fewest=3, most=15)
-FOR_PREDICTORS = Amount(blocks=10, block_s=0.25, fewest=3, most=3)  # they learn from thousands of kernels
+# Predictors learn from thousands of kernels. After a change of pools, the host and short kernels are slower for about
+# five rounds, and each change costs time: 10 blocks of 3 rounds took twice as long, and the host 13 % longer.
+FOR_PREDICTORS = Amount(blocks=4, block_s=0.25, fewest=8, most=8)
