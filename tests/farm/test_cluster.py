@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -127,3 +128,18 @@ def test_candidates_rank_as_they_do_here(url, tmp_path, monkeypatch):
     )
     monkeypatch.setattr("opclock.farm.connecting.CONNECT_S", 0.2)
     refused(opclock("rank", folder, "--profile", board, "--cluster", "tcp://127.0.0.1:1"), "no scheduler answers")
+
+
+def test_the_corpus_asks_its_processes_for_each_model(tmp_path, monkeypatch):
+    """A request with a name was refused: every model of a cluster was wrong."""
+    from benchmarks.corpus import server
+    from opclock.children.process import ChildProcess
+
+    serve = "from opclock.children.serving import serve; serve({'examine': lambda request: {'row': request}})"
+    command = [sys.executable, "-c", serve]
+    monkeypatch.setattr(
+        server.ExaminingProcess, "__init__", lambda self, log: ChildProcess.__init__(self, command, log, {})
+    )
+    with server.examining(60.0, tmp_path, 1) as row:
+        answer = row(("timm", "beit"))
+    assert (answer["kind"], answer["name"], answer["limit_s"]) == ("timm", "beit", 60.0)

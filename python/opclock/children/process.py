@@ -140,7 +140,7 @@ class ChildProcess:
             with contextlib.suppress(psutil.Error):
                 process.kill()
 
-    def ask(self, name: str, timeout_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, name: str, timeout_s: float, /, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send a request and wait for its answer.
 
         Args:

@@ -144,7 +144,7 @@ def list_boards(reporter: Reporter) -> None:
         texts("doctor when it joined", [_doctor(board) for board in boards]),
         texts("identity", [board.board["identity"] for board in boards]),
     ]))  # fmt: skip
-    reporter.say(f"{counted(len(boards), 'board')}")
+    reporter.say(counted(len(boards), "board") if boards else "no board yet: 'opclock farm join' on each")
 
 
 def _doctor(board: FarmBoard) -> str:

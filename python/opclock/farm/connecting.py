@@ -12,7 +12,7 @@ from distributed import Client
 from distributed.comm.core import CommClosedError
 
 from opclock.errors import FarmError
-from opclock.farm.address import TLS_VARIABLE, Address
+from opclock.farm.address import TLS_VARIABLE, VARIABLE, Address
 from opclock.farm.settings import quiet_logs
 
 CONNECT_S = 10.0
@@ -31,8 +31,8 @@ def connect(address: Address) -> Client:
     except (OSError, TimeoutError, RuntimeError, ValueError) as error:
         raise FarmError(
             f"no scheduler answers at {address.url} ({unanswered(address, error)}): start one there ('opclock farm "
-            "start' for boards, 'dask scheduler' for a cluster), and name its address, with a certificate its folder "
-            f"in {TLS_VARIABLE}"
+            f"start' for boards, 'dask scheduler' for a cluster), or name another by {VARIABLE} or --cluster; if it "
+            f"has a certificate, name its folder by {TLS_VARIABLE}"
         ) from error
 
 

@@ -33,7 +33,7 @@ class WorkerProcess(ChildProcess):
         command = [sys.executable, "-m", "opclock.benchmarking.worker.server"]
         super().__init__(command, log_of(job), dict.fromkeys(THREAD_VARIABLES, str(settings.threads)))
 
-    def ask(self, name: str, timeout_s: float, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, name: str, timeout_s: float, /, **details: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send a request about the job, and wait for its answer. Args and errors: see ``ChildProcess.ask``."""
         return super().ask(name, timeout_s, job=self.job.to_json(), settings=asdict(self._settings), **details)
 
