@@ -139,6 +139,8 @@ def test_memory_that_does_not_suffice_at_the_last_depth(monkeypatch, profile):
     ((SMALL, "--generate", "1"), "--generate"),
     ((SMALL, "--batch", "1000000000"), "give a smaller --batch"),
     ((SMALL, "--depths", "1000000000"), "are free on cpu"),
+    ((SMALL, "--validate", "--processes", "10000000"), "for other processes), and"),
+    ((SMALL, "--validate", "--processes", "10000000"), "or --depths, fewer --processes"),
     ((SMALL, "--loops"), "--loops is for real generation: give --validate, too"),
     ((SMALL, "--loops", "--validate"), "its own loop"),
     ((SMALL, "--predict", "--profile", "none.sqlite"), "opclock llm"),

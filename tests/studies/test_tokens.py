@@ -63,10 +63,11 @@ def test_dtypes_are_compared_beyond_their_intervals():
         "int8 weights, tokens: slower for m", "int8 weights, prompts: no difference for m",
     ]  # fmt: skip
     same = "the first token takes as long, within the intervals"
+    weights = "256 B of weights instead of 256 B"
     assert words[-4:] == [
-        f"m, bfloat16 instead of float32: a token is 2.00 times as fast; {same}",
-        f"m, int8 instead of float32: a token takes 2.00 times as long; {same}",
-        f"m, float16 instead of float32: a token takes as long, within the intervals; {same}",
+        f"m, bfloat16 instead of float32 ({weights}): a token is 2.00 times as fast; {same}",
+        f"m, int8 instead of float32 ({weights}): a token takes 2.00 times as long; {same}",
+        f"m, float16 instead of float32 ({weights}): a token takes as long, within the intervals; {same}",
         f"m, a static instead of a dynamic cache, float32: a token takes 1.20 times as long; {same}",
     ]
 

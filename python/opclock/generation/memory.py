@@ -73,8 +73,9 @@ class MemoryNeed:
         needed = sum(parts.values())
         if needed > free:
             named = ", ".join(f"{quantity(nbytes, BYTES)} for {name}" for name, nbytes in parts.items())
+            fewer = ", fewer --processes" if self._processes else ""
             raise OptionError(
                 f"{self._causal.name} needs {quantity(needed, BYTES)} to be timed at depth {self._depths[-1]} "
                 f"({named}), and {quantity(free, BYTES)} are free on {self._causal.device}: give a smaller --batch, "
-                "--prompt, --generate or --depths"
+                f"--prompt, --generate or --depths{fewer}"
             )

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from opclock.flags import Flag, ordered
-from opclock.formatting import SECONDS, digits, percent, quantity
+from opclock.formatting import BYTES, SECONDS, digits, percent, quantity
 from opclock.generation.result import LanguageModelEstimate
 from opclock.generation.roles import HOST
 
@@ -134,7 +134,8 @@ class _Comparison:
     def words(self) -> str:
         """In a sentence."""
         case, plain = self.case, self.plain
-        what = f"{case.weights} instead of {plain.weights}"
+        ours, theirs = (quantity(one.result.weight_bytes, BYTES) for one in (case, plain))
+        what = f"{case.weights} instead of {plain.weights} ({ours} of weights instead of {theirs})"
         if case.weights == plain.weights:
             what = f"a {case.cache} instead of a {plain.cache} cache, {case.weights}"
         return (
