@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -65,9 +66,11 @@ def _serve() -> None:
     warnings.simplefilter("ignore")  # what model libraries say about their own code
     torch.set_num_threads(1)  # children are forked
     imported: set[str] = set()
+    empty = io.StringIO()
 
     def examined(request: dict[str, Any]) -> dict[str, Any]:
         kind, model = request["kind"], (request["kind"], request["name"])
+        sys.stdin = empty  # a forked process closes it, and would wait for ever for the thread that reads requests
         if kind not in imported:
             KINDS[kind].build(KINDS[kind].first)
             imported.add(kind)
