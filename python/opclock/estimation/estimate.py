@@ -209,10 +209,10 @@ def _of_sums(
         sums[faults.pool] = sums[faults.pool] + faults.rounds_s
     shares = _shares(sums, kernels, host)
     host_s = np.zeros(len(trace.calls) + 1) if host is None else host.calls_s
-    total_s = sum(share.median_s for share in shares)
+    total_s = math.fsum(share.median_s for share in shares)
     term = kernels.faults if faults is None else faults
     faults_s = np.zeros(len(trace.calls)) if term is None else term.by_call_s(trace)
-    kernels_s = sum(kernels.seconds.get(traced.call.key, 0.0) for traced in trace.calls)
+    kernels_s = math.fsum(kernels.seconds.get(traced.call.key, 0.0) for traced in trace.calls)
     parts_s = kernels_s + float(faults_s.sum()) + float(host_s.sum())
     scale = total_s / parts_s if parts_s > 0 else 1.0
     error_s = (0.0 if host is None else host.watching_error_s) + (0.0 if faults is None else faults.error_s)
@@ -224,8 +224,8 @@ def _of_sums(
         model=trace.model,
         setting=setting,
         total_s=total_s,
-        ci_low_s=max(0.0, sum(share.low_s for share in shares) - error_s),
-        ci_high_s=sum(share.high_s for share in shares) + error_s,
+        ci_low_s=max(0.0, math.fsum(share.low_s for share in shares) - error_s),
+        ci_high_s=math.fsum(share.high_s for share in shares) + error_s,
         parts=parts,
         host_tail_s=float(host_s[-1]) * scale,
         coverage=_coverage(parts, total_s, 0.0 if host is None else host.modelled_s * scale),
@@ -284,7 +284,7 @@ def _coverage(parts: Sequence[Part], total_s: float, modelled_host_s: float) -> 
     """
     known_s = [part.kernel_s for part in parts if part.kernel_s is not None]
     lost = sum(part.source == "unknown" for part in parts)
-    modelled_s = modelled_host_s + sum(part.kernel_s or 0.0 for part in parts if part.source == "modelled")
+    modelled_s = modelled_host_s + math.fsum(part.kernel_s or 0.0 for part in parts if part.source == "modelled")
     lost_s = lost * float(np.mean(known_s)) if known_s else 0.0
     whole_s = total_s + lost_s
     if whole_s <= 0 or len(known_s) == 0:

@@ -10,6 +10,7 @@ from itertools import chain
 
 import numpy as np
 
+from opclock import arithmetic
 from opclock.errors import EstimateError
 from opclock.estimation.host_keys import has_other_code, host_key, usable_keys
 from opclock.estimation.watching import unwatched
@@ -72,7 +73,7 @@ class HostTable:
             ("bytes between host", self._condition.device, self._condition.threads),
             lambda: self._profile.bytes_between_host(self._condition, CANDIDATES),
         )
-        nearest = sorted(pools, key=lambda pool: abs(math.log2((1 + pool[1]) / (1 + self._moved))))
+        nearest = sorted(pools, key=lambda pool: abs(arithmetic.log2((1 + pool[1]) / (1 + self._moved))))
         return [_pool_host(self._profile, number) for number, _ in nearest[:MAX_POOLS]]
 
     def factor(self, kinds: Sequence[str]) -> float:
@@ -83,11 +84,11 @@ class HostTable:
         if not self._by_pool:
             return 1.0
         usual = {kind: self.kind_s(kind) for kind in set(kinds)}
-        logs = [math.log(total) for pool in self._by_pool if (total := pool.total_s(kinds, usual)) > 0]
+        logs = [arithmetic.log(total) for pool in self._by_pool if (total := pool.total_s(kinds, usual)) > 0]
         deviation = float(np.std(logs, ddof=1)) if len(logs) > 1 else 0.0
         if len(logs) < FEW_MODELS:
             deviation = max(deviation, MODELS_DEVIATION)
-        return math.exp(TWO_SIDED_95 * deviation)
+        return arithmetic.exp(TWO_SIDED_95 * deviation)
 
     def kind_s(self, kind: str) -> float:
         """Look up one kind of host work.
@@ -179,7 +180,7 @@ class _PoolHost:
 
     def total_s(self, kinds: Sequence[str], usual: Mapping[str, float]) -> float:
         """Seconds of these kinds of work by this pool alone; kinds that it lacks take their usual time."""
-        return sum(self._median_s(kind) if kind in self.kinds else usual[kind] for kind in kinds)
+        return math.fsum(self._median_s(kind) if kind in self.kinds else usual[kind] for kind in kinds)
 
     def _median_s(self, kind: str) -> float:
         if kind not in self._medians_s:

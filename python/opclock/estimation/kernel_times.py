@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from opclock import arithmetic
 from opclock.errors import EstimateError
 from opclock.estimation.pool_selection import choose_pools
 from opclock.estimation.predicted_faults import PredictedFaults
@@ -71,7 +72,7 @@ class Precision(NamedTuple):
     @staticmethod
     def predicted(one: Prediction) -> Precision:
         """Of a prediction."""
-        factor = math.exp(one.spread.call_95)
+        factor = arithmetic.exp(one.spread.call_95)
         low_s, high_s = one.seconds / factor, one.seconds * factor
         return Precision(low_s, high_s, precision_flags(one.seconds, low_s, high_s))
 
@@ -162,7 +163,7 @@ class KernelTimes:
             by_kind.setdefault(one.spread, []).append(self._counts[key] * one.seconds)
         total_s = math.fsum(math.fsum(seconds) for seconds in by_kind.values()) + faults_s
         widths_s = [kind.sum_95 * kind.of_sum(seconds) * math.fsum(seconds) for kind, seconds in by_kind.items()]
-        factor = math.exp(math.hypot(*widths_s, faults_s) / total_s) if total_s > 0 else 1.0
+        factor = arithmetic.exp(math.hypot(*widths_s, faults_s) / total_s) if total_s > 0 else 1.0
         return Share(total_s, total_s / factor, total_s * factor).widened(self.shift)
 
     def flags(self, condition: Condition) -> tuple[Flag, ...]:

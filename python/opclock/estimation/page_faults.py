@@ -15,7 +15,7 @@ import numpy as np
 
 from opclock.profiles.pool import FAULT, Pool
 from opclock.profiles.processes import Processes, middle
-from opclock.profiles.statistics import TWO_SIDED_95, Samples
+from opclock.profiles.statistics import TWO_SIDED_95, Samples, dot
 from opclock.tracing.trace import Trace
 
 LARGE = 128 << 10  # bytes of a block that the C library takes from the system by itself, at first
@@ -46,9 +46,9 @@ class Cost(NamedTuple):
         cost, slope = Cost(MIDDLE * all_s, DEVIATION * all_s), _slope(pool, rounds_s)
         if slope is None:
             return cost
-        weights = cost.error_s**-2, slope.error_s**-2
+        weights = [1 / (one.error_s * one.error_s) for one in (cost, slope)]
         mean_s = (weights[0] * cost.seconds + weights[1] * slope.seconds) / sum(weights)
-        return Cost(min(all_s, max(LEAST * all_s, mean_s)), float(sum(weights) ** -0.5))
+        return Cost(min(all_s, max(LEAST * all_s, mean_s)), 1 / math.sqrt(sum(weights)))
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,12 @@ def _slope(pool: Pool, rounds_s: Samples) -> Cost | None:
     if len(rounds_s) < MIN_ROUNDS or freedom < 1:
         return None
     faults, seconds = (_less_mean(values, pool.processes) for values in (pool.faults, rounds_s))
-    spread = float(faults @ faults)
+    spread = dot(faults, faults)
     if spread == 0.0:
         return None
-    cost_s = float(faults @ seconds) / spread
+    cost_s = dot(faults, seconds) / spread
     rest = seconds - cost_s * faults
-    error_s = math.sqrt(float(rest @ rest) / freedom / spread)
+    error_s = math.sqrt(dot(rest, rest) / freedom / spread)
     return Cost(cost_s, error_s) if error_s > 0 else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -111,17 +112,17 @@ class Estimate(ShownInNotebooks):
     @cached_property
     def host_s(self) -> float:
         """The seconds of host work."""
-        return sum(part.host_s for part in self.parts) + self.host_tail_s
+        return math.fsum(part.host_s for part in self.parts) + self.host_tail_s
 
     @cached_property
     def mac_s(self) -> float:
         """The seconds of kernels that a MAC count includes: MAC_CLASSES."""
-        return sum(part.kernel_s or 0.0 for part in self.parts if part.operator_class in MAC_CLASSES)
+        return math.fsum(part.kernel_s or 0.0 for part in self.parts if part.operator_class in MAC_CLASSES)
 
     @cached_property
     def non_mac_s(self) -> float:
         """The seconds of all other kernels."""
-        return sum(part.kernel_s or 0.0 for part in self.parts if part.operator_class not in MAC_CLASSES)
+        return math.fsum(part.kernel_s or 0.0 for part in self.parts if part.operator_class not in MAC_CLASSES)
 
     def by_class(self) -> dict[str, float]:
         """Seconds by operator class, the longest first. The host counts as a class."""

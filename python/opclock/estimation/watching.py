@@ -40,7 +40,7 @@ class Watching:
                 added_s.append(float(np.median(differences)))
                 errors_s.append(_standard_error(differences))
                 samples = max(samples, differences.size)
-        total_s = sum(added_s)
+        total_s = math.fsum(added_s)
         if total_s <= 0:
             return Watching()
         error = TWO_SIDED_95 * math.hypot(*errors_s) / total_s if samples >= FEW else 1.0
@@ -75,7 +75,7 @@ def _fitted(counts: Sequence[tuple[int, int]], added_s: Sequence[float]) -> tupl
     views, others = zip(*counts, strict=True)
 
     def product(one: Sequence[float], other: Sequence[float]) -> float:
-        return sum(left * right for left, right in zip(one, other, strict=True))
+        return math.fsum(left * right for left, right in zip(one, other, strict=True))
 
     of_views, of_others, mixed = product(views, views), product(others, others), product(views, others)
     determinant = of_views * of_others - mixed**2
@@ -98,4 +98,4 @@ def unwatched(pool: Pool) -> tuple[Samples, float]:
     """
     watching = Watching.of(pool)
     added_s = [watching.of_kind_s(kind) for kind in pool.host_kinds]
-    return np.maximum(pool.host_s - np.array(added_s), 0.0), watching.error * sum(added_s)
+    return np.maximum(pool.host_s - np.array(added_s), 0.0), watching.error * math.fsum(added_s)

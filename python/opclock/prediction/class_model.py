@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from opclock import arithmetic
 from opclock.prediction.features import Features
 from opclock.prediction.forest import Forest, Numbers
 from opclock.prediction.gaussian_process import GaussianProcess
@@ -86,7 +87,7 @@ class ClassModel:
         """The predicted seconds of each call."""
         answers = self.regressor.predict(inputs_of(calls, self.numbers, self.operators, self.base))
         return [
-            max(self.base.seconds(one) * math.exp(answer), self.base.least * one.min_s)
+            max(self.base.seconds(one) * arithmetic.exp(answer), self.base.least * one.min_s)
             for one, answer in zip(calls, answers, strict=True)
         ]
 
@@ -121,5 +122,5 @@ def inputs_of(calls: Sequence[Features], numbers: int, operators: Sequence[str],
         if one.operator in column:
             row[column[one.operator]] = 1.0
         if base.factors is not None:
-            row[-1] = math.log(base.seconds(one))
+            row[-1] = arithmetic.log(base.seconds(one))
     return matrix

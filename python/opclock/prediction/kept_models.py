@@ -7,6 +7,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+from opclock import arithmetic
 from opclock.errors import ProfileError
 from opclock.files import json_text
 from opclock.prediction import ceilings as ceilings_code
@@ -20,8 +21,9 @@ from opclock.profiles.reader import ProfileReader
 from opclock.tracing import mac_counters, macs, op_call, operator_classes, products
 
 # The code that decides what is learnt: where it changed, what was kept is outdated.
-CODE = (training, forest, gaussian_process, class_model, features, convolution_backend, ceilings_code, disturbance,
-        machine_state, statistics, state_change, macs, mac_counters, products, operator_classes, op_call)  # fmt: skip
+CODE = (arithmetic, training, forest, gaussian_process, class_model, features, convolution_backend, ceilings_code,
+        disturbance, machine_state, statistics, state_change, macs, mac_counters, products, operator_classes,
+        op_call)  # fmt: skip
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from opclock import arithmetic
 from opclock.prediction.ceilings import Ceilings
 from opclock.prediction.class_model import Base, ClassModel, Spread, inputs_of
 from opclock.prediction.features import NATIVE, Features, features_of
@@ -32,6 +33,7 @@ SMOOTH = ("convolution", NATIVE, "gemm")  # kinds whose shapes are drawn so dens
 MIN_SMOOTH = 100  # samples of such a kind
 FASTEST = 0.01  # the fraction of the samples that may have been faster than they can be again
 FIXED_UNIT_S, MIN_BASE_S, FITS = 1e-6, 1e-7, 8
+FIT_DIGITS = 6  # significant: libraries differ in the last bits of a product of matrices
 ANY = ""  # for classes without samples: learnt from all classes that move memory and multiply nothing
 
 
@@ -79,7 +81,7 @@ def _trained(kind: str, samples: Sequence[Sample], floor_s: float) -> ClassModel
     smooth = kind in SMOOTH and len(samples) >= MIN_SMOOTH
     base = _fitted_base(samples) if smooth else Base(floor_s)
     inputs = inputs_of(calls, numbers, operators, base)
-    targets = np.array([math.log(sample.seconds / base.seconds(sample.features)) for sample in samples])
+    targets = np.array([arithmetic.log(sample.seconds / base.seconds(sample.features)) for sample in samples])
     spread = _left_out(samples, inputs, targets, smooth=smooth)
     return ClassModel(_regressor(inputs, targets, smooth, TREES), spread, base, numbers, operators)
 
@@ -102,7 +104,7 @@ def _fitted_base(samples: Sequence[Sample]) -> Base:
         weights = 1.0 / np.sqrt(measured_s * fitted_s)
         found, _ = nnls(work_s * weights[:, None], measured_s * weights)
         fitted_s = np.maximum(work_s @ found, MIN_BASE_S)
-    fixed_s, *factors = (float(one) for one in found)
+    fixed_s, *factors = (arithmetic.rounded(float(one), FIT_DIGITS) for one in found)
     shares = measured_s / np.array([max(MIN_BASE_S, sample.features.min_s) for sample in samples])
     least = min(1.0, float(np.quantile(shares, FASTEST)))
     return Base(max(MIN_BASE_S, fixed_s * FIXED_UNIT_S), tuple(factors), least)
@@ -123,7 +125,8 @@ def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers, *, s
     pools = [sample.pool for sample in samples]
     shared = _shared_deviation(errors, pools)
     own = math.sqrt(max(0.0, float(np.mean(errors**2)) - shared**2))
-    spread = Spread(shared, own, float(np.mean(np.abs(np.expm1(errors)))), _conformal(np.abs(errors)), TWO_SIDED_95)
+    mean_error = arithmetic.rounded(float(np.mean(np.abs(np.expm1(errors)))))
+    spread = Spread(shared, own, mean_error, _conformal(np.abs(errors)), TWO_SIDED_95)
     return replace(spread, sum_95=_conformal(_errors_of_sums(samples, errors, spread)))
 
 
@@ -131,12 +134,13 @@ def _errors_of_sums(samples: Sequence[Sample], errors: Numbers, spread: Spread) 
     """By pool: the error of the sum over its calls, in standard deviations."""
     groups: dict[int, list[tuple[float, float]]] = {}
     for sample, error in zip(samples, errors, strict=True):
-        groups.setdefault(sample.pool, []).append((sample.seconds * math.exp(error), sample.seconds))
+        groups.setdefault(sample.pool, []).append((sample.seconds * arithmetic.exp(error), sample.seconds))
     found = []
     for pairs in groups.values():
         predicted_s, measured_s = ([pair[side] for pair in pairs] for side in (0, 1))
         deviation = spread.of_sum(predicted_s)
-        found.append(abs(math.log(math.fsum(predicted_s) / math.fsum(measured_s))) / deviation if deviation else 0.0)
+        error = abs(arithmetic.log(math.fsum(predicted_s) / math.fsum(measured_s)))
+        found.append(error / deviation if deviation else 0.0)
     return np.array(found)
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
+from opclock import arithmetic
 from opclock.profiles.machine import MAX_RATIO, MIN_WORKLOADS
 from opclock.profiles.pool import FAULT, SINGLE, WATCHED, Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
-from opclock.profiles.statistics import Samples
+from opclock.profiles.statistics import Samples, student
 
 MAX_POOLS = 64  # the newest show what is usual
 NO_CONTROLS = (SINGLE, WATCHED, FAULT)  # what is sampled beside the control workloads and is none
@@ -45,7 +45,7 @@ class MachineState:
         known = {name: samples[_possible(samples, levels.get(name))] for name, samples in seconds.items()}
         return MachineState(
             {
-                name: float(np.mean(np.percentile(np.log(samples), QUARTILES)))
+                name: float(np.mean(np.percentile(_logs(samples), QUARTILES)))
                 for name, samples in sorted(known.items())
                 if samples.size and not name.startswith(NO_CONTROLS)
             }
@@ -84,7 +84,7 @@ class MachineState:
             return None
         shifts = np.array([other.levels[name] - self.levels[name] for name in names])
         error = float(np.std(shifts, ddof=1)) / math.sqrt(len(names))
-        return Shift(float(np.mean(shifts)), float(stdtrit(len(names) - 1, 0.975)) * error)
+        return Shift(float(np.mean(shifts)), student(len(names) - 1, 0.975) * error)
 
 
 def usual_state(profile: ProfileReader, threads: int) -> MachineState:
@@ -121,8 +121,13 @@ def _possible(samples: Samples, level: float | None = None) -> npt.NDArray[np.bo
     return possible
 
 
+def _logs(samples: Samples) -> Samples:
+    """Logarithms with the same digits on every machine."""
+    return np.round(np.log(samples), arithmetic.DIGITS)
+
+
 def _median_level(pools: Sequence[Mapping[str, Samples]], name: str) -> float:
     """The logarithm of a workload's median sample, of two the faster: errors are rather slow. NaN where it has none."""
     samples = np.concatenate([one[name] for one in pools if name in one])
     samples = samples[_possible(samples)]
-    return math.log(float(np.quantile(samples, 0.5, method="lower"))) if samples.size else math.nan
+    return arithmetic.log(float(np.quantile(samples, 0.5, method="lower"))) if samples.size else math.nan

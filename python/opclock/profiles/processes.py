@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
-from opclock.profiles.statistics import Blocks, Samples, median_interval
+from opclock.profiles.statistics import Blocks, Samples, median_interval, student
 
 Processes = npt.NDArray[np.integer]
 
@@ -69,7 +68,7 @@ def middle_interval(
     for marks, median in zip(groups, medians, strict=True):
         shifted[marks] += center - median
     low, high = median_interval(shifted[counting], confidence, blocks=some_blocks)
-    quantile = float(stdtrit(len(groups) - 1, (1 + confidence) / 2))
+    quantile = student(len(groups) - 1, (1 + confidence) / 2)
     between = quantile * float(medians.std(ddof=1)) / math.sqrt(len(groups))
     ends = center - math.hypot(center - low, between), center + math.hypot(high - center, between)
     return (max(0.0, ends[0]) if samples.min() >= 0 else ends[0]), ends[1]

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
+from opclock import arithmetic
+
 Samples = npt.NDArray[np.float64]
 Blocks = npt.NDArray[np.integer]
 
@@ -19,6 +21,17 @@ MAX_DEGREES = 24  # of freedom: more narrow the interval by less than 3 %
 MIN_DEGREES = 3  # fewer make an interval several times too wide
 FAST = 0.05  # the quantile of rounds that is compared between profiles
 FLAT = 0.7  # of the frequency up to which a first-order autoregressive process has a flat spectrum
+
+
+def dot(first: Samples, second: Samples) -> float:
+    """The dot product with the same digits on every machine: BLAS adds up in an order of the processor's."""
+    return float((first * second).sum())
+
+
+@lru_cache(maxsize=1024)
+def student(freedom: int, share: float) -> float:
+    """The quantile of Student's t, with the same digits on every machine."""
+    return arithmetic.rounded(float(stdtrit(freedom, share)))
 
 
 def median_interval(samples: Samples, confidence: float = 0.95, *, blocks: Blocks | None = None) -> tuple[float, float]:
@@ -68,11 +81,11 @@ def _half_share(below: Samples, starts: npt.NDArray[np.intp], confidence: float)
     degrees = min(_flat_frequencies(fine, single), _flat_frequencies(_batch_means(below, starts, COARSE_BATCHES)))
     most = min(MAX_DEGREES, len(means) - 1)
     degrees = max(min(MIN_DEGREES, most), min(most, degrees))
-    amplitudes = _cosines(len(means), degrees) @ means
+    amplitudes = (_cosines(len(means), degrees) * means).sum(axis=1)
     error = float(np.sqrt(np.mean(amplitudes**2) / len(means)))
     independent = 0.5 / np.sqrt(below.size)  # the standard error where samples are not correlated: never less
     sides = (1 + confidence) / 2
-    return max(float(stdtrit(degrees, sides)) * error, float(stdtrit(below.size - 1, sides)) * float(independent))
+    return max(student(degrees, sides) * error, student(below.size - 1, sides) * float(independent))
 
 
 def _batch_means(values: Samples, starts: npt.NDArray[np.intp], batches: int) -> Samples:
@@ -86,10 +99,10 @@ def _flat_frequencies(series: Samples, signs: bool = False) -> int:
     """How many of the lowest frequencies lie where the spectrum is flat, by the correlation of neighbours."""
     count = len(series)
     away = series - series.mean()
-    power = float(away @ away)
+    power = dot(away, away)
     if count < 3 or power == 0.0:
         return MAX_DEGREES
-    neighbours = float(away[1:] @ away[:-1]) / power
+    neighbours = dot(away[1:], away[:-1]) / power
     neighbours = min(0.99, max(0.0, neighbours + (1 + 3 * neighbours) / count))  # Kendall 1954: it is biased low
     # Signs are less correlated than the normal variables that they are the signs of.
     correlation = float(np.sin(np.pi / 2 * neighbours)) if signs else neighbours
@@ -100,7 +113,8 @@ def _flat_frequencies(series: Samples, signs: bool = False) -> int:
 def _cosines(count: int, degrees: int) -> Samples:
     """The lowest frequencies of the orthonormal cosine transform, without the constant: frequencies x count."""
     frequencies, positions = np.arange(1, degrees + 1)[:, None], np.arange(count)[None, :] + 0.5
-    return np.asarray(np.sqrt(2 / count) * np.cos(np.pi * frequencies * positions / count))
+    cosines = np.round(np.cos(np.pi * frequencies * positions / count), arithmetic.DIGITS)
+    return np.asarray(np.sqrt(2 / count) * cosines)
 
 
 def _quantiles(ordered: Samples, middle: float, half_share: float) -> tuple[float, float]:
