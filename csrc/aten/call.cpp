@@ -163,6 +163,12 @@ void each_argument(torch::jit::Stack& stack, Visit&& visit) {
       for (std::size_t i = 0; i < list.size(); ++i) {
         visit(list.get(i), [&list, i](const at::Tensor& other) { list.set(i, other); });
       }
+    } else if (value.isOptionalTensorList()) {  // indices, where nothing stands for a whole dimension
+      auto list = value.toOptionalTensorList();
+      for (std::size_t i = 0; i < list.size(); ++i) {
+        const std::optional<at::Tensor> tensor = list.get(i);
+        if (tensor) visit(*tensor, [&list, i](const at::Tensor& other) { list.set(i, other); });
+      }
     }
   }
 }

@@ -33,6 +33,16 @@ void Pool::feed(std::size_t number, std::size_t argument, std::size_t other, std
   call(number).feed(argument, &call(other), output);
 }
 
+std::vector<std::pair<std::size_t, std::size_t>> Pool::unusual_feeds() {
+  std::vector<std::pair<std::size_t, std::size_t>> unusual;
+  for (std::size_t number = 0; number < size(); ++number) {
+    calls_[number]->prepare();
+    for (const std::size_t argument : calls_[number]->unusual_feeds()) unusual.emplace_back(number, argument);
+  }
+  for (auto& call : calls_) call->release();
+  return unusual;
+}
+
 WarmUp Pool::warm_up(double max_s, bool once) {
   if (rounds_) throw std::invalid_argument("the pool is already warm");
   std::vector<Task*> tasks;

@@ -29,6 +29,9 @@ class Pool {
   void hold_outputs(std::size_t number, std::size_t until);
   // See TimedCall::feed.
   void feed(std::size_t number, std::size_t argument, std::size_t other, std::size_t output);
+  // Makes every call once, in the order added. Returns the call and argument of each feed that TimedCall::unusual_feeds
+  // found: these are no longer fed.
+  std::vector<std::pair<std::size_t, std::size_t>> unusual_feeds();
   torch::jit::Stack answer(std::size_t number) { return call(number).answer(); }
   const std::string& name(std::size_t number) const { return names_[checked_index(number, size(), "op call")]; }
   std::size_t size() const { return calls_.size(); }

@@ -30,10 +30,14 @@ class TimedCall final : public Task {
   TimedCall(std::unique_ptr<Call> call, std::vector<at::Tensor> written_before, std::vector<Restored> restored);
 
   void prepare() override;
+  void free_earlier() override;
+  void begin() override;
+  void end() override;
   // Takes the whole way to the kernel without running it, as Python has just taken most of it in a model.
   void dry_run() override;
   // Frees the outputs before it returns, as eager PyTorch frees an output that nobody keeps. Keeps them where
-  // release_first() says so.
+  // release_first() says so. On a device, whose queue has no moments between two calls, it frees earlier outputs and
+  // takes arguments itself.
   void run() override;
   // From now on `other` keeps its outputs until this call begins, as a model keeps an output that is still to be read.
   // The C library then allocates and frees memory in the model's order.
@@ -42,6 +46,9 @@ class TimedCall final : public Task {
   // caches as in the model, without a kernel that rewrites it. Throws std::out_of_range where the call has no such
   // tensor argument.
   void feed(std::size_t argument, TimedCall* other, std::size_t output);
+  // Makes the call once in its round, with what it is fed. Returns the arguments that have no output to take just now,
+  // or one with NaN, infinity or many subnormal numbers, which take longer; these are no longer fed.
+  std::vector<std::size_t> unusual_feeds();
   // Frees outputs that are still kept.
   void release() { call_->release(); }
   void restore() override;
@@ -60,12 +67,14 @@ class TimedCall final : public Task {
   };
   bool take_fed();
   void take_own();
+  bool is_usual(const Feed& feed);
   void restore_layouts();
 
   std::unique_ptr<Call> call_;
   std::vector<Feed> feeds_;
   std::vector<TimedCall*> releases_;
   bool keeps_outputs_ = false;
+  bool fed_ = false;  // between begin() and end()
   Queue* device_ = nullptr;
   Lane lane_ = Lane::host;
   std::vector<at::Tensor> written_before_;

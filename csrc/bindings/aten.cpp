@@ -169,6 +169,13 @@ void bind_calls(py::class_<BoundPool>& pool) {
            }),
            py::arg("number"), py::arg("argument"), py::arg("other"), py::arg("output"),
            "Pass an output of another call to one call as a tensor argument, while that output is kept.")
+      .def(
+          "unusual_feeds",
+          [](BoundPool& own) {
+            return run(own, [&] { return naming("a fed op call", [&] { return own.unusual_feeds(); }); });
+          },
+          "Make every call once, in the order added. Returns (number, argument) of what is fed nothing, or values with "
+          "NaN, infinity or many subnormal numbers; these are no longer fed.")
       .def("answer", &answer, py::arg("number"), "The outputs of one call, by the path that is timed.");
 }
 

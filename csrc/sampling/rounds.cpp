@@ -38,10 +38,12 @@ double Rounds::sample(Task& task, std::size_t calls, bool prepared) {
   for (int attempt = 0; attempt < kFaultTries; ++attempt) {
     if (attempt > 0 && prepared) task.prepare();
     if (attempt > 0 && !prepared) task.restore();
+    task.begin();
     if (prepared) task.dry_run();
     const std::uint64_t start = clock_.start();
     for (std::size_t call = 0; call < calls; ++call) task.run();
     const std::uint64_t stop = clock_.stop();
+    task.end();
     const double elapsed = clock_.elapsed_s(start, stop);
     if (!std::isnan(elapsed)) return elapsed / static_cast<double>(calls);
     ++clock_faults_;
@@ -71,8 +73,15 @@ void Rounds::prepare_next() {
   }
 }
 
+void Rounds::free_earlier() {
+  if (next_visit_ < round_.order.size() && round_.order[next_visit_] < tasks_.size()) {
+    tasks_[round_.order[next_visit_]]->free_earlier();
+  }
+}
+
 bool Rounds::visit() {
   if (next_visit_ == round_.order.size()) return false;
+  free_earlier();
   const std::size_t number = round_.order[next_visit_++];
   if (number == tasks_.size()) {
     round_.control_s = sample_control();

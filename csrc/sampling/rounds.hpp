@@ -57,6 +57,8 @@ class Rounds {
   void begin();
   bool visit();
   const Round& end();
+  // What the next visit frees, in the host's time; visit() does it where this was not called before.
+  void free_earlier();
   // Takes the samples of the last kept rounds back from the stopping rule, once: something disturbed those rounds.
   // Throws std::invalid_argument where fewer were kept since rounds were last discarded or added.
   void discard_last(std::size_t count = 1);

@@ -13,9 +13,15 @@ class Task {
   virtual void prepare() {}
   // Untimed: gives the memory that the task itself overwrites its first values back.
   virtual void restore() {}
-  // Untimed, directly before each sample: brings the dispatch code into the caches, as the host does in a model.
+  // The host's time, before the task: frees the outputs of earlier tasks that a model frees before this call.
+  virtual void free_earlier() {}
+  // Untimed, directly before each sample: takes the outputs of earlier tasks as arguments.
+  virtual void begin() {}
+  // Untimed, then: brings the dispatch code into the caches, as the host does in a model.
   virtual void dry_run() {}
   virtual void run() = 0;
+  // Untimed, directly after each sample: lets go of the arguments that begin() took.
+  virtual void end() {}
 };
 
 // A fixed amount of dependent integer arithmetic that touches no memory: its time is the core's own speed.

@@ -27,6 +27,15 @@ class Timed final : public Task {
     ++dry_runs;
     machine_.now_s += 1e-3;  // nor this
   }
+  void free_earlier() override { ++freed; }
+  void begin() override {
+    ++begun;
+    machine_.now_s += 1e-3;  // nor this
+  }
+  void end() override {
+    ++ended;
+    machine_.now_s += 1e-3;  // nor this
+  }
   void run() override {
     ++runs;
     machine_.now_s += seconds_;
@@ -34,6 +43,9 @@ class Timed final : public Task {
   int prepared = 0;
   int dry_runs = 0;
   int restored = 0;
+  int freed = 0;
+  int begun = 0;
+  int ended = 0;
   int runs = 0;
 
  private:
@@ -105,6 +117,20 @@ TEST_CASE("a task is prepared when the one before has run and has its dry run wh
   CHECK(fixture.quick.prepared == 1);
   CHECK(fixture.quick.dry_runs == 0);
   CHECK(fixture.quick.runs == 0);
+}
+
+TEST_CASE("a task frees what it may before its visit, once it is the next, and begins and ends with each sample") {
+  Fixture fixture;
+  auto rounds = fixture.rounds(Order::given);
+  rounds.begin();
+  rounds.free_earlier();
+  CHECK(fixture.slow.freed == 1);
+  CHECK(fixture.slow.begun == 0);
+  rounds.visit();
+  CHECK(fixture.slow.begun == 1);
+  CHECK(fixture.slow.ended == 1);
+  rounds.visit();
+  CHECK(fixture.quick.freed == 1);  // nobody called free_earlier() for it
 }
 
 TEST_CASE("every round visits each task and the control once") {

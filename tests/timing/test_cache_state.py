@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from opclock.timing.cache_state import fills_a_place, results
+from opclock.timing.cache_state import fed, fills_a_place, results
 from opclock.timing.inputs import Arguments
 from opclock.tracing.recorder import trace
 
@@ -20,7 +20,7 @@ def test_inputs_are_rewritten_when_the_model_writes_them():
     traced = trace(Skips(), (torch.randn(2, 4),))
     arguments = Arguments(traced)
     bound = {position: arguments.bind(call) for position, call in enumerate(traced.calls)}
-    rewritten = results(traced, bound)
+    rewritten = results(traced, bound, ())
     names = [call.call.name for call in traced.calls]
     adds = bound[names.index("add")].tensors
     assert [tensor.data_ptr() for tensor in rewritten[names.index("exp") + 1]] == [adds[0].data_ptr()]
@@ -45,5 +45,31 @@ def test_a_cache_that_stays_is_neither_rewritten_nor_restored():
     assert [call.call.name for call in placing] == ["index_copy_"]
     keys = bound[traced.calls.index(placing[0])].tensors[0]
     assert all(
-        tensor.data_ptr() != keys.data_ptr() for tensors in results(traced, bound).values() for tensor in tensors
+        tensor.data_ptr() != keys.data_ptr() for tensors in results(traced, bound, ()).values() for tensor in tensors
     )
+
+
+def test_what_is_fed_is_not_rewritten():
+    class Chain(nn.Module):
+        def forward(self, x):
+            return x.exp().tanh() + 1.0
+
+    traced = trace(Chain(), (torch.randn(2, 4),))
+    arguments = Arguments(traced)
+    bound = {position: arguments.bind(call) for position, call in enumerate(traced.calls)}
+    assert [(feed.source, feed.target) for feed in fed(traced, bound)] == [(0, 1), (1, 2)]
+    assert list(results(traced, bound, {(1, 0)})) == [2]  # for the sum; what tanh reads is fed
+    assert fed(traced, [0, 2]) == []  # the op call between them is not timed
+
+
+def test_integers_and_what_an_operator_reshapes_in_place_are_not_fed():
+    class Picks(nn.Module):
+        def forward(self, x):
+            rows = x.argmax(1)  # its result among random values is another row than the model's
+            return x.exp().t_()[:, rows]
+
+    traced = trace(Picks(), (torch.randn(4, 4),))
+    names = [call.call.name for call in traced.calls]
+    targets = {(names[feed.target], feed.argument) for feed in fed(traced, range(len(names)))}
+    assert ("index", 1) not in targets
+    assert not any(name == "t_" for name, _ in targets)

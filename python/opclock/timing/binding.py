@@ -11,11 +11,11 @@ import torch
 from opclock.board.accelerator import queue_of
 from opclock.extension import load_aten
 from opclock.profiles.condition import Condition
-from opclock.timing.cache_state import fills_a_place, inputs, results
+from opclock.timing.cache_state import fed, fills_a_place, inputs, results
 from opclock.timing.inputs import Arguments, Bound, RefusedError, Restored
 from opclock.timing.memory_budget import memory_budget_bytes, split
 from opclock.timing.verification import check_answer, operator_errors, overwritten, pytorch_answer
-from opclock.tracing.dataflow import feeds
+from opclock.tracing.dataflow import Feed, feeds
 from opclock.tracing.op_call import OpCall, TensorSpec
 from opclock.tracing.trace import Trace, TracedCall
 
@@ -84,10 +84,22 @@ def _with_stand_ins(trace: Trace, unknown: Collection[str]) -> Trace:
     return replace(trace, calls=tuple(STAND_IN if one.call.key in unknown else one for one in trace.calls))
 
 
-def _restored(traced: TracedCall, arguments: Arguments, bound: Bound) -> list[Restored]:
-    """The arguments that an op call changes, each with what restores it."""
+def _restored(
+    traced: TracedCall, arguments: Arguments, bound: Bound, fed_arguments: Collection[int] = ()
+) -> list[Restored]:
+    """The arguments that an op call changes, each with what restores it. A fed one is new in each round."""
     call, specs = traced.call, traced.call.tensors()
-    return [(bound.tensors[i], arguments.first(bound.tensors[i], specs[i], call)) for i in overwritten(traced)]
+    changed = [i for i in overwritten(traced) if i not in fed_arguments]
+    return [(bound.tensors[i], arguments.first(bound.tensors[i], specs[i], call)) for i in changed]
+
+
+def _feeds(trace: Trace, positions: Sequence[int], condition: Condition) -> Sequence[Feed]:
+    """The outputs that become arguments of later op calls. On a device all do, since nothing is rewritten there."""
+    if not condition.in_order:
+        return []
+    if queue_of(condition.device) == "cpu":
+        return fed(trace, positions)
+    return feeds(trace) if _lane_of(condition) == "device" else []
 
 
 def _add(
@@ -126,10 +138,24 @@ class BoundPool:
         self.groups = {key: group for group, key in enumerate(dict.fromkeys(self.keys))}  # equal calls share samples
         self.calls = [trace.calls[position] for position in positions]
         self.model = trace.model if len(positions) == len(trace.calls) else ""  # "" for a part of one
-        self.compiled: Any = _new_pool(condition, seed)
-        self._add_calls(trace, positions, arguments, condition)
-        if condition.in_order:
-            self._keep_outputs(trace, positions)
+        self.compiled: Any = None
+        self._compile(trace, positions, arguments, condition, seed)
+
+    def _compile(
+        self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition, seed: int
+    ) -> None:
+        """Bind the op calls. Where fed values would change the time of a kernel, bind again without these feeds."""
+        taken = _feeds(trace, positions, condition)
+        unusual: list[tuple[int, int]] = [(0, 0)]
+        while unusual:
+            self.compiled = _new_pool(condition, seed)
+            self._add_calls(trace, positions, arguments, condition, taken)
+            if condition.in_order:
+                self._keep_outputs(trace, positions, taken)
+            with operator_errors("the pool"):
+                unusual = self.compiled.unusual_feeds() if taken and queue_of(condition.device) == "cpu" else []
+            left_out = {(positions[number], argument) for number, argument in unusual}
+            taken = [feed for feed in taken if (feed.target, feed.argument) not in left_out]
 
     @property
     def waiting(self) -> list[str]:
@@ -144,35 +170,38 @@ class BoundPool:
                 verified.add(traced.call.key)
                 self.verified_s += _verify(pool, traced, arguments)
 
-    def _add_calls(self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition) -> None:
+    def _add_calls(
+        self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition, taken: Sequence[Feed]
+    ) -> None:
         bound = {position: arguments.bind(trace.calls[position]) for position in positions}
+        fed_places: set[tuple[int, int]] = set()
         rewritten: dict[int, list[torch.Tensor]] = {}
         if queue_of(condition.device) == "cpu":  # on a device, rewriting would enter the queue that is timed
-            rewritten = results(trace, bound) if condition.in_order else inputs(trace, bound)
+            fed_places = {(feed.target, feed.argument) for feed in taken}
+            rewritten = results(trace, bound, fed_places) if condition.in_order else inputs(trace, bound)
         for position in positions:
             traced = trace.calls[position]
-            restored = [] if fills_a_place(trace, traced) else _restored(traced, arguments, bound[position])
+            kept = {argument for target, argument in fed_places if target == position}
+            restored = [] if fills_a_place(trace, traced) else _restored(traced, arguments, bound[position], kept)
             _add(
                 self.compiled, traced, bound[position], restored,
                 group=self.groups[traced.call.key], rewritten=rewritten.get(position, []),
             )  # fmt: skip
 
-    def _keep_outputs(self, trace: Trace, positions: Sequence[int]) -> None:
+    def _keep_outputs(self, trace: Trace, positions: Sequence[int], taken: Sequence[Feed]) -> None:
         """Keep outputs as long as the model does, so that memory is allocated in the same order.
 
-        On a device, outputs become the arguments of later calls, as in the model. A substitute buffer would have to be
-        rewritten to be as recent in the caches, and rewriting would enter the queue that is timed.
+        They become the arguments of later calls, as in the model.
         """
         number_at = {position: number for number, position in enumerate(positions)}
         freed_at: dict[int, int] = {}
         for position, storages in enumerate(trace.allocations):
             if position in number_at and storages:
                 freed_at[position] = max(trace.storages[storage].freed_before for storage in storages)
-        if self.lane == "device":
-            for feed in feeds(trace):
-                self.compiled.feed(number_at[feed.target], feed.argument, number_at[feed.source], feed.output)
-                freed_at[feed.source] = max(freed_at.get(feed.source, 0), feed.target + 1)
+        for feed in taken:
+            self.compiled.feed(number_at[feed.target], feed.argument, number_at[feed.source], feed.output)
+            freed_at[feed.source] = max(freed_at.get(feed.source, 0), feed.target + 1)
         for position, freed in freed_at.items():
             last = number_at.get(freed, 0)  # freed after these calls: keep to the end of the round
-            if freed > position + 1 and last != number_at[position]:
+            if freed > position + 1:
                 self.compiled.hold_outputs(number_at[position], last)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 
 from opclock.timing.inputs import Bound
+from opclock.timing.operators import changes_layout
+from opclock.timing.value_rules import values_of
+from opclock.tracing.dataflow import Feed, feeds
 from opclock.tracing.trace import Trace, TracedCall
 
 # Operators that write a few elements of their first argument, always the same ones with the same values here.
@@ -22,7 +25,35 @@ def fills_a_place(trace: Trace, traced: TracedCall) -> bool:
     return stays and traced.call.name in PLACING and traced.reads[0] in traced.writes
 
 
-def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Tensor]]:
+def fed(trace: Trace, positions: Collection[int]) -> list[Feed]:
+    """Choose the outputs that become arguments of later op calls, as in the model.
+
+    They are then as old in the caches as in the model, and nothing has to be rewritten. Integers, booleans and what
+    needs values of its own are left out: results of random values may be no legal indices.
+
+    Args:
+        trace: the model.
+        positions: of the op calls that are timed.
+
+    Returns:
+        The tensors, ordered by target.
+    """
+    timed, free = set(positions), {}
+    for position in timed:
+        traced = trace.calls[position]
+        free[position] = [] if changes_layout(traced.call) else [
+            "float" in spec.dtype and spec.quantization is None and values is None
+            for spec, values in zip(traced.call.tensors(), values_of(traced), strict=True)
+        ]  # fmt: skip
+    return [
+        feed for feed in feeds(trace)
+        if {feed.source, feed.target} <= timed and any(free[feed.target][feed.argument : feed.argument + 1])
+    ]  # fmt: skip
+
+
+def results(
+    trace: Trace, bound: Mapping[int, Bound], taken: Collection[tuple[int, int]]
+) -> dict[int, list[torch.Tensor]]:
     """Choose the buffers that replace the previous call's output where the model reads it later.
 
     They are rewritten when that call has run, so that every input is as old in the caches as in the model. Views are
@@ -31,6 +62,7 @@ def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Te
     Args:
         trace: the model.
         bound: the arguments of the op calls that are timed, by position.
+        taken: position and number of arguments that are outputs of earlier op calls, and not buffers.
 
     Returns:
         The buffers to rewrite just before each op call, by position.
@@ -41,7 +73,8 @@ def results(trace: Trace, bound: Mapping[int, Bound]) -> dict[int, list[torch.Te
         if position in bound and traced.writes:
             for i, number in enumerate(traced.reads):
                 tensor = bound[position].tensors[i]
-                if number in writer and number not in traced.writes and _rewritable(tensor):
+                replaces = number in writer and number not in traced.writes and (position, i) not in taken
+                if replaces and _rewritable(tensor):
                     rewritten.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
         if not fills_a_place(trace, traced):
             writer.update(dict.fromkeys(traced.writes, position))
