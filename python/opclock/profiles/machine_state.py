@@ -123,7 +123,7 @@ def _possible(samples: Samples, level: float | None = None) -> npt.NDArray[np.bo
 
 def _logs(samples: Samples) -> Samples:
     """Logarithms with the same digits on every machine."""
-    return np.round(np.log(samples), arithmetic.DIGITS)
+    return np.asarray(np.round(np.log(samples), arithmetic.DIGITS), dtype=float)
 
 
 def _median_level(pools: Sequence[Mapping[str, Samples]], name: str) -> float:
