@@ -3,7 +3,7 @@
 answer LEDGER [held]      notes its begin and its end in the ledger, and that it went on where it was ended before;
                           held: ends only once the ledger's folder has a file "go"
 rounds NAME [FILE]        stores a pool of 20 rounds in its profile, one by one, and goes on where it was ended;
-                          FILE: waits for it in the middle, and says so by a file "middle"
+                          FILE: waits for it in the middle, and says so by a file "middle" with its process's number
 crash | hang | refuse | no
 """
 
@@ -54,7 +54,7 @@ def _rounds(name: str, go: str = "") -> None:
             profile.add_rounds(pool, np.full((1, 1), number * 1e-6), np.ones(1), None)
             time.sleep(0.03)
             if go and number == 9:
-                Path("middle").touch()
+                Path("middle").write_text(str(os.getpid()), encoding="utf-8")
                 while not Path(go).exists():
                     time.sleep(0.02)
         profile.end_pool(pool, "settled", ["narrow"], {})

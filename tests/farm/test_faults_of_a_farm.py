@@ -8,6 +8,7 @@ import signal
 import threading
 from dataclasses import replace
 
+import psutil
 import pytest
 from helpers import opclock, refused
 
@@ -106,6 +107,13 @@ class Held:
         return self.outcomes[0]
 
 
+def ended(process):
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_the_list_is_right_at_once(farm, ledger):
     """It was as old as the last heartbeat: up to ten seconds."""
     for number in range(3):
@@ -140,11 +148,13 @@ def test_what_a_killed_command_has_stored_is_not_measured_again(small, farm, tmp
     one = job("rounds", "pool", go)
     thread = threading.Thread(target=lambda: outcomes.append(outcome_of(farm, one)))
     thread.start()
-    wait_until(lambda: list(small.store("a").glob("*/middle")))
+    wait_until(lambda: [path for path in small.store("a").glob("*/middle") if path.read_text()])
+    (middle,) = small.store("a").glob("*/middle")
     small.kill("a")
+    wait_until(lambda: ended(int(middle.read_text())))  # its profile would still be in use
+    go.touch()
     small.begin("a")
     thread.join()
-    go.touch()
     assert [outcome.result["earlier_rounds"] for outcome in (*outcomes, outcome_of(farm, one))] == [10, 0]
 
 

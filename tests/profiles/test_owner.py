@@ -45,6 +45,14 @@ def test_a_pool_of_a_living_process_runs(living):
     assert not is_running(name, time.time())
 
 
+def test_a_process_that_has_ended_but_is_still_listed_does_not_run(living):
+    """A command whose board was killed is listed until the system's first process asks how it ended."""
+    process, name = living
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_running(name, time.time())
+
+
 def test_a_living_process_that_stores_nothing_for_minutes_was_interrupted(living):
     assert not is_running(living[1], time.time() - STALE_S - 1)
 

@@ -7,6 +7,7 @@ import platform
 import time
 from pathlib import Path
 
+ENDED = ("Z", "X")  # states in /proc
 STALE_S = 300.0  # a running pool gets a block of rounds more often; the warm-up of a large model is the longest gap
 PROC = Path("/proc")
 
@@ -48,9 +49,13 @@ def _space() -> str:
 
 
 def _start(pid: int) -> str | None:
-    """When a process started, in ticks since boot; None where there is no such process or no ``/proc``."""
+    """When a process started, in ticks since boot; None where there is no such process or no ``/proc``.
+
+    One that has ended counts as gone, although it is listed until its parent has asked how.
+    """
     try:
         stat = (PROC / str(pid) / "stat").read_text()
     except OSError:
         return None
-    return stat.rpartition(")")[2].split()[19]  # field 22; the second is the name, which may hold spaces
+    state, *fields = stat.rpartition(")")[2].split()  # from field 3 on; the second is the name, which may hold spaces
+    return None if state in ENDED else fields[18]
