@@ -123,7 +123,8 @@ def _possible(samples: Samples, level: float | None = None) -> npt.NDArray[np.bo
 
 def _logs(samples: Samples) -> Samples:
     """Logarithms with the same digits on every machine."""
-    return np.asarray(np.round(np.log(samples), arithmetic.DIGITS), dtype=float)
+    logs = [math.log(sample) for sample in samples.tolist()]  # numpy's are off by up to four units of the last place
+    return np.asarray(np.round(logs, arithmetic.DIGITS), dtype=float)
 
 
 def _median_level(pools: Sequence[Mapping[str, Samples]], name: str) -> float:
