@@ -310,10 +310,10 @@ def test_the_clock_that_times_shows_itself():
     assert _aten.process_clock() is clock
 
 
-def chain(*args):
-    """A pool of exp(args), tanh() of the result, and sin() of that, each fed to the next in place of ones."""
+def chain(first):
+    """A pool of exp(first), tanh() of the result, and sin() of that, each fed to the next in place of ones."""
     pool = _aten.Pool(0, False)
-    add(pool, "aten::exp", "", args, group=0)
+    add(pool, "aten::exp", "", (first,), group=0)
     add(pool, "aten::tanh", "", (torch.ones(4),), group=1)
     add(pool, "aten::sin", "", (torch.ones(4),), group=2)
     for number in (1, 2):

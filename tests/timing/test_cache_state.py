@@ -20,7 +20,7 @@ def test_inputs_are_rewritten_when_the_model_writes_them():
     traced = trace(Skips(), (torch.randn(2, 4),))
     arguments = Arguments(traced)
     bound = {position: arguments.bind(call) for position, call in enumerate(traced.calls)}
-    rewritten = results(traced, bound, ())
+    rewritten = results(traced, bound, {})
     names = [call.call.name for call in traced.calls]
     adds = bound[names.index("add")].tensors
     assert [tensor.data_ptr() for tensor in rewritten[names.index("exp") + 1]] == [adds[0].data_ptr()]
@@ -45,7 +45,7 @@ def test_a_cache_that_stays_is_neither_rewritten_nor_restored():
     assert [call.call.name for call in placing] == ["index_copy_"]
     keys = bound[traced.calls.index(placing[0])].tensors[0]
     assert all(
-        tensor.data_ptr() != keys.data_ptr() for tensors in results(traced, bound, ()).values() for tensor in tensors
+        tensor.data_ptr() != keys.data_ptr() for tensors in results(traced, bound, {}).values() for tensor in tensors
     )
 
 
@@ -58,7 +58,7 @@ def test_what_is_fed_is_not_rewritten():
     arguments = Arguments(traced)
     bound = {position: arguments.bind(call) for position, call in enumerate(traced.calls)}
     assert [(feed.source, feed.target) for feed in fed(traced, bound)] == [(0, 1), (1, 2)]
-    assert list(results(traced, bound, {(1, 0)})) == [2]  # for the sum; what tanh reads is fed
+    assert list(results(traced, bound, {1: {0}})) == [2]  # for the sum; what tanh reads is fed
     assert fed(traced, [0, 2]) == []  # the op call between them is not timed
 
 

@@ -146,14 +146,15 @@ class BoundPool:
     ) -> None:
         """Bind the op calls. Where fed values would change the time of a kernel, bind again without these feeds."""
         taken = _feeds(trace, positions, condition)
-        unusual: list[tuple[int, int]] = [(0, 0)]
-        while unusual:
+        while True:
             self.compiled = _new_pool(condition, seed)
             self._add_calls(trace, positions, arguments, condition, taken)
             if condition.in_order:
                 self._keep_outputs(trace, positions, taken)
             with operator_errors("the pool"):
                 unusual = self.compiled.unusual_feeds() if taken and queue_of(condition.device) == "cpu" else []
+            if not unusual:
+                return
             left_out = {(positions[number], argument) for number, argument in unusual}
             taken = [feed for feed in taken if (feed.target, feed.argument) not in left_out]
 
@@ -174,15 +175,16 @@ class BoundPool:
         self, trace: Trace, positions: Sequence[int], arguments: Arguments, condition: Condition, taken: Sequence[Feed]
     ) -> None:
         bound = {position: arguments.bind(trace.calls[position]) for position in positions}
-        fed_places: set[tuple[int, int]] = set()
+        fed_arguments: dict[int, set[int]] = {}  # by position
         rewritten: dict[int, list[torch.Tensor]] = {}
         if queue_of(condition.device) == "cpu":  # on a device, rewriting would enter the queue that is timed
-            fed_places = {(feed.target, feed.argument) for feed in taken}
-            rewritten = results(trace, bound, fed_places) if condition.in_order else inputs(trace, bound)
+            for feed in taken:
+                fed_arguments.setdefault(feed.target, set()).add(feed.argument)
+            rewritten = results(trace, bound, fed_arguments) if condition.in_order else inputs(trace, bound)
         for position in positions:
             traced = trace.calls[position]
-            kept = {argument for target, argument in fed_places if target == position}
-            restored = [] if fills_a_place(trace, traced) else _restored(traced, arguments, bound[position], kept)
+            taken_here = fed_arguments.get(position, ())
+            restored = [] if fills_a_place(trace, traced) else _restored(traced, arguments, bound[position], taken_here)
             _add(
                 self.compiled, traced, bound[position], restored,
                 group=self.groups[traced.call.key], rewritten=rewritten.get(position, []),

@@ -38,21 +38,23 @@ def fed(trace: Trace, positions: Collection[int]) -> list[Feed]:
     Returns:
         The tensors, ordered by target.
     """
-    timed, free = set(positions), {}
-    for position in timed:
-        traced = trace.calls[position]
-        free[position] = [] if changes_layout(traced.call) else [
-            "float" in spec.dtype and spec.quantization is None and values is None
-            for spec, values in zip(traced.call.tensors(), values_of(traced), strict=True)
-        ]  # fmt: skip
-    return [
-        feed for feed in feeds(trace)
-        if {feed.source, feed.target} <= timed and any(free[feed.target][feed.argument : feed.argument + 1])
-    ]  # fmt: skip
+    free = {position: _free_arguments(trace.calls[position]) for position in positions}
+    return [feed for feed in feeds(trace) if feed.source in free and feed.argument in free.get(feed.target, ())]
+
+
+def _free_arguments(traced: TracedCall) -> set[int]:
+    """Numbers of the tensor arguments that may have any floating-point values, and keep their shape."""
+    if changes_layout(traced.call):
+        return set()
+    arguments = zip(traced.call.tensors(), values_of(traced), strict=True)
+    return {
+        number for number, (spec, values) in enumerate(arguments)
+        if "float" in spec.dtype and spec.quantization is None and values is None
+    }  # fmt: skip
 
 
 def results(
-    trace: Trace, bound: Mapping[int, Bound], taken: Collection[tuple[int, int]]
+    trace: Trace, bound: Mapping[int, Bound], taken: Mapping[int, Collection[int]]
 ) -> dict[int, list[torch.Tensor]]:
     """Choose the buffers that replace the previous call's output where the model reads it later.
 
@@ -62,7 +64,7 @@ def results(
     Args:
         trace: the model.
         bound: the arguments of the op calls that are timed, by position.
-        taken: position and number of arguments that are outputs of earlier op calls, and not buffers.
+        taken: by position, numbers of the arguments that are outputs of earlier op calls, and not buffers.
 
     Returns:
         The buffers to rewrite just before each op call, by position.
@@ -73,7 +75,7 @@ def results(
         if position in bound and traced.writes:
             for i, number in enumerate(traced.reads):
                 tensor = bound[position].tensors[i]
-                replaces = number in writer and number not in traced.writes and (position, i) not in taken
+                replaces = number in writer and number not in traced.writes and i not in taken.get(position, ())
                 if replaces and _rewritable(tensor):
                     rewritten.setdefault(writer[number], {}).setdefault(tensor.data_ptr(), tensor)
         if not fills_a_place(trace, traced):
