@@ -18,6 +18,7 @@ from opclock.board.contention import Contention
 from opclock.errors import model_errors
 from opclock.profiles.processes import Processes, ProcessTimes, middle, middle_interval, process_times
 from opclock.profiles.statistics import Blocks, Samples
+from opclock.timing.block_warm_up import BlockWarmUp
 from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs, RunSamples
 from opclock.timing.threads import thread_team
@@ -28,7 +29,7 @@ from opclock.tracing.specs import flat_tensors
 from opclock.tracing.trace import Step
 
 WARM_UP_RUNS = 3
-BLOCK_S = 0.04  # of runs in a row: long enough that the cold start of the first one no longer matters
+BLOCK_S = 0.1  # of runs in a row
 MAX_RUNS = 20
 MIN_RUNS = 2
 
@@ -191,8 +192,8 @@ class ReferenceRun:
         self._forward = forward
         self._name = name
         self._device = device
-        contention = Contention()
-        self._halves = (Runs(contention), Runs(contention))
+        contention, block_warm_up = Contention(), BlockWarmUp()
+        self._halves = (Runs(contention, block_warm_up), Runs(contention, block_warm_up))
         if isinstance(forward, ModelForward):
             forward.check_values()
         with model_errors(f"on real data, {name}"):
@@ -208,7 +209,7 @@ class ReferenceRun:
             return time.perf_counter() - start
 
     def block(self, half: int) -> float:
-        """Run one block for a half (0 or 1). Its first run is not kept. Returns the wall seconds it took.
+        """Run one block for a half (0 or 1) after runs that are not kept. Returns the wall seconds it took.
 
         Raises ModelError where the model raises.
         """

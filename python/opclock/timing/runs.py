@@ -13,6 +13,7 @@ from opclock.profiles.disturbance import Marks, Readings, contended, disturbed, 
 from opclock.profiles.processes import Processes
 from opclock.profiles.statistics import Blocks, Samples
 from opclock.profiles.watch import Watch, rounds_together
+from opclock.timing.block_warm_up import BlockWarmUp
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,12 @@ class Runs:
 
     Args:
         contention: asks the kernel; several kinds of runs may share it.
+        warm_up: of blocks; runs of the same work share it. None for one of their own.
     """
 
-    def __init__(self, contention: Contention) -> None:
+    def __init__(self, contention: Contention, warm_up: BlockWarmUp | None = None) -> None:
         self._contention = contention
+        self._warm_up = BlockWarmUp() if warm_up is None else warm_up
         self._seconds: list[float] = []
         self._blocks: list[int] = []
         self._readings: list[Readings] = []  # by block
@@ -84,10 +87,10 @@ class Runs:
         Args:
             run: makes one and returns its seconds.
             count: how many.
-            unkept: makes one that is not kept: at first, and before short runs that share a reading.
+            unkept: makes one that is not kept: to warm the block up, and before short runs that share a reading.
         """
         number, together = len(self._readings), 1
-        unkept()
+        self._warm_up.run(unkept)
         watch = Watch(self._contention, count)
         while watch.rounds < count:
             several = min(together, count - watch.rounds)
@@ -98,6 +101,7 @@ class Runs:
             self._blocks += [number] * several
             watch.rounds_ended(several, unkept=int(shared))
             together = rounds_together(self._seconds[-1])
+        self._warm_up.block_ended()
         self._readings.append(watch.block_ended())
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from opclock.profiles.profile import Profile
 from opclock.profiles.statistics import Samples
 from opclock.profiles.watch import Watch, rounds_together
 from opclock.timing.binding import BoundPool
+from opclock.timing.block_warm_up import BlockWarmUp
 from opclock.timing.controls import Controls
 from opclock.timing.graph_rounds import GraphRounds
 from opclock.timing.host_playback import Host
@@ -70,6 +72,7 @@ class Sampler:
         watching = condition.threads if is_sampled(condition, host) else None
         self._controls = Controls(self._contention, watching=watching)
         self._looks = Looks()
+        self._warm_up = BlockWarmUp()
         self.unknown = tuple(arguments.unknown.values())  # op calls that cannot be timed, and why
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
 
@@ -136,9 +139,9 @@ class Sampler:
         return float(np.median(seconds))
 
     def block(self, rounds: int) -> float:
-        """Run one round that is not kept, then ``rounds`` rounds that are. Returns the seconds of the shortest of them.
+        """Run rounds that are not kept, then ``rounds`` that are. Returns the seconds of the shortest of these.
 
-        The first round finds the caches as other work left them, such as control workloads or storing the previous
+        The first rounds find the caches as other work left them, such as control workloads or storing the previous
         block. Between rounds the kernel is asked whether other programs disturbed them; a disturbed round is stored,
         but does not count. Short rounds share a reading, and one before them is not kept either. After an interruption,
         the finished rounds are in the profile.
@@ -147,7 +150,7 @@ class Sampler:
         kept, watch = self._empty(rounds), None
         controls = self._controls.sample_if_due()
         try:
-            together = self._first_round(kept)
+            together = self._first_rounds(kept)
             watch = Watch(self._contention, rounds)
             while watch.rounds < rounds:
                 several = range(watch.rounds, min(watch.rounds + together, rounds))
@@ -159,6 +162,7 @@ class Sampler:
                 if self._counts_for_stopping and watch.last_disturbed:
                     self._pool.compiled.discard_last(len(several))
         finally:
+            self._warm_up.block_ended()
             self.seconds += time.perf_counter() - start
             if watch is not None:
                 self._record.add(kept.first(watch.rounds), watch.block_ended(), controls)
@@ -179,11 +183,11 @@ class Sampler:
     def _empty(self, rounds: int) -> Rounds:
         return Rounds.empty(rounds, len(self._pool.keys), None if self._host is None else len(self._host.kinds))
 
-    def _first_round(self, rounds: Rounds) -> int:
-        """Run one round that is not kept, where that matters. Returns how many rounds share a reading."""
+    def _first_rounds(self, rounds: Rounds) -> int:
+        """Run rounds that are not kept, where that matters. Returns how many rounds share a reading."""
         if self._pool.lane != "host" or self.condition.timing == "back_to_back":
             return 1
-        self._discarded_round(rounds)
+        self._warm_up.run(partial(self._discarded_round, rounds))
         return rounds_together(float(rounds.first(1).total_s[0]))
 
     def _discarded_round(self, rounds: Rounds, number: int = 0) -> None:

@@ -118,11 +118,10 @@ class ReferenceProcess(SamplingProcess):
         """Run the model a few times."""
         self.runs = self.request("run")["runs"]
 
-    def block(self, half: int) -> float:
-        """Run a block for a half (0 or 1). Returns its wall seconds."""
-        answer = self.request("reference_block", half=half)
-        self.contended = answer["contended"]
-        return float(answer["seconds"])
+    def blocks(self) -> None:
+        """Run a block for each half."""
+        for half in (0, 1):
+            self.contended = self.request("reference_block", half=half)["contended"]
 
     def reference(self) -> Reference:
         """The samples so far."""

@@ -172,7 +172,12 @@ class InterleavedSession:
     def _steps(self) -> list[Callable[[], object]]:
         """The functions that run one block of each, in one pass."""
         rounds = min(one.runs for one in self._references)
-        steps: list[Callable[[], object]] = [partial(one.block, half) for one in self._references for half in (0, 1)]
+        steps: list[Callable[[], object]] = []
+        for one in self._references:
+            if isinstance(one, ReferenceProcess):  # its halves in a row: a block after other work needs a warm-up
+                steps.append(one.blocks)
+            else:
+                steps += [partial(one.block, half) for half in (0, 1)]
         if self.graph is not None:
             steps += [partial(self.graph.block, half) for half in (0, 1)]
         steps += [partial(self._kernel_block, one, rounds) for one in self._kernels]
