@@ -10,7 +10,7 @@ from typing import Literal
 # A flag is one of these names, so that a type checker finds a name without a meaning.
 Flag = Literal[
     "emulated", "contended", "throttled", "device_slowed", "device_idle", "clock_disagrees", "drifting", "unresolved",
-    "imprecise", "interrupted", "incomplete", "layout",
+    "imprecise", "interrupted", "incomplete", "subnormal", "layout",
     "unlike_cores", "spans_clusters", "other_device", "other_dtype", "other_working_set", "from_sweep", "host_by_table",
     "other_code", "code_unknown", "measured_earlier", "no_graph", "slower_than_float32",
 ]  # fmt: skip
@@ -64,6 +64,8 @@ MEANINGS = (
             "Give the same command again: it goes on from the rounds that the profile has."),
     Meaning("incomplete", "Some op calls have no time, and the total leaves them out.",
             "Run 'opclock measure' for this model and this number of threads; for a language model 'opclock llm'."),
+    Meaning("subnormal", "The model computes many subnormal numbers, which take longer; its op calls were timed on others.",
+            "Give the model trained weights, or call torch.set_flush_denormal(True) here and where it runs."),
     Meaning("layout", "Processes with many page faults are slower than others; the number is the mean of both.",
             "Keep freed memory, here and where the model runs: MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 (glibc).",
             untrusted=False),

@@ -234,7 +234,8 @@ class HostWork:
                 code = ("code_unknown",)
             sampled = sampled if change is None else change.of(sampled)
             host_s, error_s = unwatched(sampled)
-            return HostWork(host_s, sampled.number, (*sampled.flags, *code), sampled.blocks, sampled.processes, error_s,
+            flags = (*sampled.flags, *sampled.model_flags, *code)
+            return HostWork(host_s, sampled.number, flags, sampled.blocks, sampled.processes, error_s,
                             shift=sampled.shift)  # fmt: skip
         kinds, moved = host_kinds(trace), bytes_per_call(trace.calls)
         table = profile.remembered(("host", condition, moved), lambda: HostTable(profile, condition, moved))

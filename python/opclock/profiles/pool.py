@@ -110,6 +110,11 @@ class Pool:
         return {int(number): float(faults) for number, faults in self.context.get("model_faults", {}).items()}
 
     @property
+    def model_flags(self) -> tuple[Flag, ...]:
+        """The flags of the model itself, whose host it has: op calls that other models share do not have them."""
+        return ordered(self.context.get("model_flags", ()))
+
+    @property
     def clean(self) -> int:
         """How many of all its rounds no other program disturbed."""
         return self.rounds - self.disturbed

@@ -39,6 +39,7 @@ from opclock.timing.page_faults import model_faults
 from opclock.timing.reference import forward_of, runs_in_block
 from opclock.timing.sampler import Sampler
 from opclock.timing.sampling_processes import KernelProcess, bind, checked_specification, end, started
+from opclock.timing.subnormal import subnormal_flags
 from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace, check_calls
 
@@ -203,7 +204,10 @@ def _time_here(work: _Work, refused: tuple[str, ...] | None) -> _Timed:
         lanes = has_lanes(work.trace.device)
         samplers: Iterable[Sampler] = _sample_lanes(work, host) if lanes else _sample_runs(work, host)
         for sampler in samplers:
-            ended, _ = sampler.end(model_faults={} if faults is None else {0: faults})
+            ended, _ = sampler.end(
+                model_faults={} if faults is None else {0: faults},
+                model_flags=subnormal_flags(work.forward, work.trace.device),  # now: it takes memory
+            )
             rounds += sampler.rounds
             earlier += sampler.earlier_rounds
             unknown |= dict.fromkeys(sampler.unknown)
@@ -228,7 +232,7 @@ def _time_in_processes(work: _Work, specification: Specification | None, count: 
             unknown |= dict.fromkeys(bound.unknown)
             earlier += children[0].earlier_rounds
             _sample_together(children, work)
-            ended, pool_rounds, _ = end(children)
+            ended, pool_rounds, _ = end(children, subnormal_flags(work.forward, work.trace.device))
             rounds += pool_rounds
             settled = settled and ended == "settled"
     return _Timed(rounds, "settled" if settled else "time_cap", tuple(unknown), remark, earlier)

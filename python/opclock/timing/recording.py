@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opclock.board.accelerator import read_device
@@ -171,8 +171,10 @@ class PoolRecord:
         self._block += 1
         self.rounds += len(clean)
 
-    def end(self, ended: str, model_faults: Mapping[int, float]) -> tuple[Flag, ...]:
-        """Store why sampling stopped and the page faults of the model (see ``Sampler.end``), and the board's state.
+    def end(
+        self, ended: str, model_faults: Mapping[int, float], model_flags: Sequence[Flag] = ()
+    ) -> tuple[Flag, ...]:
+        """Store why sampling stopped and what is known of the model (see ``Sampler.end``), and the board's state.
 
         Returns the flags.
         """
@@ -194,7 +196,7 @@ class PoolRecord:
             {"after": after.to_json(), "clock_after": clock_after, "flags": list(flags),
              "clock_faults": pool.clock_faults, "device_after": device_after,
              "device_resolution_s": pool.device_resolution_s, "stalled_s": self._stalled_s(),
-             "model_faults": dict(model_faults)},
+             "model_faults": dict(model_faults), "model_flags": list(model_flags)},
         )  # fmt: skip
         return self._profile.pool(self.number).flags
 

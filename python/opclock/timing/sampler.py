@@ -218,13 +218,18 @@ class Sampler:
         return self._looks.settled(np.array(self._record.clean_s), np.array(self._record.blocks))
 
     def end(
-        self, *, settled: bool | None = None, model_faults: Mapping[int, float] | None = None
+        self,
+        *,
+        settled: bool | None = None,
+        model_faults: Mapping[int, float] | None = None,
+        model_flags: Sequence[Flag] = (),
     ) -> tuple[str, tuple[Flag, ...]]:
         """End the pool in the profile.
 
         Args:
             settled: whether all processes that took turns in the pool sampled enough; None: this one took all rounds.
             model_faults: page faults of one inference, by the number of the process that counted them.
+            model_flags: of the model itself, whose host the pool has.
 
         Returns:
             Why sampling stopped ("settled", "time_cap" or "contended"), and the flags.
@@ -233,4 +238,4 @@ class Sampler:
             self._record.count()
         done = self.condition.timing == "back_to_back" or (self.settled if settled is None else settled)
         ended = "contended" if self._record.contended else "settled" if done else "time_cap"
-        return ended, self._record.end(ended, model_faults or {})
+        return ended, self._record.end(ended, model_faults or {}, model_flags)

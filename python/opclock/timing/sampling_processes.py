@@ -206,10 +206,15 @@ def bind(children: Sequence[KernelProcess], profile: Profile, positions: range, 
     return Bound(first["pool"], tuple(first["unknown"]), first["remark"])
 
 
-def end(children: Sequence[KernelProcess]) -> tuple[str, int, tuple[Flag, ...]]:
-    """End the pool of all processes. Returns why sampling stopped, the number of its rounds, and the flags."""
+def end(children: Sequence[KernelProcess], model_flags: Sequence[Flag]) -> tuple[str, int, tuple[Flag, ...]]:
+    """End the pool of all processes, with the flags of the model.
+
+    Returns why sampling stopped, the number of its rounds, and the flags.
+    """
     faults = {child.process: child.model_faults for child in children if child.model_faults is not None}
-    answer = children[0].request("end", settled=all(child.settled for child in children), model_faults=faults)
+    answer = children[0].request(
+        "end", settled=all(child.settled for child in children), model_faults=faults, model_flags=model_flags
+    )
     return answer["ended"], int(answer["rounds"]), tuple(answer["flags"])
 
 

@@ -14,6 +14,7 @@ import torch
 from opclock.board.identity import read_board
 from opclock.children.serving import serve
 from opclock.errors import TraceError
+from opclock.flags import ordered
 from opclock.models.cifar100 import load_again
 from opclock.models.loading import Specification
 from opclock.profiles.profile import Profile
@@ -130,6 +131,7 @@ class Server:
         ended, flags = self.sampler.end(
             settled=request["settled"],
             model_faults={int(number): faults for number, faults in request["model_faults"].items()},
+            model_flags=ordered(request["model_flags"]),
         )
         return {"ended": ended, "flags": flags, "rounds": self.sampler.rounds}
 

@@ -37,6 +37,7 @@ from opclock.timing.sampling_processes import (
     end,
 )
 from opclock.timing.stopping import is_over
+from opclock.timing.subnormal import subnormal_flags
 from opclock.tracing.trace import Trace
 from opclock.validation.observers import Observers
 from opclock.validation.request import Request, is_known
@@ -78,6 +79,7 @@ class InterleavedSession:
         if not known:
             check_fit(trace, max(1, len(kernels)))
         forward = forward_of(request.model.module, request.model.inputs, request.model.reset, trace.steps)
+        self._forward = forward
         self._references: list[ReferenceRun | ReferenceProcess] = [*references]
         for process in references:
             process.warm_up()
@@ -227,11 +229,13 @@ class InterleavedSession:
     def end(self) -> float:
         """End the pools in the profile. Returns the wall seconds that were spent timing kernels."""
         processes = [one for one in self._kernels if isinstance(one, KernelProcess)]
+        model_flags = subnormal_flags(self._forward, self._request.trace.device)
+        self.flags += model_flags
         if processes:
-            self.flags += end(processes)[2]
+            self.flags += end(processes, model_flags)[2]
         faults = None if processes else self.reference().process_times[0].faults
         for sampler in [*(one for one in self._kernels if isinstance(one, Sampler)), *self._others]:
-            _, flags = sampler.end(model_faults={} if faults is None else {0: faults})
+            _, flags = sampler.end(model_faults={} if faults is None else {0: faults}, model_flags=model_flags)
             if sampler.condition.timing != "back_to_back":  # a baseline's alone
                 self.flags += flags
         return self._kernel_s + self._binding_s
