@@ -23,7 +23,8 @@ from opclock.timing.watching import sample_watching, watched_models
 from opclock.tracing.torch_state import torch_plain
 
 REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
-EVERY_S = 0.5  # at least so far apart: one sample took about 20 ms with one thread of an x86-64 machine, 4 %
+EVERY_S = 0.5  # at least so far apart
+REST = 10  # and at least so many times as long as a sample takes: 50 to 70 ms with one thread of an x86-64 machine
 CURRENT_S = 1.0  # of sampling show the current state: 40 samples
 
 Workload = Callable[[], object]
@@ -112,11 +113,13 @@ class Controls:
             watched_models(watching)
 
     def sample_if_due(self) -> dict[str, float]:
-        """Sample the control workloads, unless the last sample is less than ``EVERY_S`` old: then return nothing."""
-        if time.perf_counter() < self._next:
+        """Sample the control workloads, unless the last sample is too young: then return nothing."""
+        start_s = time.perf_counter()
+        if start_s < self._next:
             return {}
         seconds = self.sample()
-        self._next = time.perf_counter() + EVERY_S
+        end_s = time.perf_counter()
+        self._next = end_s + max(EVERY_S, REST * (end_s - start_s))
         return seconds
 
     def sample(self) -> dict[str, float]:

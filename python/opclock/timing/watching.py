@@ -28,11 +28,11 @@ from opclock.timing.inputs import Arguments
 from opclock.timing.missing import condition_of
 from opclock.timing.small_models import small_models
 from opclock.timing.threads import thread_team
-from opclock.tracing.operator_classes import is_view
 from opclock.tracing.torch_state import torch_plain
 
 WARM_UP_S = 0.02
-REPEATS = 5  # of each, after one that is not kept; the median ignores two slow ones
+REPEATS = 15  # of each; by 5, an op call's cost was off by 2 us in one sample of two
+UNKEPT = 3  # before them: the caches are as control workloads and rounds left them
 
 
 class WatchedModel:
@@ -42,8 +42,7 @@ class WatchedModel:
         """Bind its op calls."""
         trace = host.trace
         self.name = trace.model
-        self.views = sum(is_view(traced.call.operator) for traced in trace.calls)
-        self.others = len(trace.calls) - self.views
+        self.op_calls = len(trace.calls)
         self._host = host
         self._pool = BoundPool(trace, range(len(trace.calls)), Arguments(trace), condition_of(trace, threads), seed=0)
         self._pool.compiled.warm_up(WARM_UP_S)
@@ -107,8 +106,8 @@ def sample_small_models(contention: Contention) -> dict[str, float]:
 
 
 def op_calls(threads: int) -> dict[str, dict[str, int]]:
-    """By the small model's name: how many of its op calls are views, and how many are others."""
-    return {one.name: {"views": one.views, "others": one.others} for one in watched_models(threads)}
+    """By the small model's name: how many op calls it has."""
+    return {one.name: {"op_calls": one.op_calls} for one in watched_models(threads)}
 
 
 def _real_s(host: PlayedHost) -> float:
@@ -120,7 +119,8 @@ def _real_s(host: PlayedHost) -> float:
 
 def _median_s(run: Callable[[], float], contention: Contention) -> float | None:
     """The median of the repeats; None where other programs disturbed them."""
-    run()
+    for _ in range(UNKEPT):
+        run()
     watch = Watch(contention, REPEATS)
     seconds = [run() for _ in range(REPEATS)]
     watch.rounds_ended(REPEATS)

@@ -21,6 +21,7 @@ from opclock.timing.host_standin import host_for
 from opclock.timing.inputs import Arguments
 from opclock.timing.interleaving import interleave_together
 from opclock.timing.lane_samplers import lane_samplers
+from opclock.timing.measure import PROCESS_SHARE
 from opclock.timing.memory_budget import check_fit, check_run
 from opclock.timing.missing import (
     can_be_timed,
@@ -154,7 +155,8 @@ class InterleavedSession:
 
         def spent_share() -> float:
             max_s = self._request.max_s
-            usual_s = max(MAX_S, MAX_LATENCIES * self._latency_s) if max_s is None else max_s
+            small_s = MAX_S if processes == 1 else processes * PROCESS_SHARE * MAX_S
+            usual_s = max(small_s, MAX_LATENCIES * self._latency_s) if max_s is None else max_s
             return (self._kernel_s - begin_s) / usual_s
 
         def enough() -> bool:
