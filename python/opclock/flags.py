@@ -64,7 +64,7 @@ MEANINGS = (
             "Give the same command again: it goes on from the rounds that the profile has."),
     Meaning("incomplete", "Some op calls have no time, and the total leaves them out.",
             "Run 'opclock measure' for this model and this number of threads; for a language model 'opclock llm'."),
-    Meaning("subnormal", "The model computes many subnormal numbers, which take longer; its op calls were timed on others.",
+    Meaning("subnormal", "The model computes many subnormal numbers, which take longer than those its op calls had.",
             "Give the model trained weights, or call torch.set_flush_denormal(True) here and where it runs."),
     Meaning("layout", "Processes with many page faults are slower than others; the number is the mean of both.",
             "Keep freed memory, here and where the model runs: MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 (glibc).",

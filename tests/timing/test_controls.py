@@ -41,3 +41,20 @@ def test_controls_are_sampled_at_most_every_half_second(monkeypatch):
     assert due.sample_if_due() == {}
     now[0] += EVERY_S
     assert due.sample_if_due() == {"one": 1.0}
+
+
+def test_controls_take_at_most_a_tenth_of_the_time(monkeypatch):
+    now = [100.0]
+
+    def slow(_contention):
+        now[0] += 1.0
+        return {"one": 1.0}
+
+    monkeypatch.setattr(controls.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(controls, "sample_controls", slow)
+    due = Controls(Contention())
+    due.sample_if_due()
+    now[0] += 9.9
+    assert due.sample_if_due() == {}
+    now[0] += 0.2
+    assert due.sample_if_due() == {"one": 1.0}

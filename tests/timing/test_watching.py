@@ -49,8 +49,7 @@ def test_a_disturbed_model_is_left_out(monkeypatch):
 def test_their_op_calls_are_counted():
     counted = op_calls(1)
     assert set(counted) == NAMES
-    assert counted["residual"]["views"] == 0
-    assert counted["transformer"]["views"] > 10
+    assert counted["residual"] == {"op_calls": 26}
 
 
 def test_a_pool_with_a_played_host_keeps_them(profile):

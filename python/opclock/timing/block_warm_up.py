@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-# After other work a model of 12 ms was 8 to 40 % slower in its second run, and 1 to 2 % until the tenth; models of 2 and
-# 3 ms were until the fifth.
+# After other work rounds of 12 ms were 8 to 40 % slower in the second run, and 1 to 2 % until the tenth; rounds of 2 to
+# 3 ms until the fifth (docs/method.md).
 LONGEST_S = 0.1
 MOST_RUNS = 10
 
 
 class BlockWarmUp:
-    """Makes runs that are not kept: one at least, and for as long as other work ran since the block before, but for
-    LONGEST_S and MOST_RUNS.
+    """Makes runs that are not kept, for as long as other work ran since the block before.
+
+    One at least, and not for more than LONGEST_S and MOST_RUNS.
     """
 
     def __init__(self) -> None:

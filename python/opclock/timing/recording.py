@@ -171,9 +171,7 @@ class PoolRecord:
         self._block += 1
         self.rounds += len(clean)
 
-    def end(
-        self, ended: str, model_faults: Mapping[int, float], model_flags: Sequence[Flag] = ()
-    ) -> tuple[Flag, ...]:
+    def end(self, ended: str, model_faults: Mapping[int, float], model_flags: Sequence[Flag] = ()) -> tuple[Flag, ...]:
         """Store why sampling stopped and what is known of the model (see ``Sampler.end``), and the board's state.
 
         Returns the flags.
