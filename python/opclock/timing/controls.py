@@ -25,7 +25,7 @@ from opclock.tracing.torch_state import torch_plain
 REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
 EVERY_S = 0.5  # at least so far apart
 REST = 10  # and at least so many times as long as a sample takes: 50 to 70 ms with one thread of an x86-64 machine
-CURRENT_S = 1.0  # of sampling show the current state: 40 samples
+CURRENT_S = 1.0  # of sampling show the current state: 20 samples
 
 Workload = Callable[[], object]
 
