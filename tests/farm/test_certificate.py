@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import ssl
 import subprocess
 
 import pytest
@@ -106,3 +107,25 @@ def test_what_is_wrong_is_said_before_a_board_is_examined(tmp_path):
     assert len(done.stderr.splitlines()) == 1
     done = opclock("farm", "start", "--host", "203.0.113.1", "--insecure")  # of no machine
     refused(done, "cannot listen at 203.0.113.1:8786", "give another --host")
+
+
+@pytest.mark.parametrize(("cert", "key"), [("", ""), ("ours", "theirs"), ("ours", "")])
+def test_files_that_are_no_certificate_are_named(certificates, tmp_path, cert, key):
+    """Empty ones were blamed on standard output."""
+    folders = dict(zip(("ours", "theirs"), certificates, strict=True))
+    for name, whose in (("cert.pem", cert), ("key.pem", key)):
+        (tmp_path / name).write_bytes((folders[whose] / name).read_bytes() if whose else b"")
+    for words in (("start", "--port", "0"), ("join", "tls://127.0.0.1:1")):
+        refused(opclock("farm", *words, "--tls", tmp_path), f"{tmp_path}: cert.pem and key.pem are no certificate")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "-a", "a/b", "all"])
+def test_a_board_s_name_is_one_of_a_folder(name):
+    refused(opclock("farm", "join", "tcp://127.0.0.1:1", f"--name={name}"), f"--name {name!r}")
+    refused(opclock("farm", "join", "tcp://127.0.0.1:1", f"--tag={name}"), f"--tag {name!r}")
+
+
+def test_a_certificate_that_has_expired_is_said(tmp_path):
+    error = OSError("cannot connect")
+    error.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed: certificate has expired (_ssl.c:1)")
+    assert unanswered(Address("tls://x:1", tmp_path), error).startswith("its certificate has expired")

@@ -95,7 +95,7 @@ def join(
     from opclock.farm.worker import Member, belong
     from opclock.files import prepare_folder
 
-    name = _checked_name(name or platform.node().partition(".")[0])
+    name = _checked_name(platform.node().partition(".")[0] if name is None else name)
     for tag in tags:
         _checked_name(tag, "--tag")
     place = Address.of(address, tls)
@@ -116,8 +116,10 @@ def join(
 
 
 def _checked_name(text: str, option: str = "--name") -> str:
-    if not re.fullmatch(r"[\w.-]+", text) or text == "all":
-        raise OptionError(f"{option} {text!r}: letters, digits, '.', '_' and '-' only, and not all")
+    if not re.fullmatch(r"\w[\w.-]*", text) or text == "all":  # it names folders: "." and ".." are others
+        raise OptionError(
+            f"{option} {text!r}: letters, digits, '.', '_' and '-' only, '.' and '-' not first, and not all"
+        )
     return text
 
 

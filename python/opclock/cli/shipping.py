@@ -138,6 +138,8 @@ def shipment(
     Raises:
         OptionError: an option has no meaning on several boards, or a file cannot travel.
     """
+    if profile is not None and not profile.resolve().parent.is_dir():  # or what boards have measured has no place
+        raise OptionError(f"--profile {profile}: there is no folder {profile.parent}; make it first")
     shipped = Shipment(profile=profile)
     parameters = _options(context)
     names = _names(context)

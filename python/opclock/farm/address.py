@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -70,12 +71,21 @@ class Address:
 def security_of(folder: Path) -> Security:
     """Encryption by one certificate that all who take part hold: who lacks it is refused.
 
-    Raises FarmError where the folder lacks the certificate or its key.
+    Raises FarmError where the folder lacks the certificate or its key, or they are none.
     """
     for path in (folder / CERTIFICATE, folder / KEY):
         if not path.is_file():
             raise FarmError(f"{folder} lacks {path.name}: make both once in it, and copy the folder: {MAKE_TLS}")
     certificate, key = str(folder / CERTIFICATE), str(folder / KEY)
+    try:
+        context = ssl.create_default_context(cafile=certificate)
+        context.load_cert_chain(certificate, key, password=lambda: "")  # a board asks nobody for a password
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise FarmError(
+            f"{folder}: {CERTIFICATE} and {KEY} are no certificate and its key without a password ({reason}): make "
+            f"both once: {MAKE_TLS}"
+        ) from error
     named = {f"tls_{role}_{what}": path for role in ("scheduler", "worker", "client")
              for what, path in (("cert", certificate), ("key", key))}  # fmt: skip
     return Security(tls_ca_file=certificate, require_encryption=True, **named)

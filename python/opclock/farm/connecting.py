@@ -18,6 +18,7 @@ from opclock.farm.settings import quiet_logs
 CONNECT_S = 10.0
 OF_DASK = re.compile(r"(in )?<(TCP|TLS|Client|Scheduler|Worker)\b(->|[^>])*>(: )?")  # objects that dask's messages show
 CLOSED = "it closed the connection"
+EXPIRED = "has expired: make a new one, and copy it to all who take part"
 
 
 def connect(address: Address) -> Client:
@@ -45,6 +46,8 @@ def unanswered(address: Address, error: BaseException) -> str:
     """
     causes = list(_causes(error))
     if address.tls is not None and any(isinstance(one, ssl.SSLError | ValueError) for one in causes):
+        if any("has expired" in str(one) for one in causes):
+            return f"its certificate {EXPIRED}"
         plain = any(words in str(one) for one in causes for words in ("WRONG_VERSION_NUMBER", "IOStream is not idle"))
         return "it is not encrypted: tcp://" if plain else f"its certificate is not the one in {address.tls}"
     of_system = [one for one in causes if isinstance(one, OSError) and one.errno and one.strerror]

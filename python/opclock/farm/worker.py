@@ -16,7 +16,7 @@ from distributed.comm.core import connect
 
 from opclock.errors import FarmError
 from opclock.farm.address import Address
-from opclock.farm.connecting import unanswered
+from opclock.farm.connecting import EXPIRED, unanswered
 from opclock.farm.examination import Examination
 from opclock.farm.job import SLOT, Job, Outcome
 from opclock.farm.running import Runner
@@ -220,18 +220,21 @@ async def _reached(address: Address, say: Callable[[str], None]) -> None:
     Raises:
         FarmError: the certificate is another one than the scheduler's.
     """
-    arguments, said = address.security.get_connection_args("worker"), ""
+    arguments = address.security.get_connection_args("worker")
+    said: set[str] = set()  # a scheduler that is away for a day is refused and silent in turn
     while True:
         try:
             comm = await connect(address.url, timeout=REACH_S, **arguments)
         except OSError as error:
             text = _whole(error)
+            if "has expired" in text:
+                raise FarmError(f"cannot join {address.url}: its certificate {EXPIRED}") from error
             if "SSL" in text or "certificate" in text:
                 raise FarmError(f"cannot join {address.url}: its certificate is not the one of this board") from error
             reason = f"{address.url} does not answer ({unanswered(address, error)}); trying again"
-            if reason != said:
+            if reason not in said:
                 say(reason)
-            said = reason
+            said.add(reason)
             await asyncio.sleep(REJOIN_S)
         else:
             await comm.close()
