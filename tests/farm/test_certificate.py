@@ -80,7 +80,7 @@ def test_boards_join_an_encrypted_farm_at_another_address(certificates, tmp_path
             assert outcome.status == "done"
             assert farm.code("stranger") == 1
             said = farm.log("stranger").read_text().splitlines()[-1]
-            assert said == f"opclock: cannot join {farm.url}: its certificate is not the one of this board"
+            assert said == f"opclock: cannot join {farm.url}: its certificate is not the one in {theirs}"
             (board,) = connected.boards()
             assert board.name == "a"
             assert board.address.startswith("tls://")
@@ -129,3 +129,16 @@ def test_a_certificate_that_has_expired_is_said(tmp_path):
     error = OSError("cannot connect")
     error.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed: certificate has expired (_ssl.c:1)")
     assert unanswered(Address("tls://x:1", tmp_path), error).startswith("its certificate has expired")
+
+
+def test_a_board_with_a_certificate_says_that_the_farm_has_none(certificates, tmp_path):
+    """It ended with a traceback."""
+    farm = SmallFarm(tmp_path)
+    try:
+        farm.begin("a", tls=str(certificates[0]))
+        assert farm.code("a") == 1
+        said = farm.log("a").read_text()
+        assert "Traceback" not in said
+        assert said.splitlines()[-1].endswith("it is not encrypted: tcp://")
+    finally:
+        farm.close()

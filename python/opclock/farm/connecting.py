@@ -44,12 +44,9 @@ def unanswered(address: Address, error: BaseException) -> str:
         address: the scheduler's.
         error: of dask.
     """
+    if refusal := refusal_of(address, error):
+        return refusal
     causes = list(_causes(error))
-    if address.tls is not None and any(isinstance(one, ssl.SSLError | ValueError) for one in causes):
-        if any("has expired" in str(one) for one in causes):
-            return f"its certificate {EXPIRED}"
-        plain = any(words in str(one) for one in causes for words in ("WRONG_VERSION_NUMBER", "IOStream is not idle"))
-        return "it is not encrypted: tcp://" if plain else f"its certificate is not the one in {address.tls}"
     of_system = [one for one in causes if isinstance(one, OSError) and one.errno and one.strerror]
     closed = any(isinstance(one, ConnectionResetError | BrokenPipeError | CommClosedError) for one in causes)
     refused = any(isinstance(one, ConnectionRefusedError) for one in of_system)
@@ -58,6 +55,17 @@ def unanswered(address: Address, error: BaseException) -> str:
     if of_system:
         return str(of_system[-1].strerror)
     return CLOSED if closed else f"no answer within {CONNECT_S:.0f} s"
+
+
+def refusal_of(address: Address, error: BaseException) -> str:
+    """Why a scheduler will not answer with this certificate, now or later; "" where that is not the reason."""
+    causes = list(_causes(error))
+    if address.tls is None or not any(isinstance(one, ssl.SSLError | ValueError) for one in causes):
+        return ""
+    if any("has expired" in str(one) for one in causes):
+        return f"its certificate {EXPIRED}"
+    plain = any(words in str(one) for one in causes for words in ("WRONG_VERSION_NUMBER", "IOStream is not idle"))
+    return "it is not encrypted: tcp://" if plain else f"its certificate is not the one in {address.tls}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

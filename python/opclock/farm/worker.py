@@ -16,7 +16,7 @@ from distributed.comm.core import connect
 
 from opclock.errors import FarmError
 from opclock.farm.address import Address
-from opclock.farm.connecting import EXPIRED, unanswered
+from opclock.farm.connecting import refusal_of, unanswered
 from opclock.farm.examination import Examination
 from opclock.farm.job import SLOT, Job, Outcome
 from opclock.farm.running import Runner
@@ -155,7 +155,7 @@ async def belong(address: Address, member: Member, say: Callable[[str], None]) -
         say: receives a sentence whenever something changes.
 
     Raises:
-        FarmError: the farm has another board of this name, or another certificate.
+        FarmError: the farm has another board of this name, or another certificate, or does not encrypt.
     """
     for_a_board()
     joined, said, known = False, "", ""
@@ -218,19 +218,16 @@ async def _reached(address: Address, say: Callable[[str], None]) -> None:
     """Wait until the scheduler answers: dask's worker would wait without a word, with a wrong certificate for ever.
 
     Raises:
-        FarmError: the certificate is another one than the scheduler's.
+        FarmError: the certificate is another one than the scheduler's, or the scheduler does not encrypt.
     """
     arguments = address.security.get_connection_args("worker")
     said: set[str] = set()  # a scheduler that is away for a day is refused and silent in turn
     while True:
         try:
             comm = await connect(address.url, timeout=REACH_S, **arguments)
-        except OSError as error:
-            text = _whole(error)
-            if "has expired" in text:
-                raise FarmError(f"cannot join {address.url}: its certificate {EXPIRED}") from error
-            if "SSL" in text or "certificate" in text:
-                raise FarmError(f"cannot join {address.url}: its certificate is not the one of this board") from error
+        except (OSError, ValueError) as error:  # the second of tornado, where the other side does not encrypt
+            if refusal := refusal_of(address, error):
+                raise FarmError(f"cannot join {address.url}: {refusal}") from error
             reason = f"{address.url} does not answer ({unanswered(address, error)}); trying again"
             if reason not in said:
                 say(reason)
