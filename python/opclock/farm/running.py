@@ -68,10 +68,13 @@ class Runner:
                 return _kept(folder)
             outcome = self._refusal(job, cancelled) or self._ran(job, folder, cancelled)
             if outcome.status in ("done", "failed") and not self._stopped and not cancelled():
-                self._keep(outcome, folder, job)
+                with contextlib.suppress(OSError):  # of a full disk: the answer goes to who waits for it nevertheless
+                    self._keep(outcome, folder, job)
             return outcome
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if full:  # given again, it is another job: what is left would keep the disk full
+                shutil.rmtree(folder, ignore_errors=True)
             remedy = "make room on its disk" if full else f"look at {self._store} there"
             return Outcome(self._name, "failed", f"cannot write on the board: {error.strerror or error}; {remedy}")
         finally:
