@@ -75,6 +75,8 @@ def main() -> int:
         time.sleep(600)
     elif verb == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    elif verb == "raise":
+        raise RuntimeError("nobody expected this")
     elif verb == "refuse":
         sys.stderr.write("opclock: no model 'x'\n")
         return 2

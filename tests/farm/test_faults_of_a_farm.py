@@ -75,6 +75,7 @@ def test_each_board_runs_its_job_on_its_cores(farm, ledger):
         ("crash", 60.0, "failed", "killed by SIGSEGV"),
         ("hang", 0.4, "failed", "no end within 0.4 s"),
         ("refuse", 60.0, "failed", "no model 'x'"),
+        ("raise", 60.0, "failed", "RuntimeError: nobody expected this"),  # its exit code, 1, is an answer otherwise
         ("no", 60.0, "done", ""),
     ],
 )

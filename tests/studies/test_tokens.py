@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from helpers import linear_trace, opclock, refused
 
 from opclock.errors import OptionError
@@ -12,6 +13,7 @@ from opclock.estimation.result import Coverage, Estimate, Part
 from opclock.estimation.setting import Setting
 from opclock.generation.depths import Measured
 from opclock.generation.result import Ceiling, LanguageModelEstimate, Request
+from opclock.models.loading import Model
 from opclock.report.tokens_page import write_page
 from opclock.studies import tokens
 from opclock.studies.tokens_results import Refused, TokenCase, Tokens
@@ -85,6 +87,22 @@ def test_the_studys_files(tmp_path):
     assert data["refused"][0]["reason"] == "no memory"
     assert (tmp_path / "tokens.csv").read_text().startswith("model,weights,cache,ttft_s")
     assert "| other" in (tmp_path / "tokens.md").read_text()
+
+
+def test_weights_that_cannot_be_narrow_are_named_and_the_others_timed(monkeypatch, profile):
+    """int4 kernels of a processor with AVX-512 take widths of 16 alone: GPT-2's 50,257 words ended the study."""
+
+    def quantise(_model, _weights):
+        raise RuntimeError("expect N to be dividable by 16")
+
+    monkeypatch.setattr(tokens, "language_model", lambda _model, _profile, **_options: case().result)
+    monkeypatch.setattr(tokens, "load_language_model", lambda *_names, **_options: Model("m", torch.nn.Identity(), ()))
+    monkeypatch.setattr(tokens, "_quantise", quantise)
+    monkeypatch.setattr(tokens, "_installed", lambda _module: True)
+    study = tokens.run(profile, threads=1, models=["gpt2-124m"])
+    assert len(study.cases) == 3
+    assert [one.weights for one in study.refused] == ["int8", "int4"]
+    assert "torchao's int4 of gpt2-124m raised RuntimeError: expect N" in study.refused[1].words
 
 
 def test_the_command_measures_each_model_in_each_setting(tmp_path, monkeypatch):

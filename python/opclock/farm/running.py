@@ -136,7 +136,7 @@ class Runner:
         if not reason and code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             reason = f"its process was killed by {name}" + (f"; it said: {last}" if last else "")
-        elif not reason and code > 1:
+        elif not reason and (code > 1 or (code == 1 and "Traceback (most recent call last):" in words)):
             reason = last.removeprefix("opclock: ") or f"exit code {code}"
         done = not reason and code in (0, 1)
         outcome = Outcome(self._name, "done" if done else "failed", reason, code, _read(folder / "stdout.txt"),

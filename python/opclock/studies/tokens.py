@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from opclock.errors import EstimateError, ModelError, OpCallError, OptionError, TraceError
+from opclock.errors import EstimateError, ModelError, OpCallError, OptionError, TraceError, model_errors
 from opclock.generation.causal import CacheKind
 from opclock.generation.language_model import language_model
 from opclock.models.loading import Model, load_language_model
@@ -107,7 +107,8 @@ def _loaded(name: str, weights: str) -> Model:
         dtype = "float32" if weights in NARROW else weights
         model = replace(load_language_model(f"hf:{folder}", dtype=dtype), name=name, specification=None)
     if weights in NARROW:
-        _quantise(model, weights)
+        with model_errors(f"torchao's {weights} of {name}"):  # some kernels take some widths alone
+            _quantise(model, weights)
     return model
 
 
