@@ -4,7 +4,7 @@ answer LEDGER [held]      notes its begin and its end in the ledger, and that it
                           held: ends only once the ledger's folder has a file "go"
 rounds NAME [FILE]        stores a pool of 20 rounds in its profile, one by one, and goes on where it was ended;
                           FILE: waits for it in the middle, and says so by a file "middle" with its process's number
-crash | hang | refuse | no
+crash | hang | raise | refuse | no
 """
 
 from __future__ import annotations

@@ -332,17 +332,6 @@ def test_each_board_gets_its_part_of_a_split_sweep(small, monkeypatch, tmp_path)
     refused(opclock(*kernel), "name them by --on")
 
 
-def test_a_profile_that_would_have_no_place_is_refused_before_boards_measure(tmp_path):
-    """Hours of boards were measured first, and could not be stored."""
-    done = opclock("measure", "zoo:mobilenet", "--on", "all", "--profile", tmp_path / "none" / "x.sqlite")
-    refused(done, f"--profile {tmp_path / 'none' / 'x.sqlite'}: there is no folder")
-
-
-def test_a_limit_that_is_no_number_is_refused():
-    """With nan a command that hung held its board for ever."""
-    refused(opclock("measure", "zoo:mobilenet", "--on", "all", "--limit", "nan"), "--limit", "nan is no number")
-
-
 def test_a_file_that_a_board_writes_comes_back_under_its_name(small, monkeypatch, tmp_path):
     """It failed: the job's folder on the board had no folder for it."""
     done = on_farm(small, monkeypatch, "batch", "zoo:mobilenet", "--on", "a", "--plot", "curve.png", cwd=tmp_path)

@@ -11,6 +11,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.number_range import NumberRange
 from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--warmup", type=click.IntRange(min=1), default=3, show_default=True, help="Runs before timing starts.")
 @click.option("--iterations", type=click.IntRange(min=2), default=200, show_default=True,
               help="Timed runs of each runtime that are enough; disturbed ones do not count.")  # fmt: skip
-@click.option("--duration", "duration_s", type=click.FloatRange(min=0.01), default=3.0, show_default=True,
+@click.option("--duration", "duration_s", type=NumberRange(min=0.01), default=3.0, show_default=True,
               help="Maximum seconds for each runtime.")  # fmt: skip
 @click.option("--percentiles", default="90,95,99", show_default=True, help="Latency percentiles, separated by commas.")
 @options.threads_option

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from opclock.cli.number_range import NumberRange
 from opclock.cli.outputs import words_of
 from opclock.cli.reporting import Display, Reporter, progress_display, screen_width, write
 from opclock.errors import OpclockError, OptionError
@@ -29,20 +29,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 NOT_ALL = 1  # exit code where a board has no good answer
 LIMIT_S = 3600.0
 
-
-def _seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    """Refuse nan, which no range excludes: a command that hangs would never end."""
-    if math.isnan(value):
-        raise click.BadParameter("nan is no number of seconds")
-    return value
-
-
 _on = click.option("--on", metavar="all|tag:TAG|NAME,...", help="Run on these boards of the farm (opclock farm).")
 _wait = click.option("--wait-cool", is_flag=True,
                      help="With --on: let a throttled or busy board wait.  [default: skipped]")  # fmt: skip
-_limit = click.option("--limit", "limit_s", type=click.FloatRange(min=1), default=LIMIT_S, show_default=True,
-                      metavar="SECONDS", callback=_seconds,
-                      help="With --on: end a command that takes longer.")  # fmt: skip
+_limit = click.option("--limit", "limit_s", type=NumberRange(min=1), default=LIMIT_S, show_default=True,
+                      metavar="SECONDS", help="With --on: end a command that takes longer.")  # fmt: skip
 
 
 def on_options(verb: Function) -> Function:

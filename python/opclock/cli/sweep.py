@@ -11,6 +11,7 @@ import click
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.groups import WholeHelp
+from opclock.cli.number_range import NumberRange
 from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
@@ -67,7 +68,7 @@ class Families(WholeHelp):
               "board: all that estimates of unmeasured models need.")  # fmt: skip
 @click.option("--for", "models", metavar="MODEL", multiple=True, help="Time the op calls of this model, or trace file, "
               "that would narrow its estimate most. Repeat for several models.")  # fmt: skip
-@click.option("--minutes", type=click.FloatRange(min=0.0, min_open=True),
+@click.option("--minutes", type=NumberRange(min=0.0, min_open=True),
               help="How long --for times at most, about, with each number of threads.  [default: 1]")  # fmt: skip
 @_with_shared
 @on_boards

@@ -72,7 +72,7 @@ class Sampler:
         watching = condition.threads if is_sampled(condition, host) else None
         self._controls = Controls(self._contention, watching=watching)
         self._looks = Looks()
-        self._warm_up = BlockWarmUp()
+        self._block_warm_up = BlockWarmUp()
         self.unknown = tuple(arguments.unknown.values())  # op calls that cannot be timed, and why
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
 
@@ -162,7 +162,7 @@ class Sampler:
                 if self._counts_for_stopping and watch.last_disturbed:
                     self._pool.compiled.discard_last(len(several))
         finally:
-            self._warm_up.block_ended()
+            self._block_warm_up.block_ended()
             self.seconds += time.perf_counter() - start
             if watch is not None:
                 self._record.add(kept.first(watch.rounds), watch.block_ended(), controls)
@@ -188,7 +188,7 @@ class Sampler:
         if self._pool.lane != "host" or self.condition.timing == "back_to_back":
             return 1
         if self.condition.in_order:
-            self._warm_up.run(partial(self._discarded_round, rounds))
+            self._block_warm_up.run(partial(self._discarded_round, rounds))
         else:  # op calls of no model, in another order each time
             self._discarded_round(rounds)
         return rounds_together(float(rounds.first(1).total_s[0]))

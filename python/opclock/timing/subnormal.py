@@ -1,4 +1,4 @@
-"""Says whether a model computes many subnormal numbers, which take processors up to a hundred times as long.
+"""Says whether a model computes many subnormal numbers, which many processors are slow at.
 
 Op calls are timed on values of opclock's own, which are normal numbers. A model with untrained weights may make its
 values smaller from layer to layer until they are subnormal; then no time of its op calls says how long it takes.
@@ -19,8 +19,8 @@ from opclock.timing.host_playback import Forward
 from opclock.tracing.forward import prepared
 from opclock.tracing.specs import flat_tensors
 
-MOST_OF_A_TENSOR = 0.1  # a fraction of its elements: a softmax has some
-MOST_OF_A_MODEL = 0.01  # of the elements of all outputs; a MobileViT with 5 % took eight times as long
+MANY_IN_A_TENSOR = 0.1  # a fraction of its elements: a softmax has some
+MANY_IN_A_MODEL = 0.01  # of the elements of all outputs; a MobileViT with 5 % took eight times as long
 
 
 class _Outputs(TorchDispatchMode):
@@ -38,7 +38,7 @@ class _Outputs(TorchDispatchMode):
             if tensor.is_floating_point() and tensor.device.type == "cpu" and tensor.layout == torch.strided:
                 count = _subnormal(tensor)
                 self.elements += tensor.numel()
-                self.subnormal += count if count > MOST_OF_A_TENSOR * tensor.numel() else 0
+                self.subnormal += count if count > MANY_IN_A_TENSOR * tensor.numel() else 0
         return output
 
 
@@ -64,4 +64,4 @@ def subnormal_flags(forward: Forward | None, device: str) -> tuple[Flag, ...]:
     outputs = _Outputs()
     with suppress(ModelError), model_errors("the model"), prepared(forward), outputs:
         forward()
-    return ("subnormal",) if outputs.subnormal > MOST_OF_A_MODEL * outputs.elements else ()
+    return ("subnormal",) if outputs.subnormal > MANY_IN_A_MODEL * outputs.elements else ()
