@@ -1,10 +1,10 @@
 """How far a farm scales, by simulation: a simulated board answers in scripted time and measures nothing.
 
     python -m benchmarks.farm.scaling [--boards 10,100,1000] [--jobs 10] [--answer-s 0.05]
-    python -m benchmarks.farm.scaling --merge 10000,100000       # op calls of one board's profile
+    python -m benchmarks.farm.scaling --merge 10000,100000,10000*1000   # op calls of a board's profile, times boards
 
-The scheduler is a process of its own; the boards are real dask workers, up to 250 in a process. With 1,000 boards of
-10,000 op calls each there are ten million; boards have a profile each, so merging grows with their number.
+The scheduler is a process of its own; the boards are real dask workers, up to 250 in a process. Boards have a profile
+each on the laptop, so 1,000 boards of 10,000 op calls are ten million.
 """
 
 from __future__ import annotations
@@ -96,26 +96,28 @@ def _farm(boards: int, jobs: int, answer_s: float) -> None:
                 child.wait()
 
 
-def _merge(op_calls: int) -> None:
-    """Merge one board's profile with so many op calls into an existing one, and print what it took."""
+def _merge(op_calls: int, boards: int) -> None:
+    """Merge so many boards' profiles with so many op calls into existing ones, twice, and print what it took."""
     from benchmarks.scale import BOARD, fill
     from opclock.farm.result import take_profile
     from opclock.profiles.profile import Profile
 
     with tempfile.TemporaryDirectory() as folder:
-        sent, mine = Path(folder) / "sent.sqlite", Path(folder) / "mine.sqlite"
+        sent, mine = Path(folder) / "sent.sqlite", [Path(folder) / f"mine-{board}.sqlite" for board in range(boards)]
         with Profile.create_or_open(sent, BOARD) as profile:
             fill(profile, op_calls)
-        with Profile.create_or_open(mine, BOARD):
-            pass
+        for path in mine:
+            Profile.create_or_open(path, BOARD).close()
         content = sent.read_bytes()
         outcome = Outcome("b", "done", profile=content, profile_sha256=hashlib.sha256(content).hexdigest())
-        start = time.perf_counter()
-        take_profile(outcome, mine)
-        first_s, start = time.perf_counter() - start, time.perf_counter()
-        take_profile(outcome, mine)
-        print(f"| {op_calls:,} | {len(content) / 1e6:.1f} | {first_s:.2f} | {time.perf_counter() - start:.2f} | "
-              f"{_own_mb():.0f} |", flush=True)  # fmt: skip
+        spent_s = []
+        for _ in ("first", "again"):
+            start = time.perf_counter()
+            for path in mine:
+                take_profile(outcome, path)
+            spent_s.append(time.perf_counter() - start)
+        print(f"| {boards:,} | {op_calls * boards:,} | {len(content) * boards / 1e6:.1f} | {spent_s[0]:.2f} | "
+              f"{spent_s[1]:.2f} | {_own_mb():.0f} |", flush=True)  # fmt: skip
 
 
 def _cpu(process: psutil.Process) -> float:
@@ -141,9 +143,10 @@ def main() -> None:
         with temporary_folder() as folder:
             asyncio.run(_simulate(url, int(first), int(count), float(answer_s), folder))
     elif chosen.merge:
-        print("| op calls | MB | merge (s) | again (s) | memory (MB) |\n| ---: | ---: | ---: | ---: | ---: |")
+        print("| boards | op calls | MB | merge (s) | again (s) | memory (MB) |\n|" + " ---: |" * 6)
         for text in chosen.merge.split(","):
-            _merge(int(text))
+            op_calls, _, boards = text.partition("*")
+            _merge(int(op_calls), int(boards or 1))
     else:
         print("| boards | jobs | joined (s) | scheduler idle | scheduler (ms/job) | laptop (ms/job) | wall (ms/job) | "
               "scheduler (MB) | laptop (MB) |\n|" + " ---: |" * 9)  # fmt: skip

@@ -7,6 +7,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import time
 
 import pytest
 from helpers import opclock, refused
@@ -21,6 +22,7 @@ from distributed import Scheduler  # noqa: E402
 from distributed.comm.core import connect  # noqa: E402
 
 from benchmarks.farm.small_farm import SmallFarm, job  # noqa: E402
+from opclock.errors import FarmError  # noqa: E402
 from opclock.farm.address import Address, security_of  # noqa: E402
 from opclock.farm.connecting import reason_of, unanswered  # noqa: E402
 from opclock.farm.session import Farm  # noqa: E402
@@ -129,6 +131,12 @@ def test_a_certificate_that_has_expired_is_said(tmp_path):
     error = OSError("cannot connect")
     error.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed: certificate has expired (_ssl.c:1)")
     assert unanswered(Address("tls://x:1", tmp_path), error).startswith("its certificate has expired")
+
+
+def test_an_expired_certificate_starts_no_farm(certificates, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 4e9)  # of the year 2096
+    with pytest.raises(FarmError, match=r"cert\.pem has expired \(.*GMT\): make it anew"):
+        security_of(certificates[0])
 
 
 def test_a_board_with_a_certificate_says_that_the_farm_has_none(certificates, tmp_path):

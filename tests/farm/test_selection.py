@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from opclock.board.state import BoardState
+from opclock.cli.on import on_options
 from opclock.errors import FarmError
 from opclock.farm import gate
 from opclock.farm.board import FarmBoard
@@ -21,6 +24,18 @@ B, C = replace(A, name="b", tags=("a55",)), replace(A, name="c", tags=())
 )
 def test_on_names_boards_and_tags(text, names):
     assert "".join(board.name for board in chosen(text, [C, A, B])) == names
+
+
+def test_on_may_be_given_several_times():
+    """The last one alone counted."""
+
+    @click.command()
+    @on_options
+    def verb(on, **_):
+        click.echo(on)
+
+    answers = [CliRunner().invoke(verb, words).output for words in ([], ["--on", "a", "--on=tag:a55"])]
+    assert answers == ["\n", "a,tag:a55\n"]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 NOT_ALL = 1  # exit code where a board has no good answer
 LIMIT_S = 3600.0
 
-_on = click.option("--on", metavar="all|tag:TAG|NAME,...", help="Run on these boards of the farm (opclock farm).")
+_on = click.option("--on", metavar="all|tag:TAG|NAME,...", multiple=True,
+                   callback=lambda _context, _option, given: ",".join(given) or None,
+                   help="Run on these boards of the farm (opclock farm).")  # fmt: skip
 _wait = click.option("--wait-cool", is_flag=True,
                      help="With --on: let a throttled or busy board wait.  [default: skipped]")  # fmt: skip
 _limit = click.option("--limit", "limit_s", type=NumberRange(min=1), default=LIMIT_S, show_default=True,

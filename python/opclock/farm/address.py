@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -71,7 +72,7 @@ class Address:
 def security_of(folder: Path) -> Security:
     """Encryption by one certificate that all who take part hold: who lacks it is refused.
 
-    Raises FarmError where the folder lacks the certificate or its key, or they are none.
+    Raises FarmError where the folder lacks the certificate or its key, they are none, or the certificate has expired.
     """
     for path in (folder / CERTIFICATE, folder / KEY):
         if not path.is_file():
@@ -86,6 +87,11 @@ def security_of(folder: Path) -> Security:
             f"{folder}: {CERTIFICATE} and {KEY} are no certificate and its key without a password ({reason}): make "
             f"both once: {MAKE_TLS}"
         ) from error
+    for one in context.get_ca_certs():
+        if ssl.cert_time_to_seconds(end := str(one["notAfter"])) < time.time():
+            raise FarmError(
+                f"{folder}: {CERTIFICATE} has expired ({end}): make it anew, and copy the folder: {MAKE_TLS}"
+            )
     named = {f"tls_{role}_{what}": path for role in ("scheduler", "worker", "client")
              for what, path in (("cert", certificate), ("key", key))}  # fmt: skip
     return Security(tls_ca_file=certificate, require_encryption=True, **named)

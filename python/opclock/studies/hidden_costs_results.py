@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap, kendalltau, spearmanr
 
-from opclock.formatting import digits, percent
+from opclock.formatting import counted, digits, percent
 from opclock.tracing.operator_classes import MAC_CLASSES
 from opclock.validation.results import Validation, class_table, validation_table
 
@@ -141,9 +141,9 @@ class HiddenCosts:
         )
 
     def _regression(self) -> list[str]:
-        """None where there are too few models for a line through the others."""
+        """None where there are too few models for a line through the others, or too few reliable ones."""
         error = self.summary["baselines"]["mac_regression"]["mape"]
-        if error is None:
+        if error is None or self.summary["models"] < MIN_MODELS:
             return []
         verdict = "does" if error <= EXPLAINED else "does not"
         return [f"MAC count {verdict} explain this board: a line through the MACs of the other models misses a model's "
@@ -154,7 +154,8 @@ class HiddenCosts:
         if not self.summary["models"]:
             return []
         return [
-            f"opclock's estimate misses by {percent(self.summary['mape'])} on average (worst "
+            f"opclock's estimate misses by {percent(self.summary['mape'])} on average of "
+            f"{counted(self.summary['models'], 'model')} (worst "
             f"{percent(self.summary['max_abs_error'])}), where measuring the model a second time differs by "
             f"{percent(self.summary['repeat_mape'])}; adding up kernels timed back to back misses by "
             f"{percent(self.summary['baselines']['back_to_back']['mape'])}."
