@@ -54,7 +54,7 @@ async def _simulate(url: str, first: int, count: int, answer_s: float, folder: P
     workers = []
     for number in range(first, first + count):
         member = worker.Member(f"b{number}", (), examination, (), folder)
-        workers.append(worker.BoardWorker(Address.of(url), member, folder))
+        workers.append(worker.BoardWorker(Address.of(url), member, folder, "127.0.0.1"))
     for begin in range(0, count, 25):
         await asyncio.gather(*workers[begin : begin + 25])
     await asyncio.gather(*(one.finished() for one in workers))

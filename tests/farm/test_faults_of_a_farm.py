@@ -35,6 +35,15 @@ def test_each_board_runs_its_job_on_its_cores(farm, ledger):
     assert outcomes["name:b"].text == "answered\n"
 
 
+@pytest.mark.parametrize("name", ["scheduler", "a"])
+def test_a_farm_on_this_machine_listens_to_no_other(small, name):
+    """Boards listened at all addresses: who reached one ran programs there."""
+    opened = psutil.Process(small.pid(name)).net_connections(kind="inet")
+    listening = [one.laddr.ip for one in opened if one.status == psutil.CONN_LISTEN]
+    assert listening
+    assert {*listening} <= {"127.0.0.1", "::1"}
+
+
 @pytest.mark.parametrize(
     ("words", "limit_s", "status", "reason"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distributed import Worker, get_worker, rpc
+from distributed.comm.addressing import get_address_host
 from distributed.comm.core import connect
 
 from opclock.errors import FarmError
@@ -66,12 +67,20 @@ class BoardWorker(Worker):
     The scheduler hears of a job's begin and end by a heartbeat of its own.
     """
 
-    def __init__(self, address: Address, member: Member, folder: Path) -> None:
+    def __init__(self, address: Address, member: Member, folder: Path, host: str) -> None:
+        """Prepare.
+
+        Args:
+            address: the scheduler's.
+            member: the board.
+            folder: for what dask stores.
+            host: this machine's address to listen at. Whoever reaches it can run programs here.
+        """
         resources = {SLOT: 1.0, f"name:{member.name}": 1.0, member.equals: 1.0}
         super().__init__(
             address.url, nthreads=1, name=member.name, resources=resources, memory_limit=0, security=address.security,
             heartbeat_interval=HEARTBEAT_S, local_directory=str(folder), dashboard=False, dashboard_address=PAGES,
-            startup_information={"opclock": lambda _worker: member.to_json()},
+            host=host, startup_information={"opclock": lambda _worker: member.to_json()},
             metrics={"opclock": lambda _worker: self.tell()},
         )  # fmt: skip
         self.runner = Runner(member.name, member.store, member.accepted)
@@ -161,9 +170,9 @@ async def belong(address: Address, member: Member, say: Callable[[str], None]) -
     joined, said, known = False, "", ""
     say(f"joining {address.url} as {member.name}")
     while True:
-        await _reached(address, say)
+        host = await _reached(address, say)
         with temporary_folder() as folder:
-            worker = BoardWorker(address, member, folder)
+            worker = BoardWorker(address, member, folder, host)
             try:
                 async with worker:
                     joined, said, known = True, "", ""
@@ -214,8 +223,11 @@ def _whole(error: BaseException | None) -> str:
     return "" if error is None else f"{error} {_whole(error.__cause__)}"
 
 
-async def _reached(address: Address, say: Callable[[str], None]) -> None:
+async def _reached(address: Address, say: Callable[[str], None]) -> str:
     """Wait until the scheduler answers: dask's worker would wait without a word, with a wrong certificate for ever.
+
+    Returns:
+        This machine's address that the scheduler sees: the loopback's where it is on this machine.
 
     Raises:
         FarmError: the certificate is another one than the scheduler's, or the scheduler does not encrypt.
@@ -234,5 +246,6 @@ async def _reached(address: Address, say: Callable[[str], None]) -> None:
             said.add(reason)
             await asyncio.sleep(REJOIN_S)
         else:
+            host = get_address_host(comm.local_address)
             await comm.close()
-            return
+            return f"[{host}]" if ":" in host else host
