@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 from helpers import opclock, refused
@@ -94,6 +95,31 @@ def test_a_scheduler_that_others_reach_needs_a_certificate(tmp_path):
     refused(opclock("farm", "start", "--host", "0.0.0.0"), "--tls FOLDER", "--insecure")
     refused(opclock("farm", "start", "--host", "0.0.0.0", "--tls", tmp_path), "cert.pem", "openssl req")
     refused(opclock("farm", "join", "ftp://x"), "tcp://HOST")
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (("start", "--host", "0.0.0.0", "--insecure"), "0.0.0.0"),
+        (("join", "tcp://192.0.2.77"), "tcp://192.0.2.77:8786"),
+        (("start",), ""),
+        (("join", "tcp://localhost"), ""),
+    ],
+)
+def test_a_farm_that_everyone_can_use_says_so(monkeypatch, tmp_path, words, place):
+    """It was silent."""
+
+    async def nothing(*_given):
+        pass
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("opclock.farm.scheduler.schedule", nothing)
+    monkeypatch.setattr("opclock.farm.worker.belong", nothing)
+    monkeypatch.setattr("opclock.farm.examination.examine", lambda: SimpleNamespace(trouble=""))
+    done = opclock("farm", *words)
+    assert done.returncode == 0, done.stderr
+    warning = f"warning: {place} has no certificate: whoever reaches it can run any program on the boards\n"
+    assert done.stderr == (warning if place else "")
 
 
 def test_no_object_of_dask_is_in_a_message():

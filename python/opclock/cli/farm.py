@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.groups import WholeHelp
-from opclock.cli.reporting import Reporter, waiting
+from opclock.cli.reporting import Reporter, waiting, write
 from opclock.errors import OptionError
 from opclock.formatting import counted
 
@@ -41,10 +42,11 @@ def farm() -> None:
 @click.option("--insecure", is_flag=True, help="Let whoever reaches the address run programs on the boards.")
 def start(host: str, port: int, tls: Path | None, insecure: bool) -> None:
     """Start a farm's scheduler on this machine, until it is interrupted."""
-    from opclock.farm.address import Address, check_exposed
+    from opclock.farm.address import Address, check_exposed, exposed
     from opclock.farm.scheduler import schedule
 
     check_exposed(host, tls, insecure=insecure)
+    _warn(host, exposed(host, tls))
     reporter = Reporter()
 
     def started(url: str) -> None:
@@ -53,6 +55,12 @@ def start(host: str, port: int, tls: Path | None, insecure: bool) -> None:
 
     with _ends("the scheduler has ended"):
         asyncio.run(schedule(host, port, Address.of(None, tls).security, started))
+
+
+def _warn(place: str, danger: str) -> None:
+    """Say what others can do with a scheduler without a certificate."""
+    if danger:
+        write(sys.stderr, f"warning: {place} has no certificate: {danger}")
 
 
 @contextmanager
@@ -100,6 +108,7 @@ def join(
         _checked_name(tag, "--tag")
     place = Address.of(address, tls)
     place.check()
+    _warn(place.url, place.danger)
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = store or cache_folder(name, root)
     prepare_folder(folder)

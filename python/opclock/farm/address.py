@@ -64,6 +64,11 @@ class Address:
         _ = self.security
 
     @property
+    def danger(self) -> str:
+        """What others could do; "" where none reaches it, or all need the certificate."""
+        return exposed(urlsplit(self.url).hostname or "", self.tls)
+
+    @property
     def security(self) -> Security:
         """What dask needs to encrypt. Raises FarmError where the folder lacks a file."""
         return Security() if self.tls is None else security_of(self.tls)
@@ -97,10 +102,13 @@ def security_of(folder: Path) -> Security:
     return Security(tls_ca_file=certificate, require_encryption=True, **named)
 
 
+def exposed(host: str, tls: Path | None) -> str:
+    """What others could do with a scheduler at this host that does not ask who they are; "" where none reaches it."""
+    return "" if host in LOOPBACK or tls else "whoever reaches it can run any program on the boards"
+
+
 def check_exposed(host: str, tls: Path | None, *, insecure: bool) -> None:
     """Raise FarmError where others could reach a scheduler that does not ask who they are."""
-    if host not in LOOPBACK and tls is None and not insecure:
-        raise FarmError(
-            f"--host {host}: whoever reaches it could run any program on the boards: give --tls FOLDER with a "
-            "certificate, or --insecure in a network that you trust"
-        )
+    if (danger := exposed(host, tls)) and not insecure:
+        raise FarmError(f"--host {host}: {danger}: give --tls FOLDER with a certificate, or --insecure in a network "
+                        "that you trust")  # fmt: skip
