@@ -94,11 +94,16 @@ auto idle(Return (*function)(Pool&, Arguments...)) {
 }
 
 template <typename Function>
-auto run(BoundPool& pool, Function&& function) {
-  const BoundPool::Run running(pool);
+decltype(auto) without_gil(Function&& function) {
   const py::gil_scoped_release release;
   const c10::InferenceMode inference;
   return function();
+}
+
+template <typename Function>
+auto run(BoundPool& pool, Function&& function) {
+  const BoundPool::Run running(pool);
+  return without_gil(function);
 }
 
 std::unique_ptr<BoundPool> make_pool(std::uint64_t seed, bool shuffled, const std::string& device,
@@ -257,6 +262,31 @@ void play(Playback& playback, const py::function& forward, HostSeconds host_s, B
   store(finish(playback, forward), data, playback.size() + 1);
 }
 
+// Nothing but the model's Python runs between the visits of two rounds: other work would take the place of the first op
+// calls' code and data in the caches, and a model that runs again and again finds these there.
+void play_rounds(Playback& playback, const py::function& forward, BoundPool& pool, Seconds seconds, Seconds host_s,
+                 Seconds control_s, std::size_t unkept) {
+  const std::size_t rounds = static_cast<std::size_t>(control_s.size()), kinds = playback.size() + 1;
+  double* call = data_of(seconds, rounds, pool.size(), "seconds");
+  double* host = data_of(host_s, rounds, kinds, "host_s");
+  double* control = data_of(control_s, rounds, "control_s");
+  const BoundPool::Run running(pool);
+  for (std::size_t number = 0; number < unkept + rounds; ++number) {
+    without_gil([&] { pool.begin_round(); });
+    playback.begin(process_clock(), &pool.rounds());
+    const auto& played = finish(playback, forward);
+    const Round& round = without_gil([&]() -> const Round& { return pool.end_round(); });
+    if (number < unkept) {
+      pool.rounds().discard_last();
+      continue;
+    }
+    store(played, host, kinds);
+    call = std::copy(round.seconds.begin(), round.seconds.end(), call);
+    *control++ = round.control_s;
+    host += kinds;
+  }
+}
+
 void observe(Playback& playback, const py::function& forward, KernelSeconds kernel_s, HostSeconds host_s) {
   double* kernels = data_of(kernel_s, playback.size(), "kernel_s");
   double* host = data_of(host_s, playback.size() + 1, "host_s");
@@ -288,6 +318,11 @@ void bind_playback(py::module_& module) {
       .def("run", &play, py::arg("forward"), py::arg("host_s").noconvert(), py::arg("co_run") = nullptr,
            "Call forward() with the kernels off: fills in the host's seconds before each call, and after the last. "
            "With a pool in co_run, each call makes one visit of the pool's round.")
+      .def("rounds", &play_rounds, py::arg("forward"), py::arg("pool"), py::arg("seconds").noconvert(),
+           py::arg("host_s").noconvert(), py::arg("control_s").noconvert(), py::arg("unkept") = 0,
+           "Rounds of the pool in a row, after so many that are not kept, in each of which forward() makes the visits. "
+           "Fills in a row for each kept round: seconds as the pool's end_round() does, host_s as run() does, and the "
+           "control workload's.")
       .def("observe", &observe, py::arg("forward"), py::arg("kernel_s").noconvert(), py::arg("host_s").noconvert(),
            "Call forward() with the kernels on: fills in seconds by call, and the host's as run() does.");
 }

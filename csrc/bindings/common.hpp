@@ -16,8 +16,8 @@
 namespace opclock {
 
 // Results go into arrays that the caller made before it began: a list made between two inferences would take its memory
-// from the heap that the model's page faults depend on. All are one-dimensional, float64, contiguous and writable, and
-// never converted; values are seconds.
+// from the heap that the model's page faults depend on. All are float64, contiguous and writable, and never converted;
+// values are seconds. They have one dimension, or two where there are several rounds.
 using Seconds = pybind11::array_t<double, pybind11::array::c_style>;
 using CallSeconds = Seconds;    // (op calls of the pool,): one call of each, by number
 using KernelSeconds = Seconds;  // (calls of the trace,): the kernel of each, by position
@@ -32,6 +32,16 @@ inline double* data_of(Seconds& array, std::size_t length, const char* name) {
     throw std::invalid_argument(std::string(name) + " must be an array of " + std::to_string(length) +
                                 " float64, this one has " + std::to_string(array.size()) + " in " +
                                 std::to_string(array.ndim()) + " dimension(s)");
+  }
+  return array.mutable_data();
+}
+
+// The same of several rounds: one row for each.
+inline double* data_of(Seconds& array, std::size_t rows, std::size_t columns, const char* name) {
+  if (array.ndim() != 2 || static_cast<std::size_t>(array.shape(0)) != rows ||
+      static_cast<std::size_t>(array.shape(1)) != columns) {
+    throw std::invalid_argument(std::string(name) + " must be an array of " + std::to_string(rows) + " x " +
+                                std::to_string(columns) + " float64, a row for each round");
   }
   return array.mutable_data();
 }

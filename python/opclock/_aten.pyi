@@ -83,6 +83,15 @@ class Playback:
     def run(
         self, forward: Callable[[], object], host_s: npt.NDArray[np.float64], co_run: Pool | None = ...
     ) -> None: ...
+    def rounds(
+        self,
+        forward: Callable[[], object],
+        pool: Pool,
+        seconds: npt.NDArray[np.float64],
+        host_s: npt.NDArray[np.float64],
+        control_s: npt.NDArray[np.float64],
+        unkept: int = ...,
+    ) -> None: ...  # fmt: skip
     def observe(
         self, forward: Callable[[], object], kernel_s: npt.NDArray[np.float64], host_s: npt.NDArray[np.float64]
     ) -> None: ...

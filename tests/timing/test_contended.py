@@ -17,7 +17,7 @@ from opclock.profiles.disturbance import MIN_CLEAN
 from opclock.timing.measure import measure
 from opclock.timing.missing import condition_of, missing_in
 from opclock.timing.reference import reference
-from opclock.timing.runs import Runs
+from opclock.timing.runs import Runs, one_by_one
 from opclock.tracing.recorder import trace
 
 
@@ -99,7 +99,7 @@ def test_runs_keep_the_numbers_of_their_blocks(monkeypatch):
     seconds = iter(np.arange(1.0, 7.0))
     runs = Runs(Contention())
     for _ in range(2):
-        runs.block(lambda: float(next(seconds)), 3)
+        runs.block(one_by_one(lambda: float(next(seconds))), 3)
     assert runs.samples.seconds.tolist() == [1, 3, 4, 5, 6]
     assert runs.samples.blocks.tolist() == [0, 0, 1, 1, 1]
     assert runs.samples.faults.size == 5
@@ -117,7 +117,7 @@ def test_a_run_that_is_not_kept_adds_no_page_faults_to_the_others(monkeypatch, s
         return seconds
 
     runs = Runs(Contention())
-    runs.block(run, 20, run)
+    runs.block(one_by_one(run, run), 20)
     assert runs.samples.faults.tolist() == [100] * 20
 
 

@@ -16,7 +16,7 @@ from opclock.board.contention import Contention
 from opclock.errors import ModelError, model_errors
 from opclock.generation.causal import CausalModel, greedy
 from opclock.profiles.statistics import Samples
-from opclock.timing.runs import Runs
+from opclock.timing.runs import Runs, one_by_one
 
 WINDOW = 8  # tokens to each side of a depth: their times stand for it, as a single token's vary
 BLOCK_S = 0.5  # of generations in a row
@@ -72,7 +72,7 @@ class GenerationRun:
         with model_errors(f"in a later run, {self._causal.name}"):
             first_s = self._tokens[half][0].sum() if self._tokens[half] else BLOCK_S
             count = max(1, min(MAX_RUNS, int(BLOCK_S / first_s)))
-            self._halves[half].block(lambda: self._kept(half), count, self._warm_up)
+            self._halves[half].block(one_by_one(lambda: self._kept(half), self._warm_up), count)
         return time.perf_counter() - start
 
     @property

@@ -9,7 +9,7 @@ from opclock.errors import ModelError
 from opclock.timing.device_graph import CudaGraph, can_capture
 from opclock.timing.host_playback import Forward
 from opclock.timing.reference import Reference
-from opclock.timing.runs import Runs
+from opclock.timing.runs import Runs, one_by_one
 
 FIRST_RUNS = 3  # to find out how long a replay takes
 SAMPLE_S = 0.004  # seconds of replays for one sample: hundreds of times the cost of the events at its ends
@@ -33,7 +33,7 @@ class GraphRun:
     def block(self, half: int) -> float:
         """Run one block for a half (0 or 1). Returns the wall seconds it took."""
         start = time.perf_counter()
-        self._halves[half].block(lambda: self._graph.replay_s(self._replays), SAMPLES)
+        self._halves[half].block(one_by_one(lambda: self._graph.replay_s(self._replays)), SAMPLES)
         return time.perf_counter() - start
 
     def reference(self) -> Reference:

@@ -25,7 +25,7 @@ from opclock.timing.memory_budget import check_run
 from opclock.timing.operators import named_constant
 from opclock.timing.quantized import new_quantized
 from opclock.tracing.control_flow import register_for_playback
-from opclock.tracing.forward import prepared
+from opclock.tracing.forward import needs_reset, prepared
 from opclock.tracing.model_state import ModelState
 from opclock.tracing.op_call import NamedConstant, TensorSpec, Value, tensors
 from opclock.tracing.trace import Trace
@@ -39,8 +39,16 @@ class Host(Protocol):
     key: str  # identifies it in a profile
     kinds: tuple[str, ...]  # kinds of host work, one for each column of its samples
 
-    def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
-        """Run one round. Fills in seconds by op call and host seconds by kind; returns the control workload's."""
+    def rounds(self, pool: Any, seconds: Samples, host_s: Samples, control_s: Samples, unkept: int = 0) -> None:  # noqa: ANN401
+        """Run rounds in a row.
+
+        Args:
+            pool: the compiled pool.
+            seconds: rounds x op calls, is filled in.
+            host_s: rounds x kinds of host work, is filled in.
+            control_s: rounds; is filled in with the control workload's seconds.
+            unkept: how many rounds come first, of which nothing is kept.
+        """
 
 
 class _Placeholders:
@@ -166,12 +174,22 @@ class PlayedHost:
         with _text_unseen():
             self._playback.run(self.forward, host_s, pool)
 
-    def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
-        """Play the Python of one inference during one round of the pool. See ``Host.round``."""
-        with prepared(self.forward), model_errors("in a later run, the model"):
-            pool.begin_round()
-            self.play(host_s, pool)
-            return float(pool.end_round(seconds))
+    def rounds(self, pool: Any, seconds: Samples, host_s: Samples, control_s: Samples, unkept: int = 0) -> None:  # noqa: ANN401
+        """Play the Python of one inference during each round of the pool. See ``Host.rounds``.
+
+        Where the model allows it nothing else runs between two rounds, as nothing does between two inferences.
+        """
+        with model_errors("in a later run, the model"), _text_unseen():
+            if not needs_reset(self.forward):
+                with prepared(self.forward):
+                    self._playback.rounds(self.forward, pool, seconds, host_s, control_s, unkept)
+                return
+            for number in (*[None] * unkept, *range(len(control_s))):
+                row = slice(number or 0, (number or 0) + 1)
+                with prepared(self.forward):
+                    self._playback.rounds(self.forward, pool, seconds[row], host_s[row], control_s[row])
+                if number is None:
+                    pool.discard_last()
 
     def observe(self, kernel_s: Samples, host_s: Samples) -> None:
         """Run the model on its real inputs with kernels. Fills in seconds by op call, and of the host between them."""

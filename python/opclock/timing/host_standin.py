@@ -30,16 +30,22 @@ class KindsHost:
         self._latest = [one.alone() for one in self._models]
         self._next = 0
 
-    def round(self, pool: Any, seconds: Samples, host_s: Samples) -> float:  # noqa: ANN401
-        """Run one round with as many plays as it needs. Host seconds by kind are those of the last plays."""
+    def rounds(self, pool: Any, seconds: Samples, host_s: Samples, control_s: Samples, unkept: int = 0) -> None:  # noqa: ANN401
+        """Run rounds, each with as many plays as it needs. Host seconds by kind are those of the last plays."""
         with torch.inference_mode(), torch_plain():
-            pool.begin_round()
-            begun = pool.visits_left
-            while pool.visits_left > 1:
-                self._play(pool, begun)
-            control_s = float(pool.end_round(seconds))
-        host_s[:] = np.concatenate(self._latest)
-        return control_s
+            for _ in range(unkept):
+                self._round(pool, seconds[0])
+                pool.discard_last()
+            for number in range(len(control_s)):
+                control_s[number] = self._round(pool, seconds[number])
+                host_s[number] = np.concatenate(self._latest)
+
+    def _round(self, pool: Any, seconds: Samples) -> float:  # noqa: ANN401
+        pool.begin_round()
+        begun = pool.visits_left
+        while pool.visits_left > 1:
+            self._play(pool, begun)
+        return float(pool.end_round(seconds))
 
     def _play(self, pool: Any, begun: int) -> None:  # noqa: ANN401
         number = self._next % len(self._models)

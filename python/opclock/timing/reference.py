@@ -23,7 +23,7 @@ from opclock.timing.host_playback import Forward
 from opclock.timing.runs import Runs, RunSamples
 from opclock.timing.threads import thread_team
 from opclock.tracing.forward import Forward as ModelForward
-from opclock.tracing.forward import Reset, prepared
+from opclock.tracing.forward import Reset, needs_reset, prepared
 from opclock.tracing.model_inputs import arguments_of
 from opclock.tracing.specs import flat_tensors
 from opclock.tracing.trace import Step
@@ -197,16 +197,26 @@ class ReferenceRun:
         if isinstance(forward, ModelForward):
             forward.check_values()
         with model_errors(f"on real data, {name}"):
-            warm_up = [self._once() for _ in range(WARM_UP_RUNS)]
+            warm_up = self._in_a_row(0, WARM_UP_RUNS)
         self.runs = runs_in_block(min(warm_up))
 
-    def _once(self) -> float:
+    def _in_a_row(self, unkept: int, count: int) -> list[float]:
+        """See ``InARow``. Where the model allows it nothing runs between two inferences, as in a user's loop."""
+        if needs_reset(self._forward):
+            return [self._prepared_once() for _ in range(unkept + count)][unkept:]
         with prepared(self._forward):
-            wait_for(self._device)
-            start = time.perf_counter()
-            self._forward()
-            wait_for(self._device)
-            return time.perf_counter() - start
+            return [self._once() for _ in range(unkept + count)][unkept:]
+
+    def _prepared_once(self) -> float:
+        with prepared(self._forward):
+            return self._once()
+
+    def _once(self) -> float:
+        wait_for(self._device)
+        start = time.perf_counter()
+        self._forward()
+        wait_for(self._device)
+        return time.perf_counter() - start
 
     def block(self, half: int) -> float:
         """Run one block for a half (0 or 1) after runs that are not kept. Returns the wall seconds it took.
@@ -215,7 +225,7 @@ class ReferenceRun:
         """
         start = time.perf_counter()
         with model_errors(f"in a later run, {self._name}"):
-            self._halves[half].block(self._once, self.runs, self._once)
+            self._halves[half].block(self._in_a_row, self.runs)
         return time.perf_counter() - start
 
     @property

@@ -15,6 +15,25 @@ from opclock.profiles.statistics import Blocks, Samples
 from opclock.profiles.watch import Watch, rounds_together
 from opclock.timing.block_warm_up import BlockWarmUp
 
+# Makes so many runs that are not kept and then so many that are, in a row; returns the seconds of these.
+InARow = Callable[[int, int], Sequence[float]]
+
+
+def one_by_one(run: Callable[[], float], unkept: Callable[[], object] = lambda: None) -> InARow:
+    """Runs that are made one at a time.
+
+    Args:
+        run: makes one that is kept and returns its seconds.
+        unkept: makes one that is not.
+    """
+
+    def in_a_row(first: int, count: int) -> list[float]:
+        for _ in range(first):
+            unkept()
+        return [run() for _ in range(count)]
+
+    return in_a_row
+
 
 @dataclass(frozen=True)
 class RunSamples:
@@ -81,25 +100,22 @@ class Runs:
         self._blocks: list[int] = []
         self._readings: list[Readings] = []  # by block
 
-    def block(self, run: Callable[[], float], count: int, unkept: Callable[[], object] = lambda: None) -> None:
-        """Make this many runs.
+    def block(self, runs: InARow, count: int) -> None:
+        """Make this many runs. Those that warm the block up, and one before short ones that share a reading, are more.
 
         Args:
-            run: makes one and returns its seconds.
+            runs: makes them.
             count: how many.
-            unkept: makes one that is not kept: to warm the block up, and before short runs that share a reading.
         """
         number, together = len(self._readings), 1
-        self._warm_up.run(unkept)
+        self._warm_up.run(lambda: runs(1, 0))
         watch = Watch(self._contention, count)
         while watch.rounds < count:
             several = min(together, count - watch.rounds)
-            shared = several > 1
-            if shared:
-                unkept()
-            self._seconds += [run() for _ in range(several)]
+            unkept = int(several > 1)
+            self._seconds += runs(unkept, several)
             self._blocks += [number] * several
-            watch.rounds_ended(several, unkept=int(shared))
+            watch.rounds_ended(several, unkept=unkept)
             together = rounds_together(self._seconds[-1])
         self._warm_up.block_ended()
         self._readings.append(watch.block_ended())

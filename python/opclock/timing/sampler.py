@@ -154,11 +154,9 @@ class Sampler:
             watch = Watch(self._contention, rounds)
             while watch.rounds < rounds:
                 several = range(watch.rounds, min(watch.rounds + together, rounds))
-                if together > 1:
-                    self._discarded_round(kept, several.start)
-                for number in several:
-                    self._round(kept, number)
-                watch.rounds_ended(len(several), unkept=int(together > 1))
+                unkept = int(together > 1)
+                self._rounds(kept, several, unkept)
+                watch.rounds_ended(len(several), unkept=unkept)
                 if self._counts_for_stopping and watch.last_disturbed:
                     self._pool.compiled.discard_last(len(several))
         finally:
@@ -193,6 +191,27 @@ class Sampler:
             self._discarded_round(rounds)
         return rounds_together(float(rounds.first(1).total_s[0]))
 
+    def _rounds(self, rounds: Rounds, numbers: range, unkept: int) -> None:
+        """Run rounds that are not kept, then fill in the rows of these numbers."""
+        if self._plays_host:
+            self._play(rounds, numbers, unkept)
+            return
+        for _ in range(unkept):
+            self._discarded_round(rounds, numbers.start)
+        for number in numbers:
+            self._round(rounds, number)
+
+    @property
+    def _plays_host(self) -> bool:
+        return self._host is not None and self._counts_for_stopping
+
+    def _play(self, rounds: Rounds, numbers: range, unkept: int = 0) -> None:
+        if self._host is not None and rounds.host_s is not None:
+            rows = slice(numbers.start, numbers.stop)
+            self._host.rounds(
+                self._pool.compiled, rounds.seconds[rows], rounds.host_s[rows], rounds.control_s[rows], unkept
+            )
+
     def _discarded_round(self, rounds: Rounds, number: int = 0) -> None:
         """Run one round that is not stored, so that it does not count for stopping. The row of this number is free."""
         self._round(rounds, number)
@@ -207,11 +226,11 @@ class Sampler:
             rounds.control_s[number] = 0.0
         elif self.condition.timing == "back_to_back":
             rounds.control_s[number] = pool.back_to_back(seconds)
-        elif self._host is None or rounds.host_s is None:
+        elif self._plays_host:
+            self._play(rounds, range(number, number + 1))
+        else:
             pool.begin_round()
             rounds.control_s[number] = pool.end_round(seconds)
-        else:
-            rounds.control_s[number] = self._host.round(pool, seconds, rounds.host_s[number])
 
     @property
     def settled(self) -> bool:

@@ -21,11 +21,13 @@ from opclock.board.contention import Contention
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import disturbed
 from opclock.profiles.pool import REAL, SINGLE, WATCHED
+from opclock.profiles.statistics import Samples
 from opclock.profiles.watch import Watch
 from opclock.timing.binding import BoundPool
 from opclock.timing.host_playback import Host, PlayedHost
 from opclock.timing.inputs import Arguments
 from opclock.timing.missing import condition_of
+from opclock.timing.rounds import Rounds
 from opclock.timing.small_models import small_models
 from opclock.timing.threads import thread_team
 from opclock.tracing.torch_state import torch_plain
@@ -46,17 +48,19 @@ class WatchedModel:
         self._host = host
         self._pool = BoundPool(trace, range(len(trace.calls)), Arguments(trace), condition_of(trace, threads), seed=0)
         self._pool.compiled.warm_up(WARM_UP_S)
-        self._kernel_s, self._host_s = np.empty(len(trace.calls)), np.empty(len(trace.calls) + 1)
+        self._rounds = Rounds.empty(REPEATS, len(trace.calls), len(trace.calls) + 1)
 
-    def real_s(self) -> float:
-        """The wall seconds of one inference."""
+    def real_s(self) -> Samples:
+        """The wall seconds of inferences in a row."""
         return _real_s(self._host)
 
-    def watched_s(self) -> float:
-        """The seconds of one inference by the sum of its op calls and of the host between them."""
-        self._host.round(self._pool.compiled, self._kernel_s, self._host_s)
-        self._pool.compiled.discard_last()
-        return float(self._kernel_s.sum() + self._host_s.sum())
+    def watched_s(self) -> Samples:
+        """The same, by the sum of op calls and of the host between them."""
+        rounds = self._rounds
+        assert rounds.host_s is not None
+        self._host.rounds(self._pool.compiled, rounds.seconds, rounds.host_s, rounds.control_s, UNKEPT)
+        self._pool.compiled.discard_last(REPEATS)
+        return rounds.total_s
 
 
 @cache
@@ -110,18 +114,19 @@ def op_calls(threads: int) -> dict[str, dict[str, int]]:
     return {one.name: {"op_calls": one.op_calls} for one in watched_models(threads)}
 
 
-def _real_s(host: PlayedHost) -> float:
+def _real_s(host: PlayedHost) -> Samples:
+    seconds = np.empty(UNKEPT + REPEATS)
     with torch.inference_mode():
-        start = time.perf_counter()
-        host.forward()
-        return time.perf_counter() - start
+        for number in range(len(seconds)):
+            start = time.perf_counter()
+            host.forward()
+            seconds[number] = time.perf_counter() - start
+    return seconds[UNKEPT:]
 
 
-def _median_s(run: Callable[[], float], contention: Contention) -> float | None:
+def _median_s(runs: Callable[[], Samples], contention: Contention) -> float | None:
     """The median of the repeats; None where other programs disturbed them."""
-    for _ in range(UNKEPT):
-        run()
     watch = Watch(contention, REPEATS)
-    seconds = [run() for _ in range(REPEATS)]
-    watch.rounds_ended(REPEATS)
+    seconds = runs()
+    watch.rounds_ended(REPEATS, unkept=UNKEPT)
     return None if disturbed(watch.block_ended()).any() else float(np.median(seconds))

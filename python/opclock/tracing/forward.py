@@ -36,9 +36,14 @@ class Forward:
         self._reset = reset
         self.steps = tuple(steps)
 
+    @property
+    def needs_reset(self) -> bool:
+        """Whether the model's state must be put back before each inference."""
+        return self._reset is not None
+
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """Take the steps for one inference inside the block, and put the model's state back.
+        """Take the steps for inferences inside the block, and put the model's state back once.
 
         Raises ModelError where that raises.
         """
@@ -72,8 +77,16 @@ class Forward:
         return result
 
 
+def needs_reset(forward: Callable[[], object]) -> bool:
+    """Whether each inference needs a preparation of its own."""
+    return isinstance(forward, Forward) and forward.needs_reset
+
+
 @contextmanager
 def prepared(forward: Callable[[], object]) -> Iterator[None]:
-    """Call a forward once inside the block, in inference mode. What readies the model is done before, untimed."""
+    """Call a forward inside the block, in inference mode; once only where it ``needs_reset``.
+
+    What readies the model is done before, untimed.
+    """
     with forward.prepared() if isinstance(forward, Forward) else torch.inference_mode():
         yield

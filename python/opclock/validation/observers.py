@@ -8,7 +8,7 @@ from opclock.board.contention import Contention
 from opclock.estimation.result import Estimate
 from opclock.profiles.statistics import Samples
 from opclock.timing.host_playback import PlayedHost
-from opclock.timing.runs import Runs
+from opclock.timing.runs import Runs, one_by_one
 from opclock.timing.sampler import Sampler
 from opclock.tracing.trace import Trace
 from opclock.validation.attribution import Explanation
@@ -27,8 +27,10 @@ class Observers:
 
     def block(self, rounds: int) -> None:
         """Run this many inferences and replays, each kind after one that is not kept."""
-        self._observing.block(lambda: self._keep_observed(*self._observe()), rounds, self._observe)
-        self._replaying.block(lambda: self._keep_replay(self._kernels.replay()), rounds, self._kernels.replay)
+        self._observing.block(one_by_one(lambda: self._keep_observed(*self._observe()), self._observe), rounds)
+        self._replaying.block(
+            one_by_one(lambda: self._keep_replay(self._kernels.replay()), self._kernels.replay), rounds
+        )
 
     def _observe(self) -> tuple[Samples, Samples]:
         calls = len(self._trace.calls)
