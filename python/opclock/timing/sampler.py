@@ -191,43 +191,33 @@ class Sampler:
             self._discarded_round(rounds)
         return rounds_together(float(rounds.first(1).total_s[0]))
 
-    def _rounds(self, rounds: Rounds, numbers: range, unkept: int) -> None:
+    def _rounds(self, rounds: Rounds, numbers: range, unkept: int = 0) -> None:
         """Run rounds that are not kept, then fill in the rows of these numbers."""
-        if self._plays_host:
-            self._play(rounds, numbers, unkept)
+        if self._host is not None and rounds.host_s is not None and self._counts_for_stopping:
+            rows = slice(numbers.start, numbers.stop)
+            self._host.rounds(
+                self._pool.compiled, rounds.seconds[rows], rounds.host_s[rows], rounds.control_s[rows], unkept
+            )
             return
         for _ in range(unkept):
             self._discarded_round(rounds, numbers.start)
         for number in numbers:
             self._round(rounds, number)
 
-    @property
-    def _plays_host(self) -> bool:
-        return self._host is not None and self._counts_for_stopping
-
-    def _play(self, rounds: Rounds, numbers: range, unkept: int = 0) -> None:
-        if self._host is not None and rounds.host_s is not None:
-            rows = slice(numbers.start, numbers.stop)
-            self._host.rounds(
-                self._pool.compiled, rounds.seconds[rows], rounds.host_s[rows], rounds.control_s[rows], unkept
-            )
-
     def _discarded_round(self, rounds: Rounds, number: int = 0) -> None:
         """Run one round that is not stored, so that it does not count for stopping. The row of this number is free."""
-        self._round(rounds, number)
+        self._rounds(rounds, range(number, number + 1))
         if self._counts_for_stopping:
             self._pool.compiled.discard_last()
 
     def _round(self, rounds: Rounds, number: int) -> None:
-        """Run one round and fill in the row of this number."""
+        """Run one round without a host and fill in the row of this number."""
         seconds, pool = rounds.seconds[number], self._pool.compiled
         if self._graph is not None:
             seconds[:] = self._graph.round_s()
             rounds.control_s[number] = 0.0
         elif self.condition.timing == "back_to_back":
             rounds.control_s[number] = pool.back_to_back(seconds)
-        elif self._plays_host:
-            self._play(rounds, range(number, number + 1))
         else:
             pool.begin_round()
             rounds.control_s[number] = pool.end_round(seconds)
