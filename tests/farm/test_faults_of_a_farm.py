@@ -20,6 +20,7 @@ pytestmark = [
 from held_job import Held, outcome_of  # noqa: E402
 
 from benchmarks.farm.small_farm import events, job, lines, wait_until  # noqa: E402
+from opclock.farm.running import OUTCOME, Runner  # noqa: E402
 from opclock.farm.worker import equal_boards  # noqa: E402
 
 EQUAL = equal_boards("a board")
@@ -179,18 +180,51 @@ def test_a_laptop_that_comes_back_takes_its_job_up(small, ledger):
     assert events(ledger) == ["begin", "end"] * 2  # once fetched, the same command measures again
 
 
-def test_nothing_runs_for_a_laptop_that_was_interrupted(farm, ledger, monkeypatch):
+def interrupt(farm, one, monkeypatch, when):
+    """Give a job and press Ctrl-C. Returns what is said."""
+
     def interrupted(_given):
-        if lines(ledger):
+        if when():
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(farm, "_answer", interrupted)
         with pytest.raises(KeyboardInterrupt) as interruption:
-            outcome_of(farm, job("answer", ledger, "held"))
-    assert interruption.value.__notes__ == ["the jobs on the boards are cancelled; what has come back is kept"]
+            outcome_of(farm, one)
+    return interruption.value.__notes__
+
+
+def test_nothing_runs_for_a_laptop_that_was_interrupted(farm, ledger, monkeypatch):
+    said = interrupt(farm, job("answer", ledger, "held"), monkeypatch, lambda: lines(ledger))
+    assert said == ["1 job cancelled: for a day, the same command goes on with what the boards have stored"]
     assert outcome_of(farm, job("answer", ledger)).status == "done"
     assert events(ledger) == ["begin", "begin", "end"]
+
+
+def test_the_same_command_goes_on_where_an_interrupted_one_stopped(small, farm, tmp_path, monkeypatch):
+    """It began anew, in another folder, and what was measured was lost. Once its answer is fetched, it begins anew."""
+    go = tmp_path / "go"
+    one = job("rounds", "interrupted", go)
+    before = set(small.store("a").iterdir())
+    interrupt(farm, one, monkeypatch, lambda: [path for path in small.store("a").glob("*/middle")
+                                               if path.parent not in before and path.read_text()])  # fmt: skip
+    (left,) = set(small.store("a").iterdir()) - before
+    wait_until(lambda: ended(int((left / "middle").read_text())))
+    go.touch()
+    assert [outcome_of(farm, one).result["earlier_rounds"] for _ in range(2)] == [10, 0]
+    assert not left.exists()
+
+
+def test_what_was_interrupted_is_taken_up_for_a_day(tmp_path):
+    runner, given = Runner("a", tmp_path, ()), job("measure").with_id(100_000.0)
+    folders = [tmp_path / job("measure").with_id(moment).id for moment in (20_000.0, 13_000.0)]
+    (tmp_path / job("sweep").with_id(99_000.0).id).mkdir()
+    for folder in folders:
+        folder.mkdir()
+    assert runner._left(given) == folders[0]
+    assert runner._left(job("measure").with_id(20_000.0 + 86_401.0)) is None
+    (folders[0] / OUTCOME).touch()
+    assert runner._left(given) is None
 
 
 def test_two_users_get_one_board_after_the_other(small, ledger):

@@ -12,6 +12,7 @@ Status = Literal["done", "failed", "skipped", "refused", "lost"]
 
 RESULT = "result.json"  # in the job's folder
 PROFILE = "profile.sqlite"  # likewise, of a command that keeps none: if its board is lost, it goes on from there
+TAKEN_UP_S = 86_400.0  # within so many seconds, the same command goes on with a job that was given before
 SLOT = "board"  # the resource of which each board has one: one measurement at a time, whoever asks
 
 
@@ -54,6 +55,11 @@ class Job:
     def with_id(self, moment_s: float) -> Job:
         """The same job, named by its digest and the time at which it was given."""
         return replace(self, id=f"opclock-{self.digest}-{int(moment_s * 1000):x}")
+
+
+def given_at_s(key: str) -> float:
+    """When a job was given, by its id."""
+    return int(key.rpartition("-")[2], 16) / 1000
 
 
 @dataclass(frozen=True)

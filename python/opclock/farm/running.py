@@ -18,7 +18,7 @@ from opclock.farm.archive import below, packed, unpack
 from opclock.farm.child import Command
 from opclock.farm.examination import installed
 from opclock.farm.gate import wait_until_fit
-from opclock.farm.job import RESULT, Job, Outcome
+from opclock.farm.job import RESULT, TAKEN_UP_S, Job, Outcome, given_at_s
 from opclock.profiles.profile import log_of
 
 LOOK_S = 2.0  # from one look at a running command to the next
@@ -100,6 +100,8 @@ class Runner:
         return None
 
     def _ran(self, job: Job, folder: Path, cancelled: Callable[[], bool]) -> Outcome:
+        if not folder.exists() and (left := self._left(job)) is not None:
+            left.rename(folder)
         folder.mkdir(parents=True, exist_ok=True)
         unpack(job.files, folder)
         for name in job.outputs:
@@ -116,6 +118,14 @@ class Runner:
             self._command = None
         reason = f"no end within {job.limit_s:g} s: it was ended" if reason == "limit" else reason
         return self._outcome(job, folder, code, reason, time.monotonic() - start)
+
+    def _left(self, job: Job) -> Path | None:
+        """The folder of the last equal job within a day, where that was cancelled before it ended."""
+        equal = self._store.glob(f"{job.id.rpartition('-')[0]}-*")
+        last = max(equal, key=lambda folder: given_at_s(folder.name), default=None)
+        if last is None or (last / OUTCOME).exists() or given_at_s(job.id) - given_at_s(last.name) > TAKEN_UP_S:
+            return None
+        return last
 
     def _watch(self, command: Command, until: float, cancelled: Callable[[], bool]) -> str:
         """Wait for the end. Returns "" where it came, else why nobody waits any longer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -16,12 +16,12 @@ from opclock.farm import worker
 from opclock.farm.address import Address
 from opclock.farm.board import FarmBoard
 from opclock.farm.connecting import connect, reason_of, unanswered
-from opclock.farm.job import SLOT, Job, Outcome
+from opclock.farm.job import SLOT, TAKEN_UP_S, Job, Outcome, given_at_s
+from opclock.formatting import counted
 
 POLL_S = 0.2  # from one look at the jobs to the next
 BOARDS_S = 5.0  # from one look at the boards to the next
 PATIENCE_S = 300.0  # a job waits so long for a board that has gone, and for a scheduler
-TAKEN_UP_S = 86_400.0  # a job that was given within so many seconds is taken up again by the same command
 DONE, OVER = "finished", ("error", "cancelled", "lost")
 
 Said = Callable[[Job, str], None]
@@ -93,7 +93,8 @@ class Farm:
     ) -> Generator[tuple[Job, Outcome], None, None]:
         """Give jobs to the boards and wait for them. A fault on the way gives a job again; its board goes on with it.
 
-        A job whose result nobody has fetched is taken up, not run again. After an interruption all are cancelled.
+        A job whose result nobody has fetched is taken up, not run again. After an interruption all are cancelled; equal
+        ones go on in the folders that these leave on their boards.
 
         Args:
             jobs: of which no two are equal.
@@ -122,7 +123,7 @@ class Farm:
                     self._look_for_boards(open_jobs.values())
                 time.sleep(POLL_S if open_jobs else 0.0)
         except KeyboardInterrupt as interruption:
-            interruption.add_note("the jobs on the boards are cancelled; what has come back is kept")
+            interruption.add_note(_interrupted(len(open_jobs), len(jobs)))
             raise
         finally:
             for given in open_jobs.values():
@@ -133,8 +134,10 @@ class Farm:
     def _give(self, job: Job) -> _Given:
         """Give a job, or take up an equal one that was given before and not fetched."""
         earlier = self._client.get_dataset(_published(job), default=None)
-        if isinstance(earlier, Future) and earlier.status not in OVER and _age_s(earlier.key) < TAKEN_UP_S:
-            return _Given(Job(**{**vars(job), "id": str(earlier.key)}), earlier)
+        if isinstance(earlier, Future) and earlier.status not in OVER:
+            key = str(earlier.key)
+            if time.time() - given_at_s(key) < TAKEN_UP_S:
+                return _Given(replace(job, id=key), earlier)
         return self._again(job if job.id else job.with_id(time.time()))
 
     def _again(self, job: Job) -> _Given:
@@ -212,11 +215,13 @@ class Farm:
                        "there: once it has joined again, the same command goes on")  # fmt: skip
 
 
+def _interrupted(cancelled: int, jobs: int) -> str:
+    """What an interruption has left."""
+    kept = "; what has come back is kept" if cancelled < jobs else ""
+    return (f"{counted(cancelled, 'job')} cancelled: for a day, the same command goes on with what the boards have "
+            f"stored{kept}")  # fmt: skip
+
+
 def _published(job: Job) -> str:
     """The name under which the scheduler keeps a job while this machine is gone."""
     return f"opclock-{job.digest}"
-
-
-def _age_s(key: object) -> float:
-    """How long ago a job was given, by its name."""
-    return time.time() - int(str(key).rpartition("-")[2], 16) / 1000
