@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -165,6 +166,13 @@ def test_a_scheduler_that_is_restarted_loses_no_job(small, farm, ledger):
     assert held.outcome().status == "done"
     assert events(ledger) == ["begin", "on", "end"]
     small.wait_for("a", "b", "late")
+
+
+def test_dask_logs_nothing(farm):
+    """distributed.client has a level of its own: a restart of the scheduler was logged into the progress line."""
+    loggers = [name for name in logging.root.manager.loggerDict if name.startswith(("distributed.", "tornado."))]
+    assert "distributed.client" in loggers
+    assert not [name for name in loggers if logging.getLogger(name).isEnabledFor(logging.ERROR)]
 
 
 def test_a_laptop_that_comes_back_takes_its_job_up(small, ledger):

@@ -23,9 +23,10 @@ QUIET = {
 
 
 def quiet_logs() -> None:
-    """Let dask log errors of its own alone: the command line says what a user needs."""
-    for name in ("distributed", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    """Silence all of dask's loggers, of which some have levels of their own: the command line says what happens."""
+    for name in [*logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def for_a_board() -> None:
