@@ -9,7 +9,9 @@ import click
 import pytest
 
 from opclock.cli.explaining import ARGUMENT, OPTIONS, explained
+from opclock.cli.flags import show_flags
 from opclock.cli.main import commands
+from opclock.cli.reporting import Reporter
 from opclock.errors import ModelError, OptionError
 from opclock.flags import MEANINGS, fitted
 
@@ -101,3 +103,12 @@ def test_an_argument_of_python_is_an_option():
     arguments = re.findall(r"\w+", f"{re.split(r'[()]', ARGUMENT.pattern)[1]} real explain validate predict loops")
     every = set.union(*map(options, VERBS.values()))
     assert [name for name in arguments if OPTIONS.get(name, f"--{name}") not in every] == []
+
+
+@pytest.mark.parametrize(("given", "advice"), [(None, "run the command again"), ("p.sqlite", "into a new profile")])
+def test_who_has_no_profile_is_not_told_to_take_a_new_one(given, advice, capsys):
+    """A study into a temporary one said so."""
+    with click.Context(VERBS["study", "hidden-costs"]) as context:
+        context.params["profile_path"] = given
+        show_flags(Reporter(), ["contended"])
+    assert advice in " ".join(capsys.readouterr().out.split())

@@ -21,7 +21,9 @@ strict_option = click.option("--strict", is_flag=True, help="Exit with 1 if a fl
 def show_flags(reporter: Reporter, names: Iterable[str]) -> None:
     """Print what each flag means and what to do in this command, once each, the most serious first."""
     context = click.get_current_context(silent=True)
-    options = [] if context is None else [text for one in context.command.params for text in one.opts]
+    options = {text for one in context.command.params for text in one.opts} if context else set()
+    if context and context.params.get("profile_path", "none") is None:  # a temporary one
+        options.discard("--profile")
     for line in explained(names):
         reporter.say(fitted(line, options))
 
