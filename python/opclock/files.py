@@ -50,10 +50,15 @@ def write_whole(path: Path, content: bytes) -> None:
         raise _cannot_write(path, error) from error
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *, database: bool = False) -> None:
     """Check that `write_whole` can write a file, before long work and without touching what is there.
 
-    Raises OptionError where it cannot, and where the file is a database, such as a profile, which it would replace.
+    Args:
+        path: the file.
+        database: whether it may be a database, such as a profile, which is not replaced.
+
+    Raises:
+        OptionError: the file cannot be written, or is a database which would be replaced.
     """
     try:
         descriptor = _own_descriptor(path)
@@ -73,7 +78,7 @@ def check_writable(path: Path) -> None:
             user = os.fstat(probe.fileno()).st_uid
         if target.exists() and user not in (0, target.stat().st_uid):
             raise PermissionError(errno.EPERM, "it belongs to another user")
-        if _is_database(target):
+        if not database and _is_database(target):
             raise OptionError(f"{path} is a profile or another database, which this would replace: name another file")
     except OSError as error:
         raise _cannot_write(path, error) from error

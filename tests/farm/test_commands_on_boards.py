@@ -77,6 +77,20 @@ def test_a_file_that_a_board_writes_comes_back_under_its_name(small, monkeypatch
     assert (tmp_path / "curve-a.png").read_text() == "a plot"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("measure", "zoo:mobilenet", "--profile", "/proc/x.sqlite"), "cannot write /proc/x-a.sqlite"),
+        (("study", "tokens", "--report", "/proc/tokens"), "cannot write into /proc/tokens-a"),
+    ],
+)
+def test_what_could_not_be_stored_is_refused_before_a_board_measures(small, monkeypatch, words, said):
+    """It was measured first."""
+    before = set(small.store("a").iterdir())
+    refused(on_farm(small, monkeypatch, *words, "--on", "a"), said)
+    assert set(small.store("a").iterdir()) == before
+
+
 def test_a_command_says_which_boards_do_something_else_first(small, farm, ledger, monkeypatch, tmp_path):
     """It waited without a word."""
     held, done = Held(farm, ledger), []

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from opclock.cli.number_range import NumberRange
-from opclock.cli.outputs import words_of
+from opclock.cli.outputs import output_folder, words_of
 from opclock.cli.reporting import Display, Reporter, progress_display, screen_width, write
 from opclock.errors import OpclockError, OptionError
+from opclock.files import check_writable
 from opclock.formatting import counted, duration
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
         for result in results:
             show(result, reporter)
         parts = _parts(boards, split=given.get("split", False))
+        _check_places(shipped, boards, split=bool(parts))
         jobs = {job.where: job for job in (_job(shipped, board, reporter, parts, wait_cool=wait_cool, limit_s=limit_s)
                                            for board in boards)}  # fmt: skip
         say_busy(boards, list(jobs.values()))
@@ -101,6 +103,22 @@ def _parts(boards: Sequence[FarmBoard], *, split: bool) -> dict[str, str]:
 
     check_equal(boards)
     return {board.name: f"{number}/{len(boards)}" for number, board in enumerate(boards, 1)}
+
+
+def _check_places(shipped: Shipment, boards: Sequence[FarmBoard], *, split: bool) -> None:
+    """Raise OptionError where what the boards answer could not be stored."""
+    from opclock.farm.result import of_board
+
+    names = [board.name for board in boards]
+    if shipped.profile is not None:
+        common = [shipped.profile] if split else []
+        for profile in [*common, *(of_board(shipped.profile, name) for name in names)]:
+            check_writable(profile, database=True)
+    for place in (of_board(target, name) for target in shipped.outputs.values() for name in names):
+        if place.suffix:
+            check_writable(place)
+        else:
+            output_folder(place)
 
 
 def pick(farm: Farm, on: str) -> tuple[list[FarmBoard], list[Result]]:
