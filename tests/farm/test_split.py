@@ -10,7 +10,7 @@ import pytest
 from helpers import board_profile, linear_trace
 
 from opclock.errors import FarmError, OptionError
-from opclock.farm.splitting import agreements, check_equal, join, nothing_shared_out
+from opclock.farm.splitting import agreements, check_equal, in_words, join, nothing_shared_out
 from opclock.profiles.profile import Profile
 from opclock.sweeps.parts import SHARED_EVERY, Part
 
@@ -64,6 +64,21 @@ def test_boards_without_a_shared_kernel_are_kept_apart(profiles, tmp_path):
     board_profile(tmp_path / "d.sqlite", linear_trace("m", 777).calls, np.array([1e-6, 1e-6]))
     found = agreements({"a": profiles["a"], "d": tmp_path / "d.sqlite"})
     assert [(one.board, one.kernels, one.kept) for one in found] == [("a", 0, True), ("d", 0, False)]
+
+
+def test_it_is_said_whether_boards_agree(profiles, tmp_path):
+    """The limit was not shown, and a board that answered alone seemed to agree."""
+    count = len({call.call.key for call in CALLS})
+    assert in_words(agreements(profiles), profiles) == [
+        f"a takes 0.990 times as long as b, the median of {count} shared kernels; they agree within 5 %",
+        f"c takes 1.188 times as long as b, the median of {count} shared kernels; they differ by over 5 %: kept apart, "
+        f"in {profiles['c']}",
+    ]
+    alone = {"a": profiles["a"]}
+    assert in_words(agreements(alone), alone) == ["a alone has answered: nothing was compared"]
+    board_profile(tmp_path / "d.sqlite", linear_trace("m", 777).calls, np.array([1e-6, 1e-6]))
+    two = {**alone, "d": tmp_path / "d.sqlite"}
+    assert in_words(agreements(two), two) == [f"d shares no kernel with a: kept apart, in {two['d']}"]
 
 
 def test_only_boards_of_one_identity_share():

@@ -196,18 +196,14 @@ def _joined_or_told(results: Sequence[Result], target: Path | None, reporter: Re
 
 def joined(results: Sequence[Result], target: Path | None, reporter: Reporter) -> list[Agreement]:
     """Merge the profiles of the boards that agree into one, and say which do not."""
-    from opclock.farm.splitting import agreements, join, nothing_shared_out
+    from opclock.farm.splitting import agreements, in_words, join, nothing_shared_out
 
     profiles = {result.board.name: result.profile for result in results if result.profile is not None}
     if target is None or not profiles:
         return []
     found = agreements(profiles)
-    for one in found:
-        if one.board == one.reference:
-            continue
-        shared = counted(one.kernels, "shared kernel")
-        reporter.say(f"{one.board} takes {one.ratio:.3f} times as long as {one.reference}, the median of {shared}"
-                     + ("" if one.kept else f": kept apart, in {profiles[one.board]}"))  # fmt: skip
+    for sentence in in_words(found, profiles):
+        reporter.say(sentence)
     if nothing_shared_out([result.outcome.result for result in results]):
         reporter.say("every kernel was timed on every board: this sweep has one pool, and a pool is not split")
     kept = [profiles[one.board] for one in found if one.kept]

@@ -14,6 +14,7 @@ import numpy as np
 from opclock.errors import FarmError, ProfileError
 from opclock.farm.board import FarmBoard
 from opclock.files import write_whole
+from opclock.formatting import counted
 from opclock.profiles.comparison import compare
 from opclock.profiles.maintenance import merge
 from opclock.profiles.profile import Profile
@@ -70,6 +71,27 @@ def agreements(profiles: Mapping[str, Path]) -> list[Agreement]:
         agrees = count > 0 and abs(shift) <= math.log1p(AGREE)
         found.append(Agreement(name, reference, math.exp(shift), count, kept=agrees))
     return found
+
+
+def in_words(found: Sequence[Agreement], profiles: Mapping[str, Path]) -> list[str]:
+    """A sentence about each board that was compared.
+
+    Args:
+        found: as ``agreements`` gives it.
+        profiles: by board.
+    """
+    if len(found) == 1:
+        return [f"{found[0].board} alone has answered: nothing was compared"]
+    return [_in_words(one, profiles[one.board]) for one in found if one.board != one.reference]
+
+
+def _in_words(one: Agreement, profile: Path) -> str:
+    limit = f"{AGREE * 100:g} %"
+    if not one.kernels:
+        return f"{one.board} shares no kernel with {one.reference}: kept apart, in {profile}"
+    verdict = f"they agree within {limit}" if one.kept else f"they differ by over {limit}: kept apart, in {profile}"
+    shared = counted(one.kernels, "shared kernel")
+    return f"{one.board} takes {one.ratio:.3f} times as long as {one.reference}, the median of {shared}; {verdict}"
 
 
 def _shift(first: Path, second: Path) -> tuple[float, int]:
