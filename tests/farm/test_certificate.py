@@ -122,6 +122,29 @@ def test_a_farm_that_everyone_can_use_says_so(monkeypatch, tmp_path, words, plac
     assert done.stderr == (warning if place else "")
 
 
+def test_a_remedy_is_one_that_the_command_has(monkeypatch):
+    """'opclock farm list' suggested --cluster and --tls."""
+    monkeypatch.setattr("opclock.farm.connecting.CONNECT_S", 0.2)
+    for url, said in (("tcp://127.0.0.1:1", "name another by $OPCLOCK_FARM; if it has a certificate, name its folder "
+                       "by $OPCLOCK_FARM_TLS"), ("tls://x", "name the folder with its certificate by "
+                       "$OPCLOCK_FARM_TLS")):  # fmt: skip
+        monkeypatch.setenv("OPCLOCK_FARM", url)
+        done = opclock("farm", "list")
+        refused(done, said)
+        assert "--" not in done.stderr
+
+
+def test_the_scheduler_says_how_boards_and_users_reach_it(monkeypatch):
+    """What users need was not said."""
+
+    async def started(_host, _port, _security, say):
+        say("tcp://127.0.0.1:8786")
+
+    monkeypatch.setattr("opclock.farm.scheduler.schedule", started)
+    lines = opclock("farm", "start").stdout.splitlines()
+    assert lines[1::2] == ["  opclock farm join tcp://127.0.0.1:8786", "  export OPCLOCK_FARM=tcp://127.0.0.1:8786"]
+
+
 def test_no_object_of_dask_is_in_a_message():
     error = OSError(
         "in <TCP (closed) Client->Scheduler local=tcp://127.0.0.1:1 remote=tcp://127.0.0.1:2>: Stream is closed"

@@ -53,6 +53,12 @@ def test_a_name_of_no_board_is_refused_with_those_that_there_are(text, words):
         chosen(text, [])
 
 
+def test_where_no_board_has_a_tag_none_is_made_up():
+    """'no board has the tag 'none'; there are: none' was said."""
+    with pytest.raises(FarmError, match=r"no board has a tag; name some: b, c$"):
+        chosen("tag:none", [replace(B, tags=()), C])
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -57,6 +57,7 @@ def test_inversions_are_those_beyond_the_noise(validation):
     assert [(pair.fewer_macs, pair.more_macs) for pair in study.inversions] == [("small", "middle")]
     assert study.inversions[0].macs_ratio == 0.25
     assert study.inversions[0].time_ratio == pytest.approx(2)
+    assert any(words.startswith("In 1 pair of models the one") for words in study.words())
     noisy = Validation(BOARD_FACTS, with_regression([row("a", 8, 1.05e-3, 1e-3, 1.1), row("b", 16, 1e-3, 1e-3, 1.1),
                                                      row("c", 32, 3e-3, 3e-3)]))  # fmt: skip
     assert HiddenCosts.of(noisy).inversions == ()

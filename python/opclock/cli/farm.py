@@ -52,6 +52,8 @@ def start(host: str, port: int, tls: Path | None, insecure: bool) -> None:
     def started(url: str) -> None:
         reporter.say(f"the farm is at {url}; on each board:")
         reporter.command(f"opclock farm join {_reachable(url)}" + (" --tls FOLDER" if tls else ""))
+        reporter.say("where you give the commands:")
+        reporter.command(f"export OPCLOCK_FARM={_reachable(url)}" + (" OPCLOCK_FARM_TLS=FOLDER" if tls else ""))
 
     with _ends("the scheduler has ended"):
         asyncio.run(schedule(host, port, Address.of(None, tls).security, started))

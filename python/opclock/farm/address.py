@@ -53,9 +53,7 @@ class Address:
         if not host or scheme not in ("", "tcp", "tls"):
             raise FarmError(f"no address {text!r}: write tcp://HOST:{PORT}, or tls://HOST:{PORT} with a certificate")
         if scheme == "tls" and folder is None:
-            raise FarmError(
-                f"{text} is encrypted: give --tls FOLDER, or set {TLS_VARIABLE}, with the farm's certificate"
-            )
+            raise FarmError(f"{text} is encrypted: name the folder with its certificate by ${TLS_VARIABLE}")
         host = f"[{host}]" if ":" in host else host
         return Address(f"{wanted}://{host}:{port}", folder)
 

@@ -27,6 +27,7 @@ POLL_S = 0.05  # from one look at the tasks to the next
 LOOK_S = 5.0  # from one look at the workers to the next
 WORKERLESS_S = 300.0  # so long the tasks wait where there is no worker
 START_WORKERS = "start some there: dask worker ADDRESS --nworkers 4 --nthreads 1"
+NO_CLUSTER = "start one there ('dask scheduler'), or name another by --cluster"
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -80,7 +81,7 @@ class Cluster:
             FarmError: no scheduler answers, or it has no workers, or its workers are boards.
         """
         self._address = address
-        self._client: Client = connect(address)
+        self._client: Client = connect(address, NO_CLUSTER)
         try:
             workers = self._workers()
             if not workers:

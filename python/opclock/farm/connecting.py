@@ -12,7 +12,7 @@ from distributed import Client
 from distributed.comm.core import CommClosedError
 
 from opclock.errors import FarmError
-from opclock.farm.address import TLS_VARIABLE, VARIABLE, Address
+from opclock.farm.address import TLS_VARIABLE, Address
 from opclock.farm.settings import quiet_logs
 
 CONNECT_S = 10.0
@@ -21,8 +21,16 @@ CLOSED = "it closed the connection"
 EXPIRED = "has expired: make a new one, and copy it to all who take part"
 
 
-def connect(address: Address) -> Client:
-    """Connect. Raises FarmError where no scheduler answers, or it refuses this machine."""
+def connect(address: Address, remedy: str) -> Client:
+    """Connect.
+
+    Args:
+        address: the scheduler's.
+        remedy: what the user can do where none answers.
+
+    Raises:
+        FarmError: none answers, or it refuses this machine.
+    """
     quiet_logs()
     # dask does its best to warn of a graph that is large: here it is the model's files.
     warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
@@ -31,9 +39,8 @@ def connect(address: Address) -> Client:
         return Client(address.url, security=address.security, timeout=CONNECT_S, set_as_default=False, name="opclock")
     except (OSError, TimeoutError, RuntimeError, ValueError) as error:
         raise FarmError(
-            f"no scheduler answers at {address.url} ({unanswered(address, error)}): start one there ('opclock farm "
-            f"start' for boards, 'dask scheduler' for a cluster), or name another by {VARIABLE} or --cluster; if it "
-            f"has a certificate, name its folder by {TLS_VARIABLE}"
+            f"no scheduler answers at {address.url} ({unanswered(address, error)}): {remedy}; if it has a certificate, "
+            f"name its folder by ${TLS_VARIABLE}"
         ) from error
 
 

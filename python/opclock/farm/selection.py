@@ -46,7 +46,9 @@ def _nobody(part: str, boards: Sequence[FarmBoard]) -> str:
         return "a name is missing; write all, tag:TAG or a name, several by commas"
     names = ", ".join(sorted(board.name for board in boards))
     if part.startswith("tag:"):
-        tags = ", ".join(sorted({tag for board in boards for tag in board.tags})) or "none"
+        tags = ", ".join(sorted({tag for board in boards for tag in board.tags}))
+        if not tags:
+            return f"no board has a tag; name some: {names}"
         return f"no board has the tag {part.removeprefix('tag:')!r}; there are: {tags}"
     return f"no board {part!r}; there are: {names}; or write all, or tag:TAG"
 

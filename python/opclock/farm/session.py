@@ -13,7 +13,7 @@ from distributed import Client, Future, KilledWorker
 
 from opclock.errors import FarmError
 from opclock.farm import worker
-from opclock.farm.address import Address
+from opclock.farm.address import VARIABLE, Address
 from opclock.farm.board import FarmBoard
 from opclock.farm.connecting import connect, reason_of, unanswered
 from opclock.farm.job import SLOT, TAKEN_UP_S, Job, Outcome, given_at_s
@@ -22,6 +22,7 @@ from opclock.formatting import counted
 POLL_S = 0.2  # from one look at the jobs to the next
 BOARDS_S = 5.0  # from one look at the boards to the next
 PATIENCE_S = 300.0  # a job waits so long for a board that has gone, and for a scheduler
+NO_FARM = f"start one there ('opclock farm start'), or name another by ${VARIABLE}"
 DONE, OVER = "finished", ("error", "cancelled", "lost")
 
 Said = Callable[[Job, str], None]
@@ -49,7 +50,7 @@ class Farm:
         self._client = self._connected()
 
     def _connected(self) -> Client:
-        client = connect(self._address)
+        client = connect(self._address, NO_FARM)
         client.subscribe_topic(worker.PROGRESS, self._hear)
         return client
 
@@ -85,7 +86,8 @@ class Farm:
         """Let a board end after its job, and take no other. Raises FarmError where there is none of this name."""
         boards = {board.name: board for board in self.boards()}
         if name not in boards:
-            raise FarmError(f"no board {name!r}; there are: {', '.join(boards) or 'none'}")
+            there = f"there are: {', '.join(boards)}" if boards else "the farm has none"
+            raise FarmError(f"no board {name!r}; {there}")
         self._client.run(worker.drain, workers=[boards[name].address], wait=True)
 
     def run(

@@ -182,9 +182,9 @@ class HiddenCosts:
             return "No model with fewer MACs takes longer than one with more, beyond the noise."
         worst = max(self.inversions, key=lambda inversion: inversion.time_ratio / inversion.macs_ratio)
         return (
-            f"In {len(self.inversions)} pairs of models the one with fewer MACs takes longer, beyond the noise; "
-            f"the starkest: {worst.fewer_macs} has {worst.macs_ratio:.2f} times the MACs of {worst.more_macs} and "
-            f"takes {worst.time_ratio:.2f} times as long."
+            f"In {counted(len(self.inversions), 'pair')} of models the one with fewer MACs takes longer, beyond the "
+            f"noise; the starkest: {worst.fewer_macs} has {worst.macs_ratio:.2f} times the MACs of {worst.more_macs} "
+            f"and takes {worst.time_ratio:.2f} times as long."
         )
 
 
