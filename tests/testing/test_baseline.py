@@ -40,7 +40,8 @@ def test_a_real_model_against_its_own_baseline(session, monkeypatch, tmp_path):
     assert (case["name"], case["fullname"]) == ("test_latency", "test_of_a_user.py::test_latency")
     assert case["stats"]["rounds"] == len(case["stats"]["data"])
     assert case["extra_info"]["opclock"]["threads"] == 1
-    assert case["extra_info"]["opclock"]["slowdown_low"] < case["extra_info"]["opclock"]["slowdown_high"]
+    low, high = (case["extra_info"]["opclock"][f"slowdown_{end}"] for end in ("low", "high"))
+    assert high is None or low < high  # no upper end: other programs disturbed nearly all
 
 
 @pytest.mark.parametrize(("ratio", "code", "verdict"), [
