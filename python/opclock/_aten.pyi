@@ -91,7 +91,7 @@ class Playback:
         host_s: npt.NDArray[np.float64],
         control_s: npt.NDArray[np.float64],
         unkept: int = ...,
-    ) -> None: ...  # fmt: skip
+    ) -> None: ...
     def observe(
         self, forward: Callable[[], object], kernel_s: npt.NDArray[np.float64], host_s: npt.NDArray[np.float64]
     ) -> None: ...

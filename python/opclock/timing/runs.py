@@ -15,7 +15,7 @@ from opclock.profiles.statistics import Blocks, Samples
 from opclock.profiles.watch import Watch, rounds_together
 from opclock.timing.block_warm_up import BlockWarmUp
 
-# Makes so many runs that are not kept and then so many that are, in a row; returns the seconds of these.
+# Makes so many runs that are not kept, then so many that are kept, in a row. Returns the seconds of those kept.
 InARow = Callable[[int, int], Sequence[float]]
 
 
@@ -101,7 +101,9 @@ class Runs:
         self._readings: list[Readings] = []  # by block
 
     def block(self, runs: InARow, count: int) -> None:
-        """Make this many runs. Those that warm the block up, and one before short ones that share a reading, are more.
+        """Make this many runs that are kept.
+
+        More are made that are not: to warm the block up, and one before short runs that share a reading.
 
         Args:
             runs: makes them.
