@@ -1,46 +1,24 @@
-// opclock._aten: operator calls and null playback. Links libtorch.
-#include <c10/core/InferenceMode.h>
+// Binds pools of op calls.
+#include "aten/pool.hpp"
+
 #include <torch/csrc/jit/python/pybind_utils.h>
 
 #include <algorithm>
 #include <memory>
-#include <optional>
-#include <stdexcept>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "aten/event_queue.hpp"
-#include "aten/playback.hpp"
-#include "aten/pool.hpp"
-#include "bindings/clock.hpp"
+#include "bindings/aten/bound_pool.hpp"
+#include "bindings/aten/common.hpp"
 #include "bindings/common.hpp"
 
 namespace py = pybind11;
-using namespace opclock;  // NOLINT(google-build-using-namespace): a binding file names nothing else
+
+namespace opclock {
 
 namespace {
-
-Clock& process_clock() {
-  static Clock clock = Clock::choose();
-  return clock;
-}
-
-// The rest is a C++ backtrace, which does not help a user.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-// Errors inside become a ValueError that names what the work was for.
-template <typename Function>
-auto naming(const std::string& what, Function&& function) -> decltype(function()) {
-  try {
-    return function();
-  } catch (const c10::Error& error) {
-    throw std::invalid_argument(what + ": " + first_line(error.what_without_backtrace()));
-  } catch (const std::exception& error) {
-    throw std::invalid_argument(what + ": " + first_line(error.what()));
-  }
-}
 
 torch::jit::Stack bind_arguments(const c10::OperatorHandle& op, const py::tuple& args, const py::dict& kwargs) {
   // A plain number where the schema says Tensor is bound as a wrapped number, as PyTorch's own Python API does.
@@ -56,34 +34,6 @@ Lane lane_of(const std::string& name) {
   throw std::invalid_argument("there is no lane '" + name + "': host, device or both");
 }
 
-// A pool runs without the GIL. Meanwhile neither another thread nor Python that a playback calls may touch it: that is
-// checked here. Whatever runs kernels, waits for a device, sleeps or judges all samples goes through run(), which
-// releases the GIL; what goes through idle() reads or sets a few numbers.
-class BoundPool : public Pool {
- public:
-  using Pool::Pool;
-  void check_idle() const {
-    if (running_) throw std::runtime_error("the pool is running: another thread or a playback uses it");
-  }
-
-  class Run {
-   public:
-    explicit Run(BoundPool& pool) : pool_(pool) {
-      pool_.check_idle();
-      pool_.running_ = true;
-    }
-    ~Run() { pool_.running_ = false; }
-    Run(const Run&) = delete;
-    Run& operator=(const Run&) = delete;
-
-   private:
-    BoundPool& pool_;
-  };
-
- private:
-  bool running_ = false;  // read and written with the GIL alone
-};
-
 // The same function, on an idle pool only.
 template <typename Return, typename... Arguments>
 auto idle(Return (*function)(Pool&, Arguments...)) {
@@ -91,13 +41,6 @@ auto idle(Return (*function)(Pool&, Arguments...)) {
     pool.check_idle();
     return function(pool, arguments...);
   };
-}
-
-template <typename Function>
-decltype(auto) without_gil(Function&& function) {
-  const py::gil_scoped_release release;
-  const c10::InferenceMode inference;
-  return function();
 }
 
 template <typename Function>
@@ -237,104 +180,9 @@ void bind_facts(py::class_<BoundPool>& pool) {
                              "Samples taken again because the counter ran backwards.");
 }
 
-// Runs the inference that has begun, and returns the host's seconds.
-const std::vector<double>& finish(Playback& playback, const py::function& forward) {
-  try {
-    forward();
-  } catch (...) {
-    playback.abandon();
-    throw;
-  }
-  return playback.end();
-}
-
-// Throws where a call raised and the model went on: there is no time of it, and the array would keep what it held.
-void store(const std::vector<double>& from, double* to, std::size_t length) {
-  if (from.size() != length) throw std::runtime_error("a call raised an error, and the model went on");
-  std::copy(from.begin(), from.end(), to);
-}
-
-void play(Playback& playback, const py::function& forward, HostSeconds host_s, BoundPool* co_run) {
-  double* data = data_of(host_s, playback.size() + 1, "host_s");
-  std::optional<BoundPool::Run> running;
-  if (co_run != nullptr) running.emplace(*co_run);
-  playback.begin(process_clock(), co_run == nullptr ? nullptr : &co_run->rounds());
-  store(finish(playback, forward), data, playback.size() + 1);
-}
-
-// Nothing but the model's Python runs between the visits of two rounds: other work would take the place of the first op
-// calls' code and data in the caches, and a model that runs again and again finds these there.
-void play_rounds(Playback& playback, const py::function& forward, BoundPool& pool, Seconds seconds, Seconds host_s,
-                 Seconds control_s, std::size_t unkept) {
-  const std::size_t rounds = static_cast<std::size_t>(control_s.size()), kinds = playback.size() + 1;
-  double* call = data_of(seconds, rounds, pool.size(), "seconds");
-  double* host = data_of(host_s, rounds, kinds, "host_s");
-  double* control = data_of(control_s, rounds, "control_s");
-  const BoundPool::Run running(pool);
-  for (std::size_t number = 0; number < unkept + rounds; ++number) {
-    without_gil([&] { pool.begin_round(); });
-    playback.begin(process_clock(), &pool.rounds());
-    const auto& played = finish(playback, forward);
-    const Round& round = without_gil([&]() -> const Round& { return pool.end_round(); });
-    if (number < unkept) {
-      pool.rounds().discard_last();
-      continue;
-    }
-    store(played, host, kinds);
-    call = std::copy(round.seconds.begin(), round.seconds.end(), call);
-    *control++ = round.control_s;
-    host += kinds;
-  }
-}
-
-void observe(Playback& playback, const py::function& forward, KernelSeconds kernel_s, HostSeconds host_s) {
-  double* kernels = data_of(kernel_s, playback.size(), "kernel_s");
-  double* host = data_of(host_s, playback.size() + 1, "host_s");
-  playback.begin_observing(process_clock());
-  store(finish(playback, forward), host, playback.size() + 1);
-  store(playback.kernel_s(), kernels, playback.size());
-}
-
-PlayedCall played_call(const std::string& name, const std::string& overload, const py::tuple& outputs) {
-  const auto op = naming(name, [&] { return find_operator(name, overload); });
-  const auto& returns = op.schema().returns();
-  std::vector<c10::IValue> values;
-  for (std::size_t i = 0; i < std::min(outputs.size(), returns.size()); ++i) {
-    values.push_back(naming(name, [&] { return torch::jit::toIValue(outputs[i], returns[i].type()); }));
-  }
-  values.resize(outputs.size());  // PlayedCall refuses more than the operator returns
-  return {op, std::move(values)};
-}
-
-void bind_playback(py::module_& module) {
-  py::class_<Playback>(module, "Playback", "Runs a model's Python with its kernels switched off.")
-      .def(py::init([](const std::vector<std::tuple<std::string, std::string, py::tuple>>& traced) {
-             std::vector<PlayedCall> calls;
-             calls.reserve(traced.size());
-             for (const auto& [name, overload, outputs] : traced) calls.push_back(played_call(name, overload, outputs));
-             return std::make_unique<Playback>(std::move(calls));
-           }),
-           py::arg("calls"), "From (operator, overload, recorded outputs) of every call, in order.")
-      .def("run", &play, py::arg("forward"), py::arg("host_s").noconvert(), py::arg("co_run") = nullptr,
-           "Call forward() with the kernels off: fills in the host's seconds before each call, and after the last. "
-           "With a pool in co_run, each call makes one visit of the pool's round.")
-      .def("rounds", &play_rounds, py::arg("forward"), py::arg("pool"), py::arg("seconds").noconvert(),
-           py::arg("host_s").noconvert(), py::arg("control_s").noconvert(), py::arg("unkept") = 0,
-           "Rounds of the pool in a row, after so many that are not kept, in each of which forward() makes the visits. "
-           "Fills in a row for each kept round: seconds as the pool's end_round() does, host_s as run() does, and the "
-           "control workload's.")
-      .def("observe", &observe, py::arg("forward"), py::arg("kernel_s").noconvert(), py::arg("host_s").noconvert(),
-           "Call forward() with the kernels on: fills in seconds by call, and the host's as run() does.");
-}
-
 }  // namespace
 
-PYBIND11_MODULE(_aten, module) {
-  module.doc() = "opclock's operator calls, bound to PyTorch's dispatcher.";
-  bind_clock(module);
-  module.def("process_clock", &process_clock, py::return_value_policy::reference,
-             py::call_guard<py::gil_scoped_release>(),
-             "The clock that pools and playbacks of this process are timed by.");
+void bind_pool(py::module_& module) {
   py::class_<WarmUp>(module, "WarmUp", "The rounds that were not kept.")
       .def_readonly("rounds", &WarmUp::rounds)
       .def_readonly("seconds", &WarmUp::seconds)
@@ -343,5 +191,6 @@ PYBIND11_MODULE(_aten, module) {
   bind_calls(pool);
   bind_rounds(pool);
   bind_facts(pool);
-  bind_playback(module);
 }
+
+}  // namespace opclock
