@@ -77,7 +77,7 @@ def main() -> int:
         os.kill(os.getpid(), signal.SIGSEGV)
     elif verb == "raise":
         raise RuntimeError("nobody expected this")
-    elif verb == "refuse":
+    elif verb == "refuse" or "zoo:wrong" in words:
         sys.stderr.write("opclock: no model 'x'\n")
         return 2
     elif verb == "no":

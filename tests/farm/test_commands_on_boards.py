@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import threading
 
 import pytest
-from helpers import opclock, refused
+from helpers import INTERRUPTIBLE, opclock, refused
 
 pytest.importorskip("distributed")
 pytestmark = [
@@ -124,6 +126,33 @@ def test_the_list_shows_boards_and_their_state(small, monkeypatch):
     assert boards["a"]["state"] == "free"
     assert boards["a"]["tags"] == ["first"]
     assert boards["late"]["clock_ahead_s"] == pytest.approx(86_400.0, abs=30.0)
+
+
+def test_a_command_that_is_wrong_on_each_board_ends_as_it_would_here(small, monkeypatch, tmp_path):
+    """Its exit code was 1."""
+    done = on_farm(small, monkeypatch, "measure", "zoo:wrong", "--on", "a,b", "--json", "-", cwd=tmp_path)
+    assert done.returncode == 2
+    assert [one["reason"] for one in json.loads(done.stdout)["results"]] == ["no model 'x'", "no model 'x'"]
+    assert "0 of 2 boards answered" in done.stderr
+    done = on_farm(small, monkeypatch, "measure", "zoo:wrong", "--on", "a,late", cwd=tmp_path)
+    assert done.returncode == 1  # the other one was not asked
+
+
+def test_answers_before_an_interruption_are_in_the_json(small, farm, ledger, monkeypatch, tmp_path):
+    """They were lost."""
+    held = Held(farm, ledger, where="name:b")
+    monkeypatch.setenv("OPCLOCK_FARM", small.url)
+    said = tmp_path / "said.txt"
+    with said.open("w") as file:
+        given = subprocess.Popen([*INTERRUPTIBLE, "measure", "zoo:mobilenet", "--on", "a,b", "--json", "out.json"],
+                                 cwd=tmp_path, stdout=file, stderr=file)  # fmt: skip
+    wait_until(lambda: "== a: done" in said.read_text())
+    given.send_signal(signal.SIGINT)
+    assert given.wait() == 130
+    results = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert [(one["board"]["name"], one["status"]) for one in results] == [("a", "done"), ("b", "lost")]
+    assert results[1]["reason"] == "interrupted: the same command goes on"
+    assert held.outcome().status == "done"
 
 
 def test_a_drained_board_finishes_its_job_and_ends(small, farm, ledger, monkeypatch):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 NOT_ALL = 1  # exit code where a board has no good answer
+WRONG = 2  # where the command is wrong on each board
 LIMIT_S = 3600.0
 
 _on = click.option("--on", metavar="all|tag:TAG|NAME,...", multiple=True,
@@ -78,13 +79,32 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
         by_place = {f"name:{board.name}": board for board in boards}
         with progress_display("waiting for the boards", steps=False) as display:
             watch = Watch(display, len(jobs), lambda job: job.where.partition(":")[2], shipped)
-            with closing(farm.run(list(jobs.values()), watch.said, watch.news)) as answers:
+            with (closing(farm.run(list(jobs.values()), watch.said, watch.news)) as answers,
+                  _kept_when_interrupted(boards, results, reporter)):  # fmt: skip
                 for job, outcome in answers:
                     watch.finished(job)
                     results.append(_stored(by_place[job.where], job, outcome, shipped))
                     with display.away():
                         show(results[-1], reporter)
     report(results, reporter, _joined_or_told(results, shipped.profile, reporter) if parts else None)
+
+
+@contextmanager
+def _kept_when_interrupted(
+    boards: Sequence[FarmBoard], results: Sequence[Result], reporter: Reporter
+) -> Iterator[None]:
+    """Write the JSON with the answers so far where the command is interrupted."""
+    from opclock.farm.job import Outcome
+    from opclock.farm.result import Result, to_json
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        answered = {result.board.name for result in results}
+        missing = [Result(board, "", Outcome(board.name, "lost", "interrupted: the same command goes on"))
+                   for board in boards if board.name not in answered]  # fmt: skip
+        reporter.json(to_json(_in_order([*results, *missing])))
+        raise
 
 
 def say_busy(boards: Sequence[FarmBoard], jobs: Sequence[Job]) -> None:
@@ -213,17 +233,26 @@ def joined(results: Sequence[Result], target: Path | None, reporter: Reporter) -
 
 
 def report(results: Sequence[Result], reporter: Reporter, agreed: Sequence[Agreement] | None = None) -> None:
-    """Write the JSON, and exit with 1 where a board has no good answer, or does not agree with the others."""
+    """Write the JSON, and exit with 1 where a board has no good answer, or does not agree with the others.
+
+    Where each of them ended with code 2, so does this: the command itself is wrong.
+    """
     from opclock.farm.result import to_json
 
-    ordered = sorted(results, key=lambda result: result.board.name)
+    ordered = _in_order(results)
     shared = {} if agreed is None else {"agreement": [one.to_json() for one in agreed]}
     reporter.json({**to_json(ordered), **shared})
     good = [result for result in ordered if result.status == "done" and result.outcome.code == 0]
     reporter.say(f"{len(good)} of {counted(len(ordered), 'board')} answered" if len(good) < len(ordered)
                  else f"{counted(len(good), 'board')} answered")  # fmt: skip
+    if ordered and all(result.outcome.code == WRONG for result in ordered):
+        sys.exit(WRONG)
     if len(good) < len(ordered) or not all(one.kept for one in agreed or ()):
         sys.exit(NOT_ALL)
+
+
+def _in_order(results: Sequence[Result]) -> list[Result]:
+    return sorted(results, key=lambda result: result.board.name)
 
 
 class Watch:

@@ -43,7 +43,7 @@ class Command:
 
         The caller sleeps in the kernel: Python's own wait with a timeout looks 20 times a second.
         """
-        if self._process.poll() is None:
+        if self._process.returncode is None:
             try:
                 descriptor = os.pidfd_open(self._process.pid)
             except (AttributeError, OSError):  # a kernel before 5.3
@@ -51,7 +51,8 @@ class Command:
                     self._process.wait(timeout_s)
             else:
                 try:
-                    select.select([descriptor], [], [], timeout_s)
+                    if not select.select([descriptor], [], [], timeout_s)[0]:
+                        return None
                 finally:
                     os.close(descriptor)
         return self._process.poll()
@@ -68,6 +69,11 @@ class Command:
     def text(self) -> str:
         """What it printed."""
         return _read(self._folder / TEXT)
+
+    @property
+    def said_bytes(self) -> int:
+        """The length of its standard error: to ask for it costs less than to read that."""
+        return (self._folder / ERRORS).stat().st_size
 
     @property
     def last_words(self) -> str:

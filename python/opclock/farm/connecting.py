@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 import warnings
 from collections.abc import Iterator
@@ -73,6 +74,11 @@ def refusal_of(address: Address, error: BaseException) -> str:
         return f"its certificate {EXPIRED}"
     plain = any(words in str(one) for one in causes for words in ("WRONG_VERSION_NUMBER", "IOStream is not idle"))
     return "it is not encrypted: tcp://" if plain else f"its certificate is not the one in {address.tls}"
+
+
+def is_unknown(error: BaseException) -> bool:
+    """Whether the scheduler's name is that of no machine."""
+    return any(isinstance(one, socket.gaierror) and one.errno == socket.EAI_NONAME for one in _causes(error))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

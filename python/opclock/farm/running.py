@@ -129,12 +129,15 @@ class Runner:
 
     def _watch(self, command: Command, until: float, cancelled: Callable[[], bool]) -> str:
         """Wait for the end. Returns "" where it came, else why nobody waits any longer."""
-        said = ""
+        said, said_bytes = "", 0
         while command.wait(max(0.0, min(LOOK_S, until - time.monotonic()))) is None:
             if time.monotonic() >= until:
                 return "limit"
             if cancelled():
                 return "nobody waits for it any more"
+            if (size := command.said_bytes) == said_bytes:
+                continue
+            said_bytes = size
             if (words := command.last_words) != said:
                 said = words
                 self.progress(said)

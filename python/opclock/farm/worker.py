@@ -17,7 +17,7 @@ from distributed.comm.core import connect
 
 from opclock.errors import FarmError
 from opclock.farm.address import Address
-from opclock.farm.connecting import refusal_of, unanswered
+from opclock.farm.connecting import is_unknown, refusal_of, unanswered
 from opclock.farm.examination import Examination
 from opclock.farm.job import SLOT, Job, Outcome
 from opclock.farm.running import Runner
@@ -95,13 +95,13 @@ class BoardWorker(Worker):
         for name, callback in self.periodic_callbacks.items():
             if name not in NEEDED:
                 callback.stop()
+        self.monitor.update()  # once: heartbeats tell of it, and nobody reads that
         self._set_pace()
         return self
 
     async def heartbeat(self) -> None:
         """Tell the scheduler that the board is there. Its answer would have this repeated twice a second."""
         async with self._telling:
-            self.monitor.update()
             await super().heartbeat()
             self._set_pace()
 
@@ -164,13 +164,14 @@ async def belong(address: Address, member: Member, say: Callable[[str], None]) -
         say: receives a sentence whenever something changes.
 
     Raises:
-        FarmError: the farm has another board of this name, or another certificate, or does not encrypt.
+        FarmError: the farm has another board of this name, or another certificate, or does not encrypt; or no machine
+            has the scheduler's name.
     """
     for_a_board()
     joined, said, known = False, "", ""
     say(f"joining {address.url} as {member.name}")
     while True:
-        host = await _reached(address, say)
+        host = await _reached(address, say, joined=joined)
         with temporary_folder() as folder:
             worker = BoardWorker(address, member, folder, host)
             try:
@@ -223,14 +224,15 @@ def _whole(error: BaseException | None) -> str:
     return "" if error is None else f"{error} {_whole(error.__cause__)}"
 
 
-async def _reached(address: Address, say: Callable[[str], None]) -> str:
+async def _reached(address: Address, say: Callable[[str], None], *, joined: bool) -> str:
     """Wait until the scheduler answers: dask's worker would wait without a word, with a wrong certificate for ever.
 
     Returns:
         This machine's address that the scheduler sees: the loopback's where it is on this machine.
 
     Raises:
-        FarmError: the certificate is another one than the scheduler's, or the scheduler does not encrypt.
+        FarmError: the certificate is another one than the scheduler's, the scheduler does not encrypt, or, before the
+            board has joined, no machine has this name.
     """
     arguments = address.security.get_connection_args("worker")
     said: set[str] = set()  # a scheduler that is away for a day is refused and silent in turn
@@ -240,6 +242,8 @@ async def _reached(address: Address, say: Callable[[str], None]) -> str:
         except (OSError, ValueError) as error:  # the second of tornado, where the other side does not encrypt
             if refusal := refusal_of(address, error):
                 raise FarmError(f"cannot join {address.url}: {refusal}") from error
+            if not joined and is_unknown(error):
+                raise FarmError(f"cannot join {address.url}: no machine of this name is known here") from error
             reason = f"{address.url} does not answer ({unanswered(address, error)}); trying again"
             if reason not in said:
                 say(reason)
