@@ -12,8 +12,7 @@ from opclock.errors import ModelError
 from opclock.timing.host_playback import Forward
 from opclock.timing.reference import ReferenceRun
 
-MIN_RUNS = 8  # of a model whose page faults are counted: they differ from inference to inference
-MAX_S = 0.5  # after that, a first block is enough
+COUNT_S = 0.5  # of inferences whose page faults are counted: they differ from one to the next
 FRESH_BYTES = 4 << 20  # 1,024 pages of 4 KB: 1 to 3 ms, so that the clock and two calls do not matter
 
 
@@ -28,16 +27,15 @@ def model_faults(forward: Forward | None, device: str) -> float | None:
         device: that it runs on.
 
     Returns:
-        The median of a few runs; None where the kernel does not count them, or the model cannot be run.
+        The median of some runs; None where the kernel does not count them, or the model cannot be run.
     """
     if forward is None or device != "cpu":
         return None
     with suppress(ModelError):
         run = ReferenceRun(forward, device=device)
-        seconds, runs = 0.0, 0
-        while not runs or (runs < MIN_RUNS and seconds < MAX_S):
+        seconds = 0.0
+        while seconds < COUNT_S:
             seconds += run.block(0)
-            runs += run.runs
         return run.reference().process_times[0].faults
     return None
 
