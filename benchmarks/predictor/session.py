@@ -14,7 +14,7 @@ from benchmarks.predictor.kept import Kept, Piece
 from benchmarks.predictor.reference_process import Halves, ReferenceProcess
 from opclock.models.loading import load_model
 from opclock.profiles.profile import Profile
-from opclock.sweeps.presets import USUAL_MINUTES, board
+from opclock.sweeps.presets import NETWORKS, USUAL_MINUTES, board
 from opclock.sweeps.run import run_sweep
 from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.timing.reference import Reference
@@ -167,8 +167,10 @@ def sweep_and_run(
     measure_ceilings(profile, threads)
     start = time.perf_counter()
     try:
-        planned, _ = board(minutes / USUAL_MINUTES)
-        done = run_sweep(planned, profile, threads=threads, as_in_models=True, progress=references.between)
+        amount = minutes / USUAL_MINUTES
+        planned, _ = board(amount)
+        done = run_sweep(planned, profile, threads=threads, as_in_models=True, networks=round(amount * NETWORKS),
+                         progress=references.between)  # fmt: skip
     finally:
         kept.add_sweep_s(references.latest - start - references.seconds)  # without learning, which comes after them
     print(f"{done.timed} kernels timed now, {done.known} known; models {references.seconds:.0f} s", flush=True)

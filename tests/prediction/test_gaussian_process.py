@@ -43,3 +43,12 @@ def test_its_bytes_are_the_same_one_and_damage_is_seen():
     for damaged in (b"", data[:-1], data[:99] + bytes([data[99] ^ 1]) + data[100:]):
         with pytest.raises(ValueError, match="Gaussian process"):
             GaussianProcess.from_bytes(damaged)
+
+
+def test_a_feature_that_never_differed_says_nothing():
+    inputs = np.column_stack([np.zeros(50), np.linspace(0, 1, 50)])
+    process = GaussianProcess.train(inputs, inputs[:, 1] ** 2)
+    other = inputs + np.array([1.0, 0.0])
+    assert (process.predict(other) == process.predict(inputs)).all()
+    again = GaussianProcess.from_bytes(process.to_bytes())
+    assert (again.predict(other) == process.predict(inputs)).all()

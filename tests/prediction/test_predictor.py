@@ -102,6 +102,20 @@ def test_intervals_hold_95_percent_of_calls_and_of_sums_over_pools_whatever_the_
     assert 1.0 < spread.sum_95 < 6.0
 
 
+def test_what_kernels_take_in_networks_is_predicted_and_shows_the_error():
+    """In pools of unrelated kernels they take twice as long here, with three times the noise."""
+    noise, made = np.random.default_rng(0), []
+    for in_network, calls, factor, deviation in ((False, MANY, 2.0, 0.3), (True, GEMMS, 1.0, 0.1)):
+        for number, call in enumerate(calls):
+            one = features_of(call, CEILINGS, 22, in_network=in_network)
+            seconds = 4 * factor * one.min_s * math.exp(noise.normal(0, deviation))
+            made.append(Sample(one, seconds, call.call.key, number % 10 + 10 * in_network, in_network))
+    predictor = Predictor(Training(made), CEILINGS)
+    found = [predictor.predict([call], 22)[0].seconds / features_of(call, CEILINGS, 22).min_s for call in MANY]
+    assert float(np.exp(np.mean(np.log(found)))) == pytest.approx(4.0, rel=0.1)
+    assert predictor.spread("gemm").total < 0.2
+
+
 def test_one_op_call_of_a_kind_cannot_be_left_out_and_still_trains():
     """``GroupKFold(1)`` raised."""
     one = Predictor(Training(samples([GEMMS[0]] * 12, lambda call: 3 * call.min_s)), CEILINGS)

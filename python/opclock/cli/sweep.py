@@ -100,6 +100,7 @@ def sweep(
         raise OptionError(
             f"--minutes {minutes:g} is for --for: the preset is timed whole, and goes on where it stopped"
         )
+    from opclock.sweeps.presets import NETWORKS
     from opclock.sweeps.presets import preset as planned_preset
 
     check_output("--export", export_to, SUFFIXES)
@@ -109,7 +110,7 @@ def sweep(
     for reason, count in missing.items():
         reporter.say(f"skipped {count}: {reason}")
     _run(planned, threads_text, device, profile_path, export_to, seed, reporter, part, strict=strict,
-         as_in_models=preset == "board")  # fmt: skip
+         networks=NETWORKS if preset == "board" else 0)  # fmt: skip
 
 
 def _check_for(preset: str | None, device: str, export_to: Path | None, *, split: bool) -> None:
@@ -175,7 +176,7 @@ def _command(family: Family) -> click.Command:
         if not planned:
             raise SweepError(f"PyTorch accepts no combination of {family.name}'s parameters: {next(iter(refused))}")
         _run(planned, threads_text, device, profile_path, export_to, seed, reporter, part, strict=strict,
-             as_in_models=False)  # fmt: skip
+             networks=0)  # fmt: skip
 
     for name, default in reversed(family.parameters.items()):
         needed = name in family.required
@@ -191,30 +192,31 @@ for _family in FAMILIES.values():
 
 def _run(
     planned: Sequence[Planned], threads_text: str | None, device: str, profile_path: Path, export_to: Path | None,
-    seed: int, reporter: Reporter, part: Part | None, *, strict: bool, as_in_models: bool,
+    seed: int, reporter: Reporter, part: Part | None, *, strict: bool, networks: int,
 ) -> None:  # fmt: skip
     from opclock.formatting import SECONDS, counted, percent, quantity
     from opclock.sweeps.results import sweep_rows
     from opclock.sweeps.run import run_sweep
 
-    counts, every = _threads(threads_text), planned
+    counts, every, as_in_models = _threads(threads_text), planned, networks > 0
     if part is not None:
         planned = [one for pool in part.pools(every, seed, as_in_models=as_in_models) for one in pool]
         reporter.say(f"part {part}: {len(planned)} of {counted(len(every), 'kernel')}")
     with options.writable_profile(profile_path) as profile:
         with progress_display() as progress:
-            _announce(planned, profile, counts, device, seed, reporter, progress, as_in_models=as_in_models)
+            _announce(planned, profile, counts, device, seed, reporter, progress, networks=networks)
             for count in counts:
                 summary = run_sweep(
-                    every, profile, threads=count, device=device, seed=seed, as_in_models=as_in_models, part=part,
-                    progress=progress,
+                    every, profile, threads=count, device=device, seed=seed, as_in_models=as_in_models,
+                    networks=networks, part=part, progress=progress,
                 )  # fmt: skip
                 for reason, number in summary.skipped.items():
                     reporter.say(f"skipped {number}: {reason}")
+                drawn = f"{counted(summary.networks, 'network')} timed, " if networks else ""
                 reporter.say(
                     f"{counted(count, 'thread')}: {counted(summary.timed, 'kernel')} timed, {summary.known} known "
-                    f"before, {quantity(summary.seconds, SECONDS)}, {percent(summary.kernel_share)} of it in kernels "
-                    f"and their warm-up; kept in {profile_path}"
+                    f"before, {drawn}{quantity(summary.seconds, SECONDS)}, {percent(summary.kernel_share)} of it in "
+                    f"kernels and their warm-up; kept in {profile_path}"
                 )
         timed = [one.configuration for one in planned]
         rows = list(sweep_rows(profile, threads=counts, configurations=timed, device=device))
@@ -227,19 +229,20 @@ def _run(
 
 def _announce(
     planned: Sequence[Planned], profile: Profile, counts: Sequence[int], device: str, seed: int, reporter: Reporter,
-    progress: Progress, *, as_in_models: bool,
+    progress: Progress, *, networks: int,
 ) -> None:  # fmt: skip
     """Print what will be timed and, on a CPU, about how long that takes."""
     from opclock.formatting import counted, duration
     from opclock.sweeps.duration import expected_s
     from opclock.timing.ceiling_runs import ceilings_left_s, measure_ceilings
 
-    text = f"{counted(len(planned), 'kernel')}, threads {', '.join(map(str, counts))}"
+    drawn = f" and {counted(networks, 'network')}" if networks else ""
+    text = f"{counted(len(planned), 'kernel')}{drawn}, threads {', '.join(map(str, counts))}"
     if device == "cpu":
         if first_s := sum(ceilings_left_s(profile, count) for count in counts):
             reporter.say(f"first this board's ceilings, which the profile then keeps: about {duration(first_s)}")
         ceilings = [measure_ceilings(profile, count, progress) for count in counts]
-        seconds = sum(expected_s(planned, one, seed=seed, as_in_models=as_in_models) for one in ceilings)
+        seconds = sum(expected_s(planned, one, seed=seed, networks=networks) for one in ceilings)
         text += f": about {duration(max(MIN_S, seconds))}"
     reporter.say(text)
 

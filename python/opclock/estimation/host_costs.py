@@ -15,7 +15,7 @@ from opclock.errors import EstimateError
 from opclock.estimation.host_keys import has_other_code, host_key, usable_keys
 from opclock.estimation.watching import unwatched
 from opclock.flags import Flag
-from opclock.profiles.condition import Condition
+from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.pool import Pool
 from opclock.profiles.pool_reader import NEWEST
 from opclock.profiles.processes import Processes, middle, middle_interval
@@ -45,13 +45,15 @@ def host_kinds(trace: Trace) -> tuple[str, ...]:
 FEW_MODELS = 4  # fewer do not show how models differ
 MODELS_DEVIATION = 0.15  # of the logarithm between models: their host took 3 to 5.5 µs a call, most of the 95 %
 MAX_POOLS = 16  # pools of other models in a table by kind of call: more take time and change little
+IN_ORDER: tuple[Timing, ...] = ("in_model", "in_network")
 CANDIDATES = 512  # pools that these are chosen from
 
 
 class HostTable:
     """The host work of other models in a profile, by kind of call. It is read when it is needed.
 
-    It comes from the pools whose op calls move about as many bytes as the model's. The more data goes through the
+    It comes from the pools in a model's order, or from those of a sweep's kernels where these are few, whose op calls
+    move about as many bytes as the model's. The more data goes through the
     caches between two pieces of host work, the less of its own code and data the host still finds there: among kernels
     of 20 KB it took half of what it took among kernels of 1 MB.
 
@@ -70,11 +72,17 @@ class HostTable:
     @cached_property
     def _by_pool(self) -> list[_PoolHost]:
         pools = self._profile.remembered(
-            ("bytes between host", self._condition.device, self._condition.threads),
-            lambda: self._profile.bytes_between_host(self._condition, CANDIDATES),
+            ("bytes between host", self._condition.device, self._condition.threads), self._candidates
         )
         nearest = sorted(pools, key=lambda pool: abs(arithmetic.log2((1 + pool[1]) / (1 + self._moved))))
         return [_pool_host(self._profile, number) for number, _ in nearest[:MAX_POOLS]]
+
+    def _candidates(self) -> list[tuple[int, float]]:
+        """Pools with host work, and the mean bytes of an op call. Kernels of a sweep lie in no order of a model."""
+        pools = self._profile.bytes_between_host(self._condition, CANDIDATES)
+        in_order = set(self._profile.pools(IN_ORDER, self._condition.device, self._condition.threads))
+        among_models = [pool for pool in pools if pool[0] in in_order]
+        return among_models if len(among_models) >= MAX_POOLS else pools
 
     def factor(self, kinds: Sequence[str]) -> float:
         """The host's cost by this table times and over this factor is its 95 % interval.

@@ -31,13 +31,14 @@ class Features:
     work_s: tuple[float, ...] = (0.0,) * 4  # shortest times by the ceilings: see ``_work_s``
 
 
-def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
+def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int, *, in_network: bool = True) -> Features:
     """Compute the features of an op call.
 
     Args:
         traced: the op call with its outputs.
         ceilings: the board's ceilings.
         working_set: number of binary digits of the bytes that it and the op calls around it touch, as in ``Condition``.
+        in_network: whether it runs among the op calls of a network, and not in a pool of unrelated kernels.
 
     Returns:
         The features; ``min_s`` in seconds.
@@ -46,7 +47,7 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Fea
     amount = _Amount.of(traced)
     work_s = _work_s(traced, amount, ceilings, working_set)
     min_s = max(sum(work_s[:2]), sum(work_s[2:]))  # the roofline (Williams et al. 2009)
-    numbers = [float(working_set), *_amounts(amount, min_s), *_layout(traced), *_shape(traced)]
+    numbers = [float(in_network), float(working_set), *_amounts(amount, min_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
         numbers += _convolution(traced)
     if operator_class in ("gemm", "recurrent"):

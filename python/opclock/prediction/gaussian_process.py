@@ -45,7 +45,7 @@ class GaussianProcess:
         order = np.random.default_rng(SEED).permutation(len(inputs))[:MAX_POINTS]
         inputs, targets = inputs[order], targets[order]
         spread = inputs.std(axis=0)
-        spread[spread == 0] = 1.0
+        spread[spread == 0] = np.inf  # what never differed says nothing
         mean = float(targets.mean())
         some, rest = inputs[:FEW] / spread, targets[:FEW] - mean
         length, noise = max(product(LENGTHS, NOISES), key=lambda pair: _likelihood(some / pair[0], rest, pair[1]))

@@ -14,6 +14,7 @@ from opclock.prediction.class_model import Base, ClassModel, Spread, inputs_of
 from opclock.prediction.features import NATIVE, Features, features_of
 from opclock.prediction.forest import Forest, Numbers
 from opclock.prediction.gaussian_process import GaussianProcess
+from opclock.profiles.condition import Timing
 from opclock.profiles.machine_state import MachineState, state_of_pools
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.state_change import StateChange
@@ -27,9 +28,11 @@ UNKNOWN_DEVIATION = 1.0  # of log(predicted / measured) where no op call can be 
 UNKNOWN_SPREAD = Spread(UNKNOWN_DEVIATION, UNKNOWN_DEVIATION, UNKNOWN_DEVIATION,
                         TWO_SIDED_95 * math.hypot(UNKNOWN_DEVIATION, UNKNOWN_DEVIATION), TWO_SIDED_95)  # fmt: skip
 MIN_ROWS = 12  # of a kind; with fewer, it is predicted with its class, or from all classes together
-MAX_ROWS = 8000  # the newest: training time must not grow with the profile
+MAX_ROWS = 12_000  # the newest: training time must not grow with the profile
 MAX_POOLS = MAX_ROWS // 8
 SMOOTH = ("convolution", NATIVE, "gemm")  # kinds whose shapes are drawn so densely that a smooth law is learnt
+MIN_NETWORK_ROWS = 30  # samples in networks that alone show the error of predictions, which are for networks
+TIMINGS: tuple[Timing, ...] = ("interleaved", "in_network")  # of a sweep's kernels and networks
 MIN_SMOOTH = 100  # samples of such a kind
 FASTEST = 0.01  # the fraction of the samples that may have been faster than they can be again
 FIXED_UNIT_S, MIN_BASE_S, FITS = 1e-6, 1e-7, 8
@@ -45,6 +48,12 @@ class Sample:
     seconds: float
     key: str
     pool: int
+    in_network: bool = False
+
+    @property
+    def group(self) -> str:
+        """With what it is left out of training: with its network, or with all measurements of its op call."""
+        return f"pool {self.pool}" if self.in_network else self.key
 
 
 class Training:
@@ -111,19 +120,21 @@ def _fitted_base(samples: Sequence[Sample]) -> Base:
 
 
 def _left_out(samples: Sequence[Sample], inputs: Numbers, targets: Numbers, *, smooth: bool) -> Spread:
-    """The errors of op calls that were left out of training with all their measurements."""
+    """The errors of op calls that were left out of training with all their measurements, or with their network."""
     from sklearn.model_selection import GroupKFold
 
-    keys = [sample.key for sample in samples]
-    folds = min(FOLDS, len(set(keys)))
+    groups = [sample.group for sample in samples]
+    folds = min(FOLDS, len(set(groups)))
     if folds < 2:  # one op call alone cannot be left out: its error is not known
         return UNKNOWN_SPREAD
     errors = np.zeros(len(samples))
-    for known, unknown in GroupKFold(folds).split(inputs, targets, keys):
+    for known, unknown in GroupKFold(folds).split(inputs, targets, groups):
         regressor = _regressor(inputs[known], targets[known], smooth, TREES_LEFT_OUT)
         errors[unknown] = regressor.predict(inputs[unknown]) - targets[unknown]
-    pools = [sample.pool for sample in samples]
-    shared = _shared_deviation(errors, pools)
+    if sum(sample.in_network for sample in samples) >= MIN_NETWORK_ROWS:
+        errors = errors[[sample.in_network for sample in samples]]
+        samples = [sample for sample in samples if sample.in_network]
+    shared = _shared_deviation(errors, [sample.pool for sample in samples])
     own = math.sqrt(max(0.0, float(np.mean(errors**2)) - shared**2))
     mean_error = arithmetic.rounded(float(np.mean(np.abs(np.expm1(errors)))))
     spread = Spread(shared, own, mean_error, _conformal(np.abs(errors)), TWO_SIDED_95)
@@ -163,8 +174,8 @@ def _shared_deviation(errors: Numbers, pools: Sequence[int]) -> float:
 
 
 def training_pools(profile: ProfileReader, threads: int, device: str) -> list[int]:
-    """The newest pools of sweeps, newest first."""
-    return profile.pools(["interleaved"], device, threads, ended=True, most=MAX_POOLS)
+    """The newest pools of sweeps, of kernels and of networks, newest first."""
+    return profile.pools(TIMINGS, device, threads, ended=True, most=MAX_POOLS)
 
 
 def training_state(profile: ProfileReader, threads: int, device: str) -> MachineState:
@@ -184,10 +195,12 @@ def training_samples(profile: ProfileReader, threads: int, device: str, ceilings
     for number in training_pools(profile, threads, device):
         pool = change.of(profile.pool(number))
         calls, scale = profile.traced(pool.positions), sums_over_medians(pool.seconds)
+        in_network = pool.condition.timing == "in_network"
         for key, positions in pool.positions.items():
             if key in calls:
-                call = features_of(calls[key], ceilings, pool.condition.working_set)
-                samples.append(Sample(call, scale * float(np.median(pool.seconds[:, positions])), key, number))
+                call = features_of(calls[key], ceilings, pool.condition.working_set, in_network=in_network)
+                seconds = scale * float(np.median(pool.seconds[:, positions]))
+                samples.append(Sample(call, seconds, key, number, in_network))
         if len(samples) >= MAX_ROWS:
             break
     return samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Timing = Literal["in_model", "interleaved", "back_to_back", "device", "isolated", "recorded"]
+Timing = Literal["in_model", "interleaved", "back_to_back", "device", "isolated", "recorded", "in_network"]
 Lane = Literal["host", "device", "both"]
 
 
@@ -15,6 +15,8 @@ class Condition:
 
     ``timing`` is "in_model" (each call in its model's order, with the host's work between the calls), "interleaved"
     (all calls once a round in random order) or "back_to_back" (each call directly after itself).
+
+    "in_network" is "in_model" for a random network of a sweep, from which predictors learn.
 
     On a device beside the host, "in_model" is the host's time to enqueue the call. Three more timings are in the
     model's order: "device" is the device's time, with the host far ahead. "isolated" is the time of both, from
@@ -39,7 +41,7 @@ class Condition:
     @property
     def in_order(self) -> bool:
         """Whether the op calls run in their model's order, each once a round."""
-        return self.timing in ("in_model", "device", "isolated", "recorded")
+        return self.timing in ("in_model", "in_network", "device", "isolated", "recorded")
 
     @property
     def lane(self) -> Lane:

@@ -119,6 +119,15 @@ class PoolReader:
         )
         return [int(row[0]) for row in rows]
 
+    def finished_networks(self, device: str, threads: int) -> set[str]:
+        """The names of a sweep's random networks that were timed to the end."""
+        rows = self.ask(
+            "SELECT json_extract(p.context, '$.model.name') FROM pool p JOIN condition c ON c.id = p.condition "
+            f"WHERE c.timing = 'in_network' AND c.device = ? AND c.threads = ? AND p.ended IN {FINISHED}",
+            device, threads,
+        )  # fmt: skip
+        return {str(row[0]) for row in rows}
+
     def finished_op_calls(self, timings: Sequence[Timing]) -> list[tuple[str, int, str]]:
         """All op calls with a finished measurement in one of these timings: (device, threads, key)."""
         return self.ask(

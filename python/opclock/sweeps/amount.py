@@ -25,3 +25,5 @@ FOR_ROWS = Amount(blocks=20, block_s=0.25, fewest=3, most=15)
 # Predictors learn from thousands of kernels. After a change of pools, the host and short kernels are slower for about
 # five rounds, and each change costs time: 10 blocks of 3 rounds took twice as long, and the host 13 % longer.
 FOR_PREDICTORS = Amount(blocks=4, block_s=0.25, fewest=8, most=8)
+# Of a random network; each block warms up first. More networks say more than more rounds.
+FOR_NETWORKS = Amount(blocks=4, block_s=0.1, fewest=3, most=10)

@@ -14,6 +14,7 @@ from opclock.tracing.trace import TracedCall
 
 # From a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
+NETWORK_S = 1.0  # to draw, trace and time one
 
 
 def usual_s(traced: TracedCall, ceilings: Ceilings) -> float:
@@ -26,21 +27,21 @@ def kernel_cost_s(seconds: float, amount: Amount) -> float:
     return (amount.blocks * (amount.most + 1) + WARM_UP_ROUNDS) * (seconds + MIN_S) + BINDING_S
 
 
-def expected_s(planned: Sequence[Planned], ceilings: Ceilings, *, seed: int = 0, as_in_models: bool = False) -> float:
+def expected_s(planned: Sequence[Planned], ceilings: Ceilings, *, seed: int = 0, networks: int = 0) -> float:
     """Predict how long a sweep on the CPU takes where no other program disturbs it, from the board's ceilings.
 
     Args:
         planned: the kernels.
         ceilings: of the board.
         seed: see ``run_sweep``.
-        as_in_models: see ``run_sweep``.
+        networks: random ones between the kernels, which are then timed as predictors need it.
 
     Returns:
         Seconds, approximately.
     """
-    amount = FOR_PREDICTORS if as_in_models else FOR_ROWS
-    pools = grouped(planned, working_sets(as_in_models), random.Random(seed), memory_budget_bytes("cpu"))
-    return sum(_expected_pool_s(pool, ceilings, amount) for pool in pools)
+    amount = FOR_PREDICTORS if networks else FOR_ROWS
+    pools = grouped(planned, working_sets(networks > 0), random.Random(seed), memory_budget_bytes("cpu"))
+    return networks * NETWORK_S + sum(_expected_pool_s(pool, ceilings, amount) for pool in pools)
 
 
 def _expected_pool_s(pool: Sequence[Planned], ceilings: Ceilings, amount: Amount) -> float:

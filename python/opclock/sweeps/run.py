@@ -29,6 +29,7 @@ from opclock.sweeps.binding import Planned, as_trace, plan_all, run_once
 from opclock.sweeps.configuration import grid
 from opclock.sweeps.families import IllegalError
 from opclock.sweeps.grouping import grouped, touched_bytes, windows, working_sets
+from opclock.sweeps.network_times import Networks
 from opclock.sweeps.parts import Part, left_of
 from opclock.sweeps.results import sweep_rows, sweep_table
 from opclock.temporary import temporary_folder
@@ -50,7 +51,8 @@ MOST = 3  # times the planned rounds are taken at most, where other programs dis
 class SweepSummary:
     """What one run of a sweep did."""
 
-    timed: int = 0  # op calls timed now
+    timed: int = 0  # op calls of the sweep timed now
+    networks: int = 0  # random networks timed now
     known: int = 0  # op calls that the profile had already
     seconds: float = 0.0  # wall time of the sweep
     kernel_s: float = 0.0  # the part of it in first runs, warm-up and rounds, including the writing of inputs
@@ -128,7 +130,7 @@ class Manner(NamedTuple):
 
 def run_sweep(
     planned: Sequence[Planned], profile: Profile, *, threads: int, device: str = "cpu", seed: int = 0,
-    as_in_models: bool = False, part: Part | None = None, progress: Progress = silent,
+    as_in_models: bool = False, networks: int = 0, part: Part | None = None, progress: Progress = silent,
 ) -> SweepSummary:  # fmt: skip
     """Time the kernels that the profile lacks, in random pools.
 
@@ -140,6 +142,7 @@ def run_sweep(
         seed: for every random order.
         as_in_models: time as predictors need it: pools have several working sets, each kernel is in a pool much larger
             than itself, and host work of common kinds of calls runs between kernels.
+        networks: how many random networks are timed between the pools; predictors learn from them, too.
         part: of the pools, that are timed here; all if None.
         progress: receives a text and the fraction that is done.
 
@@ -160,11 +163,12 @@ def run_sweep(
         missing = _missing(planned, profile, threads, device)
         left = _pools(missing, device, seed, as_in_models) if parts is None else left_of(parts, missing)
         manner = Manner(FOR_PREDICTORS, KindsHost()) if as_in_models else Manner(FOR_ROWS, None)
+        drawn = Networks(0 if has_lanes(device) else networks, profile, threads, seed, part, progress)
         summary = time_pools(left, profile, manner, count=len(missing), threads=threads, device=device, seed=seed,
-                             progress=progress)  # fmt: skip
+                             progress=progress, networks=drawn)  # fmt: skip
     summary.known = len(planned) - len(missing)
     summary.seconds = time.perf_counter() - start
-    if not summary.timed and not summary.known:
+    if not summary.timed and not summary.known and not summary.networks:
         raise SweepError(f"no kernel can be timed: {_most_common(summary.skipped)}")
     if as_in_models and part is None and not has_lanes(device):
         learn(profile, threads, device, progress)
@@ -173,9 +177,9 @@ def run_sweep(
 
 def time_pools(
     pools: Iterable[list[Planned]], profile: Profile, manner: Manner, *, count: int, threads: int, device: str = "cpu",
-    seed: int = 0, progress: Progress = silent,
+    seed: int = 0, progress: Progress = silent, networks: Networks | None = None,
 ) -> SweepSummary:  # fmt: skip
-    """Time pools with so many kernels together, with the threads that are set already.
+    """Time pools with so many kernels together, with the threads that are set already, and networks between them.
 
     Args, Raises: see ``run_sweep``.
     """
@@ -190,6 +194,12 @@ def time_pools(
             partial(_advance, progress, text, tried / count, here / count),
         )
         tried += here
+        if networks is not None:
+            networks.until(tried / count)
+    if networks is not None:
+        networks.until(1.0)
+        summary.networks = networks.timed
+        summary.skipped += networks.skipped
     progress(f"sweep, {counted(threads, 'thread')}: {counted(count, 'kernel')}", 1.0)
     return summary
 

@@ -22,7 +22,8 @@ from opclock.tracing.trace import Trace, TracedCall
 SEEDS = 1 << 64  # the compiled generator's; Python's takes any integer
 # In place of an op call that cannot be timed: an empty tensor.
 STAND_IN = TracedCall(OpCall("aten::empty", "memory_format", ((0,),)), (TensorSpec((0,), (1,), "float32"),), (), ())
-CHECKED = ("in_model", "interleaved", "back_to_back")  # other timings run the same op calls beside one of these
+# Other timings run the same op calls beside one of these.
+CHECKED = ("in_model", "in_network", "interleaved", "back_to_back")
 
 
 def refusals(trace: Trace, keys: Collection[str], condition: Condition) -> tuple[str, ...]:
