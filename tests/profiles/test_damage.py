@@ -90,3 +90,15 @@ def test_a_whole_profile_has_no_damaged_place(whole):
     connection = sqlite3.connect(whole / "p.sqlite")
     assert damaged_place(connection) is None
     connection.close()
+
+
+def test_rounds_that_share_a_count_of_switches_are_not_damaged(whole, tmp_path):
+    """Half a switch each: any other error beside such a profile was called damage."""
+    path = tmp_path / "shared.sqlite"
+    shutil.copy(whole / "p.sqlite", path)
+    assert damage(path, "UPDATE OR FAIL round SET switches = ?", 0.5)
+    connection = sqlite3.connect(path)
+    assert damaged_place(connection) is None
+    connection.execute("UPDATE round SET switches = 'many'")
+    assert damaged_place(connection) == "round.switches"
+    connection.close()

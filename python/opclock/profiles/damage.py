@@ -9,6 +9,7 @@ from opclock.errors import OpclockError
 from opclock.tracing.op_call import OpCall
 
 TYPES = {"INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"}  # of columns, and of their values
+FRACTIONS = ("round.switches",)  # INTEGER columns that hold fractions, too: rounds that share a reading share its count
 # What Python raises where a value is not what a query expects.
 SYMPTOMS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 JSON_TYPES = {("board", "facts"): "object", ("pool", "context"): "object", ("host", "kinds"): "array",
@@ -46,7 +47,8 @@ def damaged_place(connection: sqlite3.Connection) -> str | None:
 
 
 def _wrong_type(table: str, column: str, kind: str, needed: bool) -> str:
-    allowed = f"typeof({column}) = '{TYPES[kind]}'" + ("" if needed else f" OR {column} IS NULL")
+    types = f"'{TYPES[kind]}'" + (", 'real'" if f"{table}.{column}" in FRACTIONS else "")
+    allowed = f"typeof({column}) IN ({types})" + ("" if needed else f" OR {column} IS NULL")
     return f"SELECT 1 FROM {table} WHERE NOT ({allowed})"
 
 
