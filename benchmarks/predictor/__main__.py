@@ -70,6 +70,7 @@ def row_of(
         "roofline": sum(ceilings.call_s(call) for call in traced.calls) / reference.median_s - 1,
         "published": (forest_s + estimated.host_s) / reference.median_s - 1,
         "published_alone": forest_s / reference.median_s - 1,
+        "subnormal": subject.subnormal,
     }
 
 
@@ -114,11 +115,15 @@ def rows_of(subjects: Sequence[Subject], profile: Profile, threads: int) -> list
 
 def _show(table: pd.DataFrame, minutes: float, json_path: Path | None) -> None:
     """Print every model's row and the means over models."""
-    fitted = mac_regression(list(table["macs"]), list(table["reference_s"]))
-    table["mac_regression"] = np.array(fitted, dtype=float) / table["reference_s"] - 1
+    usual = ~table["subnormal"]
+    fitted = mac_regression(list(table.loc[usual, "macs"]), list(table.loc[usual, "reference_s"]))
+    table.loc[usual, "mac_regression"] = np.array(fitted, dtype=float) / table.loc[usual, "reference_s"] - 1
     if json_path:
         json_path.write_text(json.dumps({"minutes": minutes, "rows": table.to_dict("records")}, indent=1))
     print(table.drop(columns=["macs", "measured"]).round(3).to_string())
+    if table["subnormal"].any():
+        print(f"left out, as they compute subnormal numbers: {', '.join(table.loc[table['subnormal'], 'model'])}")
+        table = table[~table["subnormal"]]
     print(f"{minutes:.1f} minutes of sweeping")
     for name in ("error", "repeat", "processes", "roofline", "mac_regression", "published", "published_alone"):
         print(f"{name:16} {_sizes(table[name])}")

@@ -17,8 +17,9 @@ from opclock.profiles.profile import Profile
 from opclock.sweeps.presets import NETWORKS, USUAL_MINUTES, board
 from opclock.sweeps.run import run_sweep
 from opclock.timing.ceiling_runs import measure_ceilings
-from opclock.timing.reference import Reference
+from opclock.timing.reference import Reference, forward_of
 from opclock.timing.runs import RunSamples
+from opclock.timing.subnormal import subnormal_flags
 from opclock.tracing.recorder import trace
 from opclock.tracing.trace import Trace
 
@@ -46,6 +47,12 @@ class Subject:
         return (
             _traced(self.case) if self._kept is None else self._kept.trace(self.case.name, lambda: _traced(self.case))
         )
+
+    @property
+    def subnormal(self) -> bool:
+        """Whether it computes subnormal numbers with these weights: then no time of its op calls says how long."""
+        model = load_model(self.case.model, input_text=self.case.input_text)
+        return bool(subnormal_flags(forward_of(model.module, model.inputs), "cpu"))
 
     def add(self, halves: Halves) -> None:
         """What one process sampled."""
