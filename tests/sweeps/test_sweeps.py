@@ -181,7 +181,7 @@ def test_parameters_are_weights_and_activations_are_not():
 
 def test_presets(board):
     keys = [made.call.key for made in board]
-    assert len(keys) == len(set(keys)) > 4000
+    assert len(keys) == len(set(keys)) > 3000
     # The same ones on every board, whatever its Python: the digest of their keys is known.
     assert hashlib.sha256("".join(keys[:1000]).encode()).hexdigest()[:8] == "e5e90df7"
     named = {"conv2d", "gemm", "elementwise", "concat", "copy", "pool", "resize"}

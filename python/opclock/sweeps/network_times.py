@@ -19,7 +19,7 @@ from opclock.timing.sampler import Sampler
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace as trace_model
 
-MAX_MACS = 1.5e9  # of an inference: a small board takes a second for it
+MAX_MACS = {"float32": 1.5e9, "bfloat16": 1.5e8}  # of an inference: a small board takes a second for it
 
 
 class Networks:
@@ -65,7 +65,7 @@ class Networks:
     def _time(self, number: int) -> None:
         network = random_network(number)
         traced = trace_model(network.module, network.inputs, name=network.name)
-        if model_macs(traced) > MAX_MACS:
+        if model_macs(traced) > MAX_MACS[traced.dtype]:
             return
         host = PlayedHost(traced, forward_of(network.module, network.inputs))
         condition = Condition.of("in_network", "cpu", self._threads, traced.working_set)

@@ -11,8 +11,8 @@ from opclock.sweeps.random_sizes import draw_channels, draw_int, draw_related, d
 
 # By name in BOARD: the fraction that is drawn again in bfloat16, larger for what language models consist of.
 IN_BFLOAT16 = {
-    "conv2d": 0.08, "gemm": 0.2, "gemm/few rows": 0.4, "attention": 0.4, "decode_attention": 0.5, "elementwise": 0.15,
-    "norm": 0.15, "concat": 0.2, "copy": 0.25, "index": 0.5, "reduce": 0.2,
+    "conv2d": 0.2, "gemm": 0.4, "gemm/few rows": 0.4, "attention": 0.6, "decode_attention": 0.5, "elementwise": 0.3,
+    "norm": 0.3, "concat": 0.4, "copy": 0.4, "index": 0.5, "reduce": 0.2,
 }  # fmt: skip
 
 

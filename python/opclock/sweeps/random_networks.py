@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from opclock.sweeps import attention_blocks as attention
 from opclock.sweeps import convolutional_blocks as blocks
 from opclock.sweeps.convolutional_blocks import Activation, convolution
+from opclock.sweeps.decoder_blocks import Decoder
 
 SEED = 20261129  # for drawing networks: every board gets the same ones
 MAX_CHANNELS = 1280
@@ -36,21 +37,6 @@ class Network(NamedTuple):
     name: str
     module: nn.Module
     inputs: Tensor
-
-
-def name_of(number: int) -> str:
-    """The name of a drawn network."""
-    return f"network {number}"
-
-
-def random_network(number: int) -> Network:
-    """Draw a network, the same one for each number. PyTorch's random generator is afterwards as it was."""
-    random_ = random.Random(f"{SEED} {number}")
-    draw = random_.choices((_convolutional, _transformer, _windowed, _mixed, _unet), (0.56, 0.2, 0.08, 0.08, 0.08))[0]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(number)
-        module, inputs = draw(random_)
-    return Network(name_of(number), module.eval(), inputs)
 
 
 def _width(low: float, high: float, random_: random.Random, multiple: int = 8) -> int:
@@ -219,3 +205,34 @@ def _mixed(random_: random.Random) -> tuple[nn.Module, Tensor]:
 def _unet(random_: random.Random) -> tuple[nn.Module, Tensor]:
     module = blocks.UNet(_width(8, 32, random_), resized=random_.random() < 0.5)
     return module, _image(random_.choice((32, 64, 96, 128)), random_, (1,))
+
+
+def _decoder(random_: random.Random) -> tuple[nn.Module, Tensor]:
+    size, heads = random_.choice((32, 64, 64, 96, 128)), random_.choice((4, 6, 8))
+    shared_by = random_.choice([1, 1, *(some for some in (2, 3, 4) if heads % some == 0)])
+    width, before = size * heads, random_.choice((0, 16, 64, 256, 1024))
+    middle = round(width * random_.choice((2, 8 / 3, 4)) / 32) * 32
+    module = Decoder(random_.choice((1000, 4000, 16_000)), width, heads, random_.randint(1, 2), shared_by=shared_by,
+                     middle=middle, before=before)  # fmt: skip
+    words = torch.randint(0, 1000, (1, random_.choice((1, 1, 1, 8, 32, 128))))
+    return (module.to(torch.bfloat16) if random_.random() < 0.4 else module), words
+
+
+# What is drawn, and how often.
+DRAWS = (_convolutional, _transformer, _windowed, _mixed, _unet, _decoder)
+SHARES = (0.5, 0.16, 0.07, 0.07, 0.06, 0.14)
+
+
+def name_of(number: int) -> str:
+    """The name of a drawn network."""
+    return f"network {number}"
+
+
+def random_network(number: int) -> Network:
+    """Draw a network, the same one for each number. PyTorch's random generator is afterwards as it was."""
+    random_ = random.Random(f"{SEED} {number}")
+    draw = random_.choices(DRAWS, SHARES)[0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(number)
+        module, inputs = draw(random_)
+    return Network(name_of(number), module.eval(), inputs)
