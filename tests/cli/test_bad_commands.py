@@ -41,7 +41,7 @@ def test_a_parameter_without_dashes_is_written_right(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["farm", "stop"], "no command 'stop'; there are: drain, join, list, start"),
+        (["farm", "stop"], "no command 'stop'; there are: cancel, drain, join, list, start"),
         (["farm", "lst"], "No such command 'lst'. Did you mean 'list'?"),
         (["quit"], "no command 'quit'; there are: doctor, trace, "),
     ],

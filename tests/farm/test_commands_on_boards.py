@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import pytest
-from helpers import INTERRUPTIBLE, opclock, refused
+from helpers import INTERRUPTIBLE, chain, filled, opclock, refused
 
 pytest.importorskip("distributed")
 pytestmark = [
@@ -20,7 +20,7 @@ pytestmark = [
 
 from held_job import Held  # noqa: E402
 
-from benchmarks.farm.small_farm import events, wait_until  # noqa: E402
+from benchmarks.farm.small_farm import events, job, wait_until  # noqa: E402
 
 
 def on_farm(small, monkeypatch, *words, **options):
@@ -155,11 +155,60 @@ def test_answers_before_an_interruption_are_in_the_json(small, farm, ledger, mon
     assert held.outcome().status == "done"
 
 
+def cancelled(small, monkeypatch):
+    """Cancel what b runs, and wait until it is free."""
+    done = on_farm(small, monkeypatch, "farm", "cancel", "b")
+    assert (done.returncode, done.stdout.endswith("is cancelled\n")) == (0, True), done.stderr
+    with small.connect() as other:
+        wait_until(lambda: {board.name: board.state for board in other.boards()}["b"] == "free")
+    assert on_farm(small, monkeypatch, "farm", "cancel", "b").stdout == "b runs no job\n"
+
+
+def test_a_cancelled_job_is_not_given_again(small, farm, ledger, monkeypatch):
+    held = Held(farm, ledger, where="name:b")
+    cancelled(small, monkeypatch)
+    outcome = held.outcome()
+    assert (outcome.status, outcome.reason) == ("lost", "it was cancelled by 'opclock farm cancel'")
+
+
+def test_a_job_that_nobody_waits_for_can_be_cancelled(small, ledger, monkeypatch):
+    """It kept its board until its limit where the machine that gave it had crashed."""
+    with small.connect() as gone:
+        gone._give(job("answer", ledger, "held", where="name:b"))
+        wait_until(lambda: events(ledger) == ["begin"])
+    cancelled(small, monkeypatch)
+    assert events(ledger) == ["begin"]
+
+
+def test_no_board_is_not_this_machine(small, monkeypatch):
+    """An empty variable in a script measured here."""
+    refused(on_farm(small, monkeypatch, "measure", "zoo:mobilenet", "--on", ""), "--on ''", "a name is missing")
+
+
+def test_an_answer_replaces_no_other_file(small, monkeypatch, tmp_path):
+    """The JSON replaced the profile, with exit code 0."""
+    words = ("measure", "zoo:mobilenet", "--on", "a", "--profile", "x.sqlite")
+    done = on_farm(small, monkeypatch, *words, "--json", "x-a.sqlite", cwd=tmp_path)
+    refused(done, "x-a.sqlite: the command names this file")
+    filled(tmp_path / "x-a.sqlite", chain("relu"), {"relu": 1e-3})  # of another board
+    refused(on_farm(small, monkeypatch, *words, cwd=tmp_path), "x-a.sqlite is of test board", "the board a is a board")
+
+
+def test_a_name_that_is_no_text_cannot_travel(small, monkeypatch, tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "net.py").write_text("")
+    try:
+        (tmp_path / "models" / os.fsdecode(b"bad\xff")).touch()
+    except OSError:
+        pytest.skip("this file system has no such names")
+    refused(on_farm(small, monkeypatch, "measure", "models/net.py:make", "--on", "a", cwd=tmp_path), "is not UTF-8")
+
+
 def test_a_drained_board_finishes_its_job_and_ends(small, farm, ledger, monkeypatch):
     """Last: the board is gone."""
     held = Held(farm, ledger, where="name:late", versions=())
     assert on_farm(small, monkeypatch, "farm", "drain", "late").returncode == 0
-    assert {board.name: board.state for board in farm.boards()}["late"] == "drained"
+    assert {board.name: board.state for board in farm.boards()}["late"] == "draining"
     assert held.outcome().status == "done"
     assert small.code("late") == 0
     assert events(ledger) == ["begin", "end"]

@@ -112,3 +112,10 @@ def test_a_hot_board_is_waited_for_and_no_longer_than_somebody_waits(monkeypatch
     monkeypatch.setattr(gate, "unfit", lambda _accepted: "hot")
     assert gate.wait_until_fit((), wait=True, ended=lambda: True) == "hot"
     assert gate.wait_until_fit((), wait=False, ended=lambda: False) == "hot"
+
+
+def test_a_drained_board_has_its_last_job_first():
+    draining = replace(A, drained=True, job="opclock-1-2")
+    assert [board.state for board in (draining, replace(draining, job=""))] == ["draining", "drained"]
+    assert "'opclock farm cancel a' ends at once" in refusals([draining], "1")["a"]
+    assert "'opclock farm join' on it" in refusals([replace(draining, job="")], "1")["a"]

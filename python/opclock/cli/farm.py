@@ -177,6 +177,15 @@ def drain(name: str) -> None:
     Reporter().say(f"{name} takes no more jobs; it ends after the one that it has")
 
 
+@farm.command()
+@click.argument("name", metavar="NAME")
+def cancel(name: str) -> None:
+    """End the job that the board NAME runs, whoever gave it. What it has stored stays on the board."""
+    with connected() as opened:
+        job = opened.cancel(name)
+    Reporter().say(f"{name}: {job} is cancelled" if job else f"{name} runs no job")
+
+
 def connected() -> Farm:
     """The farm at $OPCLOCK_FARM, or on this machine. Raises FarmError where none answers."""
     from opclock.farm.address import Address

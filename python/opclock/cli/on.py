@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from opclock.cli.number_range import NumberRange
-from opclock.cli.outputs import output_folder, words_of
+from opclock.cli.outputs import check_unnamed, output_folder, words_of
 from opclock.cli.reporting import Display, Reporter, progress_display, screen_width, write
 from opclock.errors import OpclockError, OptionError
 from opclock.files import check_writable
@@ -30,9 +30,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 NOT_ALL = 1  # exit code where a board has no good answer
 WRONG = 2  # where the command is wrong on each board
 LIMIT_S = 3600.0
+LARGE_BYTES = 10_000_000  # of an archive: it takes seconds, and stays on each board for some time
 
 _on = click.option("--on", metavar="all|tag:TAG|NAME,...", multiple=True,
-                   callback=lambda _context, _option, given: ",".join(given) or None,
+                   callback=lambda _context, _option, given: ",".join(given) if given else None,
                    help="Run on these boards of the farm (opclock farm).")  # fmt: skip
 _wait = click.option("--wait-cool", is_flag=True,
                      help="With --on: let a throttled or busy board wait.  [default: skipped]")  # fmt: skip
@@ -67,6 +68,9 @@ def _there(context: click.Context, on: str, given: dict[str, Any], *, wait_cool:
 
     reporter: Reporter = given["reporter"]
     shipped = shipment(context, words_of(context), profile=given.get("profile_path"))
+    if len(shipped.archive) > LARGE_BYTES:
+        write(sys.stderr, f"{len(shipped.archive) / 1e6:.0f} MB travel to each board: what is named and what is beside "
+                          "the model's file")  # fmt: skip
     with connected() as farm:
         boards, results = pick(farm, on)
         for result in results:
@@ -126,19 +130,36 @@ def _parts(boards: Sequence[FarmBoard], *, split: bool) -> dict[str, str]:
 
 
 def _check_places(shipped: Shipment, boards: Sequence[FarmBoard], *, split: bool) -> None:
-    """Raise OptionError where what the boards answer could not be stored."""
+    """Raise OptionError where what the boards answer could not be stored, or would replace another file."""
     from opclock.farm.result import of_board
 
-    names = [board.name for board in boards]
     if shipped.profile is not None:
-        common = [shipped.profile] if split else []
-        for profile in [*common, *(of_board(shipped.profile, name) for name in names)]:
+        if split:
+            check_writable(shipped.profile, database=True)
+            _check_identity(shipped.profile, boards[0])
+        for board in boards:
+            profile = of_board(shipped.profile, board.name)
             check_writable(profile, database=True)
-    for place in (of_board(target, name) for target in shipped.outputs.values() for name in names):
+            check_unnamed(profile)
+            _check_identity(profile, board)
+    for place in (of_board(target, board.name) for target in shipped.outputs.values() for board in boards):
         if place.suffix:
             check_writable(place)
+            check_unnamed(place)
         else:
             output_folder(place)
+
+
+def _check_identity(path: Path, board: FarmBoard) -> None:
+    """Raise OptionError where a profile is of another board: what this one measures could not be merged."""
+    from opclock.profiles.profile import Profile
+
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with Profile.open(path) as profile:
+        mine, theirs = profile.board()["identity"], board.board["identity"]
+    if mine != theirs:
+        raise OptionError(f"--profile {path} is of {mine}, the board {board.name} is {theirs}: name another file")
 
 
 def pick(farm: Farm, on: str) -> tuple[list[FarmBoard], list[Result]]:

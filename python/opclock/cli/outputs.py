@@ -53,6 +53,14 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
         raise OptionError(f"{option} {path}: the command names this file twice and would replace it; name another one")
 
 
+def check_unnamed(path: Path) -> None:
+    """Raise OptionError where the command names a file that a board's answer would replace."""
+    if any(_is_same(path, word) for word in _words()):
+        raise OptionError(
+            f"{path}: the command names this file, and a board's answer would replace it; name another one"
+        )
+
+
 def output_folder(folder: Path) -> None:
     """Create a folder for what a command will write. Where it stays empty, it goes when the command ends.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import click
@@ -45,7 +46,7 @@ class Shipment:
     _folders: dict[Path, str] = field(default_factory=dict)
     _given: dict[str, str] = field(default_factory=dict)  # by their places in the job's folder, as the user names them
 
-    @property
+    @cached_property
     def archive(self) -> bytes:
         """The files. Raises FarmError where they are too large."""
         return packed(self.files) if self.files else b""

@@ -33,6 +33,8 @@ def packed(files: Mapping[str, Path]) -> bytes:
                 archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED, 1)
             except OSError as error:
                 raise FarmError(f"cannot read {path}: {error.strerror}") from error
+            except UnicodeEncodeError as error:
+                raise FarmError(f"the name {str(path)!a} is not UTF-8 and cannot travel: rename the file") from error
     return buffer.getvalue()
 
 

@@ -47,8 +47,11 @@ class FarmBoard:
 
     @property
     def state(self) -> str:
-        """In one word: free, busy or drained."""
-        return "drained" if self.drained else "busy" if self.job or self.queue else "free"
+        """In one word: free, busy, draining (it has a last job) or drained."""
+        busy = bool(self.job or self.queue)
+        if self.drained:
+            return "draining" if busy else "drained"
+        return "busy" if busy else "free"
 
     @property
     def clock(self) -> str:

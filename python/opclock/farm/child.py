@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from opclock.board.system import all_cores
+from opclock.farm.printable import printable
 
 TEXT, ERRORS = "stdout.txt", "stderr.txt"
 ENTRY = (sys.executable, "-P", "-m", "opclock.cli.board_command")
@@ -66,11 +67,6 @@ class Command:
         return code
 
     @property
-    def text(self) -> str:
-        """What it printed."""
-        return _read(self._folder / TEXT)
-
-    @property
     def said_bytes(self) -> int:
         """The length of its standard error: to ask for it costs less than to read that."""
         return (self._folder / ERRORS).stat().st_size
@@ -78,10 +74,14 @@ class Command:
     @property
     def last_words(self) -> str:
         """The last line of its standard error."""
-        return next((line.strip() for line in reversed(_read(self._folder / ERRORS).split("\n")) if line.strip()), "")
+        lines = reversed(said(self._folder / ERRORS).split("\n"))
+        return next((line.strip() for line in lines if line.strip()), "")
 
 
-def _read(path: Path) -> str:
+def said(path: Path) -> str:
+    """The end of a file that a command has written its output to; "" where there is none."""
+    if not path.exists():
+        return ""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - MAX_TEXT))
-        return file.read().decode("utf-8", "replace")
+        return printable(file.read().decode("utf-8", "replace"))

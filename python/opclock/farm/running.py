@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from opclock.farm.archive import below, packed, unpack
-from opclock.farm.child import Command
+from opclock.farm.child import ERRORS, TEXT, Command, said
 from opclock.farm.examination import installed
 from opclock.farm.gate import wait_until_fit
 from opclock.farm.job import RESULT, TAKEN_UP_S, Job, Outcome, given_at_s
@@ -144,7 +144,7 @@ class Runner:
         return ""
 
     def _outcome(self, job: Job, folder: Path, code: int, reason: str, seconds: float) -> Outcome:
-        words = _read(folder / "stderr.txt").strip().splitlines()
+        words = said(folder / ERRORS).strip().splitlines()
         last = next((line for line in reversed(words) if line.strip()), "")
         if not reason and code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -152,7 +152,7 @@ class Runner:
         elif not reason and (code > 1 or (code == 1 and "Traceback (most recent call last):" in words)):
             reason = last.removeprefix("opclock: ") or f"exit code {code}"
         done = not reason and code in (0, 1)
-        outcome = Outcome(self._name, "done" if done else "failed", reason, code, _read(folder / "stdout.txt"),
+        outcome = Outcome(self._name, "done" if done else "failed", reason, code, said(folder / TEXT),
                           _json(folder / RESULT), seconds=seconds)  # fmt: skip
         return _with_files(outcome, folder, job)
 
@@ -194,10 +194,6 @@ def _kept(folder: Path) -> Outcome:
     data: dict[str, Any] = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
     profile = _profile(folder / data["profile"]) if data["profile"] else b""
     return Outcome(**{**data, "profile": profile, "files": (folder / "files.zip").read_bytes()})
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -73,7 +73,10 @@ def refusals(boards: Sequence[FarmBoard], opclock: str) -> dict[str, str]:
         elif board.clock:
             found[board.name] = f"{board.clock}, and a profile knows by it what was measured last: set it"
         elif board.drained:
-            found[board.name] = "it is drained: 'opclock farm join' on it"
+            found[board.name] = (
+                f"it ends after its job, which 'opclock farm cancel {board.name}' ends at once"
+                if board.state == "draining" else "it is drained: 'opclock farm join' on it"
+            )  # fmt: skip
         elif has.get("torch") != torch:
             found[board.name] = (
                 f"it has torch {has.get('torch')}, the others {torch}: install the same, or name it alone"

@@ -23,6 +23,7 @@ POLL_S = 0.2  # from one look at the jobs to the next
 BOARDS_S = 5.0  # from one look at the boards to the next
 PATIENCE_S = 300.0  # a job waits so long for a board that has gone, and for a scheduler
 NO_FARM = f"start one there ('opclock farm start'), or name another by ${VARIABLE}"
+CANCELLED = "opclock-cancelled"  # dask's metadata: by id, the jobs that nobody shall give again
 DONE, OVER = "finished", ("error", "cancelled", "lost")
 
 Said = Callable[[Job, str], None]
@@ -84,11 +85,27 @@ class Farm:
 
     def drain(self, name: str) -> None:
         """Let a board end after its job, and take no other. Raises FarmError where there is none of this name."""
+        self._client.run(worker.drain, workers=[self._board(name).address], wait=True)
+
+    def cancel(self, name: str) -> str:
+        """End the job that a board runs, whoever gave it; who waits for it gives it no more.
+
+        Returns its id; "" where the board runs none. Raises FarmError where there is no board of this name.
+        """
+        key = self._board(name).job
+        if key:
+            self._client.set_metadata([CANCELLED, key], value=True)
+            with contextlib.suppress(KeyError):
+                self._client.unpublish_dataset(key.rpartition("-")[0])
+            self._client.cancel([Future(key, self._client)], force=True)
+        return key
+
+    def _board(self, name: str) -> FarmBoard:
         boards = {board.name: board for board in self.boards()}
         if name not in boards:
             there = f"there are: {', '.join(boards)}" if boards else "the farm has none"
             raise FarmError(f"no board {name!r}; {there}")
-        self._client.run(worker.drain, workers=[boards[name].address], wait=True)
+        return boards[name]
 
     def run(
         self, jobs: Sequence[Job], said: Said | None = None, news: News | None = None
@@ -166,7 +183,10 @@ class Farm:
                 return Outcome("", "lost", "the board's worker died again and again while it ran: look at what "
                                "'opclock farm join' says there")  # fmt: skip
             return Outcome("", "lost", f"it ended the board's worker or could not be started there: {reason_of(error)}")
-        if (reason := self._reconnected()) is not None:
+        reason = self._reconnected()
+        if reason is None and self._client.get_metadata([CANCELLED, given.job.id], default=False):
+            reason = "it was cancelled by 'opclock farm cancel'"
+        if reason is not None:
             return Outcome("", "lost", reason)
         fresh = self._again(given.job)
         given.future = fresh.future
