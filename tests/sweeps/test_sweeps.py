@@ -16,6 +16,8 @@ from opclock.sweeps.binding import as_trace, plan, plan_all
 from opclock.sweeps.configuration import configuration, grid, parse
 from opclock.sweeps.families import IllegalError, family, weight
 from opclock.sweeps.presets import preset
+from opclock.sweeps.random_kernels import BOARD
+from opclock.sweeps.random_narrow_kernels import NARROW
 from opclock.tracing.macs import macs
 from opclock.tracing.op_call import tensors
 from opclock.tracing.operator_classes import class_of
@@ -181,7 +183,7 @@ def test_parameters_are_weights_and_activations_are_not():
 
 def test_presets(board):
     keys = [made.call.key for made in board]
-    assert len(keys) == len(set(keys)) > 3000
+    assert len(keys) == len(set(keys)) == sum(count for count, _ in (BOARD | NARROW).values()) > 3300
     # The same ones on every board, whatever its Python: the digest of their keys is known.
     assert hashlib.sha256("".join(keys[:1000]).encode()).hexdigest()[:8] == "6080822b"
     named = {"conv2d", "gemm", "elementwise", "concat", "copy", "pool", "resize"}
