@@ -17,6 +17,7 @@ from opclock.estimation.baselines import mac_regression
 from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.prediction.features import NATIVE, Features, features_of
 from opclock.prediction.predictor import Predictor
+from opclock.prediction.surroundings import Between, in_order
 from opclock.prediction.training import Sample, Training
 from opclock.tracing.macs import macs, moved_bytes
 from opclock.tracing.trace import TracedCall
@@ -66,19 +67,25 @@ def learn(models: Sequence[PublishedModel]) -> Predictor:
     for number, model in enumerate(models):
         by_key: dict[str, list[float]] = {}
         traced = {}
+        between = in_order([call.traced for call in model.calls])
         for call in model.calls:
             by_key.setdefault(call.traced.call.key, []).append(call.seconds)
             traced[call.traced.call.key] = call.traced
         samples += [
-            Sample(_features(traced[key], ceilings, model.working_set), float(np.median(seconds)), key, number)
+            Sample(
+                _features(traced[key], ceilings, model.working_set, between[key]),
+                float(np.median(seconds)),
+                key,
+                number,
+            )
             for key, seconds in by_key.items()
         ]
     return Predictor(Training(samples), ceilings)
 
 
-def _features(traced: TracedCall, ceilings: Ceilings, working_set: int) -> Features:
+def _features(traced: TracedCall, ceilings: Ceilings, working_set: int, between: Between) -> Features:
     """What a predictor learns from. PyTorch's choice of a convolution's kernel says nothing of other runtimes."""
-    found = features_of(traced, ceilings, working_set)
+    found = features_of(traced, ceilings, working_set, between)
     return replace(found, kind=found.operator_class) if found.kind == NATIVE else found
 
 

@@ -106,7 +106,7 @@ class KernelTimes:
             )
         except EstimateError:
             return KernelTimes(trace, pools, {})
-        predictions = predictor.predict(list(missing.values()), condition.working_set)
+        predictions = predictor.predict(list(missing.values()), condition.working_set, trace.calls)
         in_order = any(pool.condition.timing == "in_model" for pool in pools.values())
         return KernelTimes(
             trace, pools, {key: one for key, one in zip(missing, predictions, strict=True) if one is not None},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from opclock.prediction.ceilings import Ceilings, call_dtype
 from opclock.prediction.convolution_backend import is_native
+from opclock.prediction.surroundings import Between
 from opclock.tracing.macs import footprint_bytes, macs, moved_bytes, needed_macs
 from opclock.tracing.op_call import ITEM_BYTES, TensorSpec, Value, tensors
 from opclock.tracing.operator_classes import class_of
@@ -16,6 +17,7 @@ TILES = (8, 16, 32, 64)  # elements: usual sizes of vector registers and of bloc
 CONVOLUTION_NUMBERS = 16 + 3 * len(TILES)
 NATIVE = "native convolution"  # ATen's own kernels in place of oneDNN's: a predictor of their own
 ATTENTION = "scaled_dot_product"  # these kernels differ too much from the rest of their class: a predictor of their own
+ALONE = Between()
 DIGITS = 9  # after the point: the last bits of a logarithm differ between C libraries
 
 
@@ -31,13 +33,16 @@ class Features:
     work_s: tuple[float, ...] = (0.0,) * 4  # shortest times by the ceilings: see ``_work_s``
 
 
-def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int, *, in_network: bool = True) -> Features:
+def features_of(
+    traced: TracedCall, ceilings: Ceilings, working_set: int, between: Between = ALONE, *, in_network: bool = True
+) -> Features:
     """Compute the features of an op call.
 
     Args:
         traced: the op call with its outputs.
         ceilings: the board's ceilings.
         working_set: number of binary digits of the bytes that it and the op calls around it touch, as in ``Condition``.
+        between: what runs between two of its runs.
         in_network: whether it runs among the op calls of a network, and not in a pool of unrelated kernels.
 
     Returns:
@@ -47,7 +52,7 @@ def features_of(traced: TracedCall, ceilings: Ceilings, working_set: int, *, in_
     amount = _Amount.of(traced)
     work_s = _work_s(traced, amount, ceilings, working_set)
     min_s = max(sum(work_s[:2]), sum(work_s[2:]))  # the roofline (Williams et al. 2009)
-    numbers = [float(in_network), float(working_set), *_amounts(amount, min_s), *_layout(traced), *_shape(traced)]
+    numbers = [float(in_network), *between, *_amounts(amount, min_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
         numbers += _convolution(traced)
     if operator_class in ("gemm", "recurrent"):

@@ -11,7 +11,15 @@ from opclock import arithmetic
 from opclock.errors import ProfileError
 from opclock.files import json_text
 from opclock.prediction import ceilings as ceilings_code
-from opclock.prediction import class_model, convolution_backend, features, forest, gaussian_process, training
+from opclock.prediction import (
+    class_model,
+    convolution_backend,
+    features,
+    forest,
+    gaussian_process,
+    surroundings,
+    training,
+)
 from opclock.prediction.ceilings import Ceilings
 from opclock.prediction.class_model import ClassModel
 from opclock.prediction.training import Training, training_pools
@@ -21,9 +29,9 @@ from opclock.profiles.reader import ProfileReader
 from opclock.tracing import mac_counters, macs, op_call, operator_classes, products
 
 # The code that decides what is learnt: where it changed, what was kept is outdated.
-CODE = (arithmetic, training, forest, gaussian_process, class_model, features, convolution_backend, ceilings_code,
-        disturbance, machine_state, statistics, state_change, macs, mac_counters, products, operator_classes,
-        op_call)  # fmt: skip
+CODE = (arithmetic, training, forest, gaussian_process, class_model, features, surroundings, convolution_backend,
+        ceilings_code, disturbance, machine_state, statistics, state_change, macs, mac_counters, products,
+        operator_classes, op_call)  # fmt: skip
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ from opclock.prediction.ceilings import Ceilings
 from opclock.prediction.class_model import ClassModel, Spread
 from opclock.prediction.features import Features, features_of
 from opclock.prediction.kept_models import KeptModels, keep, version_of
+from opclock.prediction.surroundings import in_order
 from opclock.prediction.training import ANY, MIN_ROWS, Training, training_pools, training_samples, training_state
 from opclock.profiles.machine_state import MachineState
 from opclock.profiles.reader import ProfileReader
@@ -98,26 +99,30 @@ class Predictor:
         """The error with which a kind of kernel is predicted."""
         return self._models.model(kind).spread
 
-    def predict(self, calls: Sequence[TracedCall], working_set: int) -> list[Prediction | None]:
+    def predict(
+        self, calls: Sequence[TracedCall], working_set: int, model: Sequence[TracedCall] | None = None
+    ) -> list[Prediction | None]:
         """Predict the times of op calls.
 
         Args:
             calls: the op calls with their outputs.
             working_set: number of binary digits of the bytes that one inference touches, as in ``Condition``.
+            model: all op calls of an inference in their order, these among them; these alone if None.
 
         Returns:
             The time of each call; None where no sample is of a similar class.
         """
-        inputs = [features_of(call, self._ceilings, working_set) for call in calls]
+        between = in_order(calls if model is None else model)
+        inputs = [features_of(one, self._ceilings, working_set, between[one.call.key]) for one in calls]
         by_model: dict[str, list[int]] = {}
         for number, one in enumerate(inputs):
             if one.operator_class != "other" and (name := self._name(one)) is not None:
                 by_model.setdefault(name, []).append(number)
         predictions: list[Prediction | None] = [None] * len(calls)
         for name, numbers in by_model.items():
-            model = self._models.model(name)
-            for number, seconds in zip(numbers, model.predict([inputs[i] for i in numbers]), strict=True):
-                predictions[number] = Prediction(seconds, inputs[number].operator_class, model.spread)
+            learnt = self._models.model(name)
+            for number, seconds in zip(numbers, learnt.predict([inputs[i] for i in numbers]), strict=True):
+                predictions[number] = Prediction(seconds, inputs[number].operator_class, learnt.spread)
         return predictions
 
     def _name(self, call: Features) -> str | None:

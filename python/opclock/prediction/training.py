@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,12 +14,15 @@ from opclock.prediction.class_model import Base, ClassModel, Spread, inputs_of
 from opclock.prediction.features import NATIVE, Features, features_of
 from opclock.prediction.forest import Forest, Numbers
 from opclock.prediction.gaussian_process import GaussianProcess
+from opclock.prediction.surroundings import Between, in_any_order, in_order
 from opclock.profiles.condition import Timing
 from opclock.profiles.machine_state import MachineState, state_of_pools
+from opclock.profiles.pool import Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.state_change import StateChange
 from opclock.profiles.statistics import TWO_SIDED_95, sums_over_medians
 from opclock.tracing.operator_classes import MAC_CLASSES
+from opclock.tracing.trace import TracedCall
 
 TREES = 100  # more change a prediction by less than a percent
 TREES_LEFT_OUT = 20  # trees of the forests that only estimate the error
@@ -196,11 +199,21 @@ def training_samples(profile: ProfileReader, threads: int, device: str, ceilings
         pool = change.of(profile.pool(number))
         calls, scale = profile.traced(pool.positions), sums_over_medians(pool.seconds)
         in_network = pool.condition.timing == "in_network"
+        between = _between(pool, calls)
         for key, positions in pool.positions.items():
             if key in calls:
-                call = features_of(calls[key], ceilings, pool.condition.working_set, in_network=in_network)
+                call = features_of(
+                    calls[key], ceilings, pool.condition.working_set, between[key], in_network=in_network
+                )
                 seconds = scale * float(np.median(pool.seconds[:, positions]))
                 samples.append(Sample(call, seconds, key, number, in_network))
         if len(samples) >= MAX_ROWS:
             break
     return samples
+
+
+def _between(pool: Pool, calls: Mapping[str, TracedCall]) -> dict[str, Between]:
+    """By op call: what runs between two of its runs."""
+    if pool.condition.in_order and all(key in calls for key in pool.keys):
+        return in_order([calls[key] for key in pool.keys])
+    return in_any_order(pool.keys, calls)

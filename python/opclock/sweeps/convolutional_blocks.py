@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 Activation = Callable[[], nn.Module]
+Kernel = int | tuple[int, int]  # size, or height and width
 POINT, USUAL = 1, 3  # sizes of kernels
 MULTIPLE = 8  # of which narrow widths inside a block are
 
 
-def narrow(channels: int, part: int, multiple: int = MULTIPLE) -> int:
+def narrow(channels: int, part: float, multiple: int = MULTIPLE) -> int:
     """A part of the channels, as a multiple."""
-    return max(multiple, channels // part // multiple * multiple)
+    return max(multiple, round(channels / part) // multiple * multiple)
 
 
 def convolution(
-    inner: int, outer: int, kernel: int = USUAL, stride: int = 1, *, groups: int = 1, activation: Activation | None,
-    norm: bool = True,
+    inner: int, outer: int, kernel: Kernel = USUAL, stride: int = 1, *, groups: int = 1,
+    activation: Activation | None, norm: bool = True,
 ) -> nn.Sequential:  # fmt: skip
     """A convolution, its normalisation and its activation."""
-    layers: list[nn.Module] = [nn.Conv2d(inner, outer, kernel, stride, kernel // 2, groups=groups, bias=not norm)]
+    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+    layers: list[nn.Module] = [nn.Conv2d(inner, outer, (height, width), stride, (height // 2, width // 2),
+                                         groups=groups, bias=not norm)]  # fmt: skip
     layers += [nn.BatchNorm2d(outer)] if norm else []
     layers += [activation()] if activation is not None else []
     return nn.Sequential(*layers)
 
 
 class Residual(nn.Module):
-    """Two convolutions, or three with a narrow middle, around which the input goes too."""
+    """Two convolutions, or three with another width in the middle, around which the input goes too."""
 
     def __init__(
-        self, inner: int, outer: int, stride: int, activation: Activation, *, bottleneck: bool, groups: int = 1
-    ) -> None:
+        self, inner: int, outer: int, stride: int, activation: Activation, *, middle: int | None = None,
+        groups: int = 1,
+    ) -> None:  # fmt: skip
         super().__init__()
-        if bottleneck:
-            middle = narrow(outer, 4, max(MULTIPLE, groups))
+        if middle is not None:
             self.body = nn.Sequential(
                 convolution(inner, middle, POINT, activation=activation),
                 convolution(middle, middle, USUAL, stride, groups=groups, activation=activation),
@@ -61,9 +65,8 @@ class Residual(nn.Module):
 class Gate(nn.Module):
     """Each channel is scaled by what all of its pixels say."""
 
-    def __init__(self, channels: int, gate: Activation) -> None:
+    def __init__(self, channels: int, middle: int, gate: Activation) -> None:
         super().__init__()
-        middle = narrow(channels, 4)
         self.layers = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, middle, POINT), nn.ReLU(inplace=True),
             nn.Conv2d(middle, channels, POINT), gate(),
@@ -75,17 +78,19 @@ class Gate(nn.Module):
 
 
 class Inverted(nn.Module):
-    """A wide depthwise convolution between two narrow ends."""
+    """A wide middle between two narrow ends: a depthwise convolution, or, fused, a dense one that widens, too."""
 
     def __init__(
-        self, inner: int, outer: int, stride: int, activation: Activation, *, wider: int, kernel: int,
-        gate: Activation | None,
+        self, inner: int, outer: int, stride: int, activation: Activation, *, middle: int, kernel: int,
+        fused: bool = False, gate: Gate | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        middle = inner * wider
-        layers: list[nn.Module] = [convolution(inner, middle, POINT, activation=activation)] if wider > 1 else []
-        layers.append(convolution(middle, middle, kernel, stride, groups=middle, activation=activation))
-        layers += [Gate(middle, gate)] if gate is not None else []
+        if fused:
+            layers: list[nn.Module] = [convolution(inner, middle, kernel, stride, activation=activation)]
+        else:
+            layers = [convolution(inner, middle, POINT, activation=activation)] if middle > inner else []
+            layers.append(convolution(middle, middle, kernel, stride, groups=middle, activation=activation))
+        layers += [gate] if gate is not None else []
         self.body = nn.Sequential(*layers, convolution(middle, outer, POINT, activation=None))
         self.adds = stride == 1 and inner == outer
 
@@ -129,17 +134,30 @@ class Dense(nn.Module):
 
 
 class Branches(nn.Module):
-    """Four ways beside one another, each with a quarter of the channels."""
+    """Four ways beside one another.
 
-    def __init__(self, inner: int, quarter: int, activation: Activation, *, kernel: int, pool: nn.Module) -> None:
+    Args:
+        inner: channels of the input.
+        outer: channels of each of the four ways.
+        middle: channels inside the second and inside the third way.
+        activation: behind each convolution.
+        kernels: of the second and of the third way, one after another.
+        pool: first in the fourth way.
+    """
+
+    def __init__(
+        self, inner: int, outer: Sequence[int], middle: Sequence[int], activation: Activation, *,
+        kernels: Sequence[Sequence[Kernel]], pool: nn.Module,
+    ) -> None:  # fmt: skip
         super().__init__()
-        first = [convolution(inner, quarter, POINT, activation=activation) for _ in range(3)]
-        self.ways = nn.ModuleList([
-            first[0],
-            nn.Sequential(first[1], convolution(quarter, quarter, kernel, activation=activation)),
-            nn.Sequential(first[2], *(convolution(quarter, quarter, activation=activation) for _ in range(2))),
-            nn.Sequential(pool, convolution(inner, quarter, POINT, activation=activation)),
-        ])  # fmt: skip
+        ways = [convolution(inner, outer[0], POINT, activation=activation)]
+        for width, last, some in zip(middle, outer[1:3], kernels, strict=True):
+            ends = (*[width] * len(some), last)
+            layers = [convolution(*pair, kernel, activation=activation)
+                      for pair, kernel in zip(pairwise(ends), some, strict=True)]  # fmt: skip
+            ways.append(nn.Sequential(convolution(inner, width, POINT, activation=activation), *layers))
+        ways.append(nn.Sequential(pool, convolution(inner, outer[3], POINT, activation=activation)))
+        self.ways = nn.ModuleList(ways)
 
     def forward(self, image: Tensor) -> Tensor:
         return torch.cat([way(image) for way in self.ways], 1)
@@ -148,9 +166,8 @@ class Branches(nn.Module):
 class Squeezed(nn.Module):
     """Few channels, which two convolutions without normalisation widen."""
 
-    def __init__(self, inner: int, half: int) -> None:
+    def __init__(self, inner: int, few: int, half: int) -> None:
         super().__init__()
-        few = narrow(inner, 8)
         self.few = nn.Conv2d(inner, few, POINT)
         self.first, self.second = nn.Conv2d(few, half, POINT), nn.Conv2d(few, half, USUAL, padding=1)
         self.activation = nn.ReLU(inplace=True)

@@ -14,7 +14,7 @@ from opclock.tracing.trace import TracedCall
 
 # From a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
-NETWORK_S = 1.0  # to draw, trace and time one
+NETWORK_S = 1.2  # to draw, trace and time one
 
 
 def usual_s(traced: TracedCall, ceilings: Ceilings) -> float:

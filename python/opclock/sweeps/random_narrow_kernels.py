@@ -11,8 +11,8 @@ from opclock.sweeps.random_sizes import draw_channels, draw_int, draw_related, d
 
 # By name in BOARD: the fraction that is drawn again in bfloat16, larger for what language models consist of.
 IN_BFLOAT16 = {
-    "conv2d": 0.2, "gemm": 0.4, "gemm/few rows": 0.4, "attention": 0.6, "decode_attention": 0.5, "elementwise": 0.3,
-    "norm": 0.3, "concat": 0.4, "copy": 0.4, "index": 0.5, "reduce": 0.2,
+    "conv2d": 0.3, "gemm": 0.6, "gemm/few rows": 0.6, "attention": 0.6, "decode_attention": 0.6, "elementwise": 0.5,
+    "norm": 0.5, "concat": 0.5, "copy": 0.5, "index": 0.5, "reduce": 0.4,
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def _grouped_gemm(random_: random.Random) -> dict[str, Any]:
 NARROW: dict[str, tuple[int, Draw]] = {
     **{f"{name}/bfloat16": (math.ceil(share * BOARD[name][0]), _in_bfloat16(BOARD[name][1]))
        for name, share in IN_BFLOAT16.items()},
-    "int8_gemm": (100, _int8_gemm),
-    "copy/int8": (60, _int8_weights),
-    "grouped_gemm": (80, _grouped_gemm),
+    "int8_gemm": (80, _int8_gemm),
+    "copy/int8": (40, _int8_weights),
+    "grouped_gemm": (60, _grouped_gemm),
 }  # fmt: skip
