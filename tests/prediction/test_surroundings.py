@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from helpers import chain, spec
+from helpers import spec
 
 from opclock.prediction.ceilings import DTYPES, PATTERNS, SIZES, Ceilings
 from opclock.prediction.features import features_of
@@ -70,4 +70,6 @@ def test_the_same_op_call_takes_longer_where_more_runs_between():
     assert first == pytest.approx(11e-6, rel=0.1)
     assert second == pytest.approx(23e-6, rel=0.1)
     alone = predictor.predict([relu], 22)[0].seconds
-    assert alone == predictor.predict([relu], 22, [relu, replace(relu)])[0].seconds  # nothing of another operator between
+    assert (
+        alone == predictor.predict([relu], 22, [relu, replace(relu)])[0].seconds
+    )  # nothing of another operator between

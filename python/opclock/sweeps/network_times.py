@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
 
-from opclock.errors import OpCallError, TraceError
+from opclock.children.named_process import NamedProcess
+from opclock.children.process import RuntimeFailedError
+from opclock.errors import OpCallError, OpclockError, TraceError
 from opclock.formatting import counted
-from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress
-from opclock.sweeps.amount import FOR_NETWORKS
 from opclock.sweeps.parts import Part
-from opclock.sweeps.random_networks import name_of, random_network
-from opclock.timing.host_playback import PlayedHost
-from opclock.timing.inputs import Arguments
-from opclock.timing.reference import forward_of
-from opclock.timing.sampler import Sampler
-from opclock.tracing.macs import model_macs
-from opclock.tracing.recorder import trace as trace_model
+from opclock.sweeps.random_networks import name_of
+from opclock.temporary import temporary_folder
 
-MAX_MACS = {"float32": 1.5e9, "bfloat16": 1.5e8}  # of an inference: a small board takes a second for it
+IN_PROCESS = 20  # networks that one process times: it takes a few seconds to start
+
+
+class NetworkProcess(NamedProcess):
+    """A process that times some of them."""
+
+    failure: ClassVar[type[OpclockError]] = OpCallError
+
+    def failed(self, error: RuntimeFailedError) -> OpclockError:
+        """What opclock raised in the child, as if it was raised here; else an OpCallError."""
+        return error.refusal or super().failed(error)
 
 
 class Networks:
-    """The random networks of a sweep on the CPU that a profile lacks.
+    """The random networks of a sweep on the CPU that a profile lacks, timed in fresh processes. A context.
 
     Attributes:
         timed: how many were timed now.
@@ -38,7 +48,7 @@ class Networks:
         Args:
             count: of the whole sweep.
             profile: stores every finished round.
-            threads: PyTorch's threads, which are set already.
+            threads: PyTorch's threads.
             seed: for the rounds.
             part: of the sweep, that is timed here; all if None.
             progress: receives a text and the fraction that is done.
@@ -47,9 +57,23 @@ class Networks:
         numbers = range(count) if part is None else range(part.number, count, part.of)
         self._left = [number for number in numbers if name_of(number) not in known]
         self._of = len(self._left)
-        self._profile, self._threads, self._seed, self._progress = profile, threads, seed, progress
+        self._request = {"profile": str(profile.path), "threads": threads, "seed": seed}
+        self._progress = progress
+        self._asked = 0  # networks of the process that runs now
+        self._process: NetworkProcess | None = None
+        self._folder: Path | None = None
+        self._stack = ExitStack()
         self.timed = 0
         self.skipped: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end_process()
+        self._stack.close()
 
     def until(self, share: float) -> None:
         """Time as many as belong to this share of the sweep."""
@@ -57,23 +81,29 @@ class Networks:
             number = self._left[0]
             self._progress(f"network {self._of - len(self._left) + 1} of {counted(self._of, 'network')}", share)
             try:
-                self._time(number)
+                self.timed += self._time(number)
             except (OpCallError, TraceError) as error:
                 self.skipped[str(error)] += 1
+                self._end_process()
             self._left.pop(0)
 
-    def _time(self, number: int) -> None:
-        network = random_network(number)
-        traced = trace_model(network.module, network.inputs, name=network.name, real=False)
-        if model_macs(traced) > MAX_MACS[traced.dtype]:
-            return
-        host = PlayedHost(traced, forward_of(network.module, network.inputs))
-        condition = Condition.of("in_network", "cpu", self._threads, traced.working_set)
-        sampler = Sampler(traced, range(len(traced.calls)), Arguments(traced), self._profile, condition, host,
-                          seed=self._seed)  # fmt: skip
-        sampler.warm_up()
-        rounds = FOR_NETWORKS.in_block(sampler.usual_round_s())
-        for _ in range(FOR_NETWORKS.blocks):
-            sampler.block(rounds)
-        sampler.end()
-        self.timed += 1
+    def _time(self, number: int) -> bool:
+        """Whether it was timed, and is not too large."""
+        if self._asked == IN_PROCESS:
+            self._end_process()
+        if self._process is None:
+            self._process = self._started()
+        self._asked += 1
+        return bool(self._process.request("time", number=number, **self._request)["timed"])
+
+    def _started(self) -> NetworkProcess:
+        if self._folder is None:
+            self._folder = self._stack.enter_context(temporary_folder())
+        # -P: a folder that happens to be the working directory must not stand in for the installed opclock.
+        command = [sys.executable, "-P", "-m", "opclock.sweeps.network_server"]
+        return NetworkProcess("a random network", command, self._folder / "log")
+
+    def _end_process(self) -> None:
+        if self._process is not None:
+            self._process.close()
+        self._process, self._asked = None, 0

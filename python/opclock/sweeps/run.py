@@ -163,9 +163,10 @@ def run_sweep(
         missing = _missing(planned, profile, threads, device)
         left = _pools(missing, device, seed, as_in_models) if parts is None else left_of(parts, missing)
         manner = Manner(FOR_PREDICTORS, KindsHost()) if as_in_models else Manner(FOR_ROWS, None)
-        drawn = Networks(0 if has_lanes(device) else networks, profile, threads, seed, part, progress)
-        summary = time_pools(left, profile, manner, count=len(missing), threads=threads, device=device, seed=seed,
-                             progress=progress, networks=drawn)  # fmt: skip
+        count = 0 if has_lanes(device) else networks
+        with Networks(count, profile, threads, seed, part, progress) as drawn:
+            summary = time_pools(left, profile, manner, count=len(missing), threads=threads, device=device, seed=seed,
+                                 progress=progress, networks=drawn)  # fmt: skip
     summary.known = len(planned) - len(missing)
     summary.seconds = time.perf_counter() - start
     if not summary.timed and not summary.known and not summary.networks:
