@@ -109,7 +109,7 @@ def test_the_expected_duration_by_hand():
     planned, _ = plan_all(grid("gemm", {"m": 64, "n": 64, "k": 64})[0])
     ceilings = Mock(spec=Ceilings, **{"call_s.return_value": 0.3 * 0.045})  # a round takes 45 ms, so a block has 5
     assert expected_s(planned, ceilings) == pytest.approx((20 * (5 + 1) + 8) * 0.045, rel=0.01)
-    assert expected_s(planned, ceilings, networks=2) == pytest.approx((4 * (8 + 1) + 8) * 0.045 + 2.0, rel=0.01)
+    assert expected_s(planned, ceilings, networks=2) == pytest.approx((4 * (8 + 1) + 8) * 0.045 + 2 * 1.2, rel=0.01)
 
 
 def test_no_kernel_is_above_its_ceiling(swept):
