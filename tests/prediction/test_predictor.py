@@ -72,11 +72,11 @@ def test_errors_of_what_was_left_out_show_the_noise():
 
 def test_what_the_calls_of_a_pool_share_is_separated_from_the_rest():
     shared = np.random.default_rng(1).normal(0, 0.4, 8)
-    numbered = enumerate((call.call.key, features_of(call, CEILINGS, 22)) for call in GEMMS)
+    numbered = enumerate((call.call.key, features_of(call, CEILINGS, 22)) for call in [*GEMMS, *MANY[:32]])
     predictor = Predictor(Training([Sample(one, one.min_s * math.exp(shared[number % 8]), key, number % 8)
                                     for number, (key, one) in numbered]), CEILINGS)  # fmt: skip
     # The shared deviation was 0.3; each forest has seen the other calls of the pools, and so a part of it.
-    assert 0.4 < predictor.spread("gemm").shared / shared.std(ddof=1) < 1
+    assert 0.5 < predictor.spread("gemm").shared / shared.std(ddof=1) < 1
 
 
 MANY = [linear(m, k, n) for m in (1, 4, 16, 64, 200) for k in (16, 64, 160, 400, 900) for n in (10, 64, 256, 1000)]

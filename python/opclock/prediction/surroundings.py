@@ -17,9 +17,9 @@ from opclock.tracing.trace import TracedCall
 
 
 class Between(NamedTuple):
-    """The binary logarithm of the bytes (plus one) that are moved between an op call and what ran before it.
+    """The binary logarithm of the bytes (plus one) that other op calls move between two runs.
 
-    Where the op call occurs several times: the mean.
+    Where the op call occurs several times in an inference: the mean.
     """
 
     operator: float = 0.0  # since its operator ran last: the operator's own code

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from opclock.children.named_process import NamedProcess
-from opclock.children.process import RuntimeFailedError
-from opclock.errors import OpCallError, OpclockError, TraceError
+from opclock.errors import OpCallError, TraceError
 from opclock.formatting import counted
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress
 from opclock.sweeps.parts import Part
 from opclock.sweeps.random_networks import name_of
 from opclock.temporary import temporary_folder
+from opclock.timing.sampling_processes import SamplingProcess
 
 IN_PROCESS = 20  # networks that one process times: it takes a few seconds to start
 
 
-class NetworkProcess(NamedProcess):
+class NetworkProcess(SamplingProcess):
     """A process that times some of them."""
 
-    failure: ClassVar[type[OpclockError]] = OpCallError
-
-    def failed(self, error: RuntimeFailedError) -> OpclockError:
-        """What opclock raised in the child, as if it was raised here; else an OpCallError."""
-        return error.refusal or super().failed(error)
+    server: ClassVar[str] = "opclock.sweeps.network_server"
 
 
 class Networks:
@@ -99,9 +93,7 @@ class Networks:
     def _started(self) -> NetworkProcess:
         if self._folder is None:
             self._folder = self._stack.enter_context(temporary_folder())
-        # -P: a folder that happens to be the working directory must not stand in for the installed opclock.
-        command = [sys.executable, "-P", "-m", "opclock.sweeps.network_server"]
-        return NetworkProcess("a random network", command, self._folder / "log")
+        return NetworkProcess("a random network", self._folder / "log")
 
     def _end_process(self) -> None:
         if self._process is not None:
