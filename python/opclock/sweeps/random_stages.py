@@ -49,7 +49,7 @@ class Stages:
             self._inverted, self._shuffled, self._dense, self._branches, self._squeezed, self._plain,
         )  # fmt: skip
         self._kind = random_.choice(kinds)
-        self.channels = drawn_width(16, 64, random_)
+        self.channels = drawn_width(16, 64 if side > 64 else 128, random_)  # small images: as wide as large ones become
         stride = 2 if side > 64 else random_.choice((1, 2))
         self.layers: list[nn.Module] = [
             convolution(3, self.channels, random_.choice((3, 3, 7)), stride, activation=self._activation)
