@@ -30,7 +30,7 @@ class Features:
     kind: str  # the predictor it belongs to: its operator class, or a kind with its own predictor
     min_s: float  # shortest time by the ceilings, with weights in the memory that holds the working set
     numbers: tuple[float, ...]  # the features; equally many for every call of a kind
-    work_s: tuple[float, ...] = (0.0,) * 4  # shortest times by the ceilings: see ``_work_s``
+    work_s: tuple[float, ...] = (0.0,) * 5  # shortest times by the ceilings: see ``_work_s``
 
 
 def features_of(
@@ -50,13 +50,14 @@ def features_of(
     """
     operator_class = class_of(traced.call)
     amount = _Amount.of(traced)
-    work_s = _work_s(traced, amount, ceilings, working_set)
+    vector = _is_vector(traced, ceilings.threads)
+    work_s = _work_s(traced, amount, ceilings, working_set, vector=vector)
     min_s = max(sum(work_s[:2]), sum(work_s[2:]))  # the roofline (Williams et al. 2009)
     numbers = [float(in_network), *between, *_amounts(amount, min_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
-        numbers += _convolution(traced)
+        numbers += [*_convolution(traced), float(vector)]
     if operator_class in ("gemm", "recurrent"):
-        numbers += _gemm(traced)
+        numbers += [*_gemm(traced), float(vector)]
     name = traced.call.name.removesuffix("_")
     kind = "attention" if ATTENTION in name else operator_class
     if operator_class == "convolution" and is_native(traced.call, ceilings.threads):
@@ -83,11 +84,14 @@ class _Amount:
         return _Amount(macs(traced), moved_bytes(traced), weights, read, written)
 
 
-def _work_s(traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set: int) -> tuple[float, ...]:
+def _work_s(
+    traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set: int, *, vector: bool
+) -> tuple[float, ...]:
     """The shortest seconds of each kind of work.
 
     These are multiply-adds, those of depthwise convolutions instead, reading weights from the memory that holds a
-    working set of this size, and reading and writing everything else.
+    working set of this size, reading them for a single vector instead, and reading and writing everything else. To
+    multiply a matrix, libraries copy the weights into blocks first; a vector meets them where they are.
     """
     weights = min(amount.moved, amount.weights)
     far = max(amount.moved, 1 << working_set)
@@ -95,13 +99,22 @@ def _work_s(traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set
     multiply_s = needed_macs(traced) / ceilings.peak(call_dtype(traced))
     multiplying = (0.0, multiply_s) if _is_depthwise(traced) else (multiply_s, 0.0)
     read_s = weights / ceilings.bandwidth(far, ["read"])
-    return (*multiplying, read_s, (amount.moved - weights) / ceilings.bandwidth(near))
+    reading = (0.0, read_s) if vector else (read_s, 0.0)
+    return (*multiplying, *reading, (amount.moved - weights) / ceilings.bandwidth(near))
 
 
 def _is_depthwise(traced: TracedCall) -> bool:
     shapes = [spec.shape for spec in traced.call.tensors()[:2]]
     convolves = class_of(traced.call) == "convolution" and len(shapes) == 2
     return convolves and len(shapes[0]) > 2 and shapes[1][1:2] == (1,) and shapes[0][1] > 1
+
+
+def _is_vector(traced: TracedCall, threads: int) -> bool:
+    """Whether a single vector is multiplied: libraries use another kernel than for a matrix."""
+    if class_of(traced.call) == "gemm":
+        rows, _, _, batch = _product(traced)
+        return rows * batch == 1
+    return is_native(traced.call, threads) and math.prod(next(tensors(traced.outputs)).shape[2:]) == 1
 
 
 def _log(value: float) -> float:
@@ -184,7 +197,6 @@ def _gemm(traced: TracedCall) -> list[float]:
     return [
         _log(rows), _log(columns), _log(inner), _log(batch), _log(rows * batch), _log(rows * columns),
         _log(columns * inner), *_remainders(rows), *_remainders(columns), *_remainders(inner), *turned,
-        float(rows * batch == 1),  # a vector: libraries use another kernel than for a matrix
     ]  # fmt: skip
 
 

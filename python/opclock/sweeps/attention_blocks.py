@@ -88,9 +88,9 @@ class WordTokens(nn.Module):
 class Classifier(nn.Module):
     """What the first token says."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, 100)
+        self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
         result: Tensor = self.last(self.norm(tokens)[:, 0])

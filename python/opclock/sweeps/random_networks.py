@@ -21,7 +21,8 @@ from opclock.sweeps.decoder_blocks import Decoder
 from opclock.sweeps.random_stages import Stages, drawn_width
 
 SEED = 20261129  # for drawing networks: every board gets the same ones
-CLASSES = 100
+CLASSES = (10, 100, 1000, 1000)
+MAX_WEIGHTS = 1 << 24  # of the product that reads an image's last layer, 64 MB: a small board has memory for them
 WORDS = 2000
 
 
@@ -42,15 +43,23 @@ def _convolutional(random_: random.Random) -> tuple[nn.Module, Tensor]:
     stages = Stages(side, random_)
     for number in range(random_.randint(3, 5)):
         stages.stage(number)
-    hidden = random_.choice((0, 0, 0, 256, 1024))
-    last: list[nn.Module] = [nn.Dropout(), nn.Linear(stages.channels, hidden or CLASSES)]
-    last += [nn.ReLU(inplace=True), nn.Linear(hidden, CLASSES)] if hidden else []
-    mean: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    if random_.random() < 0.3:
-        mean = [attention.Averaged((2, 3))]
-    return nn.Sequential(nn.Sequential(*stages.layers), *mean, nn.Sequential(*last)), _image(
-        side, random_, (1, 1, 1, 2, 4) if side > 64 else (1, 1, 1, 2, 4, 8)
-    )
+    images = _image(side, random_, (1, 1, 1, 2, 4) if side > 64 else (1, 1, 1, 2, 4, 8))
+    return nn.Sequential(nn.Sequential(*stages.layers), *_classifier(stages.channels, random_)), images
+
+
+def _classifier(channels: int, random_: random.Random) -> list[nn.Module]:
+    """Layers that read an image: its mean as in most networks, or all of it as in the first ones."""
+    side = random_.choice((1, 1, 1, 1, 1, 2, 4, 7))
+    width = channels * side * side
+    hidden = min(random_.choice((256, 1024, 4096)), MAX_WEIGHTS // width)
+    count = random_.choice((0, 0, 1) if side == 1 else (1, 2))
+    layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(side), nn.Flatten()]
+    if side == 1 and random_.random() < 0.3:
+        layers = [attention.Averaged((2, 3))]
+    for _ in range(count):
+        layers += [nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.Dropout()]
+        width = hidden
+    return [*layers, nn.Linear(width, random_.choice(CLASSES))]
 
 
 def _encoder(width: int, heads: int, random_: random.Random) -> Callable[[], attention.Encoder]:
@@ -74,7 +83,7 @@ def _transformer(random_: random.Random) -> tuple[nn.Module, Tensor]:
     else:
         first = attention.WordTokens(WORDS, width)
         inputs = torch.randint(0, WORDS, (random_.choice((1, 1, 1, 2, 4)), random_.choice((16, 32, 64, 128, 256))))
-    return nn.Sequential(first, encoders, attention.Classifier(width)), inputs
+    return nn.Sequential(first, encoders, attention.Classifier(width, random_.choice(CLASSES))), inputs
 
 
 def _windowed(random_: random.Random) -> tuple[nn.Module, Tensor]:
@@ -83,7 +92,7 @@ def _windowed(random_: random.Random) -> tuple[nn.Module, Tensor]:
     encoder = _encoder(width, heads, random_)
     layers = [attention.Windows(encoder(), side, shift) for shift in (0, side // 2)]
     module = nn.Sequential(nn.Conv2d(3, width, 4, 4), attention.LastChannels(), *layers, attention.Averaged((1, 2)),
-                           nn.Linear(width, CLASSES))  # fmt: skip
+                           nn.Linear(width, random_.choice(CLASSES)))  # fmt: skip
     return module, _image(4 * side * random_.choice((1, 2, 4)), random_, (1, 1, 2))
 
 
@@ -96,7 +105,7 @@ def _mixed(random_: random.Random) -> tuple[nn.Module, Tensor]:
             layers.append(nn.Conv2d(width, wider, 2, 2))
             width = wider
         layers += [attention.Mixed(width, random_.choice((5, 7))) for _ in range(random_.randint(1, 3))]
-    module = nn.Sequential(*layers, attention.Averaged((2, 3)), nn.Linear(width, CLASSES))
+    module = nn.Sequential(*layers, attention.Averaged((2, 3)), nn.Linear(width, random_.choice(CLASSES)))
     return module, _image(side, random_, (1, 1, 2))
 
 
@@ -118,7 +127,7 @@ def _decoder(random_: random.Random) -> tuple[nn.Module, Tensor]:
 
 # What is drawn, and how often.
 DRAWS = (_convolutional, _transformer, _windowed, _mixed, _unet, _decoder)
-SHARES = (0.58, 0.13, 0.06, 0.06, 0.05, 0.12)
+SHARES = (0.55, 0.12, 0.06, 0.10, 0.05, 0.12)
 
 
 def name_of(number: int) -> str:
