@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import board_profile, chain, spec
@@ -24,6 +26,14 @@ def by_hand():
 
 def test_memory_at_the_end_of_the_heap_is_given_back_and_comes_anew():
     assert page_faults(LARGE) == by_hand() > 200
+
+
+def test_weights_that_were_made_or_read_and_freed_keep_the_heap():
+    """Of 24 torchvision models one took page faults, where 20 of them were to take some by their outputs alone."""
+    weight = replace(spec(1, 1 << 20), requires_grad=True)  # 4 MB
+    first, second = LARGE.calls
+    weighed = replace(first, call=replace(first.call, args=(*first.call.args, weight)))
+    assert page_faults(replace(LARGE, calls=(weighed, second))) == 0
 
 
 def test_small_outputs_stay():
@@ -61,6 +71,6 @@ def test_a_predicted_estimate_has_them(profile_path, tmp_path, swept):
         assert sum(part.kernel_s + part.host_s for part in done.parts) + done.host_tail_s == pytest.approx(done.total_s)
         totals.append(done)
     without, with_faults = totals
-    added_s = 2 / 3 * by_hand() * 0.75 * 2e-6
+    added_s = 10 / 18 * by_hand() * 0.75 * 2e-6
     assert with_faults.total_s == pytest.approx(without.total_s + added_s)
     assert with_faults.ci_high_s - with_faults.total_s > added_s  # whether they come is a matter of layout

@@ -111,10 +111,12 @@ def _is_depthwise(traced: TracedCall) -> bool:
 
 def _is_vector(traced: TracedCall, threads: int) -> bool:
     """Whether a single vector is multiplied: libraries use another kernel than for a matrix."""
-    if class_of(traced.call) == "gemm":
+    operator_class = class_of(traced.call)
+    if operator_class == "gemm":
         rows, _, _, batch = _product(traced)
         return rows * batch == 1
-    return is_native(traced.call, threads) and math.prod(next(tensors(traced.outputs)).shape[2:]) == 1
+    native = operator_class == "convolution" and is_native(traced.call, threads)
+    return native and math.prod(next(tensors(traced.outputs)).shape[2:]) == 1
 
 
 def _log(value: float) -> float:
