@@ -16,8 +16,8 @@ from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Samples
 from opclock.tracing.trace import Trace
 
-# Of 18 models whose played heap has page faults, 10 took them in a fresh process. In the others, what lies at the heap's
-# end stays there.
+# Of 18 models whose played heap has page faults, 10 took them in a fresh process. In the others, what lies at the end
+# of the heap stays there.
 COMES = 10 / 18
 
 

@@ -14,6 +14,7 @@ from opclock.tracing.operator_classes import class_of
 from opclock.tracing.trace import TracedCall
 
 TILES = (8, 16, 32, 64)  # elements: usual sizes of vector registers and of blocks in blocked layouts
+CACHED = 1 << 20  # bytes that every board has in a cache
 CONVOLUTION_NUMBERS = 16 + 3 * len(TILES)
 NATIVE = "native convolution"  # ATen's own kernels in place of oneDNN's: a predictor of their own
 ATTENTION = "scaled_dot_product"  # these kernels differ too much from the rest of their class: a predictor of their own
@@ -51,8 +52,9 @@ def features_of(
     operator_class = class_of(traced.call)
     amount = _Amount.of(traced)
     vector = _is_vector(traced, ceilings.threads)
-    work_s = _work_s(traced, amount, ceilings, working_set, vector=vector)
-    min_s = max(sum(work_s[:2]), sum(work_s[2:]))  # the roofline (Williams et al. 2009)
+    bounds = _Bounds.of(traced, amount, ceilings, working_set)
+    work_s = _work_s(traced, bounds, vector=vector)
+    min_s = max(bounds.multiply_s, bounds.weights_s + bounds.rest_s)  # the roofline (Williams et al. 2009)
     numbers = [float(in_network), *between, *_amounts(amount, min_s), *_layout(traced), *_shape(traced)]
     if operator_class == "convolution":
         numbers += [*_convolution(traced), float(vector)]
@@ -84,23 +86,39 @@ class _Amount:
         return _Amount(macs(traced), moved_bytes(traced), weights, read, written)
 
 
-def _work_s(
-    traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set: int, *, vector: bool
-) -> tuple[float, ...]:
+@dataclass(frozen=True)
+class _Bounds:
+    """The shortest seconds of each part of a call's work, by the ceilings."""
+
+    multiply_s: float
+    weights_s: float  # reading weights from the memory that holds the working set
+    cached_s: float  # reading them from a cache
+    rest_s: float  # reading and writing everything else
+
+    @staticmethod
+    def of(traced: TracedCall, amount: _Amount, ceilings: Ceilings, working_set: int) -> _Bounds:
+        weights = min(amount.moved, amount.weights)
+        far = max(amount.moved, 1 << working_set)
+        near = footprint_bytes(traced, amount.moved)
+        return _Bounds(
+            needed_macs(traced) / ceilings.peak(call_dtype(traced)),
+            weights / ceilings.bandwidth(far, ["read"]),
+            weights / ceilings.bandwidth(CACHED, ["read"]),
+            (amount.moved - weights) / ceilings.bandwidth(near),
+        )
+
+
+def _work_s(traced: TracedCall, bounds: _Bounds, *, vector: bool) -> tuple[float, ...]:
     """The shortest seconds of each kind of work.
 
-    These are multiply-adds, those of depthwise convolutions instead, reading weights from the memory that holds a
-    working set of this size, reading them for a single vector instead, and reading and writing everything else. To
-    multiply a matrix, libraries copy the weights into blocks first; a vector meets them where they are.
+    These are multiply-adds, those of depthwise convolutions instead, reading weights, reading them for a single vector
+    instead, and reading and writing everything else. A convolution copies its weights into blocks first, which takes as
+    long from any memory; a vector meets them where they are.
     """
-    weights = min(amount.moved, amount.weights)
-    far = max(amount.moved, 1 << working_set)
-    near = footprint_bytes(traced, amount.moved)
-    multiply_s = needed_macs(traced) / ceilings.peak(call_dtype(traced))
-    multiplying = (0.0, multiply_s) if _is_depthwise(traced) else (multiply_s, 0.0)
-    read_s = weights / ceilings.bandwidth(far, ["read"])
-    reading = (0.0, read_s) if vector else (read_s, 0.0)
-    return (*multiplying, *reading, (amount.moved - weights) / ceilings.bandwidth(near))
+    multiplying = (0.0, bounds.multiply_s) if _is_depthwise(traced) else (bounds.multiply_s, 0.0)
+    copied = class_of(traced.call) == "convolution"
+    reading = (0.0, bounds.weights_s) if vector else (bounds.cached_s if copied else bounds.weights_s, 0.0)
+    return (*multiplying, *reading, bounds.rest_s)
 
 
 def _is_depthwise(traced: TracedCall) -> bool:
