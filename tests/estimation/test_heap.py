@@ -29,7 +29,7 @@ def test_memory_at_the_end_of_the_heap_is_given_back_and_comes_anew():
 
 
 def test_weights_that_were_made_or_read_and_freed_keep_the_heap():
-    """Of 24 torchvision models one took page faults, where 20 of them were to take some by their outputs alone."""
+    """Of 24 torchvision models one took page faults, where 18 of them were to take some by their outputs alone."""
     weight = replace(spec(1, 1 << 20), requires_grad=True)  # 4 MB
     first, second = LARGE.calls
     weighed = replace(first, call=replace(first.call, args=(*first.call.args, weight)))
