@@ -10,7 +10,7 @@ from opclock.estimation.heap import page_faults
 from opclock.estimation.page_faults import MIDDLE, by_call_s
 from opclock.prediction.training import training_pools
 from opclock.profiles.condition import Condition
-from opclock.profiles.machine_state import MAX_POOLS
+from opclock.profiles.machine_state import evenly
 from opclock.profiles.pool import FAULT
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.statistics import Samples
@@ -67,7 +67,7 @@ class PredictedFaults:
 
 def _cost_s(profile: ProfileReader, device: str, threads: int) -> float | None:
     """What one takes, by the new memory that was timed beside the sweeps."""
-    pools = training_pools(profile, threads, device)[:MAX_POOLS]
+    pools = evenly(training_pools(profile, threads, device))
     samples = [one[FAULT] for one in profile.control_seconds(pools) if FAULT in one]
     samples_s = np.concatenate(samples) if samples else np.empty(0)
     known_s = samples_s[np.isfinite(samples_s) & (samples_s > 0)]

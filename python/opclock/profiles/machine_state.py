@@ -21,7 +21,8 @@ from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples, student
 
-MAX_POOLS = 64  # the newest show what is usual
+NEWEST = 1500  # pools whose state is the usual one
+MAX_POOLS = 64  # of them, evenly over the time, show it
 NO_CONTROLS = (SINGLE, WATCHED, FAULT)  # what is sampled beside the control workloads and is none
 QUARTILES = (25.0, 50.0, 75.0)  # their mean is less noisy than the median, and no slow sample moves it
 
@@ -88,7 +89,7 @@ class MachineState:
 
 
 def usual_state(profile: ProfileReader, threads: int) -> MachineState:
-    """The usual state of the machine while a profile was measured on the CPU: of its newest pools.
+    """The usual state of the machine while a profile was measured on the CPU: of its newest ``NEWEST`` pools.
 
     Args:
         profile: the measurements; only read.
@@ -97,12 +98,12 @@ def usual_state(profile: ProfileReader, threads: int) -> MachineState:
     Returns:
         The state; not ``known`` where the profile has no control workloads. It names those with impossible seconds.
     """
-    return state_of_pools(profile, profile.pools_with_controls(threads, MAX_POOLS))
+    return state_of_pools(profile, profile.pools_with_controls(threads, NEWEST))
 
 
 def state_of_pools(profile: ProfileReader, numbers: Sequence[int]) -> MachineState:
-    """The usual state of the machine while the first ``MAX_POOLS`` of these pools were sampled."""
-    pools = profile.control_seconds(numbers[:MAX_POOLS])
+    """The usual state of the machine while these pools, in order of time, were sampled."""
+    pools = profile.control_seconds(evenly(numbers))
     rough = MachineState({name: _median_level(pools, name) for name in sorted({name for one in pools for name in one})})
     usual = MachineState.usual([MachineState.of_seconds(one, rough) for one in pools])
     impossible = {
@@ -110,6 +111,12 @@ def state_of_pools(profile: ProfileReader, numbers: Sequence[int]) -> MachineSta
         if not name.startswith(NO_CONTROLS) and not _possible(samples, rough.levels[name]).all()
     }  # fmt: skip
     return replace(usual, left_out=tuple(sorted(impossible)))
+
+
+def evenly(numbers: Sequence[int]) -> list[int]:
+    """Up to ``MAX_POOLS`` of them, evenly: the newest alone were all sampled in the last minute of a sweep."""
+    count = len(numbers)
+    return [numbers[i * count // MAX_POOLS] for i in range(MAX_POOLS)] if count > MAX_POOLS else list(numbers)
 
 
 def _possible(samples: Samples, level: float | None = None) -> npt.NDArray[np.bool_]:
