@@ -63,7 +63,7 @@ def test_the_usual_state_is_the_median_of_the_pools_on_as_many_threads(tmp_path)
 
 
 def test_the_usual_state_is_that_of_all_the_time_and_not_of_the_last_minute(tmp_path):
-    """A sweep whose last quarter met a slower machine predicted 12 % too long for the models that ran all the while."""
+    """A sweep whose last minute met a slower machine predicted 16 % too long for models that had run all the while."""
     for number in range(90):
         filled(tmp_path / "p.sqlite", chain("relu", batch=number + 1), {"relu": 1e-5}, rounds=3,
                controls=dict.fromkeys(NAMES, 1e-4 if number < 50 else 2e-4))  # fmt: skip
