@@ -181,6 +181,14 @@ void Rounds::add_earlier(std::size_t group, const std::vector<double>& seconds) 
   discardable_ = 0;
 }
 
+void Rounds::set_calls_per_sample(std::size_t task, std::size_t calls) {
+  if (calls < 1 || calls > kMaxCalls) {
+    throw std::invalid_argument("a sample makes 1 to " + std::to_string(kMaxCalls) + " calls, not " +
+                                std::to_string(calls));
+  }
+  calls_[checked_index(task, size(), "op call")] = calls;
+}
+
 bool Rounds::settled() {
   if (kept_rounds_ >= next_judgement_) {
     for (std::size_t group = 0; group < samples_.size(); ++group) {

@@ -72,6 +72,10 @@ class Rounds {
   // Samples of an earlier, interrupted run count towards the stopping rule.
   void add_earlier(std::size_t group, const std::vector<double>& seconds);
 
+  // After warm_up(): as many calls make a sample as in an earlier, interrupted run, whose seconds hold for these.
+  // Throws std::invalid_argument for none, and for more than a warm-up ever decides.
+  void set_calls_per_sample(std::size_t task, std::size_t calls);
+
   // Every group narrow or stagnant. Judged anew only when the rounds have grown by a tenth.
   bool settled();
   StopReason reason(std::size_t group) const { return reasons_[checked_index(group, reasons_.size(), "group")]; }

@@ -140,12 +140,23 @@ def warm_pool(calls=2):
         lambda pool: pool.feed(2, 0, 0, 0),
         lambda pool: pool.feed(0, 0, 2, 0),
         lambda pool: pool.calls_per_sample(2),
+        lambda pool: pool.set_calls_per_sample(2, 1),
         lambda pool: pool.calls_per_sample((1 << 64) - 1),
     ],
 )
 def test_op_calls_that_the_pool_has_not_are_refused(call):
     with pytest.raises(IndexError, match=r"no op call [0-9]+: there are 2"):
         call(warm_pool())
+
+
+def test_a_sample_makes_as_many_calls_as_in_an_interrupted_run():
+    pool = warm_pool()
+    pool.set_calls_per_sample(1, 7)
+    assert pool.calls_per_sample(1) == 7
+    for calls in (0, 1 << 40):
+        with pytest.raises(ValueError, match=f"a sample makes 1 to [0-9]+ calls, not {calls}"):
+            pool.set_calls_per_sample(1, calls)
+    assert pool.calls_per_sample(1) == 7
 
 
 def test_groups_and_arguments_that_are_not_there_are_refused():

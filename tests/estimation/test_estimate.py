@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from helpers import chain, filled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opclock.errors import EstimateError
+from opclock.errors import EstimateError, TraceError
 from opclock.estimation.estimate import COMPOSITION_DEVIATION, estimate
 from opclock.profiles.profile import Profile
 
@@ -139,3 +140,10 @@ def test_json_is_golden(tmp_path):
     ]  # fmt: skip
     assert data["coverage"] == {"measured": 1.0, "modelled": 0.0, "unknown": 0.0, "unknown_op_calls": 0}
     assert data["mac_s"] == pytest.approx(2e-3)
+
+
+def test_a_model_that_makes_no_op_call_is_refused(profile_path):
+    """It was told to sweep first, as a kind needs 12 op calls, and "this model has .\" """
+    filled(profile_path, chain("relu"), {"relu": 1e-5})
+    with Profile.open(profile_path) as profile, pytest.raises(TraceError, match="makes no op call"):
+        estimate(replace(chain("relu"), calls=()), profile, threads=2)

@@ -202,3 +202,11 @@ def test_a_laptop_gives_the_same_digits_without_torch_and_compiled_part(profile_
     assert done.stderr == ""
     with Profile.open(profile_path) as profile:
         assert done.stdout.strip() == repr(estimate(two_layers(), profile, threads=2).total_s)
+
+
+def test_what_multiplies_is_not_predicted_from_kernels_that_only_move_memory():
+    """After a sweep whose products other programs had disturbed, one was predicted at six times its time."""
+    moving = [relu(size) for size in range(1000, 40_000, 3000)]
+    predictor = Predictor(Training(samples(moving, lambda _one: 1e-5)), CEILINGS)
+    assert predictor.predict([linear(1, 2048, 2048)], 22) == [None]
+    assert predictor.predict([relu(5000)], 22) != [None]

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -20,6 +21,7 @@ import opclock as package
 from opclock.board.identity import read_board
 from opclock.errors import OptionError
 from opclock.flags import UNTRUSTED
+from opclock.formatting import duration
 from opclock.prediction.ceilings import Ceilings
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
@@ -128,8 +130,11 @@ def test_an_interruption_leaves_what_was_finished(path, monkeypatch):
 
     monkeypatch.setattr(grouping, "TOGETHER", 2)
 
-    def stop(text, fraction):
-        if "128 of 164 kernels" in text:  # the first two of three pools have ended
+    seen = []
+
+    def stop(_text, fraction):
+        seen.append(fraction)
+        if seen.count(128 / 164) == 2:  # the first two of three pools have ended, and the last one begins
             raise KeyboardInterrupt
 
     with Profile.create_or_open(path, read_board()) as profile:
@@ -296,3 +301,11 @@ def test_a_sweep_that_has_just_begun_does_not_replace_a_finished_one(profile):
     profile.name_configurations([("elementwise", planned.configuration.parameters_text, key)])
     (row,) = sweep_rows(profile, threads=[1])
     assert row.measurement.median_s == 2.0
+
+
+def test_progress_counts_the_kernels_of_the_window_that_runs():
+    """It said "0 of 162 kernels" from the start to the end, as all of them were in one window."""
+    said = []
+    run._advance(lambda *both: said.append(both), time.perf_counter() - 60, 2, 200, 100, 100, 0.5)
+    assert said == [(f"sweep, 2 threads: 150 of 200 kernels, {duration(20)} left", pytest.approx(0.75))]
+    assert run._progress_text(2, 5.0, 200, 60) == "sweep, 2 threads: 5 of 200 kernels"  # too early to say how long

@@ -155,6 +155,11 @@ void bind_rounds(py::class_<BoundPool>& pool) {
              own.rounds().add_earlier(group, seconds);
            }),
            py::arg("group"), py::arg("seconds"), "Samples of an interrupted run count towards the stopping rule.")
+      .def("set_calls_per_sample", idle(+[](Pool& own, std::size_t number, std::size_t calls) {
+             own.rounds().set_calls_per_sample(number, calls);
+           }),
+           py::arg("number"), py::arg("calls"),
+           "After warm_up: as many calls of this op call make a sample as in an interrupted run.")
       .def(
           "settled", [](BoundPool& own) { return run(own, [&] { return own.rounds().settled(); }); },
           "Whether every group has been sampled enough.")

@@ -31,7 +31,7 @@ from opclock.profiles.statistics import TWO_SIDED_95, Samples
 from opclock.tracing.macs import macs, uncounted
 from opclock.tracing.operator_classes import class_of
 from opclock.tracing.placement import place
-from opclock.tracing.trace import Trace, TracedCall
+from opclock.tracing.trace import Trace, TracedCall, check_calls
 
 # Standard deviation of what an estimate misses beside what its rounds show: a pool is not quite the model. A fraction
 # of the total, from the development set: 91 % of its 95 % intervals hold with it, 72 % without (docs/accuracy.md).
@@ -84,9 +84,10 @@ def estimate(
         EstimateError: the profile has nothing for this model in this setting, or has it on several other devices; or a
             state is given, and the model is not on the CPU or the profile has no control workloads.
         ProfileError: the profile cannot be read, or is not open.
-        TraceError: no trace was given.
+        TraceError: no trace was given, or the model makes no op call.
         OptionError: a number of threads that is not a whole number of at least 1, or another wrong argument.
     """
+    check_calls(trace)
     wanted_device, wanted_dtype = _plain_name(device), _plain_name(dtype)
     setting = choose_setting(trace, profile, threads=threads, device=wanted_device, dtype=wanted_dtype, timing=timing)
     placed = place(trace, setting.device, setting.dtype)

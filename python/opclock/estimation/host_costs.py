@@ -15,6 +15,7 @@ from opclock.errors import EstimateError
 from opclock.estimation.host_keys import has_other_code, host_key, usable_keys
 from opclock.estimation.watching import unwatched
 from opclock.flags import Flag
+from opclock.formatting import counted
 from opclock.profiles.condition import Condition, Timing
 from opclock.profiles.pool import Pool
 from opclock.profiles.pool_reader import NEWEST
@@ -121,7 +122,10 @@ class HostTable:
         for found in self._samples_s(kind):
             if found:
                 return _median(np.concatenate([samples.ravel() for samples in found]))
-        raise EstimateError("the profile has no host cost; measure any model into it with this number of threads first")
+        raise EstimateError(
+            f"{self._profile.path} has no host cost with {counted(self._condition.threads, 'thread')}: measure any "
+            "model into it, or run 'opclock sweep --preset board' with it"
+        )
 
     def _samples_s(self, kind: str) -> Iterator[list[Samples]]:
         """By pool: of this kind, else of its operator in any module, else of all."""

@@ -22,6 +22,7 @@ from opclock.prediction.surroundings import in_order
 from opclock.prediction.training import ANY, MIN_ROWS, Training, training_pools, training_samples, training_state
 from opclock.profiles.machine_state import MachineState
 from opclock.profiles.reader import ProfileReader
+from opclock.tracing.operator_classes import MAC_CLASSES
 from opclock.tracing.trace import Trace, TracedCall
 
 
@@ -127,7 +128,9 @@ class Predictor:
 
     def _name(self, call: Features) -> str | None:
         near = ("gemm",) if call.operator_class == "recurrent" else ()
-        return next((name for name in (call.kind, call.operator_class, *near, ANY) if name in self._models.names), None)
+        others = () if call.operator_class in MAC_CLASSES else (ANY,)  # learnt from what multiplies nothing
+        names = (call.kind, call.operator_class, *near, *others)
+        return next((name for name in names if name in self._models.names), None)
 
 
 def too_small(trace: Trace, profile: ProfileReader, threads: int) -> str:

@@ -44,6 +44,7 @@ from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
 BINDING_SHARE = 0.5  # of the time of a pool, for the display: binding and warm-up take about as long as the rounds
+LEFT_FROM = 0.05  # of the sweep show how long the rest takes
 MOST = 3  # times the planned rounds are taken at most, where other programs disturb some of them
 
 
@@ -186,13 +187,12 @@ def time_pools(
     """
     summary, begin, tried = SweepSummary(), time.perf_counter(), 0
     for window in windows(pools, memory_budget_bytes(device)):
-        text = _progress_text(threads, tried, count, time.perf_counter() - begin)
         here = sum(map(len, window))
         summary.kernel_s += _time_window(
             window,
             manner.amount,
             lambda pool: _bound(pool, profile, device, threads, manner.host, seed, summary),
-            partial(_advance, progress, text, tried / count, here / count),
+            partial(_advance, progress, begin, threads, count, tried, here),
         )
         tried += here
         if networks is not None:
@@ -212,9 +212,9 @@ def learn(profile: Profile, threads: int, device: str, progress: Progress) -> No
         Predictor.read(profile, threads, device)
 
 
-def _progress_text(threads: int, tried: int, total: int, spent_s: float) -> str:
-    left = f", {duration((total - tried) / tried * spent_s)} left" if tried else ""
-    return f"sweep, {counted(threads, 'thread')}: {tried} of {counted(total, 'kernel')}{left}"
+def _progress_text(threads: int, tried: float, total: int, spent_s: float) -> str:
+    left = f", {duration((total - tried) / tried * spent_s)} left" if tried > LEFT_FROM * total else ""
+    return f"sweep, {counted(threads, 'thread')}: {int(tried)} of {counted(total, 'kernel')}{left}"
 
 
 def _most_common(skipped: Mapping[str, int]) -> str:
@@ -253,11 +253,14 @@ def _time_window(
     in_block = {sampler: amount.in_block(sampler.usual_round_s()) for sampler in samplers}
     planned = {sampler: amount.blocks * rounds for sampler, rounds in in_block.items()}
 
+    def done_of(sampler: Sampler) -> float:
+        return min(1.0, max(sampler.clean_rounds, sampler.rounds / MOST) / planned[sampler])
+
     def enough(sampler: Sampler) -> bool:
-        return sampler.clean_rounds >= planned[sampler] or sampler.rounds >= MOST * planned[sampler]
+        return done_of(sampler) >= 1.0
 
     def report() -> None:
-        done = sum(min(1.0, sampler.rounds / planned[sampler]) for sampler in samplers) / len(samplers)
+        done = sum(map(done_of, samplers)) / len(samplers)
         advance(BINDING_SHARE + (1 - BINDING_SHARE) * done)
 
     interleave(samplers, lambda sampler: sampler.block(in_block[sampler]), enough=enough, progress=report)
@@ -266,9 +269,10 @@ def _time_window(
     return sum(sampler.seconds for sampler in samplers)
 
 
-def _advance(progress: Progress, text: str, first: float, part: float, done: float) -> None:
-    """Report the fraction of a sweep of which a part, after a first part, is done to this fraction."""
-    progress(text, first + part * done)
+def _advance(progress: Progress, begin: float, threads: int, count: int, tried: int, here: int, done: float) -> None:
+    """Report a sweep that began then, of so many kernels: of those in this window, the fraction that is done."""
+    so_far = tried + here * done
+    progress(_progress_text(threads, so_far, count, time.perf_counter() - begin), so_far / count)
 
 
 def _bound(

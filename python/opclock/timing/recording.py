@@ -98,20 +98,26 @@ class PoolRecord:
 
     def _started(self) -> int:
         """Start the pool, or continue an interrupted one. Returns its number."""
-        calls = [self._pool.compiled.calls_per_sample(number) for number in range(len(self._pool.keys))]
-        # An interrupted pool goes on only with its own clock and calls per sample: they hold for all of its rounds.
-        keys = [*self._pool.keys, self._host.key if self._host else "", self._clock_before["name"], str(calls)]
+        # An interrupted pool goes on only with its own clock, which holds for all of its rounds.
+        keys = [*self._pool.keys, self._host.key if self._host else "", self._clock_before["name"]]
         keys += ["several processes"] if self._process else []
         signature = hashlib.sha256("\n".join(keys).encode()).hexdigest()
         number = self._profile.resume_pool(self._condition, signature)
         if number is None:
-            return self._start(signature, calls)
+            return self._start(signature)
+        self._sample_as(number)
         if not self._process:
             self._continue(number)
         return number
 
-    def _start(self, signature: str, calls_per_sample: list[int]) -> int:
+    def _sample_as(self, number: int) -> None:
+        """Make as many calls for a sample as in the pool's earlier rounds: the next warm-up may decide otherwise."""
+        for position, calls in enumerate(self._profile.calls_per_sample(number)):
+            self._pool.compiled.set_calls_per_sample(position, calls)
+
+    def _start(self, signature: str) -> int:
         pool, host = self._pool, self._host
+        calls_per_sample = [pool.compiled.calls_per_sample(number) for number in range(len(pool.keys))]
         return self._profile.start_pool(
             self._condition,
             pool.keys,
