@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from opclock.errors import ProfileError
 from opclock.profiles.condition import Condition
 from opclock.profiles.disturbance import Readings
 from opclock.timing import recording
@@ -41,6 +42,17 @@ def test_a_resumed_pool_has_the_calls_per_sample_of_all_its_rounds(profile, inte
     assert (other.number, other.rounds) == (interrupted, 1)
     assert other._pool.compiled.calls_per_sample(0) == 4
     assert profile.pool(interrupted).calls_per_sample == (4,)
+
+
+def test_calls_per_sample_that_no_warm_up_decides_are_damage(profile, interrupted):
+    other = record(profile, 1)
+
+    def refuse(_number, _calls):
+        raise ValueError("a sample makes 1 to 4096 calls, not 0")
+
+    other._pool.compiled.set_calls_per_sample = refuse
+    with pytest.raises(ProfileError, match=r"is damaged \(a sample makes 1 to 4096 calls, not 0\): restore a copy"):
+        other.begin()
 
 
 def test_a_resumed_pool_has_the_clock_of_all_its_rounds(profile, interrupted, monkeypatch):

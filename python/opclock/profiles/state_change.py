@@ -38,7 +38,7 @@ class StateChange:
         if state is not None and shift is None:
             raise EstimateError(
                 f"{profile.path} has no control workloads with {threads} threads that would show the machine's state; "
-                "measure the model again, or leave the state out"
+                "measure the model again, into a new profile, or leave the state out"
             )
         self.known, self.left_out = usual.known, usual.left_out
         self._usual = usual

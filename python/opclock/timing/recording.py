@@ -10,6 +10,7 @@ from typing import Any
 from opclock.board.accelerator import read_device
 from opclock.board.contention import stalled_s
 from opclock.board.state import read_state, team_flags
+from opclock.errors import ProfileError
 from opclock.extension import load_aten
 from opclock.flags import Flag
 from opclock.profiles.condition import Condition
@@ -112,8 +113,11 @@ class PoolRecord:
 
     def _sample_as(self, number: int) -> None:
         """Make as many calls for a sample as in the pool's earlier rounds: the next warm-up may decide otherwise."""
-        for position, calls in enumerate(self._profile.calls_per_sample(number)):
-            self._pool.compiled.set_calls_per_sample(position, calls)
+        try:
+            for position, calls in enumerate(self._profile.calls_per_sample(number)):
+                self._pool.compiled.set_calls_per_sample(position, calls)
+        except (ValueError, IndexError) as error:
+            raise ProfileError(f"the profile {self._profile.path} is damaged ({error}): restore a copy") from error
 
     def _start(self, signature: str) -> int:
         pool, host = self._pool, self._host
