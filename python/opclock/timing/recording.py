@@ -116,7 +116,7 @@ class PoolRecord:
         try:
             for position, calls in enumerate(self._profile.calls_per_sample(number)):
                 self._pool.compiled.set_calls_per_sample(position, calls)
-        except (ValueError, IndexError) as error:
+        except (ValueError, TypeError, IndexError) as error:
             raise ProfileError(f"the profile {self._profile.path} is damaged ({error}): restore a copy") from error
 
     def _start(self, signature: str) -> int:
