@@ -143,7 +143,7 @@ def test_json_is_golden(tmp_path):
 
 
 def test_a_model_that_makes_no_op_call_is_refused(profile_path):
-    """It was told to sweep first, as a kind needs 12 op calls, and "this model has .\" """
+    """The error named no kind of op call, and advised a sweep."""
     filled(profile_path, chain("relu"), {"relu": 1e-5})
     with Profile.open(profile_path) as profile, pytest.raises(TraceError, match="makes no op call"):
         estimate(replace(chain("relu"), calls=()), profile, threads=2)

@@ -47,7 +47,7 @@ def test_networks_run_and_hold_all_that_models_are_made_of():
         for number in range(48):
             network = random_network(number)
             assert number >= 24 or torch.isfinite(network.module(network.inputs)).all(), number
-            operators |= {one.call.name for one in trace(network.module, network.inputs, real=False).calls}
+            operators |= {one.call.name for one in trace(network.module, network.inputs, real=number < 24).calls}
     wanted = ("conv2d batch_norm linear layer_norm cat scaled_dot_product_attention softmax add_ max_pool2d avg_pool2d "
               "adaptive_avg_pool2d roll chunk mean embedding")  # fmt: skip
     assert set(wanted.split()) <= operators

@@ -21,7 +21,7 @@ from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples, student
 
-NEWEST = 1500  # pools whose state is the usual one
+RECENT = 1500  # pools whose state is the usual one
 MAX_POOLS = 64  # of them, evenly over the time, show it
 NO_CONTROLS = (SINGLE, WATCHED, FAULT)  # what is sampled beside the control workloads and is none
 QUARTILES = (25.0, 50.0, 75.0)  # their mean is less noisy than the median, and no slow sample moves it
@@ -89,7 +89,7 @@ class MachineState:
 
 
 def usual_state(profile: ProfileReader, threads: int) -> MachineState:
-    """The usual state of the machine while a profile was measured on the CPU: of its newest ``NEWEST`` pools.
+    """The usual state of the machine while a profile was measured on the CPU: of its newest ``RECENT`` pools.
 
     Args:
         profile: the measurements; only read.
@@ -98,7 +98,7 @@ def usual_state(profile: ProfileReader, threads: int) -> MachineState:
     Returns:
         The state; not ``known`` where the profile has no control workloads. It names those with impossible seconds.
     """
-    return state_of_pools(profile, profile.pools_with_controls(threads, NEWEST))
+    return state_of_pools(profile, profile.pools_with_controls(threads, RECENT))
 
 
 def state_of_pools(profile: ProfileReader, numbers: Sequence[int]) -> MachineState:

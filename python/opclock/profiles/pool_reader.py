@@ -238,11 +238,6 @@ class PoolReader:
         """
         return pool_of_rows(self.path, self.ask, number, all_rounds=all_rounds)
 
-    def calls_per_sample(self, number: int) -> list[int]:
-        """How many calls make one sample in a pool, by position."""
-        rows = self.ask("SELECT calls_per_sample FROM member WHERE pool = ? ORDER BY position", number)
-        return [int(row[0]) for row in rows]
-
     def pools_with_controls(self, threads: int, most: int) -> list[int]:
         """The newest pools on the CPU that sampled control workloads, the newest first.
 

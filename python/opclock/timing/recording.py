@@ -106,15 +106,16 @@ class PoolRecord:
         number = self._profile.resume_pool(self._condition, signature)
         if number is None:
             return self._start(signature)
-        self._sample_as(number)
+        earlier = self._profile.pool(number)
+        self._sample_as(earlier)
         if not self._process:
-            self._continue(number)
+            self._continue(earlier)
         return number
 
-    def _sample_as(self, number: int) -> None:
+    def _sample_as(self, earlier: Pool) -> None:
         """Make as many calls for a sample as in the pool's earlier rounds: the next warm-up may decide otherwise."""
         try:
-            for position, calls in enumerate(self._profile.calls_per_sample(number)):
+            for position, calls in enumerate(earlier.calls_per_sample):
                 self._pool.compiled.set_calls_per_sample(position, calls)
         except (ValueError, TypeError, IndexError) as error:
             raise ProfileError(f"the profile {self._profile.path} is damaged ({error}): restore a copy") from error
@@ -141,9 +142,8 @@ class PoolRecord:
             },
         )
 
-    def _continue(self, number: int) -> None:
-        self._number = number
-        earlier = self.count()
+    def _continue(self, earlier: Pool) -> None:
+        self._counted(earlier)
         if not self.blocks:
             return
         self._block = self.blocks[-1] + 1
@@ -153,10 +153,13 @@ class PoolRecord:
     def count(self) -> Pool:
         """Count all rounds that the profile has of the pool. Returns the pool."""
         pool = self._profile.pool(self.number)
+        self._counted(pool)
+        return pool
+
+    def _counted(self, pool: Pool) -> None:
         self.rounds = pool.rounds
         if len(pool.blocks) == pool.clean:  # else the least disturbed ones are among them
             self._control_s, self.clean_s, self.blocks = list(pool.control_s), list(pool.rounds_s), pool.blocks.tolist()
-        return pool
 
     def add(self, rounds: Rounds, readings: Readings, controls: Mapping[str, float] | None = None) -> None:
         """Store finished rounds, and the control workloads that were sampled before them (seconds, by name).
