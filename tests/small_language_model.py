@@ -42,6 +42,24 @@ def make():
     return model, {"prefill": model, "decode": model}
 
 
+class Bag(nn.Module):
+    """Its cache is batch x tokens x width."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.head = nn.Embedding(VOCABULARY, WIDTH), nn.Linear(WIDTH, VOCABULARY)
+
+    def forward(self, ids, cache=None):
+        rows = self.words(ids)
+        cache = [rows] if cache is None else [torch.cat([cache[0], rows], dim=1)]
+        return self.head(cache[0].mean(1)), cache
+
+
+def without_heads():
+    model = Bag()
+    return model, {"prefill": model, "decode": model}
+
+
 def forgetful():
     model = LanguageModel()
     return model, {"prefill": lambda ids: (model(ids)[0], None), "decode": model}

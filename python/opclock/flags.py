@@ -59,7 +59,7 @@ MEANINGS = (
     Meaning("unresolved", "The samples were too short for the clock.",
             "Measure a larger size of this kernel; 'opclock doctor' shows the clock."),
     Meaning("imprecise", f"The 95 % interval is wider than {MAX_HALF_WIDTH * 100:.0f} % to each side, or reaches 0.",
-            "Stop other processes, or sample longer; then measure again, into a new profile."),
+            "Stop other processes and measure again, into a new profile; for a prediction, 'opclock sweep --for'."),
     Meaning("interrupted", "The measurement did not end: it was interrupted, or still goes on.",
             "Give the same command again: it goes on from the rounds that the profile has."),
     Meaning("incomplete", "Some op calls have no time, and the total leaves them out.",

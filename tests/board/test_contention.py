@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from opclock.board.contention import Contention, Counters, stalled_s, stolen_s
+from opclock.board import contention
+from opclock.board.contention import Contention, Counters, others_cores, stalled_s, stolen_s
 from opclock.board.system import allowed_cores
 
 READ = Contention.read  # before conftest's stand-in takes its place
@@ -64,6 +66,27 @@ def test_stolen_time_is_that_of_the_allowed_cores(tmp_path):
         f"cpu 1 2 3 4 5 6 7 900 0 0\ncpu{core} 1 2 3 4 5 6 7 50 0 0\ncpu9999 0 0 0 0 0 0 0 800 0 0\n",
     )
     assert stolen_s(tmp_path) == pytest.approx(50 / os.sysconf("SC_CLK_TCK"))
+
+
+def test_what_other_programs_use_is_counted_over_a_moment(tmp_path, monkeypatch):
+    """A core of their own for half of it, and a quarter of it in the kernel; this process uses a tenth of a core."""
+    core, hertz = allowed_cores()[0], os.sysconf("SC_CLK_TCK")
+    passed = [100.0, 102.0]
+
+    def stat(user: int, system: int) -> None:
+        others = f"cpu9999 {user} 0 0 0 0 0 0 0 0 0"
+        write(tmp_path / "proc/stat", f"cpu{core} {user} 0 {system} 4000 5 6 7 50 0 0\n{others}\n")
+
+    stat(1000, 500)
+    monkeypatch.setattr(contention, "time", clock := Mock())
+    clock.monotonic.side_effect = passed
+    clock.process_time.side_effect = [3.0, 3.2]
+    clock.sleep.side_effect = lambda _seconds: stat(1000 + hertz, 500 + hertz // 2)
+    assert others_cores(tmp_path) == pytest.approx((1.0 + 0.5 - 0.2) / 2.0)
+
+
+def test_cores_of_other_programs_are_unknown_without_statistics(tmp_path):
+    assert math.isnan(others_cores(tmp_path))
 
 
 def test_stalled_time_is_that_of_some(tmp_path):

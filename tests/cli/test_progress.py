@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from contextlib import redirect_stderr
+from unittest.mock import Mock
 
 import pytest
 from helpers import Screen
@@ -21,6 +22,20 @@ def test_progress_through_a_pipe_is_one_line_a_finished_step():
                 mine(f"{model}: round {count}", count / 3)
     lines = [re.sub(r"\d+\.\d s$", "TIME", line) for line in pipe.getvalue().splitlines()]
     assert lines == ["[1/2] vgg16: done in TIME", "[2/2] [red]net: done in TIME"]
+
+
+def test_a_long_step_has_a_line_every_half_minute_through_a_pipe(monkeypatch):
+    """A sweep of ten minutes seemed to hang."""
+    monkeypatch.setattr("opclock.cli.reporting.time", clock := Mock())
+    with redirect_stderr(io.StringIO()) as pipe, progress_display() as progress:
+        for seconds in range(70):
+            clock.monotonic.return_value = float(seconds)
+            progress(f"sweep, 1 thread: {seconds} of 70 kernels", seconds / 70)
+    assert pipe.getvalue().splitlines() == [
+        "sweep, 1 thread: 30 of 70 kernels (42.9 % of all)",
+        "sweep, 1 thread: 60 of 70 kernels (85.7 % of all)",
+        "sweep, 1 thread: done in 69 s",
+    ]
 
 
 def test_progress_on_a_terminal_takes_any_text():

@@ -88,6 +88,18 @@ TEST_CASE("calls too short for the clock are batched") {
   CHECK(fixture.tiny.runs - before == 5);
 }
 
+TEST_CASE("a sample makes as many calls as were set") {
+  Fixture fixture;
+  auto rounds = fixture.rounds();
+  rounds.warm_up(0.01);
+  rounds.set_calls_per_sample(2, 3);  // as the rounds of an interrupted run made
+  const int before = fixture.tiny.runs;
+  CHECK(rounds.next().seconds[2] == within(0.5e-6, 5e-9));
+  CHECK(fixture.tiny.runs - before == 3);
+  CHECK_THROWS_AS(rounds.set_calls_per_sample(2, 0), std::invalid_argument);
+  CHECK_THROWS_AS(rounds.set_calls_per_sample(4, 1), std::out_of_range);
+}
+
 TEST_CASE("each task is called once a visit where that is asked for") {
   Fixture fixture;
   auto rounds = fixture.rounds();

@@ -75,6 +75,13 @@ def test_op_calls_are_sorted_by_what_they_are_for():
     assert found["argmax"] == "other"
 
 
+def test_a_cache_of_any_shape_that_grows_is_one():
+    """Batch x tokens x width, joined along the second dimension, counted as other work."""
+    program = token_program(small("without_heads"), 1, 5)
+    found = {traced.call.name: role for traced, role in zip(program.trace.calls, roles(program.trace), strict=True)}
+    assert found["cat"] == "cache"
+
+
 def test_a_snapshot_restores_lists_dicts_and_counters():
     counter, keys = torch.tensor(3), torch.zeros(1, 2, 3, 4)
     cache = {"length": counter, "layers": [keys]}

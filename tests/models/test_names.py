@@ -39,6 +39,7 @@ def test_the_kinds_of_names_are_the_libraries():
         ("zoo:mobilenetv9", "did you mean mobilenetv2"),
         ("zoo:zzz", "it has: vgg16"),
         ("torchvison:resnet18", "did you mean torchvision"),
+        (SMALL.replace(":small", ":x"), "has no factory 'x'; it has: "),
         (SMALL + "er", "has no factory 'smaller': did you mean small"),
         ("ultralytics:yolov8n.pt", "ultralytics:yolov8n.yaml"),
         ("small", "write zoo:NAME"),

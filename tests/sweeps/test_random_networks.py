@@ -57,7 +57,7 @@ def test_networks_are_timed_between_the_kernels_and_once(profile):
     said = []
     with networks(profile, 4, progress=lambda text, share: said.append((text, share))) as drawn:
         drawn.until(0.5)
-        assert said == [("network 1 of 4 networks", 0.5), ("network 2 of 4 networks", 0.5)]
+        assert said == [("sweep, 1 thread: network 1 of 4", 0.5), ("sweep, 1 thread: network 2 of 4", 0.5)]
         drawn.until(1.0)
     assert drawn.timed == len(said) == 4
     pools = [profile.pool(number) for number in profile.pools(["in_network"], "cpu", 1)]

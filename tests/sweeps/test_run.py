@@ -306,6 +306,12 @@ def test_progress_counts_the_kernels_of_the_window_that_runs(monkeypatch):
     """It said "0 of 162 kernels" from the start to the end, as all of them were in one window."""
     said = []
     monkeypatch.setattr(run, "time", Mock(**{"perf_counter.return_value": 160.0}))
-    run._advance(lambda *both: said.append(both), 100.0, 2, 200, 100, 100, 0.5)
-    assert said == [(f"sweep, 2 threads: 150 of 200 kernels, {duration(20)} left", pytest.approx(0.75))]
-    assert run._progress_text(2, 5.0, 200, 60) == "sweep, 2 threads: 5 of 200 kernels"  # too early to say how long
+    advance = run._Advance(lambda *both: said.append(both), threads=2, count=200, began=100.0)
+    advance.begin_window(100)
+    advance(0.05)
+    advance.begin_window(100)
+    advance(0.5)
+    assert said == [
+        ("sweep, 2 threads: 5 of 200 kernels", pytest.approx(0.025)),  # too early to say how long
+        (f"sweep, 2 threads: 150 of 200 kernels, {duration(20)} left", pytest.approx(0.75)),
+    ]

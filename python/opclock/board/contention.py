@@ -17,6 +17,9 @@ from opclock.files import text_of
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 LONGEST = 256  # bytes of a thread's scheduler statistics, at most
+WATCHED_S = 0.25
+# Columns of a core in /proc/stat: its name, user, nice, system, idle, I/O wait, interrupts of two kinds, stolen.
+BUSY, STOLEN = slice(1, 4), slice(8, 9)
 
 
 class Counters(NamedTuple):
@@ -86,9 +89,25 @@ def _resources() -> tuple[float, float]:
 
 def stolen_s(root: Path = Path("/")) -> float:
     """Seconds since boot that a virtual machine's host took from the allowed cores; NaN where they are not counted."""
+    return _core_s(root, STOLEN)
+
+
+def others_cores(root: Path = Path("/")) -> float:
+    """How many of the allowed cores other programs keep busy. Watches for WATCHED_S; NaN where it is not counted."""
+
+    def others_s() -> float:
+        return _core_s(root, BUSY) - time.process_time()
+
+    before_s, began = others_s(), time.monotonic()
+    time.sleep(WATCHED_S)
+    return (others_s() - before_s) / (time.monotonic() - began)
+
+
+def _core_s(root: Path, columns: slice) -> float:
+    """Seconds since boot in these columns of /proc/stat, summed over the allowed cores; NaN where it has none."""
     wanted = {f"cpu{core}" for core in allowed_cores()}
     fields = [line.split() for line in text_of(root / "proc/stat").splitlines() if line.startswith("cpu")]
-    ticks = [int(parts[8]) for parts in fields if parts[0] in wanted and len(parts) > 8]
+    ticks = [sum(map(int, parts[columns])) for parts in fields if parts[0] in wanted and len(parts) >= columns.stop]
     return sum(ticks) / TICKS_PER_S if ticks else math.nan
 
 

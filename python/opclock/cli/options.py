@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from opclock.board.contention import others_cores
 from opclock.board.cores import beyond_quota, check_threads, default_threads, parse_ranges, ranges
 from opclock.board.system import allowed_cores, pin_to
 from opclock.cli.explaining import in_options
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from opclock.models.loading import Model
     from opclock.profiles.profile import Profile
     from opclock.tracing.trace import Trace
+
+BUSY_CORES = 0.5  # of other programs, from which on a measurement takes clearly longer
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -168,6 +171,7 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
         temporary_folder() as folder,
         Profile.create_or_open(path or folder / "profile.sqlite", read_board()) as profile,
     ):
+        _say_if_busy()
         before = profile.ask(stored)
         try:
             yield profile
@@ -177,6 +181,15 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
                 place = f" from {counted(rounds, 'round')}" if rounds else ""
                 interruption.add_note(f"what was finished is kept in {path}: the same command goes on{place}")
             raise
+
+
+def _say_if_busy() -> None:
+    """Say it where other programs keep cores busy, before anything is measured beside them."""
+    cores = others_cores()
+    if cores >= BUSY_CORES:
+        busy = f"{cores:.1f} of {counted(len(allowed_cores()), 'core')} busy"
+        write(sys.stderr, f"note: other programs keep {busy}: what they disturb is measured again, so it takes longer, "
+                          "and may stay imprecise; 'top' shows them")  # fmt: skip
 
 
 def checked_threads(threads: int | None) -> int:

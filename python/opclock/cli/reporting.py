@@ -17,7 +17,7 @@ import click
 from opclock.cli.outputs import check_json
 from opclock.errors import OptionError
 from opclock.files import json_text, write_json, write_whole
-from opclock.formatting import duration
+from opclock.formatting import duration, percent
 from opclock.models.output import own_stream
 from opclock.progress import Progress, step_name
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_BAR, BAR_SHARE = 24, 0.2  # columns of the bar, and its share of a narrow terminal
 CLOCK = 8  # columns of the elapsed time
 MIN_NAME = 12  # columns of a step's name that stay where its text is shortened
+LINE_EVERY_S = 30.0  # through a pipe, while a step lasts
 
 
 class Reporter:
@@ -188,7 +189,7 @@ class Display:
 
 @contextmanager
 def progress_display(text: str = "starting", *, steps: bool = True) -> Iterator[Display]:
-    """Show progress on standard error: a bar that starts with this text, or one line for each finished step.
+    """Show progress on standard error: a bar that starts with this text, or lines of steps.
 
     Args:
         text: beside the bar at first.
@@ -230,17 +231,21 @@ def _fitted(text: str, width: int) -> str:
 
 
 class _StepLines:
-    """Progress through a pipe: "[3/10] resnet50: done in 21 s"."""
+    """Progress through a pipe: "[3/10] resnet50: done in 21 s", and a line now and then while a step lasts."""
 
     def __init__(self) -> None:
         self._step, self._began = "", time.monotonic()
+        self._latest = self._began  # line
 
-    def update(self, text: str, _fraction: float) -> None:
-        """Finish the current step if this text names another one."""
-        step = step_name(text)
+    def update(self, text: str, fraction: float) -> None:
+        """Finish the current step if this text names another one; else print the text where the last line is old."""
+        step, now = step_name(text), time.monotonic()
         if step != self._step:
             self.finish()
-            self._step, self._began = step, time.monotonic()
+            self._step, self._began, self._latest = step, now, now
+        elif now - self._latest >= LINE_EVERY_S:
+            write(sys.stderr, f"{text} ({percent(fraction)} of all)")
+            self._latest = now
 
     def finish(self) -> None:
         """Print how long the current step took."""

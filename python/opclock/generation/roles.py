@@ -14,6 +14,7 @@ GENERAL = ("matmul", "einsum")  # products of any two tensors
 SOFTMAX = ("softmax", "_softmax", "_safe_softmax")
 GROWING = ("cat", "concat")
 FILLING = ("index_copy", "index_copy_", "slice_scatter", "index_put", "index_put_", "scatter_")
+MIN_CACHE_DIMS = 3  # batch x tokens x width; what has two is the numbers of tokens
 TOKENS_DIM = -2  # of a cache: batch x heads x tokens x width
 
 
@@ -36,19 +37,25 @@ def _role(trace: Trace, traced: TracedCall) -> str:
     if kind == "gemm":
         weight = any(trace.storages[number].kind == "weight" for number in traced.reads)
         return ATTENTION if name in GENERAL and not weight else WEIGHTS
-    if _fills_cache(traced):
+    if _fills_cache(trace, traced):
         return CACHE
     if kind == "normalisation" or "Norm" in traced.module_type:
         return NORMS
     return OTHER
 
 
-def _fills_cache(traced: TracedCall) -> bool:
-    """Whether an op call writes keys or values along the tokens' dimension."""
+def _fills_cache(trace: Trace, traced: TracedCall) -> bool:
+    """Whether an op call writes into a cache, or makes a longer one."""
     name, specs = traced.call.name, traced.call.tensors()
     if name in FILLING:
         return any(len(spec.shape) == 4 for spec in specs)
-    return name in GROWING and _concatenates_tokens(traced, specs)
+    return name in GROWING and (_lengthens(trace, traced, specs) or _concatenates_tokens(traced, specs))
+
+
+def _lengthens(trace: Trace, traced: TracedCall, specs: tuple[TensorSpec, ...]) -> bool:
+    """Whether it adds to rows that the program was given, such as the tokens of a cache of any shape."""
+    given = (trace.storages[number].kind != "activation" for number in traced.reads)
+    return any(old and len(spec.shape) >= MIN_CACHE_DIMS for old, spec in zip(given, specs, strict=True))
 
 
 def _concatenates_tokens(traced: TracedCall, specs: tuple[TensorSpec, ...]) -> bool:

@@ -102,7 +102,9 @@ def _factory_in(module: Any, place: str, name: str) -> Callable[[], Any]:  # noq
         return cast("Callable[[], Any]", factory)
     if factory is None and not hasattr(module, name):
         known = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
-        raise ModelError(f"{place} has no factory {name!r}{nearest(name, known)}")
+        functions = [key for key in known if not isinstance(getattr(module, key), type)]
+        end = did_you_mean(name, known) or nearest(name, functions or known)
+        raise ModelError(f"{place} has no factory {name!r}{end}")
     raise ModelError(
         f"{name!r} in {place} is an object of type {type(factory).__name__}: name a function without arguments that "
         "returns the model"

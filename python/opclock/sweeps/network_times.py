@@ -52,7 +52,7 @@ class Networks:
         self._left = [number for number in numbers if name_of(number) not in known]
         self._of = len(self._left)
         self._request = {"profile": str(profile.path), "threads": threads, "seed": seed}
-        self._progress = progress
+        self._progress, self._step = progress, f"sweep, {counted(threads, 'thread')}"  # as in that of the kernels
         self._asked = 0  # networks of the process that runs now
         self._process: NetworkProcess | None = None
         self._folder: Path | None = None
@@ -73,7 +73,7 @@ class Networks:
         """Time as many as belong to this share of the sweep."""
         while self._left and len(self._left) > (1.0 - share) * self._of:
             number = self._left[0]
-            self._progress(f"network {self._of - len(self._left) + 1} of {counted(self._of, 'network')}", share)
+            self._progress(f"{self._step}: network {self._of - len(self._left) + 1} of {self._of}", share)
             try:
                 self.timed += self._time(number)
             except (OpCallError, TraceError) as error:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,18 +184,17 @@ def time_pools(
 
     Args, Raises: see ``run_sweep``.
     """
-    summary, begin, tried = SweepSummary(), time.perf_counter(), 0
+    summary, advance = SweepSummary(), _Advance(progress, threads, count, time.perf_counter())
     for window in windows(pools, memory_budget_bytes(device)):
-        here = sum(map(len, window))
+        advance.begin_window(sum(map(len, window)))
         summary.kernel_s += _time_window(
             window,
             manner.amount,
             lambda pool: _bound(pool, profile, device, threads, manner.host, seed, summary),
-            partial(_advance, progress, begin, threads, count, tried, here),
+            advance,
         )
-        tried += here
         if networks is not None:
-            networks.until(tried / count)
+            networks.until(advance.tried / count)
     if networks is not None:
         networks.until(1.0)
         summary.networks = networks.timed
@@ -212,9 +210,28 @@ def learn(profile: Profile, threads: int, device: str, progress: Progress) -> No
         Predictor.read(profile, threads, device)
 
 
-def _progress_text(threads: int, tried: float, total: int, spent_s: float) -> str:
-    left = f", {duration((total - tried) / tried * spent_s)} left" if tried > LEFT_FROM * total else ""
-    return f"sweep, {counted(threads, 'thread')}: {int(tried)} of {counted(total, 'kernel')}{left}"
+@dataclass
+class _Advance:
+    """Reports how much of a sweep is done."""
+
+    progress: Progress
+    threads: int
+    count: int  # kernels of the sweep
+    began: float  # when, in seconds of time.perf_counter
+    tried: int = 0  # kernels, with all of this window
+    here: int = 0  # kernels of this window
+
+    def begin_window(self, kernels: int) -> None:
+        self.tried, self.here = self.tried + kernels, kernels
+
+    def __call__(self, done: float) -> None:
+        """Report that this fraction of the window is done."""
+        so_far = self.tried - self.here * (1.0 - done)
+        spent_s = time.perf_counter() - self.began
+        early = so_far <= LEFT_FROM * self.count
+        left = "" if early else f", {duration((self.count - so_far) / so_far * spent_s)} left"
+        text = f"sweep, {counted(self.threads, 'thread')}: {int(so_far)} of {counted(self.count, 'kernel')}{left}"
+        self.progress(text, so_far / self.count)
 
 
 def _most_common(skipped: Mapping[str, int]) -> str:
@@ -267,12 +284,6 @@ def _time_window(
     for sampler in samplers:
         sampler.end()
     return sum(sampler.seconds for sampler in samplers)
-
-
-def _advance(progress: Progress, begin: float, threads: int, count: int, tried: int, here: int, done: float) -> None:
-    """Report a sweep that began then, of so many kernels: of those in this window, the fraction that is done."""
-    so_far = tried + here * done
-    progress(_progress_text(threads, so_far, count, time.perf_counter() - begin), so_far / count)
 
 
 def _bound(

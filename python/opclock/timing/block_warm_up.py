@@ -14,10 +14,11 @@ MOST_RUNS = 10
 class BlockWarmUp:
     """Makes runs that are not kept, for as long as other work ran since the block before.
 
-    One at least, and not for more than LONGEST_S and MOST_RUNS.
+    One at least, and not for more than ``longest_s`` and ``most_runs``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = LONGEST_S, most_runs: int = MOST_RUNS) -> None:
+        self._longest_s, self._most_runs = longest_s, most_runs
         self._left_s = time.perf_counter()  # the time when these runs were left for other work
 
     def run(self, once: Callable[[], object]) -> None:
@@ -27,8 +28,8 @@ class BlockWarmUp:
             once: makes one run.
         """
         start_s = time.perf_counter()
-        end_s = start_s + min(LONGEST_S, start_s - self._left_s)
-        for _ in range(MOST_RUNS):
+        end_s = start_s + min(self._longest_s, start_s - self._left_s)
+        for _ in range(self._most_runs):
             once()
             if time.perf_counter() >= end_s:
                 break

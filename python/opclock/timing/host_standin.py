@@ -72,4 +72,5 @@ def host_for(trace: Trace, forward: Forward | None) -> tuple[Host, str]:
     try:
         return PlayedHost(trace, forward), ""
     except OpCallError as error:
-        return KindsHost(), f"{error}; its host cost comes from a table by kind of call, and is likely too low"
+        remark = "its host cost comes from a table by kind of call, and the model's own Python is left out"
+        return KindsHost(), f"{error}; {remark}: the estimate is likely too low"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,11 +13,11 @@ from opclock.timing.operators import changes_layout, named_constant
 from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.value_rules import MAX_POOLS, rectified, values_of
 from opclock.timing.values import Values, fill
+from opclock.timing.weight_memory import WeightMemory, mapped
 from opclock.tracing.op_call import NamedConstant, OpCall, PackedParams, TensorSpec, Value
 from opclock.tracing.trace import Trace, TracedCall
 
 MIN_MAPPED = 4096  # bytes: a page
-BEHIND_PAGE = 64  # bytes: PyTorch's large blocks begin there, and products with weights take 1 to 4 % longer at 0
 BLOCK = 1 << 16  # elements: more than a branch predictor can learn
 
 Restored = tuple[torch.Tensor, torch.Tensor]  # an argument that the call changes, and what restores it
@@ -45,7 +44,7 @@ class Bound:
     fixed: set[int] = field(default_factory=set)  # addresses of tensors whose values must stay as they are
 
 
-def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
+def new_tensor(spec: TensorSpec, below: int, memory: WeightMemory | None = None) -> torch.Tensor:
     """Create a tensor with the shape, strides, dtype and device of a spec, and random values.
 
     Booleans are a run of false and a run of true, as in masks: a random value for each element would make every branch
@@ -54,6 +53,7 @@ def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
     Args:
         spec: of the tensor.
         below: integers lie in [0, below).
+        memory: for weights of a model; a mapping of its own if None.
 
     Returns:
         The tensor; floating-point numbers are standard normal.
@@ -61,7 +61,7 @@ def new_tensor(spec: TensorSpec, below: int) -> torch.Tensor:
     if spec.quantization is not None:
         return new_quantized(spec)
     dtype = named_constant(NamedConstant("dtype", spec.dtype))
-    storage = _own_memory(spec, dtype)
+    storage = _own_memory(spec, dtype, memory)
     if dtype.is_floating_point or dtype.is_complex:
         _fill(storage)
     elif dtype == torch.bool:
@@ -86,19 +86,18 @@ def _normal_block(dtype: torch.dtype) -> torch.Tensor:
         return torch.randn(BLOCK, dtype=torch.complex64 if dtype.is_complex else torch.float32).to(dtype)
 
 
-def _own_memory(spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
-    """Uninitialised elements; on a CPU in a separate memory mapping.
+def _own_memory(spec: TensorSpec, dtype: torch.dtype, memory: WeightMemory | None) -> torch.Tensor:
+    """Uninitialised elements; on a CPU outside the C library's heap.
 
     Only outputs use the C library's heap. In some models the heap grows and shrinks in every inference, which causes
     page faults; other blocks in the heap would change these.
     """
     if spec.device != "cpu" or spec.pinned or spec.nbytes < MIN_MAPPED:
         return torch.empty(spec.span, dtype=dtype, device=spec.device, pin_memory=spec.pinned)
-    mapping = mmap.mmap(-1, BEHIND_PAGE + spec.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return torch.frombuffer(mapping, dtype=dtype, count=spec.span, offset=BEHIND_PAGE)
+    return mapped(spec.span, dtype) if memory is None else memory.elements(spec.span, dtype)
 
 
-def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
+def new_weight(spec: TensorSpec, below: int, memory: WeightMemory | None = None) -> torch.Tensor:
     """Create a tensor like a model's weight, outside inference mode, with plausible values.
 
     Matrices and filters are scaled to keep the variance of their input (LeCun et al. 1998, Efficient BackProp), so that
@@ -107,12 +106,13 @@ def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
     Args:
         spec: of the weight.
         below: integers lie in [0, below).
+        memory: of the weights of its model; a mapping of its own if None.
 
     Returns:
         The weight.
     """
     with torch.inference_mode(mode=False):
-        tensor = new_tensor(spec, below).detach()  # a view would handle requires_grad differently
+        tensor = new_tensor(spec, below, memory).detach()  # a view would handle requires_grad differently
         if not tensor.is_floating_point():
             return tensor
         elements = tensor.as_strided((spec.span,), (1,))  # an expanded weight has several indices for one element
@@ -126,17 +126,18 @@ def new_weight(spec: TensorSpec, below: int) -> torch.Tensor:
 class Arguments:
     """Creates arguments for the op calls of one trace, so that together they touch as much memory as the model does.
 
-    Each weight storage of the model gets its own buffer. Activations with equal specs share a buffer, because the
-    model's allocator would reuse the block; two in one call get two buffers. ``one_block`` is for op calls that belong
-    to no model: read-only activations share one block for each argument number. A hundred calls then touch no more
-    memory than a model would. ``beside`` is for another program of the same model, which has the same weights: both
-    share their buffers.
+    Each weight storage of the model gets its own buffer, and these follow each other. Activations with equal specs
+    share a buffer, because the model's allocator would reuse the block; two in one call get two buffers. ``one_block``
+    is for op calls that belong to no model: read-only activations share one block for each argument number. A hundred
+    calls then touch no more memory than a model would. ``beside`` is for another program of the same model, which has
+    the same weights: both share their buffers.
     """
 
     def __init__(self, trace: Trace, *, one_block: bool = False, beside: Arguments | None = None) -> None:
         self._trace = trace
         self._one_block = one_block
         self._made: dict[tuple[Any, ...], torch.Tensor] = {} if beside is None else beside._made
+        self._weights: WeightMemory = WeightMemory() if beside is None else beside._weights
         self._blocks: dict[tuple[int, str, str, bool], torch.Tensor] = {}
         self._own: set[int] = (
             set() if beside is None else beside._own
@@ -232,7 +233,7 @@ class Arguments:
         weight = self._trace.storages[number].kind == "weight"
         key = ("weight", number, spec, values) if weight else ("activation", ordinal, spec, values)
         if key not in self._made:
-            made = new_weight(spec, 1) if weight else new_tensor(spec, 1)
+            made = new_weight(spec, 1, self._weights) if weight else new_tensor(spec, 1)
             if values is not None:
                 fill(made, values)
                 self._own.add(made.data_ptr())

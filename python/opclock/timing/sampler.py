@@ -46,6 +46,7 @@ class Sampler:
         *,
         seed: int = 0,
         process: int = 0,
+        block_warm_up: BlockWarmUp | None = None,
     ) -> None:
         """Bind and verify the op calls.
 
@@ -58,6 +59,7 @@ class Sampler:
             host: played during rounds; None for op calls alone.
             seed: for the order of rounds, where it is random.
             process: this process's number, from 1, where several take turns in one pool; 0 where this one does all.
+            block_warm_up: before each block; as long as for most models if None.
 
         Raises:
             OpCallError: memory is short, or an op call's answer differs from PyTorch's.
@@ -72,7 +74,7 @@ class Sampler:
         watching = condition.threads if is_sampled(condition, host) else None
         self._controls = Controls(self._contention, watching=watching)
         self._looks = Looks()
-        self._block_warm_up = BlockWarmUp()
+        self._block_warm_up = block_warm_up or BlockWarmUp()
         self.unknown = tuple(arguments.unknown.values())  # op calls that cannot be timed, and why
         self.seconds = self._pool.verified_s  # wall time of first runs, warm-up and rounds
 
