@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import pairwise
 
 import torch
 
@@ -20,7 +21,7 @@ def test_weights_follow_each_other_with_the_heap_s_header_between_them():
     """Mapped apart, products with weights of 1 MB took up to 6 % longer than a model's."""
     memory = WeightMemory()
     places = [memory.elements(MEBI // 4, torch.float32).data_ptr() for _ in range(3)]
-    assert [after - before for before, after in zip(places, places[1:], strict=False)] == [MEBI + 64] * 2
+    assert [after - before for before, after in pairwise(places)] == [MEBI + 64] * 2
     assert HEADER <= 64
     assert places[0] % PAGE == BEHIND_PAGE
     assert all(place % 64 == 0 for place in places)
