@@ -18,7 +18,7 @@ ALLOWED = {
     "children/lifeline.py": "asks first",
     "children/process.py": "child processes, timed on the board",
     "children/serving.py": "child processes, timed on the board",
-    "timing/inputs.py": "memory of timed calls",
+    "timing/weight_memory.py": "memory of timed calls",
     "models/process_state.py": "asks first",
 }
 CALLS = {
