@@ -133,6 +133,8 @@ def main() -> None:
         traced = trace(loaded.module, loaded.inputs, name=loaded.name)
         results = sorted(options.folder.glob(f"{model.replace(':', '_')}.*.json"))
         rows += records(model, traced, options.threads, [read(traced, options.threads, one) for one in results])
+    if not rows:
+        sys.exit(f"{options.folder} has one repeat of each model: give --repeats 2 or more")
     table = pd.DataFrame(rows)
     by_model = pd.DataFrame({model: summary(part) for model, part in table.groupby("model")}).T
     print(by_model.round(3).to_markdown(), "\n")
