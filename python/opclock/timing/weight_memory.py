@@ -23,8 +23,8 @@ def mapped(count: int, dtype: torch.dtype) -> torch.Tensor:
 class WeightMemory:
     """Blocks one after the other, as a model has its weights in the C library's heap; the largest are mapped apart.
 
-    Of two models, products with weights of 1 MB took 1 to 6 % longer than the model's own where each weight was mapped
-    apart, and 0 to 2 % longer where they follow each other (``docs/language-models.md``).
+    Products with weights of 1 MB took 1 to 6 % longer than in two language models where each weight was mapped apart.
+    Where they follow each other it was -5 to +2 %, of one of the two (``docs/language-models.md``).
     """
 
     def __init__(self) -> None:
