@@ -8,21 +8,27 @@ import sys
 import pytest
 import torch
 from helpers import chain, filled
+from torch import nn
 
 from opclock.board.identity import read_board
 from opclock.errors import OpCallError
+from opclock.prediction.ceilings import Ceilings
 from opclock.profiles.profile import Profile
 from opclock.sweeps import network_times
+from opclock.sweeps.decoder_blocks import Decoder, Form
+from opclock.sweeps.network_server import MAX_MACS, most_macs
 from opclock.sweeps.network_times import Networks
 from opclock.sweeps.parts import Part
 from opclock.sweeps.random_networks import random_network
+from opclock.timing.ceiling_runs import measure_ceilings
 from opclock.timing.threads import thread_team
 from opclock.tracing.recorder import trace
 
 
 @pytest.fixture
-def profile(tmp_path):
+def profile(tmp_path, quick_ceilings):
     with Profile.create_or_open(tmp_path / "board.sqlite", read_board()) as opened, thread_team(1):
+        measure_ceilings(opened, 1)
         yield opened
 
 
@@ -51,6 +57,44 @@ def test_networks_run_and_hold_all_that_models_are_made_of():
     wanted = ("conv2d batch_norm linear layer_norm cat scaled_dot_product_attention softmax add_ max_pool2d avg_pool2d "
               "adaptive_avg_pool2d roll chunk mean embedding")  # fmt: skip
     assert set(wanted.split()) <= operators
+
+
+@pytest.mark.parametrize("form", [
+    Form(64, 4, 2, 96),
+    Form(64, 4, 2, 96, expanded=False, gated=False, together=True, bias=True),
+    Form(64, 4, 1, 96, fused=False, parallel=True, norm=nn.LayerNorm),
+    Form(64, 4, 4, 96, fused=False),
+])  # fmt: skip
+@pytest.mark.parametrize("before", [0, 5])
+def test_a_token_sees_those_before_it_and_none_after(form, before):
+    """So the answer to some words does not depend on the words that follow."""
+    torch.manual_seed(2)
+    model = Decoder(50, form, 2, before).eval()
+    words = torch.randint(0, 50, (1, 7))
+    asked, seen = [], []
+    model.last.register_forward_hook(lambda _module, given, _answer: asked.append(given[0]))
+    model.layers[-1].register_forward_hook(lambda _module, _given, answer: seen.append(answer))
+    with torch.inference_mode():
+        likely = model(words)
+        model(torch.cat((words[:, :4], torch.randint(0, 50, (1, 3))), dim=1))
+    assert likely.shape == (1, 1)
+    assert asked[0].shape == (1, 1, 64)  # of the last word
+    torch.testing.assert_close(seen[0][:, :4], seen[1][:, :4])
+    assert not torch.allclose(seen[0][:, 4:], seen[1][:, 4:])
+
+
+def test_language_models_range_from_what_caches_hold_to_what_only_memory_does():
+    decoders = [one.module for number in range(128) if isinstance((one := random_network(number)).module, Decoder)]
+    sizes = [sum(one.nbytes for one in module.parameters()) for module in decoders]
+    assert min(sizes) < 1 << 24
+    assert sum(size > 1 << 27 for size in sizes) >= 3
+    assert max(sizes) < 1 << 29  # with as many again for the pool, a board of 2 GB has them
+
+
+def test_networks_in_a_dtype_that_the_board_multiplies_slowly_are_smaller():
+    rates = {"float32": 4e9, "bfloat16": 1e9, "float16": 8e9}
+    board = Ceilings(1, rates, {}, {})
+    assert [most_macs(dtype, board) / MAX_MACS for dtype in rates] == [1.0, 0.25, 1.0]
 
 
 def test_networks_are_timed_between_the_kernels_and_once(profile):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import scaled_dot_product_attention
 
 
 class RootNorm(nn.Module):
@@ -27,18 +30,56 @@ def _turned(vectors: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return vectors * cosine + swapped * sine
 
 
+@dataclass(frozen=True)
+class Form:
+    """What the layers of one language model consist of.
+
+    Attributes:
+        width: elements of a token between layers.
+        heads: of attention.
+        shared_by: how many heads share their keys and values.
+        middle: elements of a token inside the pair of products.
+        norm: makes a normalisation for a width.
+        gated: whether a third product decides how much of the first one counts.
+        bias: of products with weights.
+        together: whether queries, keys and values are one product.
+        parallel: whether attention and products both read the layer's input.
+        expanded: whether shared keys and values are copied for each head.
+        fused: whether attention is one operator; else products and a softmax, with shared keys and values copied.
+    """
+
+    width: int
+    heads: int
+    shared_by: int
+    middle: int
+    norm: Callable[[int], nn.Module] = RootNorm
+    activation: Callable[[], nn.Module] = nn.SiLU
+    gated: bool = True
+    bias: bool = False
+    together: bool = False
+    parallel: bool = False
+    expanded: bool = True
+    fused: bool = True
+
+    def linear(self, inner: int, outer: int) -> nn.Linear:
+        """A product with weights."""
+        return nn.Linear(inner, outer, bias=self.bias)
+
+
 class CachedAttention(nn.Module):
     """Attention of the new tokens to themselves and to those before them, whose keys and values are kept."""
 
     keys: Tensor
     values: Tensor
 
-    def __init__(self, width: int, heads: int, shared_by: int, before: int) -> None:
+    def __init__(self, form: Form, before: int) -> None:
         super().__init__()
-        self.size, self.shared_by = width // heads, shared_by
-        kept = heads // shared_by
-        self.query, self.last = (nn.Linear(width, width, bias=False) for _ in range(2))
-        self.key, self.value = (nn.Linear(width, kept * self.size, bias=False) for _ in range(2))
+        self.form, self.size = form, form.width // form.heads
+        kept = form.heads // form.shared_by
+        self.widths = (form.width, kept * self.size, kept * self.size)
+        wide = (sum(self.widths),) if form.together else self.widths
+        self.first = nn.ModuleList([form.linear(form.width, outer) for outer in wide])
+        self.last = form.linear(form.width, form.width)
         self.register_buffer("keys", torch.randn(1, kept, before, self.size))
         self.register_buffer("values", torch.randn(1, kept, before, self.size))
 
@@ -46,36 +87,73 @@ class CachedAttention(nn.Module):
         return tokens.view(*tokens.shape[:2], -1, self.size).transpose(1, 2)
 
     def _repeated(self, heads: Tensor) -> Tensor:
-        if self.shared_by == 1:
+        if self.form.shared_by == 1:
             return heads
         batch, count, tokens, size = heads.shape
-        wide = heads[:, :, None].expand(batch, count, self.shared_by, tokens, size)
-        return wide.reshape(batch, count * self.shared_by, tokens, size)
+        wide = heads[:, :, None].expand(batch, count, self.form.shared_by, tokens, size)
+        return wide.reshape(batch, count * self.form.shared_by, tokens, size)
+
+    def _seen(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attention where each token sees those before it; one token sees all."""
+        new, before = query.shape[2], self.keys.shape[2]
+        if self.form.expanded or not self.form.fused:
+            key, value = self._repeated(key), self._repeated(value)
+        if not self.form.fused:
+            scores = query @ key.transpose(-2, -1) * self.size**-0.5
+            later = torch.ones(new, new + before, dtype=torch.bool).triu(before + 1)
+            return scores.masked_fill(later, -torch.inf).softmax(dim=-1, dtype=torch.float32).to(value.dtype) @ value
+        mask = None
+        if new > 1 and before:
+            mask = torch.ones(new, new + before, dtype=torch.bool).tril(before)
+        return scaled_dot_product_attention(
+            query, key, value, mask, is_causal=new > 1 and not before, enable_gqa=not self.form.expanded
+        )
 
     def forward(self, tokens: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        query = _turned(self._heads(self.query(tokens)), cosine, sine)
-        key = torch.cat((self.keys, _turned(self._heads(self.key(tokens)), cosine, sine)), dim=2)
-        value = torch.cat((self.values, self._heads(self.value(tokens))), dim=2)
-        seen = scaled_dot_product_attention(query, self._repeated(key), self._repeated(value))
-        result: Tensor = self.last(seen.transpose(1, 2).reshape(tokens.shape))
+        drawn = [layer(tokens) for layer in self.first]
+        new_query, new_key, new_value = drawn[0].split(self.widths, dim=-1) if self.form.together else drawn
+        query = _turned(self._heads(new_query), cosine, sine)
+        key = torch.cat((self.keys, _turned(self._heads(new_key), cosine, sine)), dim=2)
+        value = torch.cat((self.values, self._heads(new_value)), dim=2)
+        result: Tensor = self.last(self._seen(query, key, value).transpose(1, 2).reshape(tokens.shape))
+        return result
+
+
+class Products(nn.Module):
+    """A pair of products with an activation between them, or three of which one is a gate."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self.up, self.down = form.linear(form.width, form.middle), form.linear(form.middle, form.width)
+        self.gate = form.linear(form.width, form.middle) if form.gated else None
+        self.activation = form.activation()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if self.gate is None:
+            middle = self.activation(self.up(tokens))
+        else:
+            middle = self.activation(self.gate(tokens)) * self.up(tokens)
+        result: Tensor = self.down(middle)
         return result
 
 
 class DecoderLayer(nn.Module):
-    """Attention and a gated pair of products, each after a normalisation."""
+    """Attention and products, each after a normalisation."""
 
-    def __init__(self, width: int, heads: int, *, shared_by: int, middle: int, before: int) -> None:
+    def __init__(self, form: Form, before: int) -> None:
         super().__init__()
-        self.norms = nn.ModuleList([RootNorm(width), RootNorm(width)])
-        self.attention = CachedAttention(width, heads, shared_by, before)
-        self.gate, self.up = (nn.Linear(width, middle, bias=False) for _ in range(2))
-        self.down = nn.Linear(middle, width, bias=False)
+        self.norms = nn.ModuleList([form.norm(form.width), form.norm(form.width)])
+        self.attention, self.products = CachedAttention(form, before), Products(form)
+        self.parallel = form.parallel
 
     def forward(self, tokens: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        tokens = tokens + self.attention(self.norms[0](tokens), cosine, sine)
-        normed = self.norms[1](tokens)
-        mixed: Tensor = self.down(silu(self.gate(normed)) * self.up(normed))
-        return tokens + mixed
+        seen = self.attention(self.norms[0](tokens), cosine, sine)
+        if self.parallel:
+            both: Tensor = tokens + seen + self.products(self.norms[1](tokens))
+            return both
+        tokens = tokens + seen
+        result: Tensor = tokens + self.products(self.norms[1](tokens))
+        return result
 
 
 class Decoder(nn.Module):
@@ -83,16 +161,13 @@ class Decoder(nn.Module):
 
     speeds: Tensor
 
-    def __init__(
-        self, words: int, width: int, heads: int, layers: int, *, shared_by: int, middle: int, before: int
-    ) -> None:
+    def __init__(self, words: int, form: Form, layers: int, before: int) -> None:
         super().__init__()
-        self.words = nn.Embedding(words, width)
-        self.layers = nn.ModuleList([DecoderLayer(width, heads, shared_by=shared_by, middle=middle, before=before)
-                                     for _ in range(layers)])  # fmt: skip
-        self.norm, self.last = RootNorm(width), nn.Linear(width, words, bias=False)
+        self.words = nn.Embedding(words, form.width)
+        self.layers = nn.ModuleList([DecoderLayer(form, before) for _ in range(layers)])
+        self.norm, self.last = form.norm(form.width), nn.Linear(form.width, words, bias=False)
         self.before = before
-        self.register_buffer("speeds", 10_000.0 ** -torch.linspace(0, 1, width // heads // 2))
+        self.register_buffer("speeds", 10_000.0 ** -torch.linspace(0, 1, form.width // form.heads // 2))
 
     def forward(self, words: Tensor) -> Tensor:
         tokens = self.words(words)
@@ -102,5 +177,5 @@ class Decoder(nn.Module):
         cosine, sine = both.cos().to(tokens.dtype), both.sin().to(tokens.dtype)
         for layer in self.layers:
             tokens = layer(tokens, cosine, sine)
-        result: Tensor = self.last(self.norm(tokens)[:, -1:])
-        return result
+        likely: Tensor = self.last(self.norm(tokens)[:, -1:]).argmax(-1)
+        return likely

@@ -13,6 +13,7 @@ import torch
 
 from opclock.board.identity import read_board
 from opclock.children.serving import serve
+from opclock.prediction.ceilings import Ceilings
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.sweeps.amount import FOR_NETWORKS
@@ -24,7 +25,7 @@ from opclock.timing.sampler import Sampler
 from opclock.tracing.macs import model_macs
 from opclock.tracing.recorder import trace
 
-MAX_MACS = {"float32": 1.5e9, "bfloat16": 1.5e8}  # of an inference: a small board takes a second for it
+MAX_MACS = 1.5e9  # of an inference in float32: a small board takes a second for it
 
 
 class Server:
@@ -55,11 +56,12 @@ def time_network(number: int, profile: Profile, threads: int, seed: int) -> bool
 
     Raises:
         OpCallError, TraceError: it does not run on this machine.
+        EstimateError: the profile has no ceilings.
         ProfileError: the profile cannot be written.
     """
     network = random_network(number)
     traced = trace(network.module, network.inputs, name=network.name, real=False)
-    if model_macs(traced) > MAX_MACS[traced.dtype]:
+    if model_macs(traced) > most_macs(traced.dtype, Ceilings.read(profile, threads)):
         return False
     host = PlayedHost(traced, forward_of(network.module, network.inputs))
     condition = Condition.of("in_network", "cpu", threads, traced.working_set)
@@ -70,6 +72,11 @@ def time_network(number: int, profile: Profile, threads: int, seed: int) -> bool
         sampler.block(rounds)
     sampler.end()
     return True
+
+
+def most_macs(dtype: str, ceilings: Ceilings) -> float:
+    """MACs of an inference, at most: in a dtype that the board multiplies slowly, as many as take as long."""
+    return MAX_MACS * min(1.0, ceilings.peak(dtype) / ceilings.peak("float32"))
 
 
 def main() -> None:

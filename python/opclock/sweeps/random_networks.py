@@ -17,13 +17,17 @@ from torch import Tensor, nn
 from opclock.sweeps import attention_blocks as attention
 from opclock.sweeps import convolutional_blocks as blocks
 from opclock.sweeps.convolutional_blocks import Activation
-from opclock.sweeps.decoder_blocks import Decoder
+from opclock.sweeps.decoder_blocks import Decoder, Form, RootNorm
 from opclock.sweeps.random_stages import Stages, drawn_width
 
 SEED = 20261129  # for drawing networks: every board gets the same ones
 CLASSES = (10, 100, 1000, 1000)
 MAX_WEIGHTS = 1 << 24  # of the product that reads an image's last layer, 64 MB: a small board has memory for them
 WORDS = 2000
+# Of a language model's layers: from what the caches hold to what only memory does, 256 MB in float32.
+DECODER_WEIGHTS = (1 << 20, 1 << 22, 1 << 24, 1 << 25, 1 << 26)
+DECODER_MACS = 1_000_000_000  # of an inference, about: a larger one is not timed
+MAX_LAYERS = 6  # of a language model: each is traced and warmed up
 
 
 class Network(NamedTuple):
@@ -114,20 +118,41 @@ def _unet(random_: random.Random) -> tuple[nn.Module, Tensor]:
     return module, _image(random_.choice((32, 64, 96, 128)), random_, (1,))
 
 
-def _decoder(random_: random.Random) -> tuple[nn.Module, Tensor]:
+def _form(random_: random.Random) -> Form:
+    """Draw the layers of a language model."""
     size, heads = random_.choice((32, 64, 64, 96, 128)), random_.choice((4, 6, 8))
-    shared_by = random_.choice([1, 1, *(some for some in (2, 3, 4) if heads % some == 0)])
-    width, before = size * heads, random_.choice((0, 16, 64, 256, 1024))
-    middle = round(width * random_.choice((2, 8 / 3, 4)) / 32) * 32
-    module = Decoder(random_.choice((1000, 4000, 16_000)), width, heads, random_.randint(1, 2), shared_by=shared_by,
-                     middle=middle, before=before)  # fmt: skip
-    words = torch.randint(0, 1000, (1, random_.choice((1, 1, 1, 8, 32, 128))))
-    return (module.to(torch.bfloat16) if random_.random() < 0.5 else module), words
+    width = size * heads
+    gated, usual = random_.random() < 0.5, random_.random() < 0.7
+    return Form(
+        width,
+        heads,
+        shared_by=random_.choice([1, 1, *(some for some in (2, 3, 4, heads) if heads % some == 0)]),
+        middle=round(width * random_.choice((2, 8 / 3) if gated else (2, 4, 4)) / 32) * 32,
+        norm=RootNorm if gated == usual else nn.LayerNorm,
+        activation=nn.SiLU if gated else random_.choice((nn.GELU, nn.ReLU, partial(nn.GELU, approximate="tanh"))),
+        gated=gated,
+        bias=gated != usual,
+        together=random_.random() < 0.3,
+        parallel=random_.random() < 0.2,
+        expanded=random_.random() < 0.6,
+        fused=random_.random() < 0.7,
+    )
+
+
+def _decoder(random_: random.Random) -> tuple[nn.Module, Tensor]:
+    form, before = _form(random_), random_.choice((0, 16, 64, 256, 1024))
+    in_layer = form.width * (4 * form.width + (3 if form.gated else 2) * form.middle)
+    layers = max(1, min(MAX_LAYERS, random_.choice(DECODER_WEIGHTS) // in_layer))
+    words = min(random_.choice((1000, 4000, 16_000, 32_000)), MAX_WEIGHTS // form.width)
+    module = Decoder(words, form, layers, before)
+    tokens = max(1, min(random_.choice((1, 1, 1, 8, 32, 128, 128)), DECODER_MACS // (layers * in_layer)))
+    narrow = random_.random() < 0.5
+    return (module.to(torch.bfloat16) if narrow else module), torch.randint(0, words, (1, tokens))
 
 
 # What is drawn, and how often.
 DRAWS = (_convolutional, _transformer, _windowed, _mixed, _unet, _decoder)
-SHARES = (0.55, 0.12, 0.06, 0.10, 0.05, 0.12)
+SHARES = (0.50, 0.11, 0.05, 0.10, 0.05, 0.19)
 
 
 def name_of(number: int) -> str:
