@@ -46,7 +46,7 @@ def undisturbed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         nothing = contention.Counters(0.0, 0, 0, 0, 0)
         patch.setattr(contention.Contention, "read", lambda self: nothing._replace(wall_s=time.perf_counter()))
-        patch.setattr("opclock.cli.options.others_cores", lambda: 0.0)
+        patch.setattr("opclock.cli.options.OTHER_PROGRAMS.cores", lambda: 0.0)
         yield
 
 

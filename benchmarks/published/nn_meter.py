@@ -23,6 +23,7 @@ from opclock.tracing.trace import TracedCall
 
 NUMBERS = 48  # of a call; longer ones are cut off
 TREES = 100
+LARGEST = 1e30  # a forest takes no infinite number, such as one that masks scores of attention
 
 
 def kind_of(call: OpCall) -> str:
@@ -43,7 +44,7 @@ def _numbers(traced: TracedCall) -> list[float]:
             for item in value:
                 collect(item)
         elif isinstance(value, bool | int | float):
-            numbers.append(float(value))
+            numbers.append(min(LARGEST, max(-LARGEST, float(value))))
 
     collect(traced.call.args)
     parameters = sum(spec.numel for spec in traced.call.tensors() if spec.requires_grad)

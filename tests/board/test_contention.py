@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from opclock.board import contention
-from opclock.board.contention import Contention, Counters, others_cores, stalled_s, stolen_s
+from opclock.board.contention import Contention, Counters, OtherPrograms, stalled_s, stolen_s
 from opclock.board.system import allowed_cores
 
 READ = Contention.read  # before conftest's stand-in takes its place
@@ -71,7 +71,6 @@ def test_stolen_time_is_that_of_the_allowed_cores(tmp_path):
 def test_what_other_programs_use_is_counted_over_a_moment(tmp_path, monkeypatch):
     """A core of their own for half of it, and a quarter of it in the kernel; this process uses a tenth of a core."""
     core, hertz = allowed_cores()[0], os.sysconf("SC_CLK_TCK")
-    passed = [100.0, 102.0]
 
     def stat(user: int, system: int) -> None:
         others = f"cpu9999 {user} 0 0 0 0 0 0 0 0 0"
@@ -79,14 +78,25 @@ def test_what_other_programs_use_is_counted_over_a_moment(tmp_path, monkeypatch)
 
     stat(1000, 500)
     monkeypatch.setattr(contention, "time", clock := Mock())
-    clock.monotonic.side_effect = passed
-    clock.process_time.side_effect = [3.0, 3.2]
+    clock.monotonic.side_effect = [100.0, 100.1, 102.0]
+    monkeypatch.setattr(contention.os, "times", Mock(side_effect=[(2.0, 0.5, 0.4, 0.1, 0), (2.1, 0.5, 0.5, 0.1, 0)]))
     clock.sleep.side_effect = lambda _seconds: stat(1000 + hertz, 500 + hertz // 2)
-    assert others_cores(tmp_path) == pytest.approx((1.0 + 0.5 - 0.2) / 2.0)
+    others = OtherPrograms(tmp_path)
+    assert others.cores() == pytest.approx((1.0 + 0.5 - 0.2) / 2.0)
+    clock.sleep.assert_called_once_with(pytest.approx(contention.WATCHED_S - 0.1))
+
+
+def test_cores_of_other_programs_are_counted_without_waiting_where_the_command_took_long(tmp_path, monkeypatch):
+    """Loading a model takes longer than that."""
+    write(tmp_path / "proc/stat", f"cpu{next(iter(allowed_cores()))} 0 0 0 0 0 0 0 0 0 0\n")
+    monkeypatch.setattr(contention, "time", clock := Mock())
+    clock.monotonic.side_effect = [100.0, 103.0, 103.0]
+    OtherPrograms(tmp_path).cores()
+    clock.sleep.assert_called_once_with(0.0)
 
 
 def test_cores_of_other_programs_are_unknown_without_statistics(tmp_path):
-    assert math.isnan(others_cores(tmp_path))
+    assert math.isnan(OtherPrograms(tmp_path).cores())
 
 
 def test_stalled_time_is_that_of_some(tmp_path):

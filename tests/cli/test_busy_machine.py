@@ -15,7 +15,7 @@ def test_a_command_that_measures_names_busy_cores(tmp_path, monkeypatch, cores, 
     def interrupted(_trace, _profile, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("opclock.cli.options.others_cores", lambda: cores)
+    monkeypatch.setattr("opclock.cli.options.OTHER_PROGRAMS.cores", lambda: cores)
     monkeypatch.setattr("opclock.timing.measure.measure", interrupted)
     done = opclock("measure", SMALL, "--profile", tmp_path / "p.sqlite")
     assert ("note: other programs keep 1.6 of " in done.stderr) is said

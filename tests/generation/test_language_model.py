@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,23 @@ from opclock.errors import EstimateError, ModelError, OptionError
 from opclock.generation import memory
 from opclock.generation.reference import GenerationReference, GenerationRun
 from opclock.generation.roles import ROLES
+from opclock.profiles.machine_state import MachineState, usual_state
+from opclock.report.generation_tables import machine_state_sentence
 
 SMALL = f"{Path(__file__).resolve().parents[1] / 'small_language_model.py'}:make"
 KEYS = {"schema", "model", "dtype", "threads", "batch", "prompt", "generate", "ttft_s", "decode", "total_s",
         "tokens_per_s", "by_class", "host_s", "macs", "roofline", "flags", "reference", "errors"}  # fmt: skip
 
 
+def slower(profile, factor):
+    """The usual state of a profile's machine, once each control workload takes so many times as long."""
+    usual = usual_state(profile, 1)
+    return MachineState({name: level + math.log(factor) for name, level in usual.levels.items()})
+
+
 @pytest.fixture(scope="module")
 def estimated(tmp_path_factory):
-    """A small model, timed in turn with real generation."""
+    """A small model, timed in turn with real generation; predicted, once more, and for a machine half as fast."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("opclock.timing.ceiling_runs._rate", lambda *_: 1e11)
         with api.open_profile(tmp_path_factory.mktemp("profile") / "board.sqlite") as profile:
@@ -32,11 +41,14 @@ def estimated(tmp_path_factory):
             )
             predicted = api.language_model(SMALL, profile, prompt=6, generate=9, batch=2, predict=True)
             again = api.language_model(SMALL, profile, prompt=6, generate=9, batch=2, threads=1, max_s=0.1)
-    return result, again, predicted
+            slow = api.language_model(
+                SMALL, profile, prompt=6, generate=9, batch=2, predict=True, state=slower(profile, 2.0)
+            )
+    return result, again, predicted, slow
 
 
 def test_the_parts_add_up(estimated):
-    result, again, predicted = estimated
+    result, again, predicted, _ = estimated
     assert result.total_s == pytest.approx(result.ttft_s + 8 * result.tpot_s)
     assert sum(result.by_class.values()) == pytest.approx(result.total_s)
     assert result.by_role["token"]["host"] > 0
@@ -46,6 +58,23 @@ def test_the_parts_add_up(estimated):
     assert again.total_s == pytest.approx(result.total_s)  # nothing was timed again
     assert predicted.total_s == pytest.approx(result.total_s)
     assert predicted.roofline == result.roofline
+
+
+def test_an_estimate_holds_for_a_state_of_the_machine(estimated):
+    result, slow = estimated[0], estimated[3]
+    assert slow.total_s == pytest.approx(2 * result.total_s)
+    assert slow.tpot_s == pytest.approx(2 * result.tpot_s)
+    usual, other = (1 + one.to_json()["machine_state"]["change"] for one in (result, slow))
+    assert other == pytest.approx(2 * usual)
+    assert machine_state_sentence(slow).startswith("machine state: +")
+
+
+def test_a_state_and_a_comparison_in_the_same_minutes_exclude_each_other(tmp_path):
+    with api.open_profile(tmp_path / "p.sqlite") as profile:
+        with pytest.raises(OptionError, match="leave the state out"):
+            api.language_model(SMALL, profile, validate=True, state=MachineState({}))
+    done = opclock("llm", SMALL, "--validate", "--now", "--profile", tmp_path / "p.sqlite")
+    refused(done, "--validate compares what is timed in the same minutes: leave out --now and --state")
 
 
 def test_the_json_has_what_is_documented(estimated):

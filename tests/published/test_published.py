@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from benchmarks.published.models import (
 )
 from benchmarks.published.nn_meter import KernelForests, kind_of
 from opclock.tracing.macs import macs
+from opclock.tracing.op_call import OpCall, TensorSpec
 
 CONVOLUTION = {"Input_shape": "56", "Input_channel": 8, "Output_shape": "28", "Stride": "2", "Kernel": "3",
                "Filter": "16", "Group": "1", "FLOPS": "-"}  # fmt: skip
@@ -188,6 +191,19 @@ def test_forests_by_kind_of_kernel():
     answers = forests.predict([linear(20, 64), depthwise])
     assert answers[0] == pytest.approx(20e-6, rel=0.2)
     assert answers[1] == 0.0  # one sample is too few for a forest
+
+
+def test_a_forest_takes_calls_with_infinite_numbers():
+    """As those that mask scores of attention."""
+    masked = [
+        replace(
+            linear(width, 8),
+            call=OpCall("aten::masked_fill", "Scalar", (TensorSpec((width,), (1,), "float32"), -math.inf)),
+        )
+        for width in range(1, 41)
+    ]
+    forests = KernelForests(masked, [1e-6 * width for width in range(1, 41)])
+    assert forests.predict([masked[19]])[0] == pytest.approx(20e-6, rel=0.2)
 
 
 def test_the_command_prints_a_row_for_each_device(tmp_path, monkeypatch, capsys):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -92,23 +93,43 @@ def stolen_s(root: Path = Path("/")) -> float:
     return _core_s(root, STOLEN)
 
 
-def others_cores(root: Path = Path("/")) -> float:
-    """How many of the allowed cores other programs keep busy. Watches for WATCHED_S; NaN where it is not counted."""
+class OtherPrograms:
+    """Watches how many of the allowed cores other programs keep busy, from when this is made."""
 
-    def others_s() -> float:
-        return _core_s(root, BUSY) - time.process_time()
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root, self._began = root, time.monotonic()
+        self._busy_s, self._own_s = _by_core(root, BUSY), _own_s()
 
-    before_s, began = others_s(), time.monotonic()
-    time.sleep(WATCHED_S)
-    return (others_s() - before_s) / (time.monotonic() - began)
+    def cores(self) -> float:
+        """The mean until now, of WATCHED_S at least; NaN where it is not counted.
+
+        The cores are those allowed now: a command may pin itself after it began.
+        """
+        time.sleep(max(0.0, self._began + WATCHED_S - time.monotonic()))
+        since = {core: busy_s - self._busy_s.get(core, math.nan) for core, busy_s in _by_core(self._root, BUSY).items()}
+        return (_sum(since) - (_own_s() - self._own_s)) / (time.monotonic() - self._began)
+
+
+def _own_s() -> float:
+    """CPU time of this process, and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def _core_s(root: Path, columns: slice) -> float:
     """Seconds since boot in these columns of /proc/stat, summed over the allowed cores; NaN where it has none."""
-    wanted = {f"cpu{core}" for core in allowed_cores()}
+    return _sum(_by_core(root, columns))
+
+
+def _sum(by_core: Mapping[str, float]) -> float:
+    """Over the allowed cores; NaN where there is none of them."""
+    seconds = [by_core[name] for core in allowed_cores() if (name := f"cpu{core}") in by_core]
+    return sum(seconds) if seconds else math.nan
+
+
+def _by_core(root: Path, columns: slice) -> dict[str, float]:
+    """By core: seconds since boot in these columns of /proc/stat."""
     fields = [line.split() for line in text_of(root / "proc/stat").splitlines() if line.startswith("cpu")]
-    ticks = [sum(map(int, parts[columns])) for parts in fields if parts[0] in wanted and len(parts) >= columns.stop]
-    return sum(ticks) / TICKS_PER_S if ticks else math.nan
+    return {parts[0]: sum(map(int, parts[columns])) / TICKS_PER_S for parts in fields if len(parts) >= columns.stop}
 
 
 def stalled_s(root: Path = Path("/")) -> float:

@@ -10,6 +10,7 @@ import click
 
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
+from opclock.cli.machine_state import chosen_state, state_options
 from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
               help="Fresh processes that generate, with --validate.")  # fmt: skip
 @click.option("--loops", is_flag=True,
               help="With --validate: also time what transformers' generate does between two tokens.")  # fmt: skip
+@state_options
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the time of a token by depth: .png or .svg file.")
 @strict_option
 @options.reporter_option
@@ -53,13 +55,18 @@ if TYPE_CHECKING:
 def llm(
     model: str, prompt: int, generate: int, batch: int, cache: CacheKind, depths_text: str | None, dtype: str,
     device: str, threads: int | None, profile_path: Path | None, seed: int, validate: bool, predict: bool,
-    processes: int, loops: bool, plot: Path | None, strict: bool, reporter: Reporter,
+    processes: int, loops: bool, now: bool, state_path: Path | None, plot: Path | None, strict: bool,
+    reporter: Reporter,
 ) -> None:  # fmt: skip
     """Estimate MODEL's time to the first token and the time of each later token, from kernels and host.
 
     MODEL generates text: a causal language model of transformers (hf:FOLDER with a config.json), a factory that returns
     one, or a factory that names functions for prefill and decode.
+
+    The estimate holds for the usual state of the machine in the profile, by its control workloads; --now and --state
+    choose another.
     """
+    from opclock.estimation.setting import most_swept_threads
     from opclock.generation.language_model import language_model
 
     if not predict:
@@ -68,10 +75,18 @@ def llm(
     check_output("--plot", plot, (".png", ".svg"))
     device = options.checked_device(device)
     count = threads if predict else options.checked_threads(threads)
-    with model_output_apart(), _profile(profile_path, predict=predict) as profile, progress_display() as progress:
-        result = language_model(model, profile, prompt=prompt, generate=generate, batch=batch, cache=cache, dtype=dtype,
-                                device=device, depths=depths, threads=count, validate=validate, predict=predict,
-                                processes=processes, loops=loops, seed=seed, progress=progress)  # fmt: skip
+    if validate and (now or state_path is not None):
+        raise OptionError("--validate compares what is timed in the same minutes: leave out --now and --state")
+    with model_output_apart(), _profile(profile_path, predict=predict) as profile:
+        state = None
+        if now or state_path is not None:
+            count = count or most_swept_threads(profile) or options.checked_threads(None)
+            state = chosen_state(profile, count, state_path, now=now)
+        with progress_display() as progress:
+            result = language_model(model, profile, prompt=prompt, generate=generate, batch=batch, cache=cache,
+                                    dtype=dtype, device=device, depths=depths, threads=count, validate=validate,
+                                    predict=predict, processes=processes, loops=loops, seed=seed, state=state,
+                                    progress=progress)  # fmt: skip
     _report(result, plot, reporter)
     show_flags(reporter, result.flags)
     check_strict(reporter, result.flags, strict=strict)
@@ -114,6 +129,7 @@ def _report(result: LanguageModelEstimate, plot: Path | None, reporter: Reporter
         tables.ceilings_sentence,
         tables.memory_sentence,
         tables.curve_sentence,
+        tables.machine_state_sentence,
         tables.reference_sentence,
         tables.loops_sentence,
     ):

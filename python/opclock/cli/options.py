@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from opclock.board.contention import others_cores
+from opclock.board.contention import OtherPrograms
 from opclock.board.cores import beyond_quota, check_threads, default_threads, parse_ranges, ranges
 from opclock.board.system import allowed_cores, pin_to
 from opclock.cli.explaining import in_options
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opclock.profiles.profile import Profile
     from opclock.tracing.trace import Trace
 
+OTHER_PROGRAMS = OtherPrograms()  # since the command began
 BUSY_CORES = 0.5  # of other programs, from which on a measurement takes clearly longer
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -185,7 +186,7 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
 
 def _say_if_busy() -> None:
     """Say it where other programs keep cores busy, before anything is measured beside them."""
-    cores = others_cores()
+    cores = OTHER_PROGRAMS.cores()
     if cores >= BUSY_CORES:
         busy = f"{cores:.1f} of {counted(len(allowed_cores()), 'core')} busy"
         write(sys.stderr, f"note: other programs keep {busy}: what they disturb is measured again, so it takes longer, "

@@ -23,6 +23,7 @@ from opclock.generation.reference import GenerationReference
 from opclock.generation.result import LanguageModelEstimate, Request
 from opclock.generation.session import Setup, generating, sample
 from opclock.models.loading import Model, Specification, load_language_model
+from opclock.profiles.machine_state import MachineState
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
 from opclock.timing.missing import all_known
@@ -36,7 +37,8 @@ def language_model(
     model: ModelName | Model, profile: Profile, *, prompt: Count = 128, generate: Count = 128, batch: Count = 1,
     cache: CacheKind = "dynamic", dtype: str = "auto", device: str = "cpu", depths: Sequence[int] | None = None,
     threads: Count | None = None, validate: bool = False, predict: bool = False, processes: Count = 2,
-    loops: bool = False, seed: int = 0, max_s: Seconds | None = None, progress: Progress = silent,
+    loops: bool = False, seed: int = 0, max_s: Seconds | None = None, state: MachineState | None = None,
+    progress: Progress = silent,
 ) -> LanguageModelEstimate:  # fmt: skip
     """Estimate the time to the first token and the time of each later one from kernels and host, by depth.
 
@@ -65,6 +67,8 @@ def language_model(
         seed: for every random order.
         max_s: largest number of wall seconds of rounds for each program; by default 3 s or 20 times its time, and three
             times that where other programs disturb the rounds.
+        state: of the machine, for which the estimate holds, as for ``estimate``; not with ``validate``, whose reference
+            is of the same minutes as the kernels.
         progress: receives a text and the fraction that is done.
 
     Returns:
@@ -75,12 +79,15 @@ def language_model(
         OptionError: more tokens than the model allows, too little memory for the last depth, or another wrong argument.
         TraceError, OpCallError: the model cannot be traced or timed.
         ProfileError: the profile cannot be written.
-        EstimateError: with ``predict``, the profile has nothing to predict from.
+        EstimateError: with ``predict``, the profile has nothing to predict from; or a state is given, and the model is
+            not on the CPU or the profile has no control workloads.
     """
     if generate < MIN_GENERATE:
         raise OptionError(f"generate={generate}: give at least {MIN_GENERATE}; the first token is the prompt's")
     if validate and predict:
         raise OptionError("predict=True times nothing: leave out validate=True")
+    if validate and state is not None:
+        raise OptionError("validate=True compares what is timed in the same minutes: leave the state out")
     if loops and not validate:
         raise OptionError("loops=True is for real generation: give validate=True, too")
     request = Request(prompt, generate, batch, cache)
@@ -88,7 +95,7 @@ def language_model(
     digest = fingerprint(model, dtype, device, request, chosen) if isinstance(model, str) else None
     count = (None if predict else torch.get_num_threads()) if threads is None else threads
     if digest and not validate and (programs := _kept(profile, digest, None if predict else count)):
-        return _composed(programs, _Timed(), request, chosen, profile, count, measure=not predict)
+        return _composed(programs, _Timed(), request, chosen, profile, count, state, measure=not predict)
     progress("loading the model", 0.0)
     loaded = model if isinstance(model, Model) else load_language_model(model, dtype=dtype, device=device)
     causal = causal_model(loaded, cache, chosen.room)
@@ -105,7 +112,7 @@ def language_model(
                 timed = _timed(programs, setup, request, chosen, real)
             if digest:
                 keep(profile, digest, programs)
-        return _composed(programs, timed, request, chosen, profile, count, measure=not predict)
+        return _composed(programs, timed, request, chosen, profile, count, state, measure=not predict)
 
 
 def _by_name(model: Model) -> Specification:
@@ -162,11 +169,11 @@ def _kept(profile: Profile, digest: str, threads: int | None) -> Programs | None
 
 def _composed(
     programs: Programs, timed: _Timed, request: Request, chosen: Plan, profile: Profile,
-    threads: int | None, *, measure: bool,
+    threads: int | None, state: MachineState | None, *, measure: bool,
 ) -> LanguageModelEstimate:  # fmt: skip
     traces = [one.trace for one in programs.tokens]
-    prompt = estimate(programs.prompt.trace, profile, threads=threads)
-    tokens = [estimate(one, profile, threads=prompt.threads) for one in traces]
+    prompt = estimate(programs.prompt.trace, profile, threads=threads, state=state)
+    tokens = [estimate(one, profile, threads=prompt.threads, state=state) for one in traces]
     rates = roofs(traces[-1], profile, prompt.threads, measure=measure)
     highest = (None, None) if rates is None else ceilings(programs.prompt.trace, traces, rates)
     return LanguageModelEstimate(

@@ -250,6 +250,7 @@ class LanguageModelEstimate:
             "memory": {"weights_bytes": self.weight_bytes},
             "macs": self._macs_json(),
             "roofline": None if self.roofline is None else self._ceiling_json(self.roofline),
+            "machine_state": None if self.prompt.shift is None else self.prompt.shift.to_json(),
             "flags": list(self.flags),
             **self._reference_json(),
         }

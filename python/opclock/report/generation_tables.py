@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from opclock.formatting import BYTES, COUNT, SECONDS, digits, percent, quantity
 from opclock.generation.roles import ROLES, WEIGHTS
+from opclock.report.estimate_tables import state_sentence
 from opclock.report.table import Table, numbers, percents, ready, texts
 
 # With the settings in opclock.generation.loops.
@@ -98,6 +99,11 @@ def curve_sentence(result: LanguageModelEstimate) -> str:
     if result.held_out is None:
         return f"op calls by depth: {kinds}"
     return f"op calls by depth: {kinds}; misfit at depth {result.held_out}: {percent(result.misfit, signed=True)}"
+
+
+def machine_state_sentence(result: LanguageModelEstimate) -> str:
+    """What the machine's state changes; "" where it changes nothing."""
+    return state_sentence(result.prompt)
 
 
 def reference_sentence(result: LanguageModelEstimate) -> str:
