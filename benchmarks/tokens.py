@@ -6,9 +6,10 @@ Six language models of 35 to 60 M parameters with random weights, none of which 
 bfloat16, on one and on two threads: 24 cases of up to a minute (--quick: two models in float32 on two threads).
 
 --json is written after each case. The same command goes on after an interruption: it says which cases it takes from
-the file. --predict also estimates each case from a profile with `opclock sweep --preset board` alone, for both numbers
-of threads, and for the state that the machine was in when the case was measured. Passes where the errors of TTFT and of TPOT at each depth are at most 5 %, that of the whole generation is
-at most 4 % in the mean, and predictions miss by at most 12 % in the mean.
+the file. --predict also estimates each case from a profile with `opclock sweep --preset board` alone, for both
+numbers of threads, and for the state that the machine was in when the case was measured. Passes where the errors of
+TTFT and of TPOT at each depth are at most 5 %, that of the whole generation is at most 4 % in the mean, and
+predictions miss by at most 12 % in the mean.
 """
 
 from __future__ import annotations

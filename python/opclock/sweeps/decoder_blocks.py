@@ -101,7 +101,9 @@ class CachedAttention(nn.Module):
         if not self.form.fused:
             scores = query @ key.transpose(-2, -1) * self.size**-0.5
             later = torch.ones(new, new + before, dtype=torch.bool).triu(before + 1)
-            return scores.masked_fill(later, -torch.inf).softmax(dim=-1, dtype=torch.float32).to(value.dtype) @ value
+            shares = scores.masked_fill(later, -torch.inf).softmax(dim=-1, dtype=torch.float32)
+            seen: Tensor = shares.to(value.dtype) @ value
+            return seen
         mask = None
         if new > 1 and before:
             mask = torch.ones(new, new + before, dtype=torch.bool).tril(before)
