@@ -25,6 +25,17 @@ def test_ctrl_c_looks_whether_anything_was_stored(tmp_path, monkeypatch, stored)
     assert done.stderr.strip().endswith(f"opclock: interrupted; {kept if stored else 'nothing was stored'}")
 
 
+def test_ctrl_c_without_a_profile_says_how_to_keep_what_is_finished(monkeypatch):
+    def interrupted(_model, profile, **_options):
+        add_pool(profile, ["a"], [1.0], rounds=4)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("opclock.validation.validate.validate", interrupted)
+    done = opclock("validate", SMALL)
+    assert done.returncode == 130
+    assert done.stderr.strip().endswith("opclock: interrupted; nothing was stored: --profile FILE keeps what is finished")
+
+
 def test_ctrl_c_says_from_how_many_rounds_the_command_goes_on(tmp_path, monkeypatch):
     def interrupted(_trace, profile, **_options):
         add_pool(profile, ["a"], [1.0], rounds=4)

@@ -177,10 +177,14 @@ def writable_profile(path: Path | None) -> Iterator[Profile]:
         try:
             yield profile
         except KeyboardInterrupt as interruption:
-            if path is not None and profile.ask(stored) != before:
+            if profile.ask(stored) != before:
                 rounds = profile.ask(begun, profile.owner)[0][0]
                 place = f" from {counted(rounds, 'round')}" if rounds else ""
-                interruption.add_note(f"what was finished is kept in {path}: the same command goes on{place}")
+                interruption.add_note(
+                    "nothing was stored: --profile FILE keeps what is finished"
+                    if path is None
+                    else f"what was finished is kept in {path}: the same command goes on{place}"
+                )
             raise
 
 
