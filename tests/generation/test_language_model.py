@@ -54,6 +54,9 @@ def test_the_parts_add_up(estimated):
     assert result.by_role["token"]["host"] > 0
     low, high = result.interval_s
     assert low <= result.total_s <= high
+    tokens = [one.estimate for one in result.measured if one.depth != result.held_out]
+    lowest = min(one.ci_low_s / one.total_s for one in tokens) - abs(result.misfit)
+    assert low == pytest.approx(result.prompt.ci_low_s + result.generate_s * max(0.0, lowest))
     assert result.tokens_per_s["generate"] == pytest.approx(2 / result.tpot_s)
     assert again.total_s == pytest.approx(result.total_s)  # nothing was timed again
     assert predicted.total_s == pytest.approx(result.total_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ import click
 from opclock.cli import options
 from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.on import on_boards
-from opclock.cli.reporting import Reporter, progress_display, waiting, write
+from opclock.cli.reporting import Reporter, note, progress_display, waiting
 from opclock.models.output import model_output_apart
 
 
@@ -56,8 +55,8 @@ def measure(
                 traced = options.traced(loaded, real=real)
             check_calls(traced)  # before a profile is created
         with options.writable_profile(profile_path) as profile, progress_display() as progress:
-            if note := elsewhere_note(traced, profile):
-                write(sys.stderr, f"note: {note}")
+            if remark := elsewhere_note(traced, profile):
+                note(remark)
             summary = time_calls(traced, profile, model=loaded, threads=count, seed=seed, progress=progress,
                                  processes=processes)  # fmt: skip
     reporter.json({"schema": "opclock.measure/1", "model": traced.model, **vars(summary)})

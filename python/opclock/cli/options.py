@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from opclock.board.cores import beyond_quota, check_threads, default_threads, pa
 from opclock.board.system import allowed_cores, pin_to
 from opclock.cli.explaining import in_options
 from opclock.cli.outputs import check_output, is_for_boards
-from opclock.cli.reporting import Reporter, write
+from opclock.cli.reporting import Reporter, note
 from opclock.errors import OptionError
 from opclock.extension import load_core
 from opclock.formatting import counted
@@ -193,8 +192,10 @@ def _say_if_busy() -> None:
     cores = OTHER_PROGRAMS.cores()
     if cores >= BUSY_CORES:
         busy = f"{cores:.1f} of {counted(len(allowed_cores()), 'core')} busy"
-        write(sys.stderr, f"note: other programs keep {busy}: what they disturb is measured again, so it takes longer, "
-                          "and may stay imprecise; 'top' shows them")  # fmt: skip
+        note(
+            f"other programs keep {busy}: what they disturb is measured again, so it takes longer, and may stay "
+            "imprecise; 'top' shows them"
+        )
 
 
 def checked_threads(threads: int | None) -> int:
@@ -203,7 +204,7 @@ def checked_threads(threads: int | None) -> int:
         return default_threads()
     check_threads(threads)
     if complaint := beyond_quota(threads):
-        write(sys.stderr, f"note: {complaint}")
+        note(complaint)
     return threads
 
 
@@ -213,7 +214,7 @@ def traced(loaded: Model, *, real: bool | None) -> Trace:
 
     recorded = trace(loaded.module, loaded.inputs, name=loaded.name, real=real, reset=loaded.reset)
     if recorded.note:
-        write(sys.stderr, f"note: {in_options(recorded.note)}")
+        note(in_options(recorded.note))
     return recorded
 
 

@@ -148,6 +148,15 @@ def write(stream: TextIO, text: str) -> None:
             raise OptionError(f"cannot write to standard output: {error.strerror}") from error
 
 
+def note(text: str) -> None:
+    """Print a remark on standard error. Lines break between words to fit the terminal."""
+    from opclock.report.table import fold
+
+    stream = own_stream(sys.stderr)
+    for line in fold(f"note: {text}", screen_width(stream), "  "):
+        write(stream, line)
+
+
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
     """Show this text on a terminal while the block runs. For work of a few seconds that reports no progress."""

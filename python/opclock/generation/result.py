@@ -120,26 +120,30 @@ class LanguageModelEstimate:
         return self.ttft_s + self.generate_s
 
     @cached_property
-    def _half_width(self) -> float:
-        """Half the interval of the curve as a fraction: the widest of the measured depths', and the misfit."""
-        widths = [
-            (one.estimate.ci_high_s - one.estimate.ci_low_s) / 2 / one.estimate.total_s
-            for one in self.measured
-            if one.depth != self.held_out
-        ]
-        return max(widths) + abs(self.misfit)
+    def _away(self) -> tuple[float, float]:
+        """How far the interval of the curve goes below and above it, as fractions.
+
+        The farthest of the measured depths', and the misfit.
+        """
+        fitted = [one.estimate for one in self.measured if one.depth != self.held_out]
+        below = max(1.0 - one.ci_low_s / one.total_s for one in fitted)
+        above = max(one.ci_high_s / one.total_s - 1.0 for one in fitted)
+        return min(1.0, below + abs(self.misfit)), above + abs(self.misfit)
 
     @property
     def tpot_interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the mean time of a token after the first."""
-        away = self.tpot_s * self._half_width
-        return max(0.0, self.tpot_s - away), self.tpot_s + away
+        below, above = self._away
+        return self.tpot_s * (1.0 - below), self.tpot_s * (1.0 + above)
 
     @property
     def interval_s(self) -> tuple[float, float]:
         """The 95 % interval of the whole generation. The errors of prompt and tokens are added, as if of one sign."""
-        away = self.generate_s * self._half_width
-        return max(0.0, self.prompt.ci_low_s + self.generate_s - away), self.prompt.ci_high_s + self.generate_s + away
+        below, above = self._away
+        return (
+            self.prompt.ci_low_s + self.generate_s * (1.0 - below),
+            self.prompt.ci_high_s + self.generate_s * (1.0 + above),
+        )
 
     @property
     def tokens_per_s(self) -> dict[str, float]:

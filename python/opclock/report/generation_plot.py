@@ -22,9 +22,9 @@ def draw(result: LanguageModelEstimate, suffix: str) -> bytes:
     middle = np.array([one.estimate.total_s for one in result.measured]) * 1e3
     low = np.array([one.estimate.ci_low_s for one in result.measured]) * 1e3
     high = np.array([one.estimate.ci_high_s for one in result.measured]) * 1e3
-    axes.errorbar(
-        depths, middle, [middle - low, high - middle], fmt="o", color=BLUE, capsize=3, label="kernels measured"
-    )
+    predicts = any(one.estimate.coverage.modelled for one in result.measured)
+    points = "with predictions" if predicts else "kernels measured"
+    axes.errorbar(depths, middle, [middle - low, high - middle], fmt="o", color=BLUE, capsize=3, label=points)
     if result.reference is not None:
         tokens = np.median(result.reference.samples[:, 1:], axis=0) * 1e3
         axes.plot(list(result.request.depths), tokens, color=ORANGE, linewidth=0.8, zorder=0, label="real generation")
@@ -34,7 +34,7 @@ def draw(result: LanguageModelEstimate, suffix: str) -> bytes:
     axes.set_ylabel("time of a token (ms)")
     axes.set_ylim(bottom=0)
     axes.set_title(result.model, loc="left", fontweight="bold")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="best")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix)
     return buffer.getvalue()
