@@ -33,7 +33,7 @@ def test_ctrl_c_without_a_profile_says_how_to_keep_what_is_finished(monkeypatch)
     monkeypatch.setattr("opclock.validation.validate.validate", interrupted)
     done = opclock("validate", SMALL)
     assert done.returncode == 130
-    assert done.stderr.strip().endswith("opclock: interrupted; nothing was stored: --profile FILE keeps what is finished")
+    assert done.stderr.strip().endswith("interrupted; nothing was stored: --profile FILE keeps what is finished")
 
 
 def test_ctrl_c_says_from_how_many_rounds_the_command_goes_on(tmp_path, monkeypatch):
