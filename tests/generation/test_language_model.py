@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,24 @@ def test_the_parts_add_up(estimated):
     assert again.total_s == pytest.approx(result.total_s)  # nothing was timed again
     assert predicted.total_s == pytest.approx(result.total_s)
     assert predicted.roofline == result.roofline
+
+
+def test_predicting_needs_a_profile_with_a_sweep(tmp_path):
+    refused(opclock("llm", SMALL, "--predict"), "--predict answers from a profile: name it with --profile")
+    missing = tmp_path / "board.sqlite"
+    done = opclock("llm", SMALL, "--predict", "--profile", missing)
+    refused(done, f"write one with 'opclock sweep --preset board --profile {missing}'")
+
+
+def test_a_far_depth_does_not_change_the_generation(estimated):
+    """A line from 0 to 1,000 tokens went above each of the tokens from 64 to 94."""
+    result = estimated[0]
+    far = replace(result.measured[-1], depth=10_000)
+    wider = replace(result, measured=(*result.measured, far), cache_bytes=(*result.cache_bytes, 1))
+    assert wider.tpot_s == result.tpot_s
+    assert wider.misfit == result.misfit
+    assert wider.by_role == result.by_role
+    assert wider.curve.seconds([10_000])[0] != result.curve.seconds([10_000])[0]
 
 
 def test_an_estimate_holds_for_a_state_of_the_machine(estimated):

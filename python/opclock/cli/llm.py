@@ -98,6 +98,10 @@ def _profile(path: Path | None, *, predict: bool) -> AbstractContextManager[Prof
         return options.writable_profile(path)
     if path is None:
         raise OptionError("--predict answers from a profile: name it with --profile")
+    if not path.exists():
+        raise OptionError(
+            f"there is no profile {path} to predict from; write one with 'opclock sweep --preset board --profile {path}'"
+        )
     from opclock.profiles.profile import Profile
 
     return Profile.open(path)

@@ -90,14 +90,21 @@ class LanguageModelEstimate:
 
     @cached_property
     def curve(self) -> DepthCurve:
-        """The time of a token by depth."""
+        """The time of a token by depth, over all measured depths."""
         return DepthCurve([one for one in self.measured if one.depth != self.held_out])
+
+    @cached_property
+    def generation_curve(self) -> DepthCurve:
+        """The same over the depths of the generation alone: a far depth that was asked for does not bend it."""
+        first, last = self.request.depths[0], self.request.depths[-1]
+        inside = [one for one in self.measured if first <= one.depth <= last and one.depth != self.held_out]
+        return DepthCurve(inside) if inside else self.curve
 
     @cached_property
     def misfit(self) -> float:
         """The curve at the depth that was held out, over the time measured there, - 1; 0 where there is none."""
         held = next((one for one in self.measured if one.depth == self.held_out), None)
-        return 0.0 if held is None else self.curve.misfit(held)
+        return 0.0 if held is None else self.generation_curve.misfit(held)
 
     @property
     def ttft_s(self) -> float:
@@ -107,7 +114,7 @@ class LanguageModelEstimate:
     @cached_property
     def generate_s(self) -> float:
         """Time of all tokens after the first."""
-        return float(self.curve.seconds(self.request.depths).sum())
+        return float(self.generation_curve.seconds(self.request.depths).sum())
 
     @property
     def tpot_s(self) -> float:
@@ -156,7 +163,7 @@ class LanguageModelEstimate:
     @cached_property
     def by_role(self) -> dict[str, dict[str, float]]:
         """Seconds of the prompt and of a mean token, by what they are spent on."""
-        tokens = self.curve.by_role(self.request.depths)
+        tokens = self.generation_curve.by_role(self.request.depths)
         prompt = dict.fromkeys(ROLES, 0.0)
         for role, part in zip(roles(self.prompt_trace), self.prompt.parts, strict=True):
             prompt[role] += part.kernel_s or 0.0
