@@ -100,8 +100,8 @@ def _profile(path: Path | None, *, predict: bool) -> AbstractContextManager[Prof
         raise OptionError("--predict answers from a profile: name it with --profile")
     if not path.exists():
         raise OptionError(
-            f"there is no profile {path} to predict from; write one with 'opclock sweep --preset board --profile {path}', "
-            "or measure: 'opclock llm' without --predict"
+            f"there is no profile {path} to predict from; write one with 'opclock sweep --preset board --profile "
+            f"{path}', or measure: 'opclock llm' without --predict"
         )
     from opclock.profiles.profile import Profile
 
