@@ -40,6 +40,7 @@ class Form:
         shared_by: how many heads share their keys and values.
         middle: elements of a token inside the pair of products.
         norm: makes a normalisation for a width.
+        activation: makes what is between the products.
         gated: whether a third product decides how much of the first one counts.
         bias: of products with weights.
         together: whether queries, keys and values are one product.
