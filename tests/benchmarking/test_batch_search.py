@@ -19,7 +19,9 @@ ONE = Settings(1)
 def test_an_estimated_curve_stays_in_the_profile(profile):
     first = estimated_curve(SMALL, profile, settings=ONE, max_batch=2, max_s=0.3)
     assert [point.batch for point in first.points] == [1, 2]
-    assert all(0 < point.low_s <= point.latency_s <= point.high_s for point in first.points)
+    assert all(point.latency_s > 0 for point in first.points)
+    # On a busy machine so few rounds say so little that the interval reaches down to 0, where it ends.
+    assert all(0 <= point.low_s <= point.latency_s <= point.high_s for point in first.points)
     pools = profile.pools(("in_model",), "cpu", 1, ended=True)
     assert len(pools) == 2
     assert estimated_curve(SMALL, profile, settings=ONE, max_batch=2, max_s=0.3).points == first.points

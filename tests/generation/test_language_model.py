@@ -106,6 +106,8 @@ def test_the_json_has_what_is_documented(estimated):
     assert data["schema"] == "opclock.llm/1"
     assert [one["depth"] for one in data["decode"]] == [6, 9, 11, 13]
     assert set(data["decode"][0]) >= {"depth", "tpot_s", "ci_low_s", "ci_high_s", "cache_bytes"}
+    assert data["ttft_ci_low_s"] <= data["ttft_s"] <= data["ttft_ci_high_s"]
+    assert data["tpot_ci_low_s"] <= data["tpot_s"] <= data["tpot_ci_high_s"]
     assert tuple(data["by_class"]) == ROLES
     assert set(data["roofline"]) == {"ttft_s", "tpot_s"}
     assert data["macs"]["token"][0] == 2 * (2 * (64 * 192 + 64 * 64) + 64 * 50 + 2 * 2 * 7 * 64)

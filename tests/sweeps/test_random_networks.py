@@ -32,8 +32,8 @@ def profile(tmp_path, quick_ceilings):
         yield opened
 
 
-def networks(profile, count, part=None, progress=lambda _text, _share: None):
-    return Networks(count, profile, 1, 0, part, progress)
+def networks(profile, count, part=None):
+    return Networks(count, profile, 1, 0, part)
 
 
 def test_each_number_is_a_network_of_its_own_and_the_same_everywhere():
@@ -98,12 +98,13 @@ def test_networks_in_a_dtype_that_the_board_multiplies_slowly_are_smaller():
 
 
 def test_networks_are_timed_between_the_kernels_and_once(profile):
-    said = []
-    with networks(profile, 4, progress=lambda text, share: said.append((text, share))) as drawn:
-        drawn.until(0.5)
-        assert said == [("sweep, 1 thread: network 1 of 4", 0.5), ("sweep, 1 thread: network 2 of 4", 0.5)]
-        drawn.until(1.0)
-    assert drawn.timed == len(said) == 4
+    tried = []
+    with networks(profile, 4) as drawn:
+        drawn.until(0.5, lambda: tried.append(drawn.tried))
+        assert tried == [0, 1]
+        drawn.until(1.0, lambda: tried.append(drawn.tried))
+    assert tried == [0, 1, 2, 3]
+    assert drawn.timed == drawn.tried == drawn.count == 4
     pools = [profile.pool(number) for number in profile.pools(["in_network"], "cpu", 1)]
     assert {pool.context["model"]["name"] for pool in pools} == {f"network {number}" for number in range(4)}
     assert all(pool.host_s is not None and pool.rounds >= 12 for pool in pools)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,7 @@ from opclock.cli.flags import check_strict, show_flags, strict_option
 from opclock.cli.groups import WholeHelp
 from opclock.cli.on import on_boards, on_options
 from opclock.cli.outputs import output_folder
-from opclock.cli.reporting import Reporter, progress_display
+from opclock.cli.reporting import Reporter, note, progress_display
 from opclock.errors import OptionError
 from opclock.flags import joined
 from opclock.formatting import counted
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from opclock.runtimes.runtime import Precision
     from opclock.studies.hidden_costs_results import HiddenCosts
     from opclock.studies.landscape_results import Landscape
+    from opclock.studies.unfinished import Unfinished
 
 
 @click.group(cls=WholeHelp)
@@ -174,10 +175,25 @@ def hidden_costs(
                 f"memory is short for {PROCESSES} processes with kernels and as many with the model: one takes all"
             )
     output_folder(report)
-    with options.writable_profile(profile_path) as profile, progress_display() as progress:
-        findings = run(profile, threads=count, images=data, seed=seed, processes=processes, progress=progress)
+    settings = {"study": "hidden-costs", "threads": count, "images": data, "seed": seed, "processes": processes}
+    unfinished = _unfinished(report, settings)
+    with options.writable_profile(profile_path or unfinished.profile) as profile, progress_display() as progress:
+        findings = run(profile, threads=count, images=data, seed=seed, processes=processes, unfinished=unfinished,
+                       progress=progress)  # fmt: skip
     _report_hidden_costs(findings, report, count, reporter)
+    unfinished.remove()
     check_strict(reporter, joined(findings.table["flags"]), strict=strict)
+
+
+def _unfinished(report: Path, settings: dict[str, Any]) -> Unfinished:
+    """What an interrupted study in these settings has left; says which models are not measured again."""
+    from opclock.studies.unfinished import Unfinished
+
+    unfinished = Unfinished(report, settings)
+    if models := unfinished.models:
+        finished = counted(len(models), "model")
+        note(f"going on: {finished} of an interrupted run kept in {unfinished.folder}; remove it to measure all again")
+    return unfinished
 
 
 def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, reporter: Reporter) -> None:
@@ -219,7 +235,8 @@ def tokens(
 
     count = options.checked_threads(threads)
     output_folder(report)
-    with options.writable_profile(profile_path) as profile, progress_display() as progress:
+    unfinished = _unfinished(report, {"study": "tokens", "threads": count, "seed": seed})
+    with options.writable_profile(profile_path or unfinished.profile) as profile, progress_display() as progress:
         chosen = models.split(",") if models else tuple(MODELS)
         findings = run(profile, threads=count, models=chosen, seed=seed, progress=progress)
     reporter.file(lambda: write_page(findings, report))
@@ -229,4 +246,5 @@ def tokens(
         reporter.say(f"- {sentence}")
     show_flags(reporter, findings.flags)
     reporter.say(f"The whole report: {report / 'index.html'}")
+    unfinished.remove()
     check_strict(reporter, findings.flags, strict=strict)

@@ -13,6 +13,7 @@ import numpy as np
 from opclock import arithmetic
 from opclock.errors import EstimateError
 from opclock.estimation.host_keys import has_other_code, host_key, usable_keys
+from opclock.estimation.host_law import HostLaw
 from opclock.estimation.watching import unwatched
 from opclock.flags import Flag
 from opclock.formatting import counted
@@ -159,6 +160,20 @@ def _sampled(trace: Trace, profile: ProfileReader, condition: Condition, kernels
     return None
 
 
+def _unsampled(trace: Trace, profile: ProfileReader, condition: Condition) -> tuple[Samples, float]:
+    """The host's work where it was not sampled: by the law of a sweep, else by kind of call from other models.
+
+    Returns the seconds before each op call and after the last, and the factor of their sum's interval.
+    """
+    kinds, moved = host_kinds(trace), bytes_per_call(trace.calls)
+    device, threads = condition.device, condition.threads
+    law = profile.remembered(("host law", device, threads), lambda: HostLaw.read(profile, device, threads))
+    if law is not None:
+        return law.seconds(kinds, trace.python_calls, moved), law.factor
+    table = profile.remembered(("host", condition, moved), lambda: HostTable(profile, condition, moved))
+    return np.array([table.kind_s(kind) for kind in kinds]), table.factor(kinds)
+
+
 def _pool_host(profile: ProfileReader, number: int) -> _PoolHost:
     """The host's work in a pool, in the usual state of the machine."""
 
@@ -249,13 +264,11 @@ class HostWork:
             flags = (*sampled.flags, *sampled.model_flags, *code)
             return HostWork(host_s, sampled.number, flags, sampled.blocks, sampled.processes, error_s,
                             shift=sampled.shift)  # fmt: skip
-        kinds, moved = host_kinds(trace), bytes_per_call(trace.calls)
-        table = profile.remembered(("host", condition, moved), lambda: HostTable(profile, condition, moved))
+        calls_s, factor = _unsampled(trace, profile, condition)
         shift = Shift() if change is None else change.from_usual
-        samples_s = np.array([[table.kind_s(kind) for kind in kinds]]) * shift.factor
         if has_other_code(trace, profile, condition):
             code = ("other_code",)
-        return HostWork(samples_s, None, ("host_by_table", *code), factor=table.factor(kinds), shift=shift)
+        return HostWork(calls_s[None, :] * shift.factor, None, ("host_by_table", *code), factor=factor, shift=shift)
 
     @cached_property
     def calls_s(self) -> Samples:

@@ -62,4 +62,5 @@ def _trace(profile: ProfileReader, pool: Pool) -> Trace | None:
         calls.append(replace(traced, module=module, module_type=module_type))
     storage = Storage("activation", 1 << max(0, pool.condition.working_set - 1), len(calls))
     name = model.get("name", f"model of {counted(len(calls), 'op call')}")
-    return Trace(name, (), 0, len(calls), (storage,), tuple(calls), code=split_key(pool.host_key)[1])
+    return Trace(name, (), 0, len(calls), (storage,), tuple(calls), code=split_key(pool.host_key)[1],
+                 python_calls=pool.python_calls)  # fmt: skip

@@ -234,6 +234,7 @@ class LanguageModelEstimate:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data of schema "opclock.llm/1"."""
         low, high = self.interval_s
+        token_low, token_high = self.tpot_interval_s
         return {
             "schema": SCHEMA,
             "model": self.model,
@@ -246,7 +247,11 @@ class LanguageModelEstimate:
             "cache": self.request.cache,
             "board": self.board,
             "ttft_s": self.ttft_s,
+            "ttft_ci_low_s": self.prompt.ci_low_s,
+            "ttft_ci_high_s": self.prompt.ci_high_s,
             "tpot_s": self.tpot_s,
+            "tpot_ci_low_s": token_low,
+            "tpot_ci_high_s": token_high,
             "decode": self._decode_json(),
             "held_out_depth": self.held_out,
             "misfit": self.misfit,

@@ -115,6 +115,12 @@ class Pool:
         return ordered(self.context.get("model_flags", ()))
 
     @property
+    def python_calls(self) -> tuple[int, ...]:
+        """By host call: how many Python functions were called; empty where that was not counted."""
+        counts = tuple(self.context.get("python_calls", ()))
+        return counts if len(counts) == len(self.host_kinds) else ()
+
+    @property
     def clean(self) -> int:
         """How many of all its rounds no other program disturbed."""
         return self.rounds - self.disturbed

@@ -1,4 +1,7 @@
-"""What was learnt from a profile's sweeps, kept in its file: one row a kind of kernel. It can be learnt anew."""
+"""What was learnt from a profile's sweeps, kept in its file: one row a kind of kernel, and one for the host.
+
+It can be learnt anew.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from opclock.profiles.reader import ProfileReader
 from opclock.profiles.writer import ProfileWriter
 
 Row = tuple[str, str, bytes]  # kind, facts as JSON, forest
+HOST = "host"  # the kind of the host's row, which has a version of its own
 
 
 def kept_kinds(profile: ProfileReader, device: str, threads: int, version: str) -> list[str]:
@@ -39,7 +43,7 @@ def can_keep(profile: ProfileReader) -> bool:
 
 
 def keep(profile: ProfileReader, device: str, threads: int, version: str, rows: Iterable[Row]) -> None:
-    """Replace what is kept for this setting. Where the file cannot be written after all, nothing is kept."""
+    """Replace what is kept for this setting: the host's row or all others. Nothing where the file cannot be written."""
     values = [(device, threads, kind, version, facts, forest) for kind, facts, forest in rows]
     if isinstance(profile, Profile) and profile.writable:
         _replace(profile, device, threads, values)
@@ -50,7 +54,10 @@ def keep(profile: ProfileReader, device: str, threads: int, version: str, rows: 
 
 def _replace(profile: ProfileWriter, device: str, threads: int, values: Sequence[tuple[object, ...]]) -> None:
     with profile.changing() as connection:
-        connection.execute("DELETE FROM predictor WHERE device = ? AND threads = ?", (device, threads))
+        of_host = any(kind == HOST for _, _, kind, *_ in values)
+        connection.execute(
+            "DELETE FROM predictor WHERE device = ? AND threads = ? AND (kind = ?) = ?", (device, threads, HOST, of_host)
+        )
         connection.executemany(
             "INSERT INTO predictor (device, threads, kind, version, facts, forest) VALUES (?, ?, ?, ?, ?, ?)", values
         )

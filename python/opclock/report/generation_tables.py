@@ -60,13 +60,18 @@ def class_table(result: LanguageModelEstimate) -> Table:
 
 def summary(result: LanguageModelEstimate) -> str:
     """The times and rates in one line."""
-    low, high = (quantity(seconds, SECONDS) for seconds in result.interval_s)
     rates = result.tokens_per_s
+    first = _with_interval(result.ttft_s, (result.prompt.ci_low_s, result.prompt.ci_high_s))
     return (
-        f"first token after {quantity(result.ttft_s, SECONDS)} (pp {digits(rates['prompt'])} tokens/s), then "
-        f"{quantity(result.tpot_s, SECONDS)} for a mean token (tg {digits(rates['generate'])} tokens/s); all "
-        f"{quantity(result.total_s, SECONDS)} [{low}, {high}]"
+        f"first token after {first} (pp {digits(rates['prompt'])} tokens/s), then "
+        f"{_with_interval(result.tpot_s, result.tpot_interval_s)} for a mean token (tg {digits(rates['generate'])} "
+        f"tokens/s); all {_with_interval(result.total_s, result.interval_s)}"
     )
+
+
+def _with_interval(seconds: float, interval_s: tuple[float, float]) -> str:
+    low, high = (quantity(end_s, SECONDS) for end_s in interval_s)
+    return f"{quantity(seconds, SECONDS)} [{low}, {high}]"
 
 
 def ceilings_sentence(result: LanguageModelEstimate) -> str:

@@ -15,6 +15,7 @@ from opclock.tracing.trace import TracedCall
 # From a sweep of 5,000 kernels on a two-core x86-64 machine.
 WARM_UP_ROUNDS, USUAL_SHARE, MIN_S, BINDING_S = 8, 0.3, 1e-5, 0.006
 NETWORK_S = 1.2  # to draw, trace and time one
+KERNEL_S = 0.1  # to time one of the preset for predictors, which shares its pool with others
 
 
 def usual_s(traced: TracedCall, ceilings: Ceilings) -> float:
@@ -42,6 +43,12 @@ def expected_s(planned: Sequence[Planned], ceilings: Ceilings, *, seed: int = 0,
     amount = FOR_PREDICTORS if networks else FOR_ROWS
     pools = grouped(planned, working_sets(networks > 0), random.Random(seed), memory_budget_bytes("cpu"))
     return networks * NETWORK_S + sum(_expected_pool_s(pool, ceilings, amount) for pool in pools)
+
+
+def share_done(kernels: float, of_kernels: int, networks: int, of_networks: int) -> float:
+    """How much of a sweep for predictors is done, as a fraction of its time: kernels and networks, both of how many."""
+    done_s, all_s = (KERNEL_S * kernels + NETWORK_S * networks, KERNEL_S * of_kernels + NETWORK_S * of_networks)
+    return done_s / all_s if all_s else 1.0
 
 
 def _expected_pool_s(pool: Sequence[Planned], ceilings: Ceilings, amount: Amount) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
 from opclock.errors import OpCallError, TraceError
-from opclock.formatting import counted
 from opclock.profiles.profile import Profile
-from opclock.progress import Progress
 from opclock.sweeps.parts import Part
 from opclock.sweeps.random_networks import name_of
 from opclock.temporary import temporary_folder
@@ -30,13 +29,12 @@ class Networks:
     """The random networks of a sweep on the CPU that a profile lacks, timed in fresh processes. A context.
 
     Attributes:
+        count: how many the profile lacks.
         timed: how many were timed now.
         skipped: by reason: networks that do not run on this machine.
     """
 
-    def __init__(
-        self, count: int, profile: Profile, threads: int, seed: int, part: Part | None, progress: Progress
-    ) -> None:
+    def __init__(self, count: int, profile: Profile, threads: int, seed: int, part: Part | None = None) -> None:
         """Look up those that the profile has.
 
         Args:
@@ -45,14 +43,12 @@ class Networks:
             threads: PyTorch's threads.
             seed: for the rounds.
             part: of the sweep, that is timed here; all if None.
-            progress: receives a text and the fraction that is done.
         """
         known = profile.finished_networks("cpu", threads)
         numbers = range(count) if part is None else range(part.number, count, part.of)
         self._left = [number for number in numbers if name_of(number) not in known]
-        self._of = len(self._left)
+        self.count = len(self._left)
         self._request = {"profile": str(profile.path), "threads": threads, "seed": seed}
-        self._progress, self._step = progress, f"sweep, {counted(threads, 'thread')}"  # as in that of the kernels
         self._asked = 0  # networks of the process that runs now
         self._process: NetworkProcess | None = None
         self._folder: Path | None = None
@@ -69,11 +65,16 @@ class Networks:
         self._end_process()
         self._stack.close()
 
-    def until(self, share: float) -> None:
-        """Time as many as belong to this share of the sweep."""
-        while self._left and len(self._left) > (1.0 - share) * self._of:
+    @property
+    def tried(self) -> int:
+        """How many of them were timed, or do not run here."""
+        return self.count - len(self._left)
+
+    def until(self, share: float, report: Callable[[], object] = lambda: None) -> None:
+        """Time as many as belong to this share of the sweep; ``report`` is called before each."""
+        while self._left and len(self._left) > (1.0 - share) * self.count:
             number = self._left[0]
-            self._progress(f"{self._step}: network {self._of - len(self._left) + 1} of {self._of}", share)
+            report()
             try:
                 self.timed += self._time(number)
             except (OpCallError, TraceError) as error:

@@ -22,7 +22,7 @@ MAX_WEIGHT_BYTES = 1 << 26  # of a kernel's weights: a pool of them fits into a 
 MAX_BYTES = 1 << 23  # of a kernel's largest tensor: above it, new memory for outputs takes longer than the kernel
 SEED = 20260102  # for drawing points: every board gets the same ones
 NETWORKS = 264  # random networks that are timed between the kernels of the preset for predictors
-USUAL_MINUTES = 6.0  # that the preset for predictors takes on two cores, about
+USUAL_MINUTES = 7.0  # that the preset for predictors takes on two cores, about
 MAX_REFUSED = 1000  # draws in a row that give no new point; so many end a family that this PyTorch cannot plan
 
 QUICK: dict[str, list[dict[str, Any]]] = {

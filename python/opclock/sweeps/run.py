@@ -18,6 +18,7 @@ from opclock.argument_checks import checked
 from opclock.board.accelerator import checked_device, has_lanes
 from opclock.board.identity import read_board
 from opclock.errors import EstimateError, OptionError, SweepError
+from opclock.estimation.host_law import HostLaw
 from opclock.formatting import counted, duration
 from opclock.prediction.predictor import Predictor
 from opclock.profiles.condition import Condition
@@ -26,6 +27,7 @@ from opclock.progress import Progress, silent
 from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import Planned, as_trace, plan_all, run_once
 from opclock.sweeps.configuration import grid
+from opclock.sweeps.duration import share_done
 from opclock.sweeps.families import IllegalError
 from opclock.sweeps.grouping import grouped, touched_bytes, windows, working_sets
 from opclock.sweeps.network_times import Networks
@@ -164,7 +166,7 @@ def run_sweep(
         left = _pools(missing, device, seed, as_in_models) if parts is None else left_of(parts, missing)
         manner = Manner(FOR_PREDICTORS, KindsHost()) if as_in_models else Manner(FOR_ROWS, None)
         count = 0 if has_lanes(device) else networks
-        with Networks(count, profile, threads, seed, part, progress) as drawn:
+        with Networks(count, profile, threads, seed, part) as drawn:
             summary = time_pools(left, profile, manner, count=len(missing), threads=threads, device=device, seed=seed,
                                  progress=progress, networks=drawn)  # fmt: skip
     summary.known = len(planned) - len(missing)
@@ -184,7 +186,7 @@ def time_pools(
 
     Args, Raises: see ``run_sweep``.
     """
-    summary, advance = SweepSummary(), _Advance(progress, threads, count, time.perf_counter())
+    summary, advance = SweepSummary(), _Advance(progress, threads, count, networks, time.perf_counter())
     for window in windows(pools, memory_budget_bytes(device)):
         advance.begin_window(sum(map(len, window)))
         summary.kernel_s += _time_window(
@@ -194,9 +196,9 @@ def time_pools(
             advance,
         )
         if networks is not None:
-            networks.until(advance.tried / count)
+            networks.until(advance.tried / count, advance)
     if networks is not None:
-        networks.until(1.0)
+        networks.until(1.0, advance)
         summary.networks = networks.timed
         summary.skipped += networks.skipped
     progress(f"sweep, {counted(threads, 'thread')}: {counted(count, 'kernel')}", 1.0)
@@ -208,6 +210,7 @@ def learn(profile: Profile, threads: int, device: str, progress: Progress) -> No
     progress("learning from the sweep", 1.0)
     with suppress(EstimateError):  # other programs disturbed every pool: there is nothing to learn from
         Predictor.read(profile, threads, device)
+        HostLaw.read(profile, device, threads)
 
 
 @dataclass
@@ -217,6 +220,7 @@ class _Advance:
     progress: Progress
     threads: int
     count: int  # kernels of the sweep
+    networks: Networks | None
     began: float  # when, in seconds of time.perf_counter
     tried: int = 0  # kernels, with all of this window
     here: int = 0  # kernels of this window
@@ -224,14 +228,17 @@ class _Advance:
     def begin_window(self, kernels: int) -> None:
         self.tried, self.here = self.tried + kernels, kernels
 
-    def __call__(self, done: float) -> None:
+    def __call__(self, done: float = 1.0) -> None:
         """Report that this fraction of the window is done."""
         so_far = self.tried - self.here * (1.0 - done)
-        spent_s = time.perf_counter() - self.began
-        early = so_far <= LEFT_FROM * self.count
-        left = "" if early else f", {duration((self.count - so_far) / so_far * spent_s)} left"
-        text = f"sweep, {counted(self.threads, 'thread')}: {int(so_far)} of {counted(self.count, 'kernel')}{left}"
-        self.progress(text, so_far / self.count)
+        share, drawn = so_far / self.count if self.count else 1.0, ""
+        if self.networks is not None and self.networks.count:
+            drawn = f", {self.networks.tried} of {counted(self.networks.count, 'network')}"
+            share = share_done(so_far, self.count, self.networks.tried, self.networks.count)
+        left_s = (time.perf_counter() - self.began) * (1.0 - share) / max(share, LEFT_FROM)
+        left = "" if share <= LEFT_FROM else f", {duration(left_s)} left"
+        kernels = f"{int(so_far)} of {counted(self.count, 'kernel')}"
+        self.progress(f"sweep, {counted(self.threads, 'thread')}: {kernels}{drawn}{left}", share)
 
 
 def _most_common(skipped: Mapping[str, int]) -> str:

@@ -38,6 +38,7 @@ class Host(Protocol):
 
     key: str  # identifies it in a profile
     kinds: tuple[str, ...]  # kinds of host work, one for each column of its samples
+    python_calls: tuple[int, ...]  # Python functions that it calls, for each column; () where that is not known
 
     def rounds(self, pool: Any, seconds: Samples, host_s: Samples, control_s: Samples, unkept: int = 0) -> None:  # noqa: ANN401
         """Run rounds in a row.
@@ -119,6 +120,7 @@ class PlayedHost:
         """Play the model once. Raises OpCallError where its Python does not follow the trace or needs real values."""
         self.key = host_key(trace)
         self.kinds = host_kinds(trace)
+        self.python_calls = trace.python_calls
         self.forward = forward
         self.trace = trace
         self._playback = self._recording([])

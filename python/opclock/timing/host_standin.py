@@ -27,6 +27,7 @@ class KindsHost:
         self._models = small_models()
         self.key = "kinds-" + hashlib.sha256("".join(one.key for one in self._models).encode()).hexdigest()[:16]
         self.kinds = tuple(kind for one in self._models for kind in one.kinds)
+        self.python_calls = tuple(count for one in self._models for count in one.python_calls)
         self._latest = [one.alone() for one in self._models]
         self._next = 0
 

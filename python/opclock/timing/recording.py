@@ -138,6 +138,7 @@ class PoolRecord:
                 "device_before": read_device(self._condition.device),
                 "waits": pool.waiting,
                 "model": _model(pool) if host else {},
+                "python_calls": list(host.python_calls) if host else [],
                 "small_models": op_calls(self._condition.threads) if is_sampled(self._condition, host) else {},
             },
         )

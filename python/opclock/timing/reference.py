@@ -161,7 +161,7 @@ class Reference:
         }
 
     def samples_to_json(self) -> dict[str, Any]:
-        """All samples of one process as JSON-ready data, for another process."""
+        """All samples as JSON-ready data."""
         halves = [half.to_json() for half in self.halves]
         return {"halves": halves, "disturbed": self.disturbed, "contended": self.contended}
 

@@ -72,8 +72,9 @@ class RunSamples:
         return RunSamples(self.seconds, self.blocks, self.faults, np.full(self.seconds.size, number))
 
     def to_json(self) -> dict[str, Any]:
-        """The samples of one process as JSON-ready data."""
-        return {name: getattr(self, name).tolist() for name in ("seconds", "blocks", "faults")}
+        """JSON-ready data."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array.tolist() for name, array in arrays.items() if array is not None}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> RunSamples:
@@ -82,6 +83,7 @@ class RunSamples:
             np.array(data["seconds"], dtype=float),
             np.array(data["blocks"], dtype=int),
             np.array(data["faults"], dtype=float),
+            np.array(data["processes"], dtype=int) if "processes" in data else None,
         )
 
 

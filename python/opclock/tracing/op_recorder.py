@@ -18,6 +18,7 @@ from opclock.tracing.known_values import KnownValues
 from opclock.tracing.model_inputs import Inputs
 from opclock.tracing.op_call import OpCall
 from opclock.tracing.packing import with_rounded_scale
+from opclock.tracing.python_calls import PythonCalls
 from opclock.tracing.specs import flat_tensors, known_values, mapped, value_of
 from opclock.tracing.storages import Storages
 from opclock.tracing.trace import TracedCall
@@ -59,6 +60,8 @@ class OpRecorder(TorchDispatchMode):
         self.storages = Storages()
         self.calls: list[TracedCall] = []
         self.module_calls = 0
+        self.counter = PythonCalls()
+        self.python_calls: list[int] = []  # before each op call
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._entered: list[tuple[str, str]] = [("", type(model).__name__)]
         for tensor in (*model.parameters(), *model.buffers()):
@@ -96,6 +99,14 @@ class OpRecorder(TorchDispatchMode):
         if isinstance(func, HigherOrderOperator):
             with self:
                 return control_flow(func, args, kwargs)
+        self.counter.pause()
+        try:
+            return self._recorded(func, args, kwargs)
+        finally:
+            self.counter.go_on()
+
+    def _recorded(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Record an op call. Returns its answer."""
         given = flat_tensors((args, tuple(kwargs.values())))
         if any(_wraps(tensor) for tensor in given):
             return NotImplemented  # the subclass calls operators on the tensors that it wraps
@@ -131,3 +142,4 @@ class OpRecorder(TorchDispatchMode):
         path, module_type = self._entered[-1]
         recorded = tuple(value_of(item) for item in outputs) if returns else ()
         self.calls.append(TracedCall(call, recorded, reads, tuple(writes), path, module_type, values))
+        self.python_calls.append(self.counter.taken())

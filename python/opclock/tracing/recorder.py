@@ -124,8 +124,9 @@ class _Tracer:
             stack.enter_context(recorder.watching_modules())
             stack.enter_context(no_other_threads(self.name))
             try:
-                with recorder:
+                with recorder, recorder.counter.counting():
                     self._forward()
+                    counts = (*recorder.python_calls, recorder.counter.taken()) if recorder.counter.known else ()
             except (TraceError, ModelError):
                 raise
             except Exception as error:
@@ -144,6 +145,7 @@ class _Tracer:
             calls=tuple(recorder.calls),
             real=isinstance(execution, RealExecution),
             steps=(*self._forward.steps, *uncompiled),
+            python_calls=counts,
         )
 
     def _explained(self, error: Exception) -> TraceError:

@@ -97,6 +97,7 @@ class Trace(ShownInNotebooks):
     note: str = ""  # what the user should know about the recording, in one line
     steps: tuple[Step, ...] = ()  # without which the model does not do what was recorded, see ``steps.py``
     code: str = ""  # hash of the model's own code, see ``code_hash.py``; "" where there is none, or it was not kept
+    python_calls: tuple[int, ...] = ()  # Python functions called before each op call, and after the last; () if unknown
 
     @cached_property
     def unique(self) -> dict[str, OpCall]:
@@ -193,6 +194,7 @@ class Trace(ShownInNotebooks):
             "note": self.note,
             "steps": list(self.steps),
             **({"code": self.code} if self.code else {}),
+            **({"python_calls": list(self.python_calls)} if self.python_calls else {}),
         }
 
     @staticmethod
@@ -217,8 +219,10 @@ class Trace(ShownInNotebooks):
                 data.get("note", ""),
                 tuple(data.get("steps", ())),
                 data.get("code", ""),
+                tuple(data.get("python_calls", ())),
             )
             _check_storages(trace)
+            _check_python_calls(trace)
             return trace
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TraceError(f"a damaged trace ({type(error).__name__}: {error}); trace the model again") from error
@@ -245,6 +249,13 @@ class Trace(ShownInNotebooks):
             return Trace.from_json(data)
         except TraceError as error:
             raise TraceError(f"{path} is {error}") from error
+
+
+def _check_python_calls(trace: Trace) -> None:
+    """Raise ValueError where the counts are not one for each op call and one more."""
+    counts = trace.python_calls
+    if counts and (len(counts) != len(trace.calls) + 1 or not all(type(one) is int and one >= 0 for one in counts)):
+        raise ValueError(f"{len(counts)} counts of Python calls for {len(trace.calls)} op calls")
 
 
 def _check_storages(trace: Trace) -> None:
