@@ -84,7 +84,7 @@ MEANINGS = (
     Meaning("from_sweep", "Some kernels were measured in a sweep, not in this model.",
             "Run 'opclock measure' for this model into the profile; for a language model 'opclock llm'.",
             untrusted=False),
-    Meaning("host_by_table", "The host's cost comes from a table by kind of call: the model's Python was not played.",
+    Meaning("host_by_table", "The host's cost comes from other models: this model's Python was not played.",
             "Nothing to do for a prediction. Where a remark says why, the estimate is likely too low.",
             untrusted=False),
     Meaning("other_code", "The profile has this model's host with other code of the model, which does not count.",

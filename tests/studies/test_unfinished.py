@@ -22,13 +22,8 @@ NAMES = list(ZOO)
 
 def in_processes(name: str):
     """A row whose runs come from two processes; one did not count page faults."""
-    halves = [
-        RunSamples.joined([
-            RunSamples(np.array([1.0, 2.0, 1.5]) / place, np.array([0, 0, 1]), np.array([3.0, np.nan, 4.0])).in_process(place)
-            for place in (1, 2)
-        ])
-        for _ in range(2)
-    ]  # fmt: skip
+    one = RunSamples(np.array([1.0, 2.0, 1.5]), np.array([0, 0, 1]), np.array([3.0, np.nan, 4.0]))
+    halves = [RunSamples.joined([one.in_process(place) for place in (1, 2)]) for _ in range(2)]
     return replace(validation_row(name, 8, 1.0, 1.1), reference=Reference((halves[0], halves[1]), 2, True))
 
 
@@ -59,7 +54,7 @@ def test_what_a_file_cannot_hold_is_measured_again(tmp_path):
 def test_damaged_rows(damage):
     data = row_to_json(validation_row("m", 8, 1.0, 1.1))
     damage(data)
-    with pytest.raises(ReportError, match="damaged validated model|not a validated model"):
+    with pytest.raises(ReportError, match=r"damaged validated model|not a validated model"):
         row_from_json(data)
 
 

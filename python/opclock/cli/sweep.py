@@ -14,7 +14,7 @@ from opclock.cli.groups import WholeHelp
 from opclock.cli.number_range import NumberRange
 from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
-from opclock.cli.reporting import Reporter, progress_display
+from opclock.cli.reporting import Reporter, progress_display, waiting
 from opclock.cli.sweep_for import sweep_for_models
 from opclock.errors import OptionError, SweepError
 from opclock.extension import load_core
@@ -106,7 +106,8 @@ def sweep(
     check_output("--export", export_to, SUFFIXES)
     part = _part(part_text, split=split)
     device = options.checked_device(device)
-    planned, missing = planned_preset(str(preset), device)
+    with waiting("planning the preset's kernels"):
+        planned, missing = planned_preset(str(preset), device)
     for reason, count in missing.items():
         reporter.say(f"skipped {count}: {reason}")
     _run(planned, threads_text, device, profile_path, export_to, seed, reporter, part, strict=strict,

@@ -56,7 +56,8 @@ def _replace(profile: ProfileWriter, device: str, threads: int, values: Sequence
     with profile.changing() as connection:
         of_host = any(kind == HOST for _, _, kind, *_ in values)
         connection.execute(
-            "DELETE FROM predictor WHERE device = ? AND threads = ? AND (kind = ?) = ?", (device, threads, HOST, of_host)
+            "DELETE FROM predictor WHERE device = ? AND threads = ? AND (kind = ?) = ?",
+            (device, threads, HOST, of_host),
         )
         connection.executemany(
             "INSERT INTO predictor (device, threads, kind, version, facts, forest) VALUES (?, ?, ?, ?, ?, ?)", values

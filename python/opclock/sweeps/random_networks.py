@@ -24,10 +24,10 @@ SEED = 20261129  # for drawing networks: every board gets the same ones
 CLASSES = (10, 100, 1000, 1000)
 MAX_WEIGHTS = 1 << 24  # of the product that reads an image's last layer, 64 MB: a small board has memory for them
 WORDS = 2000
-# Of a language model's layers: from what the caches hold to what only memory does.
-DECODER_BYTES = (1 << 22, 1 << 24, 1 << 26, 1 << 27, 1 << 28)
+# Of a language model's layers: from what the caches hold to what only memory does, 256 MB in float32.
+DECODER_WEIGHTS = (1 << 20, 1 << 22, 1 << 24, 1 << 25, 1 << 26)
 DECODER_MACS = 1_000_000_000  # of an inference, about: a larger one is not timed
-MAX_LAYERS = 12  # of a language model
+MAX_LAYERS = 6  # of a language model: each is traced and warmed up
 
 
 class Network(NamedTuple):
@@ -141,13 +141,12 @@ def _form(random_: random.Random) -> Form:
 
 def _decoder(random_: random.Random) -> tuple[nn.Module, Tensor]:
     form, before = _form(random_), random_.choice((0, 16, 64, 256, 1024))
-    narrow = random_.random() < 0.5
     in_layer = form.width * (4 * form.width + (3 if form.gated else 2) * form.middle)
-    weights = random_.choice(DECODER_BYTES) // (2 if narrow else 4)
-    layers = max(1, min(MAX_LAYERS, weights // in_layer))
+    layers = max(1, min(MAX_LAYERS, random_.choice(DECODER_WEIGHTS) // in_layer))
     words = min(random_.choice((1000, 4000, 16_000, 32_000)), MAX_WEIGHTS // form.width)
     module = Decoder(words, form, layers, before)
     tokens = max(1, min(random_.choice((1, 1, 1, 8, 32, 128, 128)), DECODER_MACS // (layers * in_layer)))
+    narrow = random_.random() < 0.5
     return (module.to(torch.bfloat16) if narrow else module), torch.randint(0, words, (1, tokens))
 
 
