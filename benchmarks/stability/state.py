@@ -34,6 +34,9 @@ MODELS = ("mobilenet", "mobilenetv2", "shufflenet", "shufflenetv2", "resnet50", 
           "inceptionv3", "inceptionv4")  # fmt: skip
 
 
+HOURS = (0.5, 1.0, 2.0, 6.0, 24.0, 24.0 * 30)  # between a profile and the minutes that it is asked about
+
+
 @dataclass(frozen=True)
 class Repeat:
     """One measurement of one model."""
@@ -42,6 +45,7 @@ class Repeat:
     reference_s: float
     state: MachineState
     raw: Estimate
+    started_s: float  # the latest of its pools, by the system's clock
 
 
 def measure(model: str, threads: int, stem: Path) -> None:
@@ -59,7 +63,8 @@ def read(traced: Trace, threads: int, result: Path) -> Repeat:
     with Profile.open(result.with_suffix(".sqlite")) as profile:
         state = usual_state(profile, threads)
         raw = estimate(traced, profile, threads=threads)
-    return Repeat(result.with_suffix(".sqlite"), row["reference"]["median_s"], state, raw)
+        started_s = float(profile.ask("SELECT max(started) FROM pool")[0][0])
+    return Repeat(result.with_suffix(".sqlite"), row["reference"]["median_s"], state, raw, started_s)
 
 
 def records(model: str, traced: Trace, threads: int, repeats: list[Repeat]) -> list[dict[str, object]]:
@@ -74,7 +79,7 @@ def records(model: str, traced: Trace, threads: int, repeats: list[Repeat]) -> l
                     continue
                 moved = estimate(traced, profile, threads=threads, state=other.state)
                 found.append({
-                    "model": model, "repeat": number, "raw_s": one.raw.total_s, "common_s": usual.total_s,
+                    "model": model, "repeat": number, "apart_s": abs(one.started_s - other.started_s), "raw_s": one.raw.total_s, "common_s": usual.total_s,
                     "raw_error": one.raw.total_s / other.reference_s - 1,
                     "error": moved.total_s / other.reference_s - 1,
                     "raw_held": one.raw.ci_low_s <= other.reference_s <= one.raw.ci_high_s,
@@ -103,6 +108,15 @@ def summary(rows: pd.DataFrame) -> pd.Series:
         "error_same_minutes": rows.drop_duplicates(["model", "repeat"])["same_error"].abs().mean(),
         "held_raw": rows["raw_held"].mean(), "held": rows["held"].mean(), "half_width": rows["half_width"].median(),
     })  # fmt: skip
+
+
+def by_distance(rows: pd.DataFrame) -> pd.DataFrame:
+    """The errors of estimates for other minutes, by how far these lie from the profile's."""
+    names = [f"up to {hours:g} h" for hours in HOURS]
+    bins = pd.cut(rows["apart_s"] / 3600, [0.0, *HOURS], labels=names)
+    found = rows.assign(raw_error=rows["raw_error"].abs(), error=rows["error"].abs()).groupby(bins, observed=True)
+    columns = ["raw_error", "error", "raw_held", "held"]
+    return found[columns].mean().assign(pairs=found.size())
 
 
 def main() -> None:
@@ -138,6 +152,7 @@ def main() -> None:
     table = pd.DataFrame(rows)
     by_model = pd.DataFrame({model: summary(part) for model, part in table.groupby("model")}).T
     print(by_model.round(3).to_markdown(), "\n")
+    print(by_distance(table).round(3).to_markdown(), "\n")
     print("all:", ", ".join(f"{name} {value:.3g}" for name, value in summary(table).items()))
 
 

@@ -29,10 +29,32 @@ def test_a_machine_with_half_the_clock_takes_exactly_twice_as_long():
 def test_workloads_that_disagree_widen_the_interval():
     shift = state(1e-4, 1e-4, 1e-4, 1e-4).to(state(1e-4, 2e-4, 1e-4, 1e-4))  # memory alone is slower
     assert shift.log == pytest.approx(math.log(2) / 4)
-    # The standard deviation of (0, log 2, 0, 0) is log 2 / 2; Student's t with 3 degrees of freedom is 3.182.
-    assert shift.half_width == pytest.approx(3.182 * math.log(2) / 2 / math.sqrt(4), rel=1e-3)
+    # The standard deviation of (0, log 2, 0, 0) is log 2 / 2; Student's t with 3 degrees of freedom is 3.182. For one
+    # more workload, its variance and that of the mean of four add up.
+    assert shift.half_width == pytest.approx(3.182 * math.log(2) / 2 * math.sqrt(1 + 1 / 4), rel=1e-3)
     assert shift.log - shift.half_width < 0.0
     assert shift.log + shift.half_width > math.log(2)
+
+
+def test_what_few_samples_differ_by_counts_for_the_mean_alone():
+    earlier = MachineState(dict.fromkeys(NAMES, 0.0), noise=0.03)
+    levels = dict(zip(NAMES, (0.0, 0.1, 0.0, 0.1), strict=True))  # variance 0.01 / 3
+    noisy, exact = (earlier.to(MachineState(levels, noise=noise)) for noise in (0.1, 0.04))
+    assert noisy.half_width == pytest.approx(3.182 * math.sqrt(0.01 / 3 / 4), rel=1e-3)
+    really = 0.01 / 3 - 0.03**2 - 0.04**2
+    assert exact.half_width == pytest.approx(3.182 * math.sqrt(0.01 / 3 / 4 + really), rel=1e-3)
+
+
+def test_the_noise_of_a_level_comes_from_every_other_sample():
+    logs = np.array([0.0, 0.2, 0.0, 0.2, 0.0, 0.2])
+    same, other = np.exp(logs), np.full(6, 1.0)
+    assert MachineState.of_seconds({"product": same}).noise == pytest.approx(0.1)
+    assert MachineState.of_seconds({"product": same, "python": other}).noise == pytest.approx(0.1 / math.sqrt(2))
+    assert MachineState.of_seconds({"product": same[:3]}).noise == 0.0  # too few
+    assert MachineState.of_seconds({"single python": same}).noise == 0.0  # no control workload
+    two = [MachineState({"product": 0.0}, noise=0.1)] * 2
+    assert MachineState.usual(two).noise == pytest.approx(0.1 / math.sqrt(2))
+    assert MachineState.usual([*two, *two]).noise == pytest.approx(0.05 * math.sqrt(math.pi / 2))
 
 
 def test_only_workloads_that_both_states_have_count():

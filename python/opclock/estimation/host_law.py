@@ -115,7 +115,8 @@ class HostLaw:
         Returns:
             The seconds of each.
         """
-        counts = python_calls or [self.python_calls.get(_operator(kind), self.python_calls[""]) for kind in kinds]
+        usual = [self.python_calls.get(_operator(kind), self.python_calls[""]) for kind in kinds]
+        counts: Sequence[float] = python_calls or usual
         factor = _factor(moved, self.power)
         return np.array([
             factor * max(LEAST_S, math.fsum((self.usual_s, self.python_call_s * count, *self._own_s(kind))))
@@ -152,7 +153,7 @@ class _Fit:
         rows = np.zeros((len(network.kinds), len(self.names) + 2))
         for row, kind in zip(rows, network.kinds, strict=True):
             row[[column[kind], column[_operator(kind)]]] = 1.0
-        counts = network.python_calls or [usual[_operator(kind)] for kind in network.kinds]
+        counts: Sequence[float] = network.python_calls or [usual[_operator(kind)] for kind in network.kinds]
         rows[:, -2], rows[:, -1] = counts, 1.0
         return rows
 

@@ -24,15 +24,24 @@ from opclock.profiles.statistics import Samples, student
 RECENT = 1500  # pools whose state is the usual one
 MAX_POOLS = 64  # of them, evenly over the time, show it
 NO_CONTROLS = (SINGLE, WATCHED, FAULT)  # what is sampled beside the control workloads and is none
+MIN_SAMPLES = 4  # of a workload, that show their noise
+MEDIAN_ERROR = math.sqrt(math.pi / 2)  # standard error of a median over that of the mean
 QUARTILES = (25.0, 50.0, 75.0)  # their mean is less noisy than the median, and no slow sample moves it
 
 
 @dataclass(frozen=True)
 class MachineState:
-    """The logarithm of each control workload's seconds, by its name."""
+    """The logarithm of each control workload's seconds, by its name.
+
+    Attributes:
+        levels: the logarithms.
+        left_out: workloads of which a profile has impossible seconds, which do not count.
+        noise: the standard error of a level, as few samples show it; 0 where it is not known.
+    """
 
     levels: Mapping[str, float]
-    left_out: tuple[str, ...] = ()  # workloads of which a profile has impossible seconds, which do not count
+    left_out: tuple[str, ...] = ()
+    noise: float = 0.0
 
     @staticmethod
     def of_seconds(seconds: Mapping[str, Samples], usual: MachineState | None = None) -> MachineState:
@@ -43,14 +52,12 @@ class MachineState:
             usual: what is further from it than ``MAX_RATIO`` does not count either.
         """
         levels = {} if usual is None else usual.levels
-        known = {name: samples[_possible(samples, levels.get(name))] for name, samples in seconds.items()}
-        return MachineState(
-            {
-                name: float(np.mean(np.percentile(_logs(samples), QUARTILES)))
-                for name, samples in sorted(known.items())
-                if samples.size and not name.startswith(NO_CONTROLS)
-            }
-        )
+        known = {
+            name: _logs(samples[_possible(samples, levels.get(name))])
+            for name, samples in sorted(seconds.items()) if not name.startswith(NO_CONTROLS)
+        }  # fmt: skip
+        return MachineState({name: _level(logs) for name, logs in known.items() if logs.size},
+                            noise=_noise(list(known.values())))  # fmt: skip
 
     @staticmethod
     def of_pool(pool: Pool, usual: MachineState | None = None) -> MachineState:
@@ -61,8 +68,14 @@ class MachineState:
     def usual(states: Sequence[MachineState]) -> MachineState:
         """The median of several states, workload by workload."""
         names = sorted({name for state in states for name in state.levels})
+        squares = sum(state.noise**2 for state in states)
+        wider = MEDIAN_ERROR if len(states) > 2 else 1.0  # a median of two is their mean
         return MachineState(
-            {name: float(np.median([state.levels[name] for state in states if name in state.levels])) for name in names}
+            {
+                name: float(np.median([state.levels[name] for state in states if name in state.levels]))
+                for name in names
+            },
+            noise=wider * math.sqrt(squares) / max(1, len(states)),
         )
 
     @property
@@ -77,14 +90,17 @@ class MachineState:
             other: a state of the same machine with as many threads.
 
         Returns:
-            The mean of what the workloads show that both have. Its interval is Student's t over the workloads: a kernel
-            may follow any of them. None: they have fewer than ``MIN_WORKLOADS`` in common.
+            The mean of what the workloads show that both have. Its interval is Student's t over the workloads, for one
+            more of them: a model is another workload. What they differ by because of their few samples counts for the
+            mean alone. None: they have fewer than ``MIN_WORKLOADS`` in common.
         """
         names = sorted(set(self.levels) & set(other.levels))
         if len(names) < MIN_WORKLOADS:
             return None
         shifts = np.array([other.levels[name] - self.levels[name] for name in names])
-        error = float(np.std(shifts, ddof=1)) / math.sqrt(len(names))
+        variance = float(np.var(shifts, ddof=1))
+        really = max(0.0, variance - self.noise**2 - other.noise**2)
+        error = math.sqrt(variance / len(names) + really)
         return Shift(float(np.mean(shifts)), student(len(names) - 1, 0.975) * error)
 
 
@@ -117,6 +133,16 @@ def evenly(numbers: Sequence[int]) -> list[int]:
     """Up to ``MAX_POOLS`` of them, evenly: the newest alone were all sampled in the last minute of a sweep."""
     count = len(numbers)
     return [numbers[i * count // MAX_POOLS] for i in range(MAX_POOLS)] if count > MAX_POOLS else list(numbers)
+
+
+def _level(logs: Samples) -> float:
+    return float(np.mean(np.percentile(logs, QUARTILES)))
+
+
+def _noise(by_workload: Sequence[Samples]) -> float:
+    """The standard error of a level: half of what those of every other sample differ by from the rest's."""
+    halves = [(_level(logs[::2]) - _level(logs[1::2])) / 2 for logs in by_workload if logs.size >= MIN_SAMPLES]
+    return math.sqrt(math.fsum(one * one for one in halves) / len(halves)) if halves else 0.0
 
 
 def _possible(samples: Samples, level: float | None = None) -> npt.NDArray[np.bool_]:
