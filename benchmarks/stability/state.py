@@ -79,7 +79,8 @@ def records(model: str, traced: Trace, threads: int, repeats: list[Repeat]) -> l
                     continue
                 moved = estimate(traced, profile, threads=threads, state=other.state)
                 found.append({
-                    "model": model, "repeat": number, "apart_s": abs(one.started_s - other.started_s), "raw_s": one.raw.total_s, "common_s": usual.total_s,
+                    "model": model, "repeat": number, "apart_s": abs(one.started_s - other.started_s),
+                    "raw_s": one.raw.total_s, "common_s": usual.total_s,
                     "raw_error": one.raw.total_s / other.reference_s - 1,
                     "error": moved.total_s / other.reference_s - 1,
                     "raw_held": one.raw.ci_low_s <= other.reference_s <= one.raw.ci_high_s,
