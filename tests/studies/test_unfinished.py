@@ -29,9 +29,9 @@ def in_processes(name: str):
 
 @pytest.mark.parametrize("row", [validation_row("m", 8, 1.0, 1.1), in_processes("m")])
 def test_a_row_comes_back_whole(row, tmp_path):
-    unfinished = Unfinished(tmp_path, {})
-    unfinished.keep("m", row)
-    read = unfinished.row("m")
+    with Unfinished(tmp_path, {}) as unfinished:
+        unfinished.keep("m", row)
+        read = unfinished.row("m")
     assert read is not None
     assert read.to_json() == row.to_json()
     assert read.reference.samples.tolist() == row.reference.samples.tolist()
@@ -41,10 +41,10 @@ def test_a_row_comes_back_whole(row, tmp_path):
 def test_what_a_file_cannot_hold_is_measured_again(tmp_path):
     row = replace(validation_row("m", 8, 1.0, 1.1), graph=validation_row("m", 8, 1.0, 1.1).reference)
     assert not can_be_stored(row)
-    unfinished = Unfinished(tmp_path, {})
-    unfinished.keep("m", row)
-    assert unfinished.models == []
-    assert unfinished.row("m") is None
+    with Unfinished(tmp_path, {}) as unfinished:
+        unfinished.keep("m", row)
+        assert unfinished.models == []
+        assert unfinished.row("m") is None
 
 
 @pytest.mark.parametrize("damage", [
@@ -59,15 +59,36 @@ def test_damaged_rows(damage):
 
 
 def test_a_damaged_file_is_measured_again(tmp_path):
-    unfinished = Unfinished(tmp_path, {})
-    (tmp_path / FOLDER / "m.json").write_text('{"schema": "opclock.row/1"')
-    assert unfinished.row("m") is None
+    with Unfinished(tmp_path, {}) as unfinished:
+        (tmp_path / FOLDER / "m.json").write_text('{"schema": "opclock.row/1"')
+        assert unfinished.row("m") is None
 
 
-def test_other_settings_begin_anew(tmp_path):
-    Unfinished(tmp_path, {"threads": 1}).keep("m", validation_row("m", 8, 1.0, 1.1))
-    assert Unfinished(tmp_path, {"threads": 1}).models == ["m"]
-    assert Unfinished(tmp_path, {"threads": 2}).models == []
+def test_finished_models_in_other_settings_are_never_lost(tmp_path):
+    with Unfinished(tmp_path, {"threads": 1}) as first:
+        first.keep("m", validation_row("m", 8, 1.0, 1.1))
+    with pytest.raises(OptionError, match=r"keeps 1 finished model of an interrupted study with threads 1 \(now 2\): "):
+        Unfinished(tmp_path, {"threads": 2})
+    with Unfinished(tmp_path, {"threads": 1}) as again:
+        assert again.models == ["m"]
+
+
+def test_without_finished_models_other_settings_begin_anew(tmp_path):
+    with Unfinished(tmp_path, {"threads": 1}) as first:
+        first.profile.write_bytes(b"rounds")
+        mine = first.folder / "mine.txt"
+        mine.write_text("mine")
+    second = Unfinished(tmp_path, {"threads": 2})
+    assert not second.profile.exists()
+    second.remove()
+    assert [*second.folder.iterdir()] == [mine]
+
+
+def test_one_study_at_a_time(tmp_path):
+    with Unfinished(tmp_path, {}) as first, pytest.raises(OptionError, match="another process measures a study into"):
+        Unfinished(tmp_path, {})
+    Unfinished(tmp_path, {}).remove()
+    assert not first.folder.exists()
 
 
 def test_a_folder_of_the_user_stays_as_it_is(tmp_path):
@@ -94,12 +115,12 @@ def test_an_interrupted_study_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr("opclock.studies.hidden_costs.validate_model", validated)
     command = ["study", "hidden-costs", "--report", str(tmp_path), "--threads", "1", "--processes", "1"]
     first = CliRunner().invoke(commands, command, standalone_mode=False)
-    assert isinstance(first.exception, KeyboardInterrupt) or first.exit_code != 0
+    assert "2 finished models kept in" in first.exception.__cause__.__notes__[0]
     assert not (tmp_path / "index.html").exists()
     second = CliRunner().invoke(commands, command)
     assert second.exit_code == 0, second.output
     assert measured == [*NAMES[:2], "interrupted", *NAMES[2:]]
-    assert "going on: 2 models of an interrupted run" in second.output
+    assert "going on: 2 finished models kept in" in second.output.replace("\n ", "")
     assert (tmp_path / "index.html").exists()
     assert not (tmp_path / FOLDER).exists()
     measured.clear()

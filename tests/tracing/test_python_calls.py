@@ -71,6 +71,18 @@ def test_a_trace_file_keeps_them_and_refuses_too_few(tmp_path):
     assert Trace.load(tmp_path / "trace.json") == traced
     data = traced.to_json()
     assert Trace.from_json({**data, "python_calls": []}).python_calls == ()
-    for wrong in ([1], [*traced.python_calls, 1], [1.5] * 3, [-1] * 3):
-        with pytest.raises(TraceError, match="damaged trace"):
+    for wrong, said in (([1], "one more"), ([1.5] * 3, "1.5 is no number"), ([1, -1, 1], "-1 is no number")):
+        with pytest.raises(TraceError, match=f"damaged trace .*{said}"):
             Trace.from_json({**data, "python_calls": wrong})
+
+
+@pytest.mark.parametrize("damage", [
+    {"inputs": "q"}, {"parameters": "x"}, {"module_calls": -3}, {"calls": 1},
+])  # fmt: skip
+def test_other_damage_is_said(damage):
+    data = trace(Roundabout(2), (torch.zeros(2, 3),), real=False).to_json()
+    with pytest.raises(TraceError, match="damaged trace"):
+        Trace.from_json({**data, **damage})
+    data["calls"][0]["operator"] = 5
+    with pytest.raises(TraceError, match=r"damaged trace .*5 is no name"):
+        Trace.from_json(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +170,7 @@ def hidden_costs(
     from opclock.studies.processes import PROCESSES, usual_processes
 
     count = options.checked_threads(threads)
+    settings = {"study": "hidden-costs", "threads": count, "images": data, "seed": seed, "processes": processes}
     if processes is None:
         processes = usual_processes()
         if processes == 1:
@@ -175,9 +178,11 @@ def hidden_costs(
                 f"memory is short for {PROCESSES} processes with kernels and as many with the model: one takes all"
             )
     output_folder(report)
-    settings = {"study": "hidden-costs", "threads": count, "images": data, "seed": seed, "processes": processes}
-    unfinished = _unfinished(report, settings)
-    with options.writable_profile(profile_path or unfinished.profile) as profile, progress_display() as progress:
+    with (
+        _unfinished(report, settings) as unfinished,
+        options.writable_profile(profile_path or unfinished.profile) as profile,
+        progress_display() as progress,
+    ):
         findings = run(profile, threads=count, images=data, seed=seed, processes=processes, unfinished=unfinished,
                        progress=progress)  # fmt: skip
     _report_hidden_costs(findings, report, count, reporter)
@@ -185,15 +190,22 @@ def hidden_costs(
     check_strict(reporter, joined(findings.table["flags"]), strict=strict)
 
 
-def _unfinished(report: Path, settings: dict[str, Any]) -> Unfinished:
-    """What an interrupted study in these settings has left; says which models are not measured again."""
+@contextmanager
+def _unfinished(report: Path, settings: dict[str, Any]) -> Iterator[Unfinished]:
+    """What an interrupted study in these settings has left; says what is kept."""
     from opclock.studies.unfinished import Unfinished
 
-    unfinished = Unfinished(report, settings)
-    if models := unfinished.models:
-        finished = counted(len(models), "model")
-        note(f"going on: {finished} of an interrupted run kept in {unfinished.folder}; remove it to measure all again")
-    return unfinished
+    with Unfinished(report, settings) as unfinished:
+        if unfinished.models:
+            note(f"going on: {unfinished.finished} kept in {unfinished.folder}; remove it to measure all again")
+        try:
+            yield unfinished
+        except KeyboardInterrupt as interruption:
+            if unfinished.models and not getattr(interruption, "__notes__", None):
+                interruption.add_note(
+                    f"{unfinished.finished} kept in {unfinished.folder}: the same command goes on with the others"
+                )
+            raise
 
 
 def _report_hidden_costs(findings: HiddenCosts, folder: Path, threads: int, reporter: Reporter) -> None:
@@ -235,8 +247,11 @@ def tokens(
 
     count = options.checked_threads(threads)
     output_folder(report)
-    unfinished = _unfinished(report, {"study": "tokens", "threads": count, "seed": seed})
-    with options.writable_profile(profile_path or unfinished.profile) as profile, progress_display() as progress:
+    with (
+        _unfinished(report, {"study": "tokens", "threads": count, "seed": seed}) as unfinished,
+        options.writable_profile(profile_path or unfinished.profile) as profile,
+        progress_display() as progress,
+    ):
         chosen = models.split(",") if models else tuple(MODELS)
         findings = run(profile, threads=count, models=chosen, seed=seed, progress=progress)
     reporter.file(lambda: write_page(findings, report))

@@ -14,7 +14,7 @@ from opclock.cli.groups import WholeHelp
 from opclock.cli.number_range import NumberRange
 from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
-from opclock.cli.reporting import Reporter, progress_display, waiting
+from opclock.cli.reporting import Display, Reporter, progress_display, waiting
 from opclock.cli.sweep_for import sweep_for_models
 from opclock.errors import OptionError, SweepError
 from opclock.extension import load_core
@@ -26,7 +26,6 @@ from opclock.sweeps.families import Parameter
 
 if TYPE_CHECKING:
     from opclock.profiles.profile import Profile
-    from opclock.progress import Progress
     from opclock.sweeps.binding import Planned
     from opclock.sweeps.parts import Part
     from opclock.sweeps.results import SweepRow
@@ -211,14 +210,15 @@ def _run(
                     every, profile, threads=count, device=device, seed=seed, as_in_models=as_in_models,
                     networks=networks, part=part, progress=progress,
                 )  # fmt: skip
-                for reason, number in summary.skipped.items():
-                    reporter.say(f"skipped {number}: {reason}")
                 drawn = f"{counted(summary.networks, 'network')} timed, " if networks else ""
-                reporter.say(
-                    f"{counted(count, 'thread')}: {counted(summary.timed, 'kernel')} timed, {summary.known} known "
-                    f"before, {drawn}{quantity(summary.seconds, SECONDS)}, {percent(summary.kernel_share)} of it in "
-                    f"kernels and their warm-up; kept in {profile_path}"
-                )
+                with progress.away():
+                    for reason, number in summary.skipped.items():
+                        reporter.say(f"skipped {number}: {reason}")
+                    reporter.say(
+                        f"{counted(count, 'thread')}: {counted(summary.timed, 'kernel')} timed, {summary.known} known "
+                        f"before, {drawn}{quantity(summary.seconds, SECONDS)}, {percent(summary.kernel_share)} of it "
+                        f"in kernels and their warm-up; kept in {profile_path}"
+                    )
         timed = [one.configuration for one in planned]
         rows = list(sweep_rows(profile, threads=counts, configurations=timed, device=device))
         shares = None if part is None else {"part": str(part), "kernels": len(planned), "of_kernels": len(every)}
@@ -230,7 +230,7 @@ def _run(
 
 def _announce(
     planned: Sequence[Planned], profile: Profile, counts: Sequence[int], device: str, seed: int, reporter: Reporter,
-    progress: Progress, *, networks: int,
+    progress: Display, *, networks: int,
 ) -> None:  # fmt: skip
     """Print what will be timed and, on a CPU, about how long that takes."""
     from opclock.formatting import counted, duration
@@ -241,11 +241,13 @@ def _announce(
     text = f"{counted(len(planned), 'kernel')}{drawn}, threads {', '.join(map(str, counts))}"
     if device == "cpu":
         if first_s := sum(ceilings_left_s(profile, count) for count in counts):
-            reporter.say(f"first this board's ceilings, which the profile then keeps: about {duration(first_s)}")
+            with progress.away():
+                reporter.say(f"first this board's ceilings, which the profile then keeps: about {duration(first_s)}")
         ceilings = [measure_ceilings(profile, count, progress) for count in counts]
         seconds = sum(expected_s(planned, one, seed=seed, networks=networks) for one in ceilings)
         text += f": about {duration(max(MIN_S, seconds))}"
-    reporter.say(text)
+    with progress.away():
+        reporter.say(text)
 
 
 def _report(

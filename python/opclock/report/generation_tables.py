@@ -124,7 +124,8 @@ def reference_sentence(result: LanguageModelEstimate) -> str:
         f"{percent(repeats[name], signed=True)})"
         for name in names
     ]
-    return f"real greedy generation, {len(real.samples)} times: {', '.join(parts)}"
+    doubt = "; not reliable, as other programs disturbed it" if real.contended else ""
+    return f"real greedy generation, {len(real.samples)} times: {', '.join(parts)}{doubt}"
 
 
 def loops_sentence(result: LanguageModelEstimate) -> str:

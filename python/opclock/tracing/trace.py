@@ -254,14 +254,25 @@ class Trace(ShownInNotebooks):
 def _check_python_calls(trace: Trace) -> None:
     """Raise ValueError where the counts are not one for each op call and one more."""
     counts = trace.python_calls
-    if counts and (len(counts) != len(trace.calls) + 1 or not all(type(one) is int and one >= 0 for one in counts)):
-        raise ValueError(f"{len(counts)} counts of Python calls for {len(trace.calls)} op calls")
+    if counts and len(counts) != len(trace.calls) + 1:
+        raise ValueError(f"{len(counts)} counts of Python calls for {len(trace.calls)} op calls, one more is needed")
+    if wrong := [one for one in counts if type(one) is not int or one < 0]:
+        raise ValueError(f"{wrong[0]!r} is no number of Python calls")
 
 
 def _check_storages(trace: Trace) -> None:
     """Raise ValueError where the model's name, a storage, or the number of one is not what ``to_json`` writes."""
     if not isinstance(trace.model, str) or not isinstance(trace.code, str):
         raise ValueError(f"model {trace.model!r} with code {trace.code!r}")
+    if wrong := [one for one in trace.inputs if not isinstance(one, TensorSpec)]:
+        raise ValueError(f"input {wrong[0]!r}")
+    for traced in trace.calls:
+        names = (traced.call.operator, traced.call.overload, traced.module, traced.module_type)
+        if wrong_names := [one for one in names if not isinstance(one, str)]:
+            raise ValueError(f"{wrong_names[0]!r} is no name of an operator or a module")
+    for number in (trace.parameters, trace.module_calls):
+        if type(number) is not int or number < 0:
+            raise ValueError(f"{number!r} is no number of parameters or of calls of modules")
     for storage in trace.storages:
         numbers = storage.nbytes, storage.freed_before
         if storage.kind not in get_args(StorageKind) or not all(type(one) is int and one >= 0 for one in numbers):
