@@ -6,11 +6,13 @@ import random
 
 import numpy as np
 import pytest
-from helpers import linear_trace
+from helpers import BOARD, linear_trace
 
 from opclock.errors import ProfileError
 from opclock.estimation import host_law
 from opclock.estimation.host_law import HostLaw, NetworkHost
+from opclock.profiles.condition import Condition
+from opclock.profiles.profile import Profile
 
 KINDS = {"Linear/aten::linear": 3e-6, "ReLU/aten::relu": 1e-6, "Block/aten::add": 2e-6, "end": 1e-6}
 
@@ -77,10 +79,19 @@ def test_an_interval_holds_the_networks_that_were_left_out():
     assert held >= 360
 
 
+@pytest.fixture
+def profile(tmp_path):
+    with Profile.create_or_open(tmp_path / "board.sqlite", BOARD) as opened:
+        yield opened
+
+
+def damage(profile) -> None:
+    with profile.changing() as connection:
+        connection.execute("UPDATE predictor SET facts = '{}'")
+
+
 def stored(profile, count: int) -> None:
     """So many networks in a profile."""
-    from opclock.profiles.condition import Condition
-
     key = linear_trace("m", 8).calls[0].call.key
     for number in range(count):
         one = made(number)
@@ -108,7 +119,7 @@ def test_the_profile_keeps_the_law(profile, monkeypatch):
 def test_damage_is_said(profile):
     stored(profile, 30)
     HostLaw.read(profile, "cpu", 1)
-    profile._connection.execute("UPDATE predictor SET facts = '{}'")
+    damage(profile)
     with pytest.raises(ProfileError, match=r"damaged \(predictor\)"):
         HostLaw.read(profile, "cpu", 1)
 
@@ -117,5 +128,5 @@ def test_other_code_learns_anew(profile, monkeypatch):
     stored(profile, 30)
     HostLaw.read(profile, "cpu", 1)
     monkeypatch.setattr(host_law, "_source", lambda _path: "other code")
-    profile._connection.execute("UPDATE predictor SET facts = '{}'")
+    damage(profile)
     assert HostLaw.read(profile, "cpu", 1) is not None
