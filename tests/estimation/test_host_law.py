@@ -127,6 +127,6 @@ def test_damage_is_said(profile):
 def test_other_code_learns_anew(profile, monkeypatch):
     stored(profile, 30)
     HostLaw.read(profile, "cpu", 1)
-    monkeypatch.setattr(host_law, "_source", lambda _path: "other code")
+    monkeypatch.setattr(host_law.predictor_table, "code_of", lambda *_modules: "other code")
     damage(profile)
     assert HostLaw.read(profile, "cpu", 1) is not None

@@ -120,7 +120,7 @@ def test_a_newer_sweep_is_learnt_from(path, trained):
 def test_newer_code_learns_anew(path, trained, monkeypatch):
     estimated(path)
     trained.clear()
-    monkeypatch.setattr(kept_models, "_code", lambda: "other code")
+    monkeypatch.setattr(kept_models.predictor_table, "code_of", lambda *_modules: "other code")
     estimated(path)
     assert trained
 

@@ -178,15 +178,12 @@ def hidden_costs(
                 f"memory is short for {PROCESSES} processes with kernels and as many with the model: one takes all"
             )
     output_folder(report)
-    with (
-        _unfinished(report, settings) as unfinished,
-        options.writable_profile(profile_path or unfinished.profile) as profile,
-        progress_display() as progress,
-    ):
-        findings = run(profile, threads=count, images=data, seed=seed, processes=processes, unfinished=unfinished,
-                       progress=progress)  # fmt: skip
-    _report_hidden_costs(findings, report, count, reporter)
-    unfinished.remove()
+    with _unfinished(report, settings) as unfinished:
+        with options.writable_profile(profile_path or unfinished.profile) as profile, progress_display() as progress:
+            findings = run(profile, threads=count, images=data, seed=seed, processes=processes, unfinished=unfinished,
+                           progress=progress)  # fmt: skip
+        _report_hidden_costs(findings, report, count, reporter)
+        unfinished.remove()
     check_strict(reporter, joined(findings.table["flags"]), strict=strict)
 
 
@@ -247,19 +244,16 @@ def tokens(
 
     count = options.checked_threads(threads)
     output_folder(report)
-    with (
-        _unfinished(report, {"study": "tokens", "threads": count, "seed": seed}) as unfinished,
-        options.writable_profile(profile_path or unfinished.profile) as profile,
-        progress_display() as progress,
-    ):
-        chosen = models.split(",") if models else tuple(MODELS)
-        findings = run(profile, threads=count, models=chosen, seed=seed, progress=progress)
-    reporter.file(lambda: write_page(findings, report))
-    reporter.json(findings.to_json())
-    reporter.table(table(findings, f"{findings.board['identity']}, {counted(count, 'thread')}"))
-    for sentence in findings.words():
-        reporter.say(f"- {sentence}")
-    show_flags(reporter, findings.flags)
-    reporter.say(f"The whole report: {report / 'index.html'}")
-    unfinished.remove()
+    with _unfinished(report, {"study": "tokens", "threads": count, "seed": seed}) as unfinished:
+        with options.writable_profile(profile_path or unfinished.profile) as profile, progress_display() as progress:
+            chosen = models.split(",") if models else tuple(MODELS)
+            findings = run(profile, threads=count, models=chosen, seed=seed, progress=progress)
+        reporter.file(lambda: write_page(findings, report))
+        reporter.json(findings.to_json())
+        reporter.table(table(findings, f"{findings.board['identity']}, {counted(count, 'thread')}"))
+        for sentence in findings.words():
+            reporter.say(f"- {sentence}")
+        show_flags(reporter, findings.flags)
+        reporter.say(f"The whole report: {report / 'index.html'}")
+        unfinished.remove()
     check_strict(reporter, findings.flags, strict=strict)

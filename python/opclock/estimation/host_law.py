@@ -11,11 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from opclock.errors import ProfileError
 from opclock.estimation import watching
 from opclock.estimation.watching import unwatched
 from opclock.files import json_text
-from opclock.profiles import disturbance, predictor_table, state_change
+from opclock.profiles import disturbance, machine_state, predictor_table, state_change, statistics
 from opclock.profiles.damage import SYMPTOMS
 from opclock.profiles.predictor_table import HOST
 from opclock.profiles.reader import ProfileReader
@@ -41,6 +40,14 @@ UNIT_S = 1e-6
 LARGEST = 10  # times the median host work: longer ones are disturbances
 LEAST_S = 1e-7  # of one piece of host work
 DIGITS = 6  # significant: libraries differ in the last bits of a product of matrices
+CODE = (
+    arithmetic,
+    watching,
+    disturbance,
+    machine_state,
+    state_change,
+    statistics,
+)  # decides, with this, what is learnt
 
 
 @dataclass(frozen=True)
@@ -210,12 +217,8 @@ def _network(profile: ProfileReader, number: int, threads: int) -> NetworkHost:
 
 def _version(numbers: Sequence[int]) -> str:
     """Name what would be learnt now: 16 hexadecimal digits of the code and the pools."""
-    code = [_source(module) for module in (__file__, watching.__file__, disturbance.__file__, state_change.__file__)]
-    return hashlib.sha256(json_text(["host", *code, list(numbers)]).encode()).hexdigest()[:16]
-
-
-def _source(path: Any) -> str:  # noqa: ANN401 - a module's file may be None
-    return hashlib.sha256(Path(str(path)).read_bytes().replace(b"\r", b"")).hexdigest()
+    code = predictor_table.code_of(sys.modules[__name__], *CODE)
+    return hashlib.sha256(json_text([HOST, code, list(numbers)]).encode()).hexdigest()[:16]
 
 
 def _kept(profile: ProfileReader, device: str, threads: int) -> HostLaw:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
-from pathlib import Path
 
 from opclock import arithmetic
 from opclock.errors import ProfileError
@@ -34,19 +32,15 @@ CODE = (arithmetic, training, forest, gaussian_process, class_model, features, s
         operator_classes, op_call)  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def _code() -> str:
-    sources = (Path(str(module.__file__)).read_bytes() for module in CODE)
-    return hashlib.sha256(b"\n".join(source.replace(b"\r", b"") for source in sources)).hexdigest()
-
-
 def version_of(profile: ProfileReader, device: str, threads: int, ceilings: Ceilings) -> str:
     """Name what would be learnt now: 16 hexadecimal digits of the code, the pools and the ceilings.
 
     The rounds of an ended pool never change, and its number is never used again.
     """
     pools = training_pools(profile, threads, device)
-    return hashlib.sha256(json_text([_code(), pools, ceilings.to_json()]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json_text([predictor_table.code_of(*CODE), pools, ceilings.to_json()]).encode()).hexdigest()[
+        :16
+    ]
 
 
 class KeptModels:

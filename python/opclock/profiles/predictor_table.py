@@ -5,10 +5,13 @@ It can be learnt anew.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from opclock.errors import ProfileError
 from opclock.profiles.profile import Profile
@@ -17,6 +20,13 @@ from opclock.profiles.writer import ProfileWriter
 
 Row = tuple[str, str, bytes]  # kind, facts as JSON, forest
 HOST = "host"  # the kind of the host's row, which has a version of its own
+
+
+@cache
+def code_of(*modules: ModuleType) -> str:
+    """The hash of these modules' code, which decides what is learnt: where it changed, what was kept is outdated."""
+    sources = (Path(str(module.__file__)).read_bytes() for module in modules)
+    return hashlib.sha256(b"\n".join(source.replace(b"\r", b"") for source in sources)).hexdigest()
 
 
 def kept_kinds(profile: ProfileReader, device: str, threads: int, version: str) -> list[str]:

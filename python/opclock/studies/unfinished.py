@@ -108,17 +108,22 @@ class Unfinished:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """A file that no other process can lock until it is closed. Raises OptionError where another one has."""
+    """A file that no other process can lock until it is closed, where the file system has locks.
+
+    Raises OptionError where another process has locked it.
+    """
     import fcntl  # not on Windows, where nothing is measured
 
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         file.close()
         raise OptionError(
             f"another process measures a study into {path.parent}: wait for it, or name another folder for the report"
         ) from error
+    except OSError:  # some network file systems have no locks
+        pass
     return file
 
 

@@ -19,15 +19,15 @@ from opclock.board.accelerator import checked_device, has_lanes
 from opclock.board.identity import read_board
 from opclock.errors import EstimateError, OptionError, SweepError
 from opclock.estimation.host_law import HostLaw
-from opclock.formatting import counted, duration
+from opclock.formatting import counted
 from opclock.prediction.predictor import Predictor
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.progress import Progress, silent
+from opclock.sweeps.advance import Advance
 from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import Planned, as_trace, plan_all, run_once
 from opclock.sweeps.configuration import grid
-from opclock.sweeps.duration import share_done
 from opclock.sweeps.families import IllegalError
 from opclock.sweeps.grouping import grouped, touched_bytes, windows, working_sets
 from opclock.sweeps.network_times import Networks
@@ -45,7 +45,6 @@ from opclock.timing.threads import thread_team
 from opclock.tracing.trace import Trace
 
 BINDING_SHARE = 0.5  # of the time of a pool, for the display: binding and warm-up take about as long as the rounds
-LEFT_FROM = 0.05  # of the sweep show how long the rest takes
 MOST = 3  # times the planned rounds are taken at most, where other programs disturb some of them
 
 
@@ -186,7 +185,7 @@ def time_pools(
 
     Args, Raises: see ``run_sweep``.
     """
-    summary, advance = SweepSummary(), _Advance(progress, threads, count, networks, time.perf_counter())
+    summary, advance = SweepSummary(), Advance(progress, threads, count, networks, time.perf_counter())
     for window in windows(pools, memory_budget_bytes(device)):
         advance.begin_window(sum(map(len, window)))
         summary.kernel_s += _time_window(
@@ -211,34 +210,6 @@ def learn(profile: Profile, threads: int, device: str, progress: Progress) -> No
     with suppress(EstimateError):  # other programs disturbed every pool: there is nothing to learn from
         Predictor.read(profile, threads, device)
         HostLaw.read(profile, device, threads)
-
-
-@dataclass
-class _Advance:
-    """Reports how much of a sweep is done."""
-
-    progress: Progress
-    threads: int
-    count: int  # kernels of the sweep
-    networks: Networks | None
-    began: float  # when, in seconds of time.perf_counter
-    tried: int = 0  # kernels, with all of this window
-    here: int = 0  # kernels of this window
-
-    def begin_window(self, kernels: int) -> None:
-        self.tried, self.here = self.tried + kernels, kernels
-
-    def __call__(self, done: float = 1.0) -> None:
-        """Report that this fraction of the window is done."""
-        so_far = self.tried - self.here * (1.0 - done)
-        share, drawn = so_far / self.count if self.count else 1.0, ""
-        if self.networks is not None and self.networks.count:
-            drawn = f", {self.networks.tried} of {counted(self.networks.count, 'network')}"
-            share = share_done(so_far, self.count, self.networks.tried, self.networks.count)
-        left_s = (time.perf_counter() - self.began) * (1.0 - share) / max(share, LEFT_FROM)
-        left = "" if share <= LEFT_FROM else f", {duration(left_s)} left"
-        kernels = f"{int(so_far)} of {counted(self.count, 'kernel')}"
-        self.progress(f"sweep, {counted(self.threads, 'thread')}: {kernels}{drawn}{left}", share)
 
 
 def _most_common(skipped: Mapping[str, int]) -> str:
