@@ -47,6 +47,7 @@ def light_controls() -> None:
     numbers = torch.ones(64)
     light = {name: lambda: torch.relu(numbers) for name in controls.workloads()}
     controls.workloads = lambda: light  # type: ignore[assignment]
+    controls.sample_far_workloads = lambda contention: {}  # type: ignore[assignment]
 
 
 class Small(torch.nn.Module):

@@ -14,14 +14,15 @@ from opclock.cli.reporting import progress_display
 from opclock.progress import step
 
 
-def test_progress_through_a_pipe_is_one_line_a_finished_step():
+def test_progress_through_a_pipe_is_a_line_at_the_beginning_and_one_a_finished_step():
+    """A study said nothing for 100 s while the first processes warmed up."""
     with redirect_stderr(io.StringIO()) as pipe, progress_display() as progress:
         for number, model in enumerate(("vgg16", "[red]net"), start=1):
             mine = step(progress, number, 2)
             for count in range(3):
                 mine(f"{model}: round {count}", count / 3)
     lines = [re.sub(r"\d+\.\d s$", "TIME", line) for line in pipe.getvalue().splitlines()]
-    assert lines == ["[1/2] vgg16: done in TIME", "[2/2] [red]net: done in TIME"]
+    assert lines == ["[1/2] vgg16: round 0", "[1/2] vgg16: done in TIME", "[2/2] [red]net: done in TIME"]
 
 
 def test_a_long_step_has_a_line_every_half_minute_through_a_pipe(monkeypatch):
@@ -32,6 +33,7 @@ def test_a_long_step_has_a_line_every_half_minute_through_a_pipe(monkeypatch):
             clock.monotonic.return_value = float(seconds)
             progress(f"sweep, 1 thread: {seconds} of 70 kernels", seconds / 70)
     assert pipe.getvalue().splitlines() == [
+        "sweep, 1 thread: 0 of 70 kernels",
         "sweep, 1 thread: 30 of 70 kernels (42.9 % of all)",
         "sweep, 1 thread: 60 of 70 kernels (85.7 % of all)",
         "sweep, 1 thread: done in 69 s",
@@ -73,7 +75,7 @@ def test_a_dumb_terminal_gets_progress_in_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     with redirect_stderr(Screen()) as screen, progress_display() as progress:
         progress("net: round 1", 0.5)
-    assert screen.getvalue().startswith("net: done in ")
+    assert screen.getvalue().startswith("net: round 1\nnet: done in ")
 
 
 def test_what_is_printed_meanwhile_has_a_line_of_its_own():

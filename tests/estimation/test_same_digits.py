@@ -37,7 +37,7 @@ for _ in range(200):
     print(median_interval(seconds, blocks=blocks), median_interval(seconds))
     print(middle(seconds, processes), middle_interval(seconds, blocks=blocks, processes=processes))
     states = [MachineState.of_seconds({name: 1e-4 + 5e-5 * random.random(40) for name in "abcd"}) for _ in "12"]
-    shift = states[0].to(states[1])
+    shift = states[0].to(states[1], 20)
     print(shift, shift.factor, shift.to_json(), shift.widened(1e-3, 2e-3, 3e-3))
     print(mean_shift(list(seconds[:5]), [shift, None, shift, shift, None]))
     faults = random.integers(0, 90, count).astype(float)

@@ -57,6 +57,19 @@ def test_a_board_with_slower_memory_lies_in_the_interval(tmp_path):
     assert found.parts[0].kernel_low_s < 2e-3 < found.parts[0].kernel_high_s
 
 
+def test_a_large_model_on_a_board_with_slower_memory_is_estimated_exactly(tmp_path):
+    """A working set of 2 GB or more is read from memory alone."""
+    far = dict.fromkeys(("far weights", "far copy", "far convolutions"), 1e-2)
+    trace = linear_trace("large", 1 << 15)
+    state = MachineState({name: math.log(value) for name, value in {**CONTROLS, **far}.items()})
+    filled(tmp_path / "fast.sqlite", trace, {"linear": 1.0, "relu": 1e-6}, controls={**CONTROLS, **far})
+    slower = MachineState({name: level + math.log(1.5) * (name in far) for name, level in state.levels.items()})
+    with Profile.open(tmp_path / "fast.sqlite") as profile:
+        found = estimate(trace, profile, state=slower)
+    assert found.total_s == pytest.approx(1.5, rel=0.02)
+    assert found.ci_low_s < 1.5 < found.ci_high_s
+
+
 def test_the_default_is_the_usual_state_of_the_profile(tmp_path):
     """The model was measured in a slow minute; four others in usual ones."""
     path = tmp_path / "p.sqlite"

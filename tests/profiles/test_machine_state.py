@@ -9,11 +9,12 @@ import pytest
 from helpers import chain, filled
 
 from opclock.profiles.machine import Machine
-from opclock.profiles.machine_state import MachineState, evenly, usual_state
+from opclock.profiles.machine_state import MachineState, evenly, far_share, usual_state
 from opclock.profiles.profile import Profile
 from opclock.profiles.shift import Shift, mean_shift
 
 NAMES = ("product", "copy_4mb", "python", "real residual")
+SMALL = 16  # binary digits of a working set that lies in the caches
 
 
 def state(*seconds: float) -> MachineState:
@@ -21,13 +22,13 @@ def state(*seconds: float) -> MachineState:
 
 
 def test_a_machine_with_half_the_clock_takes_exactly_twice_as_long():
-    shift = state(1e-4, 2e-4, 3e-4, 4e-4).to(state(2e-4, 4e-4, 6e-4, 8e-4))
+    shift = state(1e-4, 2e-4, 3e-4, 4e-4).to(state(2e-4, 4e-4, 6e-4, 8e-4), SMALL)
     assert shift.factor == pytest.approx(2.0)
     assert shift.half_width == pytest.approx(0.0, abs=1e-12)
 
 
 def test_workloads_that_disagree_widen_the_interval():
-    shift = state(1e-4, 1e-4, 1e-4, 1e-4).to(state(1e-4, 2e-4, 1e-4, 1e-4))  # memory alone is slower
+    shift = state(1e-4, 1e-4, 1e-4, 1e-4).to(state(1e-4, 2e-4, 1e-4, 1e-4), SMALL)  # memory alone is slower
     assert shift.log == pytest.approx(math.log(2) / 4)
     # The standard deviation of (0, log 2, 0, 0) is log 2 / 2; Student's t with 3 degrees of freedom is 3.182. For one
     # more workload, its variance and that of the mean of four add up.
@@ -37,9 +38,10 @@ def test_workloads_that_disagree_widen_the_interval():
 
 
 def test_what_few_samples_differ_by_counts_for_the_mean_alone():
-    earlier = MachineState(dict.fromkeys(NAMES, 0.0), noise=0.03)
+    earlier = MachineState(dict.fromkeys(NAMES, 0.0), noise=dict.fromkeys(NAMES, 0.03))
     levels = dict(zip(NAMES, (0.0, 0.1, 0.0, 0.1), strict=True))  # variance 0.01 / 3
-    noisy, exact = (earlier.to(MachineState(levels, noise=noise)) for noise in (0.1, 0.04))
+    later = [MachineState(levels, noise=dict.fromkeys(NAMES, noise)) for noise in (0.1, 0.04)]
+    noisy, exact = (earlier.to(one, SMALL) for one in later)
     assert noisy.half_width == pytest.approx(3.182 * math.sqrt(0.01 / 3 / 4), rel=1e-3)
     really = 0.01 / 3 - 0.03**2 - 0.04**2
     assert exact.half_width == pytest.approx(3.182 * math.sqrt(0.01 / 3 / 4 + really), rel=1e-3)
@@ -48,20 +50,50 @@ def test_what_few_samples_differ_by_counts_for_the_mean_alone():
 def test_the_noise_of_a_level_comes_from_every_other_sample():
     logs = np.array([0.0, 0.2, 0.0, 0.2, 0.0, 0.2])
     same, other = np.exp(logs), np.full(6, 1.0)
-    assert MachineState.of_seconds({"product": same}).noise == pytest.approx(0.1)
-    assert MachineState.of_seconds({"product": same, "python": other}).noise == pytest.approx(0.1 / math.sqrt(2))
-    assert MachineState.of_seconds({"product": same[:3]}).noise == 0.0  # too few
-    assert MachineState.of_seconds({"single python": same}).noise == 0.0  # no control workload
-    two = [MachineState({"product": 0.0}, noise=0.1)] * 2
-    assert MachineState.usual(two).noise == pytest.approx(0.1 / math.sqrt(2))
-    assert MachineState.usual([*two, *two]).noise == pytest.approx(0.05 * math.sqrt(math.pi / 2))
+    noise = MachineState.of_seconds({"product": same, "python": other, "relu_16kb": same[:3]}).noise
+    assert noise == {"product": pytest.approx(0.1), "python": 0.0}  # of the third too few samples
+    assert MachineState.of_seconds({"single python": same}).noise == {}  # no control workload
+    two = [MachineState({"product": 0.0}, noise={"product": 0.1})] * 2
+    assert MachineState.usual(two).noise["product"] == pytest.approx(0.1 / math.sqrt(2))
+    assert MachineState.usual([*two, *two]).noise["product"] == pytest.approx(0.05 * math.sqrt(math.pi / 2))
+
+
+FAR_NAMES = ("far weights", "far copy", "far convolutions")
+
+
+def test_the_larger_a_working_set_the_more_far_memory_counts():
+    assert far_share(0) == pytest.approx(0.0, abs=1e-6)
+    assert far_share(27) == pytest.approx(0.6)  # about 96 MB, which are 3/5 of 96 + 64
+    assert far_share(40) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_where_far_memory_is_slower_a_small_model_stays_and_a_large_one_follows():
+    before = MachineState(dict.fromkeys((*NAMES, *FAR_NAMES), 0.0))
+    after = MachineState({**dict.fromkeys(NAMES, 0.0), **dict.fromkeys(FAR_NAMES, 0.5)})
+    small, middle, large = (before.to(after, digits) for digits in (SMALL, 27, 40))
+    assert [one.log for one in (small, middle, large)] == pytest.approx([0.0, 0.3, 0.5], abs=1e-3)
+    assert [one.half_width for one in (small, middle, large)] == pytest.approx([0.0] * 3, abs=1e-12)
+
+
+def test_workloads_from_far_memory_that_disagree_widen_the_interval_by_their_share():
+    before = MachineState(dict.fromkeys((*NAMES, *FAR_NAMES), 0.0))
+    after = MachineState({**dict.fromkeys(NAMES, 0.0), **dict(zip(FAR_NAMES, (0.0, 0.3, 0.6), strict=True))})
+    # The standard deviation of (0, 0.3, 0.6) is 0.3; Student's t with 3 + 2 degrees of freedom is 2.571.
+    assert before.to(after, 27).half_width == pytest.approx(2.571 * 0.6 * 0.3 * math.sqrt(1 + 1 / 3), rel=1e-3)
+
+
+def test_a_state_without_workloads_from_far_memory_is_compared_by_the_others():
+    before = MachineState(dict.fromkeys(NAMES, 0.0))
+    after = MachineState({**dict.fromkeys(NAMES, 0.2), **dict.fromkeys(FAR_NAMES, 9.0)})
+    assert before.to(after, 40).log == pytest.approx(0.2)
+    assert not MachineState(dict.fromkeys(FAR_NAMES, 0.0)).known
 
 
 def test_only_workloads_that_both_states_have_count():
     older = MachineState(dict.fromkeys(("product", "copy_4mb", "python"), 0.0))
     newer = MachineState({"product": 1.0, "copy_4mb": 1.0, "python": 1.0, "relu_16kb": 9.0})
-    assert older.to(newer).log == pytest.approx(1.0)
-    assert MachineState({"product": 0.0, "python": 0.0}).to(newer) is None
+    assert older.to(newer, SMALL).log == pytest.approx(1.0)
+    assert MachineState({"product": 0.0, "python": 0.0}).to(newer, SMALL) is None
 
 
 def test_levels_are_means_of_quartiles_which_one_slow_sample_does_not_move():
@@ -110,7 +142,7 @@ def test_impossible_seconds_are_left_out_by_name(tmp_path, wrong_s):
         pools = [profile.pool(number) for number in profile.model_pools()]
     assert usual.left_out == ("python",)
     assert usual.levels["python"] == pytest.approx(math.log(1e-4))
-    shifts = [MachineState.of_pool(pool, usual).to(usual) for pool in pools]
+    shifts = [MachineState.of_pool(pool, usual).to(usual, SMALL) for pool in pools]
     assert [one.log for one in shifts] == pytest.approx([0.0] * 3)
     assert Machine.between(*pools[:2]).left_out == ("python",)
     assert "impossible seconds do not count: python" in Machine.between(*pools[:2]).note

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from opclock.errors import EstimateError
-from opclock.timing import controls, watching
+from opclock.timing import controls, far_workloads, watching
 from opclock.timing import current_state as module
 from opclock.timing.controls import CURRENT_S
 from opclock.timing.current_state import current_state
@@ -50,9 +50,9 @@ def test_a_busy_machine_has_no_state_and_one_line_says_so(scripted):
 
 def test_the_state_has_every_control_workload_and_small_model(monkeypatch):
     """On a busy machine too: here none of their runs counts as disturbed."""
-    for sampling in (controls, watching):
+    for sampling in (controls, far_workloads, watching):
         monkeypatch.setattr(sampling, "disturbed", lambda readings: np.zeros(len(readings.wall_s), dtype=bool))
     sampler = module.StateSampler()
     sampler.sample()
     models = {f"real {host.trace.model}" for host in module.small_models()}
-    assert set(sampler.state.levels) == {*controls.workloads(), *models}
+    assert set(sampler.state.levels) == {*controls.workloads(), *far_workloads.far_workloads(), *models}

@@ -240,16 +240,19 @@ def _fitted(text: str, width: int) -> str:
 
 
 class _StepLines:
-    """Progress through a pipe: "[3/10] resnet50: done in 21 s", and a line now and then while a step lasts."""
+    """Progress through a pipe: a line when all begins and when a step ends, and now and then while one lasts."""
 
     def __init__(self) -> None:
-        self._step, self._began = "", time.monotonic()
-        self._latest = self._began  # line
+        self._step = ""
+        self._began: float | None = None  # the current step
+        self._latest = 0.0  # line
 
     def update(self, text: str, fraction: float) -> None:
-        """Finish the current step if this text names another one; else print the text where the last line is old."""
+        """Finish the current step if this text names another; else print the text where the last line is old."""
         step, now = step_name(text), time.monotonic()
         if step != self._step:
+            if self._began is None:
+                write(sys.stderr, text)
             self.finish()
             self._step, self._began, self._latest = step, now, now
         elif now - self._latest >= LINE_EVERY_S:
@@ -258,6 +261,6 @@ class _StepLines:
 
     def finish(self) -> None:
         """Print how long the current step took."""
-        if self._step:
+        if self._step and self._began is not None:
             write(sys.stderr, f"{self._step}: done in {duration(time.monotonic() - self._began)}")
             self._step = ""

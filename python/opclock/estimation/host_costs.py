@@ -265,7 +265,7 @@ class HostWork:
             return HostWork(host_s, sampled.number, flags, sampled.blocks, sampled.processes, error_s,
                             shift=sampled.shift)  # fmt: skip
         calls_s, factor = _unsampled(trace, profile, condition)
-        shift = Shift() if change is None else change.from_usual
+        shift = Shift() if change is None else change.from_usual(condition.working_set)
         if has_other_code(trace, profile, condition):
             code = ("other_code",)
         return HostWork(calls_s[None, :] * shift.factor, None, ("host_by_table", *code), factor=factor, shift=shift)

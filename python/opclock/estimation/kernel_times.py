@@ -115,7 +115,8 @@ class KernelTimes:
 
     def in_state(self, change: StateChange) -> KernelTimes:
         """The same in one state of the machine."""
-        shift = None if self.learnt_in is None else change.shift_from(self.learnt_in)
+        working_set = self.trace.working_set.bit_length()
+        shift = None if self.learnt_in is None else change.shift_from(self.learnt_in, working_set)
         factor = 1.0 if shift is None else shift.factor
         pools = {key: change.of(pool) for key, pool in self.pools.items()}
         predictions = {key: replace(one, seconds=one.seconds * factor) for key, one in self.predictions.items()}

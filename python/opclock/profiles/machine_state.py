@@ -1,22 +1,23 @@
 """How fast the machine is, by its control workloads: in a pool, usually in a profile, or now.
 
 A number holds for the state that the machine was in. On a shared machine it changes within minutes, on a board with the
-clock, heat and the power mode. Between two states, seconds are scaled by the geometric mean of all control workloads:
-weights by class of kernel, also such that were learnt, did worse (``docs/method.md``).
+clock, heat and the power mode. Between two states, seconds are scaled by the geometric means of two groups of control
+workloads: those whose data lie in the caches, and those from far memory, where the inference before left the weights of
+a large model. How much the second counts depends on the model's working set (``docs/method.md``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from opclock import arithmetic
 from opclock.profiles.machine import MAX_RATIO, MIN_WORKLOADS
-from opclock.profiles.pool import FAULT, SINGLE, WATCHED, Pool
+from opclock.profiles.pool import FAR, FAULT, SINGLE, WATCHED, Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples, student
@@ -27,6 +28,35 @@ NO_CONTROLS = (SINGLE, WATCHED, FAULT)  # what is sampled beside the control wor
 MIN_SAMPLES = 4  # of a workload, that show their noise
 MEDIAN_ERROR = math.sqrt(math.pi / 2)  # standard error of a median over that of the mean
 QUARTILES = (25.0, 50.0, 75.0)  # their mean is less noisy than the median, and no slow sample moves it
+FAR_BYTES = 64 << 20  # that the largest workload from far memory reads; a model of this size follows both groups alike
+
+
+def far_share(working_set: int) -> float:
+    """How much the workloads from far memory count for op calls: from 0, all is in the caches, to 1.
+
+    Args:
+        working_set: the number of binary digits of the bytes that the op calls touch together, as in ``Condition``.
+    """
+    touched = 0.75 * 2.0**working_set  # the middle of the numbers with so many digits
+    return touched / (touched + FAR_BYTES)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What a group of workloads shows between two states."""
+
+    count: int
+    log: float
+    error: float  # standard error for one more workload
+
+    @staticmethod
+    def between(first: MachineState, second: MachineState, names: Sequence[str]) -> _Group:
+        shifts = np.array([second.levels[name] - first.levels[name] for name in names])
+        if len(shifts) < 2:
+            return _Group(0, 0.0, 0.0)
+        variance = float(np.var(shifts, ddof=1))
+        really = max(0.0, variance - first.squared_noise(names) - second.squared_noise(names))
+        return _Group(len(shifts), float(np.mean(shifts)), math.sqrt(variance / len(shifts) + really))
 
 
 @dataclass(frozen=True)
@@ -36,12 +66,12 @@ class MachineState:
     Attributes:
         levels: the logarithms.
         left_out: workloads of which a profile has impossible seconds, which do not count.
-        noise: the standard error of a level, as few samples show it; 0 where it is not known.
+        noise: by workload, how far a level is off because of its few samples: one draw of that error, where known.
     """
 
     levels: Mapping[str, float]
     left_out: tuple[str, ...] = ()
-    noise: float = 0.0
+    noise: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of_seconds(seconds: Mapping[str, Samples], usual: MachineState | None = None) -> MachineState:
@@ -57,7 +87,7 @@ class MachineState:
             for name, samples in sorted(seconds.items()) if not name.startswith(NO_CONTROLS)
         }  # fmt: skip
         return MachineState({name: _level(logs) for name, logs in known.items() if logs.size},
-                            noise=_noise(list(known.values())))  # fmt: skip
+                            noise=_noise(known))  # fmt: skip
 
     @staticmethod
     def of_pool(pool: Pool, usual: MachineState | None = None) -> MachineState:
@@ -68,40 +98,46 @@ class MachineState:
     def usual(states: Sequence[MachineState]) -> MachineState:
         """The median of several states, workload by workload."""
         names = sorted({name for state in states for name in state.levels})
-        squares = sum(state.noise**2 for state in states)
-        wider = MEDIAN_ERROR if len(states) > 2 else 1.0  # a median of two is their mean
-        return MachineState(
-            {
-                name: float(np.median([state.levels[name] for state in states if name in state.levels]))
-                for name in names
-            },
-            noise=wider * math.sqrt(squares) / max(1, len(states)),
-        )
+        levels, noise = {}, {}
+        for name in names:
+            of_name = [state for state in states if name in state.levels]
+            levels[name] = float(np.median([state.levels[name] for state in of_name]))
+            wider = MEDIAN_ERROR if len(of_name) > 2 else 1.0  # a median of two is their mean
+            noise[name] = wider * math.hypot(*(state.noise.get(name, 0.0) for state in of_name)) / len(of_name)
+        return MachineState(levels, noise=noise)
 
     @property
     def known(self) -> bool:
         """Whether enough control workloads were sampled."""
-        return len(self.levels) >= MIN_WORKLOADS
+        return len([name for name in self.levels if not name.startswith(FAR)]) >= MIN_WORKLOADS
 
-    def to(self, other: MachineState) -> Shift | None:
+    def squared_noise(self, names: Sequence[str]) -> float:
+        """The mean square of the noise of these workloads."""
+        known = [self.noise[name] ** 2 for name in names if name in self.noise]
+        return math.fsum(known) / len(known) if known else 0.0
+
+    def to(self, other: MachineState, working_set: int) -> Shift | None:
         """The shift from this state to another.
 
         Args:
             other: a state of the same machine with as many threads.
+            working_set: of the op calls that it is for, see ``far_share``.
 
         Returns:
-            The mean of what the workloads show that both have. Its interval is Student's t over the workloads, for one
-            more of them: a model is another workload. What they differ by because of their few samples counts for the
-            mean alone. None: they have fewer than ``MIN_WORKLOADS`` in common.
+            The mean of what the workloads show that both have, of each group by its share. Its interval is Student's t
+            over the workloads, for one more of them: a model is another workload. What they differ by because of their
+            few samples counts for the mean alone. None: they have fewer than ``MIN_WORKLOADS`` in common. Where they
+            have no two from far memory, the others count alone.
         """
         names = sorted(set(self.levels) & set(other.levels))
-        if len(names) < MIN_WORKLOADS:
+        near = _Group.between(self, other, [name for name in names if not name.startswith(FAR)])
+        if near.count < MIN_WORKLOADS:
             return None
-        shifts = np.array([other.levels[name] - self.levels[name] for name in names])
-        variance = float(np.var(shifts, ddof=1))
-        really = max(0.0, variance - self.noise**2 - other.noise**2)
-        error = math.sqrt(variance / len(names) + really)
-        return Shift(float(np.mean(shifts)), student(len(names) - 1, 0.975) * error)
+        far = _Group.between(self, other, [name for name in names if name.startswith(FAR)])
+        share = far_share(working_set) if far.count else 0.0
+        error = math.hypot((1 - share) * near.error, share * far.error)
+        freedom = near.count - 1 + max(0, far.count - 1)
+        return Shift((1 - share) * near.log + share * far.log, student(freedom, 0.975) * error)
 
 
 def usual_state(profile: ProfileReader, threads: int) -> MachineState:
@@ -139,10 +175,12 @@ def _level(logs: Samples) -> float:
     return float(np.mean(np.percentile(logs, QUARTILES)))
 
 
-def _noise(by_workload: Sequence[Samples]) -> float:
-    """The standard error of a level: half of what those of every other sample differ by from the rest's."""
-    halves = [(_level(logs[::2]) - _level(logs[1::2])) / 2 for logs in by_workload if logs.size >= MIN_SAMPLES]
-    return math.sqrt(math.fsum(one * one for one in halves) / len(halves)) if halves else 0.0
+def _noise(by_workload: Mapping[str, Samples]) -> dict[str, float]:
+    """By workload: half of what the level of every other sample differs by from the rest's."""
+    return {
+        name: abs(_level(logs[::2]) - _level(logs[1::2])) / 2
+        for name, logs in by_workload.items() if logs.size >= MIN_SAMPLES
+    }  # fmt: skip
 
 
 def _possible(samples: Samples, level: float | None = None) -> npt.NDArray[np.bool_]:

@@ -27,6 +27,7 @@ from opclock.profiles.statistics import Samples
 # several, and timed op call by op call with one thread.
 REAL, SINGLE, WATCHED = "real ", "single ", "watched "
 FAULT = "page fault"  # seconds of one
+FAR = "far "  # begins the names of control workloads whose data come from far memory
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ class StateChange:
     """Multiplies the seconds of pools by what their control workloads differ from those of one state.
 
     Attributes:
-        from_usual: the shift from the usual state of the profile.
         known: whether the profile has control workloads.
         left_out: those of which it has impossible seconds.
     """
@@ -34,8 +33,7 @@ class StateChange:
             EstimateError: a state is given, and it or the profile has too few control workloads.
         """
         usual = profile.remembered(("usual state", threads), lambda: usual_state(profile, threads))
-        shift = usual.to(usual if state is None else state)
-        if state is not None and shift is None:
+        if state is not None and usual.to(state, 0) is None:
             raise EstimateError(
                 f"{profile.path} has no control workloads with {threads} threads that would show the machine's state; "
                 "measure the model again, into a new profile, or leave the state out"
@@ -45,21 +43,26 @@ class StateChange:
         self._state = state or usual
         self._asked = state is not None
         self._done: dict[int, Pool] = {}
-        self.from_usual = shift or Shift()
 
-    def shift_from(self, state: MachineState) -> Shift | None:
+    def from_usual(self, working_set: int) -> Shift:
+        """The shift from the usual state of the profile, for op calls of this working set (see ``far_share``)."""
+        return self._usual.to(self._state, working_set) or Shift()
+
+    def shift_from(self, state: MachineState, working_set: int) -> Shift | None:
         """The shift from another state of the machine.
 
         Args:
             state: in which something was timed. Where it is not known, it counts as the usual one; that it may be
                 another is in the interval.
+            working_set: of the op calls that the shift is for, see ``far_share``.
 
         Returns:
             The shift to this state; None where neither is known and none was asked for.
         """
-        shift = state.to(self._state)
+        shift = state.to(self._state, working_set)
         if shift is None and self._asked:
-            return Shift(self.from_usual.log, math.hypot(self.from_usual.half_width, TWO_SIDED_95 * UNSEEN))
+            usual = self.from_usual(working_set)
+            return Shift(usual.log, math.hypot(usual.half_width, TWO_SIDED_95 * UNSEEN))
         return shift
 
     def of(self, pool: Pool) -> Pool:
@@ -71,6 +74,6 @@ class StateChange:
         if pool.shift is not None or pool.condition.device != "cpu":
             return pool
         if pool.number not in self._done:
-            shift = self.shift_from(MachineState.of_pool(pool, self._usual))
+            shift = self.shift_from(MachineState.of_pool(pool, self._usual), pool.condition.working_set)
             self._done[pool.number] = pool if shift is None else pool.shifted(shift)
         return self._done[pool.number]

@@ -149,7 +149,8 @@ class Baseline:
         if before is None:
             return None
         on_cpu = pool.condition.device == "cpu"
-        shift = MachineState.of_pool(before).to(MachineState.of_pool(pool)) if on_cpu else Shift()
+        states = MachineState.of_pool(before), MachineState.of_pool(pool)
+        shift = states[0].to(states[1], pool.condition.working_set) if on_cpu else Shift()
         return Slowdown.of(reference, Timed(**before.context[REFERENCE]), shift)
 
     def keep(self, file: Path) -> None:

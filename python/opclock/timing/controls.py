@@ -18,14 +18,15 @@ from opclock.board.contention import Contention
 from opclock.profiles.disturbance import disturbed
 from opclock.profiles.pool import FAULT
 from opclock.profiles.watch import Watch
+from opclock.timing.far_workloads import far_workloads, sample_far_workloads
 from opclock.timing.page_faults import fault_s
 from opclock.timing.watching import sample_watching, watched_models
 from opclock.tracing.torch_state import torch_plain
 
 REPEATS = 3  # timed runs of each, after one that is not; the median ignores one disturbed run
 EVERY_S = 0.5  # at least so far apart
-REST = 10  # and at least so many times as long as a sample takes: 50 to 70 ms with one thread of an x86-64 machine
-CURRENT_S = 1.0  # of sampling show the current state: 20 samples
+REST = 10  # and at least so many times as long as a sample takes: about 130 ms with one thread of an x86-64 machine
+CURRENT_S = 1.0  # of sampling show the current state: about 15 samples
 
 Workload = Callable[[], object]
 
@@ -35,18 +36,18 @@ def workloads() -> dict[str, Workload]:
     """The control workloads, by name. Their tensors are made once in a process.
 
     They are those whose speed followed that of models on a shared machine (``docs/method.md``): arithmetic from the
-    caches, kernels that PyTorch writes itself, each cache level and memory, and Python. Small models beside them show
-    dispatch (``watching.py``). A chain of dependent integers sees the clock's rate alone; each round has one anyway.
+    caches, kernels that PyTorch writes itself, each cache level, and Python. Beside them, ``far_workloads.py`` has
+    those from far memory, and small models show dispatch (``watching.py``). A chain of dependent integers sees the
+    clock's rate alone; each round has one anyway.
     """
     generator = torch.Generator().manual_seed(0)
 
     def tensor(*shape: int) -> torch.Tensor:
         return torch.rand(*shape, generator=generator)
 
-    square, image, matrix, vector = tensor(192, 192), tensor(1, 32, 56, 56), tensor(2048, 2048), tensor(2048)
+    square, image = tensor(192, 192), tensor(1, 32, 56, 56)
     weight, depthwise, scale = tensor(32, 32, 3, 3), tensor(32, 1, 3, 3), tensor(32)
     source, target = tensor(1 << 20), torch.empty(1 << 20)
-    far_source, far_target = tensor(1 << 22), torch.empty(1 << 22)
     first_level, second_level = tensor(1 << 12), tensor(1 << 16)
     return {
         "product": lambda: torch.mm(square, square),
@@ -56,8 +57,6 @@ def workloads() -> dict[str, Workload]:
         "relu_16kb": lambda: [torch.relu_(first_level) for _ in range(20)],
         "relu_256kb": lambda: [torch.relu_(second_level) for _ in range(4)],
         "copy_4mb": lambda: target.copy_(source),
-        "copy_16mb": lambda: far_target.copy_(far_source),
-        "matrix_vector": lambda: torch.mv(matrix, vector),
         "python": lambda: sum(number & 7 for number in range(10_000)),
     }
 
@@ -70,10 +69,12 @@ def sample_controls(contention: Contention) -> dict[str, float]:
         contention: reads the counters of this process.
 
     Returns:
-        By name: the median seconds of a run. One with more than one disturbed run is left out.
+        By name: the median seconds of a run; of a workload from far memory, those of one run. One with more than one
+        disturbed run is left out.
     """
+    far = sample_far_workloads(contention)
     medians = {name: _median_s(partial(_timed_s, run), contention) for name, run in workloads().items()}
-    return {name: seconds for name, seconds in medians.items() if seconds is not None}
+    return far | {name: seconds for name, seconds in medians.items() if seconds is not None}
 
 
 def _timed_s(run: Workload) -> float:
@@ -109,6 +110,7 @@ class Controls:
         self._next = 0.0
         with torch_plain():
             workloads()
+            far_workloads()
         if watching is not None:
             watched_models(watching)
 
