@@ -65,6 +65,7 @@ def test_the_larger_a_working_set_the_more_far_memory_counts():
     assert far_share(0) == pytest.approx(0.0, abs=1e-6)
     assert far_share(27) == pytest.approx(0.6)  # about 96 MB, which are 3/5 of 96 + 64
     assert far_share(40) == pytest.approx(1.0, abs=1e-3)
+    assert far_share(10**9) == pytest.approx(1.0)  # of a damaged profile
 
 
 def test_where_far_memory_is_slower_a_small_model_stays_and_a_large_one_follows():

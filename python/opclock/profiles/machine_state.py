@@ -29,6 +29,7 @@ MIN_SAMPLES = 4  # of a workload, that show their noise
 MEDIAN_ERROR = math.sqrt(math.pi / 2)  # standard error of a median over that of the mean
 QUARTILES = (25.0, 50.0, 75.0)  # their mean is less noisy than the median, and no slow sample moves it
 FAR_BYTES = 64 << 20  # that the largest workload from far memory reads; a model of this size follows both groups alike
+MAX_DIGITS = 64  # of a working set that differ in its share; a damaged profile may name more
 
 
 def far_share(working_set: int) -> float:
@@ -37,7 +38,7 @@ def far_share(working_set: int) -> float:
     Args:
         working_set: the number of binary digits of the bytes that the op calls touch together, as in ``Condition``.
     """
-    touched = 0.75 * 2.0**working_set  # the middle of the numbers with so many digits
+    touched = 0.75 * 2.0 ** min(working_set, MAX_DIGITS)  # the middle of the numbers with so many digits
     return touched / (touched + FAR_BYTES)
 
 
@@ -103,7 +104,8 @@ class MachineState:
             of_name = [state for state in states if name in state.levels]
             levels[name] = float(np.median([state.levels[name] for state in of_name]))
             wider = MEDIAN_ERROR if len(of_name) > 2 else 1.0  # a median of two is their mean
-            noise[name] = wider * math.hypot(*(state.noise.get(name, 0.0) for state in of_name)) / len(of_name)
+            squares = math.fsum(state.noise.get(name, 0.0) ** 2 for state in of_name)
+            noise[name] = wider * math.sqrt(squares) / len(of_name)
         return MachineState(levels, noise=noise)
 
     @property
@@ -135,7 +137,7 @@ class MachineState:
             return None
         far = _Group.between(self, other, [name for name in names if name.startswith(FAR)])
         share = far_share(working_set) if far.count else 0.0
-        error = math.hypot((1 - share) * near.error, share * far.error)
+        error = math.sqrt(((1 - share) * near.error) ** 2 + (share * far.error) ** 2)
         freedom = near.count - 1 + max(0, far.count - 1)
         return Shift((1 - share) * near.log + share * far.log, student(freedom, 0.975) * error)
 
