@@ -83,6 +83,14 @@ def test_workloads_from_far_memory_that_disagree_widen_the_interval_by_their_sha
     assert before.to(after, 27).half_width == pytest.approx(2.571 * 0.6 * 0.3 * math.sqrt(1 + 1 / 3), rel=1e-3)
 
 
+def test_what_two_states_of_one_machine_cannot_differ_by_does_not_count():
+    """Damaged control workloads from far memory made an estimate of 1e45 s."""
+    before = MachineState(dict.fromkeys((*NAMES, *FAR_NAMES), 0.0))
+    after = MachineState({**dict.fromkeys(NAMES, 0.2), **dict.fromkeys(FAR_NAMES, 690.0)})
+    assert before.to(after, 40).log == pytest.approx(0.2)
+    assert before.to(MachineState(dict.fromkeys(NAMES, 690.0)), 40) is None
+
+
 def test_a_state_without_workloads_from_far_memory_is_compared_by_the_others():
     before = MachineState(dict.fromkeys(NAMES, 0.0))
     after = MachineState({**dict.fromkeys(NAMES, 0.2), **dict.fromkeys(FAR_NAMES, 9.0)})

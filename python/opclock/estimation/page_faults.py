@@ -23,6 +23,7 @@ LARGE = 128 << 10  # bytes of a block that the C library takes from the system b
 # again may not be. As fractions of that: the least, the middle, and the middle's standard error.
 LEAST, MIDDLE, DEVIATION = 0.5, 0.75, 0.125
 MIN_ROUNDS = 8  # of a pool that may say it
+POSSIBLE_S = (1e-9, 1.0)  # of one page fault; a damaged profile may say anything
 
 
 class Cost(NamedTuple):
@@ -39,7 +40,7 @@ class Cost(NamedTuple):
         alone could make any slope.
         """
         costs_s = pool.watching.get(FAULT, np.empty(0))
-        known_s = costs_s[np.isfinite(costs_s) & (costs_s > 0)]
+        known_s = costs_s[(costs_s >= POSSIBLE_S[0]) & (costs_s <= POSSIBLE_S[1])]
         if not known_s.size:
             return None
         all_s = float(np.median(known_s))

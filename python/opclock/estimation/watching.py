@@ -55,7 +55,8 @@ class Watching:
 def _finite(watched_s: Samples | None, real_s: Samples | None) -> Samples:
     if watched_s is None or real_s is None:
         return np.empty(0)
-    differences: Samples = watched_s - real_s
+    with np.errstate(invalid="ignore"):  # both are infinite in a damaged profile
+        differences: Samples = watched_s - real_s
     return differences[np.isfinite(differences)]
 
 

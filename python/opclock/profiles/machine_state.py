@@ -129,9 +129,10 @@ class MachineState:
             The mean of what the workloads show that both have, of each group by its share. Its interval is Student's t
             over the workloads, for one more of them: a model is another workload. What they differ by because of their
             few samples counts for the mean alone. None: they have fewer than ``MIN_WORKLOADS`` in common. Where they
-            have no two from far memory, the others count alone.
+            have no two from far memory, the others count alone. What differs by more than ``MAX_RATIO`` does not count.
         """
-        names = sorted(set(self.levels) & set(other.levels))
+        both = sorted(set(self.levels) & set(other.levels))
+        names = [name for name in both if abs(other.levels[name] - self.levels[name]) <= math.log(MAX_RATIO)]
         near = _Group.between(self, other, [name for name in names if not name.startswith(FAR)])
         if near.count < MIN_WORKLOADS:
             return None

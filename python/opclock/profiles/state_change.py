@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from opclock.errors import EstimateError
+from opclock.formatting import counted
 from opclock.profiles.machine import UNSEEN
 from opclock.profiles.machine_state import MachineState, usual_state
 from opclock.profiles.pool import Pool
@@ -35,7 +36,8 @@ class StateChange:
         usual = profile.remembered(("usual state", threads), lambda: usual_state(profile, threads))
         if state is not None and usual.to(state, 0) is None:
             raise EstimateError(
-                f"{profile.path} has no control workloads with {threads} threads that would show the machine's state; "
+                f"{profile.path} has no control workloads with {counted(threads, 'thread')} that show the machine's "
+                "state, or they differ from the wanted one's by more than a machine can; "
                 "measure the model again, into a new profile, or leave the state out"
             )
         self.known, self.left_out = usual.known, usual.left_out
