@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from helpers import BOARD, chain
@@ -83,8 +85,9 @@ def test_one_slow_round_with_a_few_page_faults_does_not_say_what_they_cost(profi
         assert PageFaults.of(pool, slow_s).cost.seconds == pytest.approx(2e-6)  # what new memory took, no more
 
 
-def test_new_memory_that_took_no_time_says_nothing(profile_path):
-    path = stored(profile_path, ([0.0, 1000.0] * 4, [0.0] * 8), {1: 1000, 2: 1000}, new_memory_s=0.0)
+@pytest.mark.parametrize("damaged_s", [0.0, 1e-300, 1e300, math.inf])
+def test_new_memory_that_took_no_possible_time_says_nothing(profile_path, damaged_s):
+    path = stored(profile_path, ([0.0, 1000.0] * 4, [0.0] * 8), {1: 1000, 2: 1000}, new_memory_s=damaged_s)
     with Profile.open(path) as profile:
         assert PageFaults.of(profile.pool(1), profile.pool(1).rounds_s) is None
 

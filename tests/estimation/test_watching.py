@@ -104,6 +104,7 @@ def test_few_samples_widen_the_interval_by_all_that_is_taken_off(tmp_path):
         (WATCHED, {}),
         ({"real first": 30e-6}, SMALL_MODELS),  # another program disturbed the other half
         ({"real first": 30e-6, "watched first": 29e-6}, SMALL_MODELS),
+        (dict.fromkeys(WATCHED, math.inf), SMALL_MODELS),  # a damaged profile
     ],
 )
 def test_nothing_is_taken_off_where_nothing_was_measured(tmp_path, controls, small_models):

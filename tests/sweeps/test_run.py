@@ -20,12 +20,10 @@ import opclock as package
 from opclock.board.identity import read_board
 from opclock.errors import OptionError
 from opclock.flags import UNTRUSTED
-from opclock.formatting import duration
 from opclock.prediction.ceilings import Ceilings
 from opclock.profiles.condition import Condition
 from opclock.profiles.profile import Profile
 from opclock.sweeps import FAMILIES, grouping, run
-from opclock.sweeps.advance import Advance
 from opclock.sweeps.amount import FOR_PREDICTORS, FOR_ROWS, Amount
 from opclock.sweeps.binding import plan_all
 from opclock.sweeps.configuration import grid
@@ -301,37 +299,3 @@ def test_a_sweep_that_has_just_begun_does_not_replace_a_finished_one(profile):
     profile.name_configurations([("elementwise", planned.configuration.parameters_text, key)])
     (row,) = sweep_rows(profile, threads=[1])
     assert row.measurement.median_s == 2.0
-
-
-def test_progress_counts_the_kernels_of_the_window_that_runs(monkeypatch):
-    """It said "0 of 162 kernels" from the start to the end, as all of them were in one window."""
-    said = []
-    monkeypatch.setattr("opclock.sweeps.advance.time", Mock(**{"perf_counter.return_value": 160.0}))
-    advance = Advance(lambda *both: said.append(both), threads=2, count=200, networks=None, began=100.0)
-    advance.begin_window(100)
-    advance(0.05)
-    advance.begin_window(100)
-    advance(0.5)
-    assert said == [
-        ("sweep, 2 threads: 5 of 200 kernels", pytest.approx(0.025)),  # too early to say how long
-        (f"sweep, 2 threads: 150 of 200 kernels, {duration(20)} left", pytest.approx(0.75)),
-    ]
-
-
-def test_progress_goes_on_while_networks_are_timed(monkeypatch):
-    """Its bar stood still, and then jumped."""
-    said = []
-    monkeypatch.setattr("opclock.sweeps.advance.time", Mock(**{"perf_counter.return_value": 160.0}))
-    monkeypatch.setattr("opclock.sweeps.duration.KERNEL_S", 0.1)
-    monkeypatch.setattr("opclock.sweeps.duration.NETWORK_S", 1.0)
-    networks = Mock(count=20, tried=5)
-    advance = Advance(lambda *both: said.append(both), threads=1, count=200, networks=networks, began=100.0)
-    advance.begin_window(100)
-    advance()
-    networks.tried = 10
-    advance()
-    begun = "sweep, 1 thread: 100 of 200 kernels"
-    assert said == [
-        (f"{begun}, 5 of 20 networks, {duration(100)} left", pytest.approx(15 / 40)),
-        (f"{begun}, 10 of 20 networks, {duration(60)} left", pytest.approx(20 / 40)),
-    ]

@@ -40,14 +40,8 @@ UNIT_S = 1e-6
 LARGEST = 10  # times the median host work: longer ones are disturbances
 LEAST_S = 1e-7  # of one piece of host work
 DIGITS = 6  # significant: libraries differ in the last bits of a product of matrices
-CODE = (
-    arithmetic,
-    watching,
-    disturbance,
-    machine_state,
-    state_change,
-    statistics,
-)  # decides, with this, what is learnt
+# The code that decides, with this file, what is learnt: where it changed, what was kept is outdated.
+CODE = (arithmetic, watching, disturbance, machine_state, state_change, statistics)
 
 
 @dataclass(frozen=True)

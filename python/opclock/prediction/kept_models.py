@@ -37,10 +37,8 @@ def version_of(profile: ProfileReader, device: str, threads: int, ceilings: Ceil
 
     The rounds of an ended pool never change, and its number is never used again.
     """
-    pools = training_pools(profile, threads, device)
-    return hashlib.sha256(json_text([predictor_table.code_of(*CODE), pools, ceilings.to_json()]).encode()).hexdigest()[
-        :16
-    ]
+    code, pools = predictor_table.code_of(*CODE), training_pools(profile, threads, device)
+    return hashlib.sha256(json_text([code, pools, ceilings.to_json()]).encode()).hexdigest()[:16]
 
 
 class KeptModels:

@@ -61,6 +61,13 @@ def workloads() -> dict[str, Workload]:
     }
 
 
+def make_workloads() -> None:
+    """Make the tensors of all control workloads, so that no sample's time holds that."""
+    with torch_plain():
+        workloads()
+        far_workloads()
+
+
 @torch.inference_mode()
 def sample_controls(contention: Contention) -> dict[str, float]:
     """Run each control workload on the host, with PyTorch's current number of threads.
@@ -108,9 +115,7 @@ class Controls:
         self._contention = contention
         self._watching = watching
         self._next = 0.0
-        with torch_plain():
-            workloads()
-            far_workloads()
+        make_workloads()
         if watching is not None:
             watched_models(watching)
 

@@ -12,8 +12,7 @@ from opclock.errors import EstimateError
 from opclock.formatting import counted
 from opclock.profiles.machine_state import MachineState
 from opclock.progress import Progress, silent
-from opclock.timing.controls import CURRENT_S, sample_controls, workloads
-from opclock.timing.far_workloads import far_workloads
+from opclock.timing.controls import CURRENT_S, make_workloads, sample_controls
 from opclock.timing.small_models import small_models
 from opclock.timing.threads import thread_team
 from opclock.timing.watching import sample_small_models
@@ -27,9 +26,8 @@ class StateSampler:
         """Make them."""
         self._contention = Contention()
         self._seconds: dict[str, list[float]] = {}
+        make_workloads()
         with torch_plain():
-            workloads()
-            far_workloads()
             small_models()
 
     def sample(self) -> None:
