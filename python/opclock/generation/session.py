@@ -170,7 +170,7 @@ def sample(programs: Sequence[Program], setup: Setup, children: Sequence[Generat
     kernels: list[_Kernels] = []
     for number, program in enumerate(missing):
         setup.progress(f"binding: {program.trace.model}", 0.2 * number / len(missing))
-        arguments = Arguments(program.trace, beside=arguments)
+        arguments = Arguments(program.trace, program.forward, beside=arguments)
         kernels.append(_Kernels(program, setup, arguments))
     _take_turns(kernels, children, setup)
     for one in kernels:

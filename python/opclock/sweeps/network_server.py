@@ -65,7 +65,8 @@ def time_network(number: int, profile: Profile, threads: int, seed: int) -> bool
         return False
     host = PlayedHost(traced, forward_of(network.module, network.inputs))
     condition = Condition.of("in_network", "cpu", threads, traced.working_set)
-    sampler = Sampler(traced, range(len(traced.calls)), Arguments(traced), profile, condition, host, seed=seed)
+    arguments = Arguments(traced, host.forward)
+    sampler = Sampler(traced, range(len(traced.calls)), arguments, profile, condition, host, seed=seed)
     sampler.warm_up()
     rounds = FOR_NETWORKS.in_block(sampler.usual_round_s())
     for _ in range(FOR_NETWORKS.blocks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from opclock.errors import OpCallError, first_line, is_out_of_memory
+from opclock.timing.model_weights import ModelWeights
 from opclock.timing.operators import changes_layout, named_constant
 from opclock.timing.quantized import new_quantized, packed
 from opclock.timing.value_rules import MAX_POOLS, rectified, values_of
@@ -126,15 +128,25 @@ def new_weight(spec: TensorSpec, below: int, memory: WeightMemory | None = None)
 class Arguments:
     """Creates arguments for the op calls of one trace, so that together they touch as much memory as the model does.
 
-    Each weight storage of the model gets its own buffer, and these follow each other. Activations with equal specs
+    Weights are the model's own where it is given. Else each weight storage of the model gets its own buffer, and these
+    follow each other. Activations with equal specs
     share a buffer, because the model's allocator would reuse the block; two in one call get two buffers. ``one_block``
     is for op calls that belong to no model: read-only activations share one block for each argument number. A hundred
     calls then touch no more memory than a model would. ``beside`` is for another program of the same model, which has
     the same weights: both share their buffers.
     """
 
-    def __init__(self, trace: Trace, *, one_block: bool = False, beside: Arguments | None = None) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        forward: Callable[[], object] | None = None,
+        *,
+        one_block: bool = False,
+        beside: Arguments | None = None,
+    ) -> None:
+        """See above. ``forward`` calls the model."""
         self._trace = trace
+        self._lent = ModelWeights(trace, forward)
         self._one_block = one_block
         self._made: dict[tuple[Any, ...], torch.Tensor] = {} if beside is None else beside._made
         self._weights: WeightMemory = WeightMemory() if beside is None else beside._weights
@@ -233,9 +245,13 @@ class Arguments:
         weight = self._trace.storages[number].kind == "weight"
         key = ("weight", number, spec, values) if weight else ("activation", ordinal, spec, values)
         if key not in self._made:
-            made = new_weight(spec, 1, self._weights) if weight else new_tensor(spec, 1)
-            if values is not None:
-                fill(made, values)
-                self._own.add(made.data_ptr())
-            self._made[key] = made
+            lent = self._lent.tensor(number, spec) if weight else None
+            self._made[key] = self._new(spec, weight, values) if lent is None else lent
         return self._made[key]
+
+    def _new(self, spec: TensorSpec, weight: bool, values: Values | None) -> torch.Tensor:
+        made = new_weight(spec, 1, self._weights) if weight else new_tensor(spec, 1)
+        if values is not None:
+            fill(made, values)
+            self._own.add(made.data_ptr())
+        return made

@@ -242,7 +242,8 @@ def _sample_runs(work: _Work, host: Host) -> Iterator[Sampler]:
     """Sample one after another the parts of the trace that fit into memory."""
     trace, condition = work.trace, condition_of(work.trace, work.threads)
     for positions in split(trace, memory_budget_bytes(trace.device)):
-        sampler = Sampler(trace, positions, Arguments(trace), work.profile, condition, host, seed=work.seed)
+        arguments = Arguments(trace, work.forward)
+        sampler = Sampler(trace, positions, arguments, work.profile, condition, host, seed=work.seed)
         sampler.warm_up()
         _sample(sampler, work)
         yield sampler
@@ -278,7 +279,8 @@ def _sample_together(children: Sequence[KernelProcess], work: _Work) -> None:
 
 def _sample_lanes(work: _Work, host: Host) -> list[Sampler]:
     """Run blocks of rounds in each timing on a device in turn, until all are sampled enough or the time is up."""
-    samplers = lane_samplers(work.trace, work.profile, host, work.threads, work.seed, Arguments(work.trace))
+    arguments = Arguments(work.trace, work.forward)
+    samplers = lane_samplers(work.trace, work.profile, host, work.threads, work.seed, arguments)
     budget = Budget(samplers, work.max_s, len(samplers) * MAX_S, 0, "lane")
     interleave_together(
         samplers,

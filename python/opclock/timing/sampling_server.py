@@ -96,7 +96,7 @@ class Server:
             lambda: Sampler(
                 self.trace,
                 range(*request["positions"]),
-                Arguments(self.trace),
+                Arguments(self.trace, self._forward),
                 profile,
                 condition_of(self.trace, self._threads),
                 host,

@@ -46,7 +46,8 @@ class WatchedModel:
         self.name = trace.model
         self.op_calls = len(trace.calls)
         self._host = host
-        self._pool = BoundPool(trace, range(len(trace.calls)), Arguments(trace), condition_of(trace, threads), seed=0)
+        arguments = Arguments(trace, host.forward)
+        self._pool = BoundPool(trace, range(len(trace.calls)), arguments, condition_of(trace, threads), seed=0)
         self._pool.compiled.warm_up(WARM_UP_S)
         self._rounds = Rounds.empty(REPEATS, len(trace.calls), len(trace.calls) + 1)
 

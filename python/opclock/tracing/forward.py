@@ -37,6 +37,11 @@ class Forward:
         self.steps = tuple(steps)
 
     @property
+    def model(self) -> torch.nn.Module:
+        """The model that is called."""
+        return self._model
+
+    @property
     def needs_reset(self) -> bool:
         """Whether the model's state must be put back before each inference."""
         return self._reset is not None

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch._ops import HigherOrderOperator
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from opclock.errors import TraceError
 from opclock.tracing.control_flow import control_flow
@@ -20,13 +20,8 @@ from opclock.tracing.op_call import OpCall
 from opclock.tracing.packing import with_rounded_scale
 from opclock.tracing.python_calls import PythonCalls
 from opclock.tracing.specs import flat_tensors, known_values, mapped, value_of
-from opclock.tracing.storages import Storages
+from opclock.tracing.storages import Storages, own_tensors, wraps
 from opclock.tracing.trace import TracedCall
-
-
-def _wraps(tensor: object) -> bool:
-    """Whether a tensor is of a subclass that calls operators on the tensors that it wraps."""
-    return is_traceable_wrapper_subclass(tensor)
 
 
 @contextmanager
@@ -64,9 +59,8 @@ class OpRecorder(TorchDispatchMode):
         self.python_calls: list[int] = []  # before each op call
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._entered: list[tuple[str, str]] = [("", type(model).__name__)]
-        for tensor in (*model.parameters(), *model.buffers()):
-            if not _wraps(tensor):
-                self.storages.number(tensor, "weight", stays=isinstance(tensor, torch.nn.Parameter))
+        for tensor in own_tensors(model):
+            self.storages.number(tensor, "weight", stays=isinstance(tensor, torch.nn.Parameter))
         for tensor in flat_tensors(inputs):
             self.storages.number(tensor, "input")
 
@@ -108,7 +102,7 @@ class OpRecorder(TorchDispatchMode):
     def _recorded(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """Record an op call. Returns its answer."""
         given = flat_tensors((args, tuple(kwargs.values())))
-        if any(_wraps(tensor) for tensor in given):
+        if any(wraps(tensor) for tensor in given):
             return NotImplemented  # the subclass calls operators on the tensors that it wraps
         if func.namespace in UNRECORDED:
             return func(*args, **kwargs)

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from opclock.tracing.trace import Storage, StorageKind
+
+
+def wraps(tensor: object) -> bool:
+    """Whether a tensor is of a subclass that calls operators on the tensors that it wraps."""
+    return is_traceable_wrapper_subclass(tensor)
+
+
+def own_tensors(model: torch.nn.Module) -> list[torch.Tensor]:
+    """A model's parameters and buffers that have a storage of their own, in the order in which these are numbered."""
+    return [tensor for tensor in (*model.parameters(), *model.buffers()) if not wraps(tensor)]
 
 
 class Storages:

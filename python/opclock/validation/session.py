@@ -94,7 +94,7 @@ class InterleavedSession:
         self._binding_s = 0.0
         self._pool: int | None = None  # of the kernels that are timed here
         self._states: StateSampler | None = None  # where they were timed earlier
-        arguments = Arguments(trace)
+        arguments = Arguments(trace, forward)
         self._others: list[Sampler] = []  # each runs one block in every pass
         if known:
             self.flags.append("measured_earlier")

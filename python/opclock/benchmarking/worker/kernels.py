@@ -51,7 +51,7 @@ class Kernels:
         check_fit(self._trace)
         host, _ = host_for(self._trace, self._forward)
         calls, condition = range(len(self._trace.calls)), condition_of(self._trace, self._threads)
-        sampling = Sampler(self._trace, calls, Arguments(self._trace), self._profile, condition, host)
+        sampling = Sampler(self._trace, calls, Arguments(self._trace, self._forward), self._profile, condition, host)
         sampling.warm_up()
         return sampling
 
