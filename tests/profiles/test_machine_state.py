@@ -10,6 +10,7 @@ from helpers import chain, filled
 
 from opclock.profiles.machine import Machine
 from opclock.profiles.machine_state import MachineState, evenly, far_share, usual_state
+from opclock.profiles.pool import OWN
 from opclock.profiles.profile import Profile
 from opclock.profiles.shift import Shift, mean_shift
 
@@ -96,6 +97,23 @@ def test_a_state_without_workloads_from_far_memory_is_compared_by_the_others():
     after = MachineState({**dict.fromkeys(NAMES, 0.2), **dict.fromkeys(FAR_NAMES, 9.0)})
     assert before.to(after, 40).log == pytest.approx(0.2)
     assert not MachineState(dict.fromkeys(FAR_NAMES, 0.0)).known
+
+
+def test_a_pool_follows_its_model_s_own_weights_by_the_time_that_moving_bytes_takes():
+    before = MachineState(dict.fromkeys((*NAMES, *FAR_NAMES, OWN + "9"), 0.0), moving={OWN + "9": 0.6})
+    after = MachineState({**dict.fromkeys(NAMES, 0.1), **dict.fromkeys(FAR_NAMES, 3.0), OWN + "9": 0.5})
+    assert before.to(after, 27).log == pytest.approx(0.4 * 0.1 + 0.6 * 0.5)
+    assert before.to(after, 27).half_width == pytest.approx(0.0, abs=1e-12)
+    without = MachineState({name: level for name, level in after.levels.items() if not name.startswith(OWN)})
+    assert before.to(without, 27).log == pytest.approx(0.4 * 0.1 + 0.6 * 3.0)  # by its working set
+
+
+def test_the_part_of_a_round_that_moving_bytes_takes_is_known_from_the_pool(tmp_path):
+    controls = {**dict.fromkeys(NAMES, 1e-4), OWN + "9": 4e-6}
+    filled(tmp_path / "p.sqlite", chain("relu"), {"relu": 1e-5}, controls=controls)
+    with Profile.open(tmp_path / "p.sqlite") as profile:
+        pool = profile.pool(1)
+        assert MachineState.of_pool(pool).moving == {OWN + "9": pytest.approx(4e-6 / np.median(pool.rounds_s))}
 
 
 def test_only_workloads_that_both_states_have_count():

@@ -1,9 +1,10 @@
 """How fast the machine is, by its control workloads: in a pool, usually in a profile, or now.
 
 A number holds for the state that the machine was in. On a shared machine it changes within minutes, on a board with the
-clock, heat and the power mode. Between two states, seconds are scaled by the geometric means of two groups of control
-workloads: those whose data lie in the caches, and those from far memory, where the inference before left the weights of
-a large model. How much the second counts depends on the model's working set (``docs/method.md``).
+clock, heat and the power mode, in each process with where its pages lie. Between two states, seconds are scaled by the
+geometric means of two groups of control workloads: those whose data lie in the caches, and those from far memory, where
+the inference before left the weights of a large model. How much the second counts depends on the model's working set.
+Where both states have read this model's own weights, that takes the place of the second group (``docs/method.md``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from opclock import arithmetic
 from opclock.profiles.machine import MAX_RATIO, MIN_WORKLOADS
-from opclock.profiles.pool import FAR, FAULT, SINGLE, WATCHED, Pool
+from opclock.profiles.pool import FAR, FAULT, OWN, SINGLE, WATCHED, Pool
 from opclock.profiles.reader import ProfileReader
 from opclock.profiles.shift import Shift
 from opclock.profiles.statistics import Samples, student
@@ -40,6 +41,10 @@ def far_share(working_set: int) -> float:
     """
     touched = 0.75 * 2.0 ** min(working_set, MAX_DIGITS)  # the middle of the numbers with so many digits
     return touched / (touched + FAR_BYTES)
+
+
+def _is_near(name: str) -> bool:
+    return not name.startswith((FAR, OWN))
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,14 @@ class MachineState:
         levels: the logarithms.
         left_out: workloads of which a profile has impossible seconds, which do not count.
         noise: by workload, how far a level is off because of its few samples: one draw of that error, where known.
+        moving: of a pool: by the workload that reads its model's own weights, the part of a round that moving bytes
+            takes at that speed, at most 1.
     """
 
     levels: Mapping[str, float]
     left_out: tuple[str, ...] = ()
     noise: Mapping[str, float] = field(default_factory=dict)
+    moving: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of_seconds(seconds: Mapping[str, Samples], usual: MachineState | None = None) -> MachineState:
@@ -93,7 +101,12 @@ class MachineState:
     @staticmethod
     def of_pool(pool: Pool, usual: MachineState | None = None) -> MachineState:
         """While a pool was sampled. See ``of_seconds``."""
-        return MachineState.of_seconds({**pool.controls, **pool.watching}, usual)
+        state = MachineState.of_seconds({**pool.controls, **pool.watching}, usual)
+        own = {name: level for name, level in state.levels.items() if name.startswith(OWN)}
+        if not own or not pool.rounds_s.size:
+            return state
+        log = arithmetic.log(float(np.median(pool.rounds_s)))
+        return replace(state, moving={name: min(1.0, arithmetic.exp(level - log)) for name, level in own.items()})
 
     @staticmethod
     def usual(states: Sequence[MachineState]) -> MachineState:
@@ -111,7 +124,7 @@ class MachineState:
     @property
     def known(self) -> bool:
         """Whether enough control workloads were sampled."""
-        return len([name for name in self.levels if not name.startswith(FAR)]) >= MIN_WORKLOADS
+        return len([name for name in self.levels if _is_near(name)]) >= MIN_WORKLOADS
 
     def squared_noise(self, names: Sequence[str]) -> float:
         """The mean square of the noise of these workloads."""
@@ -130,17 +143,30 @@ class MachineState:
             over the workloads, for one more of them: a model is another workload. What they differ by because of their
             few samples counts for the mean alone. None: they have fewer than ``MIN_WORKLOADS`` in common. Where they
             have no two from far memory, the others count alone. What differs by more than ``MAX_RATIO`` does not count.
+            Where both have read the weights of this state's pool, that counts by the part of a round that moving bytes
+            takes, and the workloads from far memory do not.
         """
         both = sorted(set(self.levels) & set(other.levels))
         names = [name for name in both if abs(other.levels[name] - self.levels[name]) <= math.log(MAX_RATIO)]
-        near = _Group.between(self, other, [name for name in names if not name.startswith(FAR)])
+        near = _Group.between(self, other, [name for name in names if _is_near(name)])
         if near.count < MIN_WORKLOADS:
             return None
-        far = _Group.between(self, other, [name for name in names if name.startswith(FAR)])
-        share = far_share(working_set) if far.count else 0.0
+        share, far = self._beyond_caches(other, names, near, working_set)
         error = math.sqrt(((1 - share) * near.error) ** 2 + (share * far.error) ** 2)
         freedom = near.count - 1 + max(0, far.count - 1)
         return Shift((1 - share) * near.log + share * far.log, student(freedom, 0.975) * error)
+
+    def _beyond_caches(
+        self, other: MachineState, names: Sequence[str], near: _Group, working_set: int
+    ) -> tuple[float, _Group]:
+        """How much memory beyond the caches counts, and what it shows."""
+        own = [name for name in self.moving if name in names]
+        if own:
+            log = other.levels[own[0]] - self.levels[own[0]]
+            noise = math.sqrt(self.squared_noise(own) + other.squared_noise(own))
+            return self.moving[own[0]], _Group(1, log, math.hypot(near.error, noise))
+        far = _Group.between(self, other, [name for name in names if name.startswith(FAR)])
+        return (far_share(working_set) if far.count else 0.0), far
 
 
 def usual_state(profile: ProfileReader, threads: int) -> MachineState:

@@ -19,6 +19,7 @@ from opclock.profiles.disturbance import disturbed
 from opclock.profiles.pool import FAULT
 from opclock.profiles.watch import Watch
 from opclock.timing.far_workloads import far_workloads, sample_far_workloads
+from opclock.timing.own_weights import OwnWeights
 from opclock.timing.page_faults import fault_s
 from opclock.timing.watching import sample_watching, watched_models
 from opclock.tracing.torch_state import torch_plain
@@ -105,15 +106,19 @@ def _median_s(run: Callable[[], float], contention: Contention) -> float | None:
 class Controls:
     """Says when control workloads are due for one pool, and samples them."""
 
-    def __init__(self, contention: Contention, *, watching: int | None = None) -> None:
+    def __init__(
+        self, contention: Contention, *, watching: int | None = None, weights: OwnWeights | None = None
+    ) -> None:
         """Make what is sampled, so that no block's time holds that. The first sample is due at once.
 
         Args:
             contention: reads the counters of this process.
             watching: PyTorch's number of threads where what watching adds is sampled, too; None where it is not.
+            weights: of the model whose op calls are timed, which are read as well; None: of none.
         """
         self._contention = contention
         self._watching = watching
+        self._weights = weights if weights is not None and weights.known else None
         self._next = 0.0
         make_workloads()
         if watching is not None:
@@ -133,6 +138,8 @@ class Controls:
         """Sample the control workloads. Returns their seconds by name, without those that were disturbed."""
         with torch_plain():
             seconds = sample_controls(self._contention)
+            if self._weights is not None:
+                seconds |= self._weights.sample(self._contention)
             if self._watching is not None:
                 seconds |= sample_watching(self._watching, self._contention)
                 fault = _median_s(fault_s, self._contention)

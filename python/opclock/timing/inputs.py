@@ -146,7 +146,7 @@ class Arguments:
     ) -> None:
         """See above. ``forward`` calls the model."""
         self._trace = trace
-        self._lent = ModelWeights(trace, forward)
+        self.weights = ModelWeights(trace, forward)
         self._one_block = one_block
         self._made: dict[tuple[Any, ...], torch.Tensor] = {} if beside is None else beside._made
         self._weights: WeightMemory = WeightMemory() if beside is None else beside._weights
@@ -245,7 +245,7 @@ class Arguments:
         weight = self._trace.storages[number].kind == "weight"
         key = ("weight", number, spec, values) if weight else ("activation", ordinal, spec, values)
         if key not in self._made:
-            lent = self._lent.tensor(number, spec) if weight else None
+            lent = self.weights.tensor(number, spec) if weight else None
             self._made[key] = self._new(spec, weight, values) if lent is None else lent
         return self._made[key]
 

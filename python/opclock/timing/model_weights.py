@@ -36,6 +36,14 @@ class ModelWeights:
             if number not in changed and not tensor.is_meta and not tensor.is_quantized:
                 self._tensors[number] = tensor
 
+    def elements(self, number: int) -> torch.Tensor | None:
+        """All floating-point numbers in a storage, in a row; None where it is not lent or has other numbers."""
+        tensor = self._tensors.get(number)
+        if tensor is None or not tensor.is_floating_point():
+            return None
+        with torch.inference_mode(mode=False):
+            return torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(tensor.untyped_storage())
+
     def tensor(self, number: int, spec: TensorSpec) -> torch.Tensor | None:
         """A tensor with this spec in the memory of a storage; None unless it fills the storage."""
         tensor = self._tensors.get(number)

@@ -21,6 +21,7 @@ from opclock.timing.controls import Controls
 from opclock.timing.graph_rounds import GraphRounds
 from opclock.timing.host_playback import Host
 from opclock.timing.inputs import Arguments
+from opclock.timing.own_weights import OwnWeights
 from opclock.timing.recording import PoolRecord
 from opclock.timing.rounds import Rounds
 from opclock.timing.stopping import Looks
@@ -72,7 +73,9 @@ class Sampler:
         self._record = PoolRecord(profile, condition, self._pool, host, seed, process)
         self._contention = Contention()
         watching = condition.threads if is_sampled(condition, host) else None
-        self._controls = Controls(self._contention, watching=watching)
+        whole = is_sampled(condition, host) and len(positions) == len(trace.calls)
+        weights = OwnWeights(trace, arguments.weights) if whole else None
+        self._controls = Controls(self._contention, watching=watching, weights=weights)
         self._looks = Looks()
         self._block_warm_up = block_warm_up or BlockWarmUp()
         self.unknown = tuple(arguments.unknown.values())  # op calls that cannot be timed, and why

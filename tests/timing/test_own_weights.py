@@ -1,0 +1,56 @@
+"""The control workload that reads a model's own weights."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from opclock.board.contention import Contention
+from opclock.estimation.estimate import estimate
+from opclock.profiles.machine_state import MachineState, usual_state
+from opclock.profiles.pool import OWN
+from opclock.timing import own_weights
+from opclock.timing.measure import measure
+from opclock.timing.model_weights import ModelWeights
+from opclock.timing.own_weights import OwnWeights
+from opclock.tracing.forward import Forward
+from opclock.tracing.recorder import trace
+
+
+def own(model: nn.Module, *inputs: torch.Tensor) -> OwnWeights:
+    traced = trace(model, inputs)
+    return OwnWeights(traced, ModelWeights(traced, Forward(model, inputs)))
+
+
+def test_seconds_are_those_of_moving_an_inference_s_bytes(monkeypatch):
+    now = iter((10.0, 10.5))
+    monkeypatch.setattr(own_weights, "time", SimpleNamespace(perf_counter=lambda: next(now)))
+    monkeypatch.setattr(own_weights, "disturbed", lambda readings: np.zeros(1, dtype=bool))
+    sampled = own(nn.Linear(1024, 1024, bias=False), torch.rand(16, 1024)).sample(Contention())
+    weights, activations = 4 * 1024 * 1024, 2 * 4 * 16 * 1024  # the weights are read, and copied into blocks
+    moved = 2 * weights + activations
+    assert sampled == {f"{OWN}{moved}": pytest.approx(0.5 * moved / weights)}
+
+
+def test_a_disturbed_reading_does_not_count(monkeypatch):
+    monkeypatch.setattr(own_weights, "disturbed", lambda readings: np.ones(1, dtype=bool))
+    assert own(nn.Linear(1024, 1024), torch.rand(16, 1024)).sample(Contention()) == {}
+
+
+def test_a_table_of_which_some_rows_are_read_and_few_weights_are_left_out():
+    assert not own(nn.Embedding(1024, 1024), torch.zeros(1, 4, dtype=torch.long)).known
+    assert not own(nn.Linear(64, 64), torch.rand(1, 64)).known
+    assert own(nn.Linear(1024, 1024), torch.rand(1, 1024)).known
+
+
+def test_a_pool_of_a_model_with_many_weights_has_it(profile):
+    model, rows = nn.Linear(1024, 1024), torch.rand(1, 1024)
+    traced = trace(model, (rows,))
+    measure(traced, profile, forward=Forward(model, (rows,)), threads=1, max_s=0.05)
+    levels = usual_state(profile, 1).levels
+    assert [name for name in levels if name.startswith(OWN)]
+    assert estimate(traced, profile, threads=1, state=MachineState(levels)).total_s > 0
