@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from opclock.board.cores import alike, default_threads, emulator, ranges, read_clusters, within
+from opclock.board.pages import LARGE_BYTES, READ_BYTES, TUNABLE, asks_for_large_pages, small_over_large
 from opclock.board.quota import cpu_quota
 from opclock.board.state import read_state
 from opclock.board.system import all_cores, allowed_cores, given_environment, openmp_binding
@@ -23,6 +24,7 @@ Status = Literal["ok", "warning", "trouble"]
 
 BUSY_LOAD = 0.3  # 1-minute load: from here on, other processes run often enough to change medians
 MIN_FREE_BYTES = 500_000_000  # enough for PyTorch, a small model and its copy in the pool
+IN_PIECES = 1.5  # times as long from small pages: with 1.3 to 2, models took 5 to 20 % longer (``docs/method.md``)
 HOT_C = 80.0  # boards of the Raspberry Pi kind begin to throttle at 80 °C
 
 
@@ -123,6 +125,21 @@ def _memory() -> Check:
     return Check(
         "memory", "warning", f"{quantity(free, BYTES)} free: large models will not fit", "stop other processes"
     )
+
+
+def _pages() -> Check:
+    """Whether memory lies in pieces. On a virtual machine that makes reading the weights of a model slower."""
+    if asks_for_large_pages():
+        return Check("pages", "ok", f"{TUNABLE} asks for large ones")
+    short = read_state().available_bytes < max(MIN_FREE_BYTES, LARGE_BYTES)
+    ratio = None if short else small_over_large()
+    if ratio is None:
+        return Check("pages", "ok", f"not compared: {'memory is short' if short else 'the kernel gives no large ones'}")
+    finding = f"reading {quantity(READ_BYTES, BYTES)} takes {ratio:.1f} times as long as from large ones"
+    if ratio < IN_PIECES:
+        return Check("pages", "ok", finding)
+    return Check("pages", "warning", f"{finding}: free memory lies in pieces, which slows models with many weights",
+                 f"start Python with GLIBC_TUNABLES={TUNABLE}=1 (glibc 2.35 or newer), here and in use")  # fmt: skip
 
 
 # The sum starts the team. The cores of all its threads together are those that kernels run on.
@@ -226,6 +243,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     _throttling,
     _load,
     _memory,
+    _pages,
     _torch,
 )
 

@@ -13,6 +13,7 @@ from opclock.formatting import counted
 from opclock.profiles.machine_state import MachineState
 from opclock.progress import Progress, silent
 from opclock.timing.controls import CURRENT_S, make_workloads, sample_controls
+from opclock.timing.own_weights import OwnWeights
 from opclock.timing.small_models import small_models
 from opclock.timing.threads import thread_team
 from opclock.timing.watching import sample_small_models
@@ -22,9 +23,10 @@ from opclock.tracing.torch_state import torch_plain
 class StateSampler:
     """Samples the control workloads and the small models, with PyTorch's current number of threads."""
 
-    def __init__(self) -> None:
-        """Make them."""
+    def __init__(self, weights: OwnWeights | None = None) -> None:
+        """Make them. The weights of a model that this process has are read as well."""
         self._contention = Contention()
+        self._weights = weights if weights is not None and weights.known else None
         self._seconds: dict[str, list[float]] = {}
         make_workloads()
         with torch_plain():
@@ -34,6 +36,8 @@ class StateSampler:
         """Take one sample of each that no other program disturbs."""
         with torch_plain():
             sampled = {**sample_controls(self._contention), **sample_small_models(self._contention)}
+            if self._weights is not None:
+                sampled |= self._weights.sample(self._contention)
         for name, seconds in sampled.items():
             self._seconds.setdefault(name, []).append(seconds)
 

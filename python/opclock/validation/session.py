@@ -29,6 +29,7 @@ from opclock.timing.missing import (
     missing_in,
     nothing_to_time,
 )
+from opclock.timing.own_weights import OwnWeights
 from opclock.timing.reference import Reference, ReferenceRun, forward_of
 from opclock.timing.sampler import Sampler
 from opclock.timing.sampling_processes import (
@@ -106,7 +107,7 @@ class InterleavedSession:
         if can_be_timed(trace, baseline, request.threads):
             self._others.append(request.sampler(arguments, "back_to_back", _first_positions(trace), None))
         if trace.device == "cpu" and self._pool is None:
-            self._states = StateSampler()
+            self._states = StateSampler(OwnWeights(trace, arguments.weights))
         if has_lanes(trace.device):
             try:
                 self.graph = GraphRun(forward, trace.device, request.model.name)

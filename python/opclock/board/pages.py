@@ -1,0 +1,71 @@
+"""How much longer memory takes to read where its pages lie in pieces."""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+READ_BYTES = 64 << 20  # more than the caches of a core hold
+LINE = 64  # bytes that come from memory together
+REPEATS = 9
+TUNABLE = "glibc.malloc.hugetlb"
+LARGE_BYTES = 3 * READ_BYTES  # of memory that must be free: both blocks, and room for large pages
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def asks_for_large_pages() -> bool:
+    """Whether the C library takes large pages for this process, by its environment."""
+    return f"{TUNABLE}=" in os.environ.get("GLIBC_TUNABLES", "")
+
+
+def small_over_large() -> float | None:
+    """Read one block of memory in new small pages and one in large pages in turn.
+
+    Returns:
+        The median seconds of the first over those of the second; None where the kernel gives no large pages.
+    """
+    small_advice, large_advice = (getattr(mmap, f"MADV_{name}", None) for name in ("NOHUGEPAGE", "HUGEPAGE"))
+    if small_advice is None or large_advice is None:
+        return None
+    try:
+        small, before = _block(small_advice), _large_bytes()
+        large = _block(large_advice)
+        if _large_bytes() - before < READ_BYTES // 2:
+            return None
+    except OSError:  # this kernel knows no such advice, or does not show its pages
+        return None
+    seconds = np.array([(_read_s(small), _read_s(large)) for _ in range(REPEATS + 1)])[1:]  # the first fills the caches
+    first_s, second_s = np.median(seconds, axis=0)
+    del small, large
+    gc.collect()
+    return float(first_s / second_s)
+
+
+def _block(advice: int) -> Bytes:
+    """Memory that is written once, with this advice to the kernel about its pages."""
+    mapping = mmap.mmap(-1, READ_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    mapping.madvise(advice)
+    block = np.frombuffer(mapping, dtype=np.uint8)
+    block.fill(1)
+    return block
+
+
+def _large_bytes(path: Path = Path("/proc/self/smaps_rollup")) -> int:
+    """Bytes of this process in large pages."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("AnonHugePages:"):
+            return int(line.split()[1]) << 10
+    return 0
+
+
+def _read_s(block: Bytes) -> float:
+    start_s = time.perf_counter()
+    block.view(np.uint64)[:: LINE // 8].sum()
+    return time.perf_counter() - start_s
