@@ -169,8 +169,8 @@ def test_doctor():
     assert done.returncode == 0, done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert set(checks) == {
-        "extension", "clock", "cores", "quota", "governor", "throttling", "load", "memory", "torch", "operators",
-        "device", "runtimes"
+        "extension", "clock", "cores", "quota", "governor", "throttling", "load", "memory", "pages", "torch",
+        "operators", "device", "runtimes"
     }  # fmt: skip
     assert all(check["remedy"] for check in checks.values() if check["status"] != "ok")
 

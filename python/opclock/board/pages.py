@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import mmap
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -31,12 +32,11 @@ def small_over_large() -> float | None:
     Returns:
         The median seconds of the first over those of the second; None where the kernel gives no large pages.
     """
-    small_advice, large_advice = (getattr(mmap, f"MADV_{name}", None) for name in ("NOHUGEPAGE", "HUGEPAGE"))
-    if small_advice is None or large_advice is None:
+    if sys.platform != "linux":
         return None
     try:
-        small, before = _block(small_advice), _large_bytes()
-        large = _block(large_advice)
+        small, before = _block(mmap.MADV_NOHUGEPAGE), _large_bytes()
+        large = _block(mmap.MADV_HUGEPAGE)
         if _large_bytes() - before < READ_BYTES // 2:
             return None
     except OSError:  # this kernel knows no such advice, or does not show its pages
