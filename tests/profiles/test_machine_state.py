@@ -99,21 +99,20 @@ def test_a_state_without_workloads_from_far_memory_is_compared_by_the_others():
     assert not MachineState(dict.fromkeys(FAR_NAMES, 0.0)).known
 
 
-def test_a_pool_follows_its_model_s_own_weights_by_the_time_that_moving_bytes_takes():
-    before = MachineState(dict.fromkeys((*NAMES, *FAR_NAMES, OWN + "9"), 0.0), moving={OWN + "9": 0.6})
+def test_a_model_whose_own_weights_both_states_have_read_follows_these():
+    before = MachineState(dict.fromkeys((*NAMES, *FAR_NAMES, OWN + "9"), 0.0))
     after = MachineState({**dict.fromkeys(NAMES, 0.1), **dict.fromkeys(FAR_NAMES, 3.0), OWN + "9": 0.5})
     assert before.to(after, 27).log == pytest.approx(0.4 * 0.1 + 0.6 * 0.5)
     assert before.to(after, 27).half_width == pytest.approx(0.0, abs=1e-12)
-    without = MachineState({name: level for name, level in after.levels.items() if not name.startswith(OWN)})
-    assert before.to(without, 27).log == pytest.approx(0.4 * 0.1 + 0.6 * 3.0)  # by its working set
+    another = MachineState({**{name: after.levels[name] for name in (*NAMES, *FAR_NAMES)}, OWN + "7": 0.5})
+    assert before.to(another, 27).log == pytest.approx(0.4 * 0.1 + 0.6 * 3.0)
 
 
-def test_the_part_of_a_round_that_moving_bytes_takes_is_known_from_the_pool(tmp_path):
-    controls = {**dict.fromkeys(NAMES, 1e-4), OWN + "9": 4e-6}
-    filled(tmp_path / "p.sqlite", chain("relu"), {"relu": 1e-5}, controls=controls)
-    with Profile.open(tmp_path / "p.sqlite") as profile:
-        pool = profile.pool(1)
-        assert MachineState.of_pool(pool).moving == {OWN + "9": pytest.approx(4e-6 / np.median(pool.rounds_s))}
+def test_the_noise_of_reading_own_weights_is_in_the_interval():
+    before = MachineState(dict.fromkeys((*NAMES, OWN + "9"), 0.0), noise={OWN + "9": 0.03})
+    after = MachineState(dict.fromkeys((*NAMES, OWN + "9"), 0.0), noise={OWN + "9": 0.04})
+    # Student's t with 3 degrees of freedom is 3.182; both errors together are 0.05.
+    assert before.to(after, 27).half_width == pytest.approx(3.182 * 0.6 * 0.05, rel=1e-3)
 
 
 def test_only_workloads_that_both_states_have_count():

@@ -4,7 +4,7 @@ A number holds for the state that the machine was in. On a shared machine it cha
 clock, heat and the power mode, in each process with where its pages lie. Between two states, seconds are scaled by the
 geometric means of two groups of control workloads: those whose data lie in the caches, and those from far memory, where
 the inference before left the weights of a large model. How much the second counts depends on the model's working set.
-Where both states have read this model's own weights, that takes the place of the second group (``docs/method.md``).
+Where both states have read one model's own weights, that takes the place of the second group (``docs/method.md``).
 """
 
 from __future__ import annotations
@@ -73,14 +73,11 @@ class MachineState:
         levels: the logarithms.
         left_out: workloads of which a profile has impossible seconds, which do not count.
         noise: by workload, how far a level is off because of its few samples: one draw of that error, where known.
-        moving: of a pool: by the workload that reads its model's own weights, the part of a round that moving bytes
-            takes at that speed, at most 1.
     """
 
     levels: Mapping[str, float]
     left_out: tuple[str, ...] = ()
     noise: Mapping[str, float] = field(default_factory=dict)
-    moving: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of_seconds(seconds: Mapping[str, Samples], usual: MachineState | None = None) -> MachineState:
@@ -101,12 +98,7 @@ class MachineState:
     @staticmethod
     def of_pool(pool: Pool, usual: MachineState | None = None) -> MachineState:
         """While a pool was sampled. See ``of_seconds``."""
-        state = MachineState.of_seconds({**pool.controls, **pool.watching}, usual)
-        own = {name: level for name, level in state.levels.items() if name.startswith(OWN)}
-        if not own or not pool.rounds_s.size:
-            return state
-        log = arithmetic.log(float(np.median(pool.rounds_s)))
-        return replace(state, moving={name: min(1.0, arithmetic.exp(level - log)) for name, level in own.items()})
+        return MachineState.of_seconds({**pool.controls, **pool.watching}, usual)
 
     @staticmethod
     def usual(states: Sequence[MachineState]) -> MachineState:
@@ -143,30 +135,27 @@ class MachineState:
             over the workloads, for one more of them: a model is another workload. What they differ by because of their
             few samples counts for the mean alone. None: they have fewer than ``MIN_WORKLOADS`` in common. Where they
             have no two from far memory, the others count alone. What differs by more than ``MAX_RATIO`` does not count.
-            Where both have read the weights of this state's pool, that counts by the part of a round that moving bytes
-            takes, and the workloads from far memory do not.
+            Where both have read the weights of one model, that counts in place of the workloads from far memory.
         """
         both = sorted(set(self.levels) & set(other.levels))
         names = [name for name in both if abs(other.levels[name] - self.levels[name]) <= math.log(MAX_RATIO)]
         near = _Group.between(self, other, [name for name in names if _is_near(name)])
         if near.count < MIN_WORKLOADS:
             return None
-        share, far = self._beyond_caches(other, names, near, working_set)
+        far = self._beyond_caches(other, names, near)
+        share = far_share(working_set) if far.count else 0.0
         error = math.sqrt(((1 - share) * near.error) ** 2 + (share * far.error) ** 2)
         freedom = near.count - 1 + max(0, far.count - 1)
         return Shift((1 - share) * near.log + share * far.log, student(freedom, 0.975) * error)
 
-    def _beyond_caches(
-        self, other: MachineState, names: Sequence[str], near: _Group, working_set: int
-    ) -> tuple[float, _Group]:
-        """How much memory beyond the caches counts, and what it shows."""
-        own = [name for name in self.moving if name in names]
-        if own:
-            log = other.levels[own[0]] - self.levels[own[0]]
-            noise = math.sqrt(self.squared_noise(own) + other.squared_noise(own))
-            return self.moving[own[0]], _Group(1, log, math.hypot(near.error, noise))
-        far = _Group.between(self, other, [name for name in names if name.startswith(FAR)])
-        return (far_share(working_set) if far.count else 0.0), far
+    def _beyond_caches(self, other: MachineState, names: Sequence[str], near: _Group) -> _Group:
+        """What memory beyond the caches shows. Reading one model's weights may be as far off as a near workload is."""
+        own = [name for name in names if name.startswith(OWN)]
+        if not own:
+            return _Group.between(self, other, [name for name in names if name.startswith(FAR)])
+        log = float(np.mean([other.levels[name] - self.levels[name] for name in own]))
+        noise = math.sqrt(self.squared_noise(own) + other.squared_noise(own))
+        return _Group(len(own), log, math.hypot(near.error, noise))
 
 
 def usual_state(profile: ProfileReader, threads: int) -> MachineState:

@@ -28,7 +28,7 @@ from opclock.profiles.statistics import Samples
 REAL, SINGLE, WATCHED = "real ", "single ", "watched "
 FAULT = "page fault"  # seconds of one
 FAR = "far "  # begins the names of control workloads whose data come from far memory
-OWN = "own weights, bytes moved: "  # begins the name of one that reads a model's own weights; its bytes follow
+OWN = "own weights, bytes: "  # begins the name of one that reads a model's own weights; its bytes follow
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from opclock.profiles.disturbance import disturbed
 from opclock.profiles.pool import OWN
 from opclock.profiles.watch import Watch
 from opclock.timing.model_weights import ModelWeights
-from opclock.tracing.macs import PICKING, moved_bytes
+from opclock.tracing.macs import PICKING
 from opclock.tracing.trace import Trace
 
 MIN_BYTES = 1 << 20  # of weights: fewer stay in the caches of a core
@@ -36,11 +36,8 @@ class OwnWeights:
         found = [weights.elements(number) for number in sorted(read)] if trace.device == "cpu" else []
         self._weights = [one for one in found if one is not None and one.nbytes >= MIN_WEIGHT]
         nbytes = sum(one.nbytes for one in self._weights)
-        # Convolutions copy their weights into blocks first, so that these move twice.
-        moved = nbytes + sum(moved_bytes(traced) for traced in trace.calls if traced.launches)
         self.known = nbytes >= MIN_BYTES
-        self._scale = moved / nbytes if self.known else 0.0
-        self.name = f"{OWN}{moved}"
+        self.name = f"{OWN}{nbytes}"
 
     @torch.inference_mode()
     def sample(self, contention: Contention) -> dict[str, float]:
@@ -50,8 +47,7 @@ class OwnWeights:
             contention: reads the counters of this process.
 
         Returns:
-            By name: the seconds that one inference would take to read and write its bytes at the speed of this
-            reading. Empty where other programs disturbed it.
+            Its name and the seconds. Empty where other programs disturbed it.
         """
         self._read()
         watch = Watch(contention, 1)
@@ -59,7 +55,7 @@ class OwnWeights:
         self._read()
         read_s = time.perf_counter() - start_s
         watch.rounds_ended()
-        return {} if disturbed(watch.block_ended()).any() else {self.name: read_s * self._scale}
+        return {} if disturbed(watch.block_ended()).any() else {self.name: read_s}
 
     def _read(self) -> None:
         for weight in self._weights:
