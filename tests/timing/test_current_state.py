@@ -10,11 +10,16 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
 from opclock.errors import EstimateError
+from opclock.models.loading import Model
+from opclock.profiles.pool import OWN
 from opclock.timing import controls, far_workloads, watching
 from opclock.timing import current_state as module
 from opclock.timing.controls import CURRENT_S
 from opclock.timing.current_state import current_state
+from opclock.tracing.recorder import trace
 
 
 @pytest.fixture
@@ -40,6 +45,16 @@ def test_the_state_is_that_of_the_samples_of_one_second(scripted):
         "copy_4mb": pytest.approx(math.log(4e-4)),
     }  # fmt: skip
     assert fractions == pytest.approx([number / 10 for number in range(1, 10)])
+
+
+def test_the_weights_of_a_model_that_is_there_are_read_as_well(scripted):
+    scripted([{"product": 2e-4, "python": 3e-4, "copy_4mb": 4e-4}])
+    layer = torch.nn.Linear(1024, 1024, bias=False)
+    model = Model("layer", layer, (torch.rand(1, 1024),))
+    traced = trace(layer, model.inputs)
+    levels = current_state(threads=1, trace=traced, model=model).levels
+    assert f"{OWN}{4 * 1024 * 1024}" in levels
+    assert not [name for name in current_state(threads=1, trace=traced).levels if name.startswith(OWN)]
 
 
 def test_a_busy_machine_has_no_state_and_one_line_says_so(scripted):

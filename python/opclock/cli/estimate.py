@@ -18,6 +18,7 @@ from opclock.models.output import model_output_apart
 
 if TYPE_CHECKING:
     from opclock.estimation.result import Estimate
+    from opclock.models.loading import Model
     from opclock.tracing.trace import Trace
 
 AS_HELD = "[default: as measured in the profile]"
@@ -63,14 +64,15 @@ def estimate(
 
     with Profile.open(profile_path) as profile:
         with model_output_apart(), waiting("loading the model and its op calls"):
-            traced = _trace(model, input_text, dtype, device, real)
+            loaded = None if model.endswith(".json") else _loaded(model, input_text, dtype, device)
+            traced = _read(model) if loaded is None else options.traced(loaded, real=real)
         changed = traced.replace(_operators(replacements)) if replacements else None
         kind = None if dtype == "auto" else dtype
         wanted: dict[str, Any] = {"threads": threads, "device": _numbered(device), "dtype": kind}
         state = None
         if now or state_path is not None:
             setting = choose_setting(traced, profile, **wanted)
-            state = chosen_state(profile, setting.threads, state_path, now=now)
+            state = chosen_state(profile, setting.threads, state_path, now=now, trace=traced, model=loaded)
         with waiting("composing, and predicting what was not measured"):
             estimated = compose(traced, profile, **wanted, measured_only=measured_only, state=state)
             other = None if changed is None else compose(changed, profile, **estimated.setting._asdict(),
@@ -146,21 +148,22 @@ def _numbered(device: str | None) -> str | None:
     return device if device in (None, "cpu") or ":" in str(device) else f"{device}:0"
 
 
-def _trace(model: str, input_text: str | None, dtype: str | None, device: str | None, real: bool | None) -> Trace:
-    """Load or record the trace.
+def _read(path: str) -> Trace:
+    from opclock.tracing.trace import Trace
+
+    return Trace.load(Path(path))
+
+
+def _loaded(model: str, input_text: str | None, dtype: str | None, device: str | None) -> Model:
+    """Load the model, to be traced.
 
     A model's Python may ask for its device, so the trace is recorded on that device if this machine has it, and on
     the CPU otherwise.
     """
-    if model.endswith(".json"):
-        from opclock.tracing.trace import Trace
-
-        return Trace.load(Path(model))
     from opclock.models.loading import load_model
 
     try:
         here = options.checked_device(device or "cpu")
     except OptionError:
         here = "cpu"
-    loaded = load_model(model, input_text=input_text, dtype=dtype or "auto", device=here)
-    return options.traced(loaded, real=real)
+    return load_model(model, input_text=input_text, dtype=dtype or "auto", device=here)

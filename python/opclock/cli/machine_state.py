@@ -13,8 +13,10 @@ from opclock.errors import EstimateError, OptionError
 from opclock.formatting import counted
 
 if TYPE_CHECKING:
+    from opclock.models.loading import Model
     from opclock.profiles.machine_state import MachineState
     from opclock.profiles.profile import Profile
+    from opclock.tracing.trace import Trace
 
 Function = Callable[..., object]
 
@@ -30,7 +32,10 @@ def state_options(command: Function) -> Function:
     return _now(_state(command))
 
 
-def chosen_state(profile: Profile, threads: int, path: Path | None, *, now: bool) -> MachineState | None:
+def chosen_state(
+    profile: Profile, threads: int, path: Path | None, *, now: bool, trace: Trace | None = None,
+    model: Model | None = None,
+) -> MachineState | None:  # fmt: skip
     """The state that the options ask for; None for the profile's usual one.
 
     Args:
@@ -38,6 +43,8 @@ def chosen_state(profile: Profile, threads: int, path: Path | None, *, now: bool
         threads: PyTorch's.
         path: of another profile of the same board.
         now: whether to sample this machine.
+        trace: of the model, where the state is for one.
+        model: the same, where this process has it; its weights are read for ``now``.
 
     Raises:
         OptionError: both are given.
@@ -58,16 +65,16 @@ def chosen_state(profile: Profile, threads: int, path: Path | None, *, now: bool
                 f"--threads {threads}"
             )
         return state
-    return _current_state(profile, threads) if now else None
+    return _current_state(profile, threads, trace, model) if now else None
 
 
-def _current_state(profile: Profile, threads: int) -> MachineState:
+def _current_state(profile: Profile, threads: int, trace: Trace | None, model: Model | None) -> MachineState:
     from opclock.board.identity import read_board
     from opclock.timing.current_state import current_state
 
     _check_same(profile, read_board().to_json(), "this is", "--now")
     with progress_display() as progress:
-        return current_state(threads=threads, progress=progress)
+        return current_state(threads=threads, progress=progress, trace=trace, model=model)
 
 
 def _check_same(profile: Profile, other: dict[str, object], subject: str, option: str) -> None:

@@ -10,14 +10,18 @@ from opclock.argument_checks import Count, checked
 from opclock.board.contention import Contention
 from opclock.errors import EstimateError
 from opclock.formatting import counted
+from opclock.models.loading import Model
 from opclock.profiles.machine_state import MachineState
 from opclock.progress import Progress, silent
 from opclock.timing.controls import CURRENT_S, make_workloads, sample_controls
+from opclock.timing.model_weights import ModelWeights
 from opclock.timing.own_weights import OwnWeights
 from opclock.timing.small_models import small_models
 from opclock.timing.threads import thread_team
 from opclock.timing.watching import sample_small_models
+from opclock.tracing.forward import Forward
 from opclock.tracing.torch_state import torch_plain
+from opclock.tracing.trace import Trace
 
 
 class StateSampler:
@@ -48,12 +52,17 @@ class StateSampler:
 
 
 @checked
-def current_state(*, threads: Count, progress: Progress = silent) -> MachineState:
+def current_state(
+    *, threads: Count, progress: Progress = silent, trace: Trace | None = None, model: Model | None = None
+) -> MachineState:
     """Sample the control workloads of this machine, for about a second.
 
     Args:
         threads: PyTorch's. The state holds for estimates with as many.
         progress: receives a text and the fraction that is done.
+        trace: of the model that estimates are for.
+        model: the same, as ``load_model`` returned it. Its weights are read where this process has them, as they lie in
+            a new process now; ``trace`` says which. Without both, the state is that of any model.
 
     Returns:
         The state, for ``opclock.estimate(..., state=...)``.
@@ -62,8 +71,11 @@ def current_state(*, threads: Count, progress: Progress = silent) -> MachineStat
         EstimateError: other programs disturbed nearly all of them.
         OptionError: a number of threads that is not a whole number of at least 1.
     """
+    weights = None
+    if trace is not None and model is not None:
+        weights = OwnWeights(trace, ModelWeights(trace, Forward(model.module, model.inputs)))
     with thread_team(threads):
-        sampler = StateSampler()
+        sampler = StateSampler(weights)
         sampler.sample()  # the first runs of a process are slower
         begin_s = time.perf_counter()
         while (spent_s := time.perf_counter() - begin_s) < CURRENT_S:
