@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from opclock.board.cores import alike, default_threads, emulator, ranges, read_clusters, within
-from opclock.board.pages import LARGE_BYTES, READ_BYTES, TUNABLE, asks_for_large_pages, small_over_large
+from opclock.board.pages import LARGE_BYTES, PAGE_KIB, TUNABLE, asks_for_large_pages, small_over_large
 from opclock.board.quota import cpu_quota
 from opclock.board.state import read_state
 from opclock.board.system import all_cores, allowed_cores, given_environment, openmp_binding
@@ -130,16 +130,16 @@ def _memory() -> Check:
 def _pages() -> Check:
     """Whether memory lies in pieces. On a virtual machine that makes reading the weights of a model slower."""
     if asks_for_large_pages():
-        return Check("pages", "ok", f"{TUNABLE} asks for large ones")
+        return Check("pages", "ok", f"{TUNABLE} asks for large pages")
     short = read_state().available_bytes < max(MIN_FREE_BYTES, LARGE_BYTES)
     ratio = None if short else small_over_large()
     if ratio is None:
-        return Check("pages", "ok", f"not compared: {'memory is short' if short else 'the kernel gives no large ones'}")
-    finding = f"reading {quantity(READ_BYTES, BYTES)} takes {ratio:.1f} times as long as from large ones"
+        return Check("pages", "ok", f"not compared: {'memory is short' if short else 'no large ones to be seen'}")
+    finding = f"reading memory from pages of {PAGE_KIB} KiB takes {ratio:.1f} times as long as from large pages"
     if ratio < IN_PIECES:
         return Check("pages", "ok", finding)
     return Check("pages", "warning", f"{finding}: free memory lies in pieces, which slows models with many weights",
-                 f"start Python with GLIBC_TUNABLES={TUNABLE}=1 (glibc 2.35 or newer), here and in use")  # fmt: skip
+                 f"GLIBC_TUNABLES={TUNABLE}=1 (from glibc 2.35), here and in use")  # fmt: skip
 
 
 # The sum starts the team. The cores of all its threads together are those that kernels run on.

@@ -54,9 +54,9 @@ def test_memory_is_really_read():
 @pytest.mark.parametrize(
     ("ratio", "status", "finding"),
     [
-        (1.2, "ok", "reading 67.1 MB takes 1.2 times as long as from large ones"),
-        (1.8, "warning", "takes 1.8 times as long as from large ones: free memory lies in pieces"),
-        (None, "ok", "not compared: the kernel gives no large ones"),
+        (1.2, "ok", "takes 1.2 times as long as from large pages"),
+        (1.8, "warning", "takes 1.8 times as long as from large pages: free memory lies in pieces"),
+        (None, "ok", "not compared: no large ones to be seen"),
     ],
 )
 def test_the_doctor_says_what_is_slower_and_what_mends_it(monkeypatch, ratio, status, finding):
@@ -69,9 +69,16 @@ def test_the_doctor_says_what_is_slower_and_what_mends_it(monkeypatch, ratio, st
     assert ("GLIBC_TUNABLES=glibc.malloc.hugetlb=1" in check.remedy) == (status == "warning")
 
 
-def test_who_asks_for_large_pages_already_is_told_no_more(monkeypatch):
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-    assert doctor._pages().finding == "glibc.malloc.hugetlb asks for large ones"
+@pytest.mark.parametrize(
+    ("value", "asked"),
+    [("glibc.malloc.hugetlb=1", True), ("a.b=3:glibc.malloc.hugetlb=2", True), ("glibc.malloc.hugetlb=0", False),
+     ("glibc.malloc.hugetlb=", False), ("nonsense", False), ("", False)],
+)  # fmt: skip
+def test_who_asks_for_large_pages_already_is_told_no_more(monkeypatch, value, asked):
+    monkeypatch.setenv("GLIBC_TUNABLES", value)
+    assert pages.asks_for_large_pages() == asked
+    monkeypatch.setattr(doctor, "small_over_large", lambda: 1.0)
+    assert (doctor._pages().finding == "glibc.malloc.hugetlb asks for large pages") == asked
 
 
 def test_on_a_board_with_little_memory_none_is_taken(monkeypatch):

@@ -64,12 +64,78 @@ def test_a_weight_that_two_modules_share_is_one():
     assert lent(model, torch.randn(2, 4)).count(model[0].weight.data_ptr()) == 2
 
 
-def test_neither_what_the_model_changes_nor_a_part_is_lent():
+def test_buffers_are_not_lent():
     model = Counting()
     found = lent(model, torch.randn(2, 8))
     assert model.linear.weight.data_ptr() in found
     assert model.count.data_ptr() not in found
-    assert found.count(model.places.data_ptr()) == 1  # for the view that is taken of all of it
+    assert model.places.data_ptr() not in found
+
+
+def test_neither_what_the_model_changes_nor_a_part_is_lent():
+    class Changing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.changed = nn.Parameter(torch.rand(4, 8), requires_grad=False)
+            self.rows = nn.Parameter(torch.rand(4, 8))
+
+        def forward(self, x):
+            self.changed.mul_(0.5)
+            return x @ self.changed.mT + (x[:, :1] * self.rows[:1, :4])
+
+    model = Changing()
+    found = lent(model, torch.rand(2, 8))
+    assert model.changed.data_ptr() not in found
+    assert found.count(model.rows.data_ptr()) == 1  # for the view that is taken of all of it
+
+
+class Normed(nn.Module):
+    """Normalises by the statistics of its input, and keeps them in buffers, in evaluation mode as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("variance", torch.ones(3))
+
+    def forward(self, x):
+        return nn.functional.batch_norm(x, self.mean, self.variance, training=True, momentum=0.5)
+
+
+NORMS = {
+    "functional": Normed,
+    "batch": lambda: nn.BatchNorm2d(3),
+    "instance": lambda: nn.InstanceNorm2d(3, track_running_stats=True),
+}
+
+
+@pytest.mark.parametrize("make", NORMS.values(), ids=NORMS)
+def test_running_statistics_come_from_the_model_s_own_data_alone(profile, make):
+    """batch_norm does not say that it changes them: timed on lent ones, it took in random values."""
+    torch.manual_seed(0)
+    model = make().train()
+    image = torch.randn(2, 3, 8, 8) + 5.0
+    traced = trace(model, (image,))
+    for _ in range(400):  # until they stay
+        model(image)
+    before = {name: value.clone() for name, value in model.state_dict().items() if "tracked" not in name}
+    measure(traced, profile, forward=Forward(model, (image,)), max_s=0.05)
+    for name, value in before.items():
+        torch.testing.assert_close(model.state_dict()[name], value)
+
+
+def test_weights_that_pytorch_cannot_add_up_are_timed(profile):
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(2048, 1024).to(torch.float8_e4m3fn), requires_grad=False)
+
+        def forward(self, x):
+            return x @ self.weight.to(torch.float32)
+
+    model, rows = Small(), torch.randn(1, 2048)
+    traced = trace(model, (rows,))
+    measure(traced, profile, forward=Forward(model, (rows,)), max_s=0.05)
+    assert estimate(traced, profile).coverage.unknown == 0
 
 
 def test_another_model_than_the_trace_s_lends_nothing():

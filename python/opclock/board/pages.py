@@ -16,6 +16,8 @@ READ_BYTES = 64 << 20  # more than the caches of a core hold
 LINE = 64  # bytes that come from memory together
 REPEATS = 9
 TUNABLE = "glibc.malloc.hugetlb"
+LARGE = ("1", "2")  # its values for which glibc takes large pages
+PAGE_KIB = mmap.PAGESIZE >> 10
 LARGE_BYTES = 3 * READ_BYTES  # of memory that must be free: both blocks, and room for large pages
 
 Bytes = npt.NDArray[np.uint8]
@@ -23,14 +25,16 @@ Bytes = npt.NDArray[np.uint8]
 
 def asks_for_large_pages() -> bool:
     """Whether the C library takes large pages for this process, by its environment."""
-    return f"{TUNABLE}=" in os.environ.get("GLIBC_TUNABLES", "")
+    settings = dict(one.split("=", 1) for one in os.environ.get("GLIBC_TUNABLES", "").split(":") if "=" in one)
+    return settings.get(TUNABLE, "0") in LARGE
 
 
 def small_over_large() -> float | None:
     """Read one block of memory in new small pages and one in large pages in turn.
 
     Returns:
-        The median seconds of the first over those of the second; None where the kernel gives no large pages.
+        The median seconds of the first over those of the second; None where the kernel gives or shows no large
+        pages.
     """
     if sys.platform != "linux":
         return None

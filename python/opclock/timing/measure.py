@@ -126,7 +126,8 @@ def measure(
             layout of memory as long as it lives; the interval of an estimate from several holds how they differ. Each
             gets half the time of one alone. Where fewer took turns in the profile, the op calls are timed again.
         model: in place of ``forward``, what ``load_model`` returned: other processes load it by its name, and op calls
-            are timed on the model's own weights. With ``forward`` they are timed on weights in memory of their own.
+            are timed on the model's own parameters. With a plain function as ``forward`` they are timed on weights in
+            memory of their own.
 
     Returns:
         What was timed, and why it ended.
