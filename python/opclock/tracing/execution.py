@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.parameter import is_lazy
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from opclock.errors import DataNeededError
@@ -14,6 +15,7 @@ from opclock.tracing.fake_kernels import FAKE_KERNELS, as_really
 from opclock.tracing.meta import on_meta, without_generators
 from opclock.tracing.packing import is_quantised_script
 from opclock.tracing.specs import flat_tensors, leaves, mapped
+from opclock.tracing.storages import own_tensors
 
 KNOWN_BYTES = 64 << 20  # a float32 mask of 4096 x 4096; values of larger tensors would cost time and memory
 
@@ -117,6 +119,8 @@ class FakeExecution:
         self._unknown = _StorageSet()
         given = flat_tensors(inputs)
         self._device = next((tensor.device for tensor in given if not tensor.is_meta), torch.device("cpu"))
+        with torch.inference_mode(mode=False):
+            self._memory = [(one, one.detach()) for one in own_tensors(model) if not is_lazy(one)]
         for tensor in (*model.parameters(), *(one for one in given if one.is_floating_point() or one.is_complex())):
             self._unknown.add(tensor)
 
@@ -148,8 +152,11 @@ class FakeExecution:
             return as_really(func, args, kwargs, kernel(*args, **kwargs))
 
     def restore(self) -> None:
-        """See ``Execution``."""
+        """See ``Execution``. A forward that assigns to a parameter's ``data`` has put a fake tensor there."""
         self._real.restore()
+        for tensor, before in self._memory:
+            if tensor.untyped_storage()._cdata != before.untyped_storage()._cdata:
+                tensor.data = before
 
     def knows(self, tensor: torch.Tensor) -> bool:
         """See ``Execution``."""
