@@ -115,7 +115,8 @@ def measure(
         profile: stores every finished round. After an interruption, the next call continues from there.
         forward: calls the model on its inputs. It is run a few times for its page faults; then its Python is played
             between the timed kernels, with its own kernels switched off. Without it, the host's cost comes from a table
-            by kind of call; so it does where it raises then, which a warning says.
+            by kind of call; so it does where it raises then, which a warning says. What the model's Python changes when
+            it runs, such as a counter, stays changed, as after runs of your own.
         threads: PyTorch's threads; the current setting if None.
         seed: for the order of rounds, where it is random.
         max_s: largest number of wall seconds of rounds; by default 3.5 s or 40 times the model's latency, and three
