@@ -1,4 +1,4 @@
-"""Makes free memory lie in single pages, as it does on a machine that has run for long, until it is ended.
+"""Makes free memory lie in single pages and short runs of them, until it is ended.
 
     python -m benchmarks.stability.single_pages --gigabytes 19    # of 24; then measure in another terminal
 
@@ -14,7 +14,7 @@ import signal
 
 import numpy as np
 
-KEPT = 0.15  # of the pages: no two free ones make a larger piece for long
+KEPT = 0.15  # of the pages: free ones lie in runs of six on average
 SEED = 0
 
 
@@ -34,9 +34,11 @@ def main() -> None:
     """Hold the memory until Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, required=True, help="to take; most of what is free")
+    ends = {signal.SIGINT, signal.SIGTERM}
     held = take(int(parser.parse_args().gigabytes * 2**30) // mmap.PAGESIZE * mmap.PAGESIZE)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     print(f"free memory lies in single pages; {KEPT * len(held) / 1e9:.1f} GB are held until Ctrl-C", flush=True)
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    signal.sigwait(ends)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from opclock.board.cores import alike, default_threads, emulator, ranges, read_clusters, within
-from opclock.board.pages import LARGE_BYTES, PAGE_KIB, TUNABLE, asks_for_large_pages, small_over_large
+from opclock.board.pages import NEEDED_BYTES, PAGE_KIB, TUNABLE, asks_for_large_pages, small_over_large
 from opclock.board.quota import cpu_quota
 from opclock.board.state import read_state
 from opclock.board.system import all_cores, allowed_cores, given_environment, openmp_binding
@@ -24,7 +24,7 @@ Status = Literal["ok", "warning", "trouble"]
 
 BUSY_LOAD = 0.3  # 1-minute load: from here on, other processes run often enough to change medians
 MIN_FREE_BYTES = 500_000_000  # enough for PyTorch, a small model and its copy in the pool
-IN_PIECES = 1.5  # times as long from small pages: with 1.3 to 2, models took 5 to 20 % longer (``docs/method.md``)
+IN_PIECES = 1.5  # times as long from small pages; at 1.3 to 2, large ones saved 5 to 19 % (``docs/variance.md``)
 HOT_C = 80.0  # boards of the Raspberry Pi kind begin to throttle at 80 °C
 
 
@@ -131,7 +131,7 @@ def _pages() -> Check:
     """Whether memory lies in pieces. On a virtual machine that makes reading the weights of a model slower."""
     if asks_for_large_pages():
         return Check("pages", "ok", f"{TUNABLE} asks for large pages")
-    short = read_state().available_bytes < max(MIN_FREE_BYTES, LARGE_BYTES)
+    short = read_state().available_bytes < max(MIN_FREE_BYTES, NEEDED_BYTES)
     ratio = None if short else small_over_large()
     if ratio is None:
         return Check("pages", "ok", f"not compared: {'memory is short' if short else 'no large ones to be seen'}")

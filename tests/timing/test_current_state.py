@@ -15,7 +15,7 @@ import torch
 from opclock.errors import EstimateError
 from opclock.models.loading import Model
 from opclock.profiles.pool import OWN
-from opclock.timing import controls, far_workloads, watching
+from opclock.timing import controls, far_workloads, own_weights, watching
 from opclock.timing import current_state as module
 from opclock.timing.controls import CURRENT_S
 from opclock.timing.current_state import current_state
@@ -47,7 +47,8 @@ def test_the_state_is_that_of_the_samples_of_one_second(scripted):
     assert fractions == pytest.approx([number / 10 for number in range(1, 10)])
 
 
-def test_the_weights_of_a_model_that_is_there_are_read_as_well(scripted):
+def test_the_weights_of_a_model_that_is_there_are_read_as_well(scripted, monkeypatch):
+    monkeypatch.setattr(own_weights, "disturbed", lambda readings: np.zeros(1, dtype=bool))
     scripted([{"product": 2e-4, "python": 3e-4, "copy_4mb": 4e-4}])
     layer = torch.nn.Linear(1024, 1024, bias=False)
     model = Model("layer", layer, (torch.rand(1, 1024),))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import mmap
 import os
 import sys
@@ -16,9 +15,9 @@ READ_BYTES = 64 << 20  # more than the caches of a core hold
 LINE = 64  # bytes that come from memory together
 REPEATS = 9
 TUNABLE = "glibc.malloc.hugetlb"
-LARGE = ("1", "2")  # its values for which glibc takes large pages
+LARGE_VALUES = ("1", "2")  # its values for which glibc takes large pages
 PAGE_KIB = mmap.PAGESIZE >> 10
-LARGE_BYTES = 3 * READ_BYTES  # of memory that must be free: both blocks, and room for large pages
+NEEDED_BYTES = 3 * READ_BYTES  # of memory that must be free: both blocks, and room for large pages
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -26,7 +25,7 @@ Bytes = npt.NDArray[np.uint8]
 def asks_for_large_pages() -> bool:
     """Whether the C library takes large pages for this process, by its environment."""
     settings = dict(one.split("=", 1) for one in os.environ.get("GLIBC_TUNABLES", "").split(":") if "=" in one)
-    return settings.get(TUNABLE, "0") in LARGE
+    return settings.get(TUNABLE, "0") in LARGE_VALUES
 
 
 def small_over_large() -> float | None:
@@ -47,8 +46,6 @@ def small_over_large() -> float | None:
         return None
     seconds = np.array([(_read_s(small), _read_s(large)) for _ in range(REPEATS + 1)])[1:]  # the first fills the caches
     first_s, second_s = np.median(seconds, axis=0)
-    del small, large
-    gc.collect()
     return float(first_s / second_s)
 
 

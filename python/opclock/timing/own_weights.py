@@ -2,8 +2,8 @@
 
 How fast a large model runs depends on where its pages lie, which is another place in each process, and on what
 neighbours do to far memory. Both show in the time to read the weights: over fresh processes it followed the time of
-inferences with a correlation of 0.9 to 1 (``docs/method.md``), where workloads in memory of their own followed it with
-0.6 to 0.95.
+inferences with a correlation of 0.79 to 0.99, where workloads in memory of their own had 0.60 to 0.98
+(``docs/method.md``).
 """
 
 from __future__ import annotations

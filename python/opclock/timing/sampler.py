@@ -73,7 +73,7 @@ class Sampler:
         self._record = PoolRecord(profile, condition, self._pool, host, seed, process)
         self._contention = Contention()
         watching = condition.threads if is_sampled(condition, host) else None
-        whole = is_sampled(condition, host) and len(positions) == len(trace.calls)
+        whole = watching is not None and len(positions) == len(trace.calls)
         weights = OwnWeights(trace, arguments.weights) if whole else None
         self._controls = Controls(self._contention, watching=watching, weights=weights)
         self._looks = Looks()
