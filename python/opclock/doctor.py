@@ -139,7 +139,7 @@ def _pages() -> Check:
     if ratio < IN_PIECES:
         return Check("pages", "ok", finding)
     return Check("pages", "warning", f"{finding}: free memory lies in pieces, which slows models with many weights",
-                 f"GLIBC_TUNABLES={TUNABLE}=1 (from glibc 2.35), here and in use")  # fmt: skip
+                 f"export GLIBC_TUNABLES={TUNABLE}=1  # glibc 2.35, here and in use")  # fmt: skip
 
 
 # The sum starts the team. The cores of all its threads together are those that kernels run on.

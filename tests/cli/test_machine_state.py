@@ -48,7 +48,7 @@ def test_a_profile_without_control_workloads_says_so(folder):
 def test_impossible_control_workloads_are_named(folder):
     filled(folder / "odd.sqlite", TRACE, SECONDS, controls={**CONTROLS, "relu_16kb": 0.0})
     done = opclock("estimate", "trace.json", "--profile", "odd.sqlite", "--json", "out.json", cwd=folder)
-    assert "impossible seconds in the profile, which do not count: relu_16kb" in " ".join(done.stdout.split())
+    assert "impossible seconds, which do not count: relu_16kb" in " ".join(done.stdout.split())
     assert json.loads((folder / "out.json").read_text())["left_out_controls"] == ["relu_16kb"]
 
 
@@ -69,3 +69,9 @@ def test_a_state_that_cannot_be_had_is_one_line(folder, options, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_impossible_control_workloads_of_the_other_profile_are_named(folder):
+    filled(folder / "odd.sqlite", TRACE, SECONDS, controls={**CONTROLS, "relu_\x1b[31m16kb": 0.0})
+    done = estimated(folder, "--state", "odd.sqlite")
+    assert "impossible seconds, which do not count: relu_16kb" in " ".join(done.stdout.split())

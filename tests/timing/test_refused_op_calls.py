@@ -123,3 +123,23 @@ def test_a_second_validation_times_no_kernel_again(asks, profile):
     assert "measured_earlier" not in first.flags
     assert {"measured_earlier", "incomplete"} <= set(second.flags)
     assert second.measure_s < first.measure_s
+
+
+def training_aware():
+    """A layer that trains for quantisation: its observers have buffers without elements until it has run once."""
+    layer = nn.Sequential(nn.Linear(8, 4), nn.ReLU())
+    layer.qconfig = quantization.get_default_qat_qconfig("x86")
+    return quantization.prepare_qat(layer.train()).eval()
+
+
+def test_an_observer_that_has_seen_nothing_is_unknown(profile):
+    """Its first run changes the size of its buffers, which was a traceback."""
+    done = measure(trace(training_aware(), (torch.randn(2, 8),), name="observed"), profile, threads=1, max_s=0.05)
+    assert done.unknown
+    assert all(sentence.endswith("run the model once before opclock has it") for sentence in done.unknown)
+
+
+def test_an_observer_that_has_run_is_timed(profile):
+    module, inputs_ = training_aware(), (torch.randn(2, 8),)
+    module(*inputs_)
+    assert measure(trace(module, inputs_, name="observed"), profile, threads=1, max_s=0.05).unknown == ()

@@ -15,16 +15,18 @@ from opclock.timing.threads import thread_team
 from opclock.timing.watching import op_calls, sample_watching
 from opclock.tracing.recorder import trace
 
-NAMES = {"residual", "inverted", "shuffle", "transformer"}
+SMALL = {"residual", "inverted", "shuffle", "transformer"}
+LONG = {"long residual", "long transformer"}
+SAMPLED = {f"real {name}" for name in SMALL} | {f"{way} {name}" for way in ("single", "watched") for name in LONG}
 
 
-def test_every_small_model_is_timed_both_ways(monkeypatch):
+def test_long_models_are_timed_both_ways(monkeypatch):
     monkeypatch.setattr(watching, "disturbed", lambda readings: readings.wall_s < 0)
     start = time.perf_counter()
     seconds = sample_watching(1, Contention())
     elapsed_s = time.perf_counter() - start
-    assert set(seconds) == {f"{way} {name}" for way in ("real", "watched") for name in NAMES}
-    longer = watching.REPEATS // 2 + 1  # runs that took at least as long as their median
+    assert set(seconds) == SAMPLED
+    longer = watching.LONG_REPEATS // 2 + 1  # runs that took at least as long as their median
     assert 0 < longer * sum(seconds.values()) < elapsed_s
     assert min(seconds.values()) > 0
 
@@ -38,7 +40,7 @@ def test_with_several_threads_watching_is_sampled_with_one(monkeypatch):
         seconds = sample_watching(2, Contention())
         assert torch.get_num_threads() == 2
     assert teams == {1}
-    assert set(seconds) == {f"{way} {name}" for way in ("real", "single", "watched") for name in NAMES}
+    assert set(seconds) == SAMPLED
 
 
 def test_a_disturbed_model_is_left_out(monkeypatch):
@@ -48,8 +50,8 @@ def test_a_disturbed_model_is_left_out(monkeypatch):
 
 def test_their_op_calls_are_counted():
     counted = op_calls(1)
-    assert set(counted) == NAMES
-    assert counted["residual"] == {"op_calls": 26}
+    assert set(counted) == LONG
+    assert counted["long residual"] == {"op_calls": 104}
 
 
 def test_a_pool_with_a_played_host_keeps_them(profile):
@@ -57,8 +59,8 @@ def test_a_pool_with_a_played_host_keeps_them(profile):
     traced = trace(*model)
     measure(traced, profile, forward=forward_of(*model), threads=1, max_s=0.1)
     pool = profile.pool(1)
-    assert set(pool.context["small_models"]) == NAMES
-    assert {name.partition(" ")[2] for name in pool.watching if name != FAULT} <= NAMES
+    assert set(pool.context["small_models"]) == LONG
+    assert {name for name in pool.watching if name != FAULT} <= SAMPLED
 
 
 def test_a_models_settings_do_not_reach_the_small_models():

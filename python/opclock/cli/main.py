@@ -142,7 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
             _drop_output()
-        click.echo(f"opclock: {' '.join(message.split())}", err=True)
+        from opclock.report.printable import printable
+
+        click.echo(f"opclock: {' '.join(printable(message).split())}", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -88,8 +88,10 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Print a sentence. Lines break between words to fit the terminal."""
+        from opclock.report.printable import printable
         from opclock.report.table import escaped, fold
 
+        text = printable(text)
         for line in fold(text, screen_width(self.stream), "  "):
             write(self.stream, line)
         if self._markdown is not None and text:
@@ -150,10 +152,11 @@ def write(stream: TextIO, text: str) -> None:
 
 def note(text: str) -> None:
     """Print a remark on standard error. Lines break between words to fit the terminal."""
+    from opclock.report.printable import printable
     from opclock.report.table import fold
 
     stream = own_stream(sys.stderr)
-    for line in fold(f"note: {text}", screen_width(stream), "  "):
+    for line in fold(printable(f"note: {text}"), screen_width(stream), "  "):
         write(stream, line)
 
 

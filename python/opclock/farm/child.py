@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from opclock.board.system import all_cores
-from opclock.farm.printable import printable
+from opclock.report.printable import printable
 
 TEXT, ERRORS = "stdout.txt", "stderr.txt"
 ENTRY = (sys.executable, "-P", "-m", "opclock.cli.board_command")

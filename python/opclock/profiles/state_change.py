@@ -19,7 +19,7 @@ class StateChange:
 
     Attributes:
         known: whether the profile has control workloads.
-        left_out: those of which it has impossible seconds.
+        left_out: those of which it has impossible seconds, or of which the state's profile has.
     """
 
     def __init__(self, profile: ProfileReader, threads: int, state: MachineState | None = None) -> None:
@@ -40,7 +40,8 @@ class StateChange:
                 "state, or they differ from the wanted one's by more than a machine can; "
                 "measure the model again, into a new profile, or leave the state out"
             )
-        self.known, self.left_out = usual.known, usual.left_out
+        self.known = usual.known
+        self.left_out = tuple(sorted({*usual.left_out, *(() if state is None else state.left_out)}))
         self._usual = usual
         self._state = state or usual
         self._asked = state is not None

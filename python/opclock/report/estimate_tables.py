@@ -55,7 +55,7 @@ def state_sentence(estimate: Estimate) -> str:
 def controls_sentence(estimate: Estimate) -> str:
     """Name the control workloads that are left out; "" where none are."""
     names = ", ".join(estimate.left_out_controls)
-    return f"control workloads with impossible seconds in the profile, which do not count: {names}" if names else ""
+    return f"control workloads with impossible seconds, which do not count: {names}" if names else ""
 
 
 def interruption_sentence(estimate: Estimate) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from opclock.flags import explained
 from opclock.formatting import Unit, column_texts, percent
+from opclock.report.printable import printable
 
 GAP = "  "
 NO_BREAK = "\u00a0"
@@ -107,7 +108,7 @@ def escaped(text: str) -> str:
 
 def texts(name: str, values: Sequence[Any], priority: int = 0) -> Column:
     """Make a column of text."""
-    return Column(name, [str(value) for value in values], priority)
+    return Column(name, [printable(str(value)) for value in values], priority)
 
 
 def ready(name: str, cells: Sequence[str], priority: int = 0) -> Column:

@@ -11,7 +11,11 @@ from opclock.timing.host_playback import PlayedHost
 from opclock.tracing.recorder import trace as trace_model
 from opclock.tracing.torch_state import torch_plain
 
-REPEATS = 2  # of each block, with separate modules, as models repeat their blocks
+BLOCKS = 2  # of each kind, with separate modules, as models repeat their blocks
+# The same of models with as many op calls as real ones (100 to 170): what they need fills the caches, as in those.
+LONG_BLOCKS = 8
+
+Make = Callable[[], torch.nn.Module]
 
 
 class _Block(torch.nn.Module):
@@ -91,15 +95,33 @@ def _played(name: str, modules: Sequence[torch.nn.Module], source: torch.Tensor)
 def small_models() -> tuple[PlayedHost, ...]:
     """The models, ready to be played. They are made and traced once in a process, which takes about 0.2 s."""
     nn = torch.nn
-
-    def repeated(make: Callable[[], torch.nn.Module]) -> list[torch.nn.Module]:
-        return [make() for _ in range(REPEATS)]
-
     with torch_plain():
-        image, words = torch.zeros(2, 4, 4, 4), torch.zeros(2, 4).long()
         return (
-            _played("residual", repeated(lambda: _Block(nn.ReLU(), nn.ReLU(inplace=True))), image),
-            _played("inverted", repeated(lambda: _Block(nn.ReLU6(inplace=True), nn.SiLU(), nn.Hardswish())), image),
-            _played("shuffle", repeated(_Shuffle), image),
-            _played("transformer", [nn.Embedding(8, 8), *repeated(_Layer), _Scores()], words),
+            _images("residual", _residual, BLOCKS),
+            _images("inverted", lambda: _Block(nn.ReLU6(inplace=True), nn.SiLU(), nn.Hardswish()), BLOCKS),
+            _images("shuffle", _Shuffle, BLOCKS),
+            _words("transformer", BLOCKS),
         )
+
+
+@cache
+def long_models() -> tuple[PlayedHost, ...]:
+    """Two of them with more blocks: what timing op calls one by one adds to each grows with their number."""
+    with torch_plain():
+        return (
+            _images("long residual", _residual, LONG_BLOCKS),
+            _words("long transformer", LONG_BLOCKS),
+        )
+
+
+def _residual() -> torch.nn.Module:
+    return _Block(torch.nn.ReLU(), torch.nn.ReLU(inplace=True))
+
+
+def _images(name: str, make: Make, blocks: int) -> PlayedHost:
+    return _played(name, [make() for _ in range(blocks)], torch.zeros(2, 4, 4, 4))
+
+
+def _words(name: str, blocks: int) -> PlayedHost:
+    layers = [_Layer() for _ in range(blocks)]
+    return _played(name, [torch.nn.Embedding(8, 8), *layers, _Scores()], torch.zeros(2, 4).long())

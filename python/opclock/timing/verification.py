@@ -42,7 +42,7 @@ def _restore(pairs: Sequence[Restored], call: OpCall) -> None:
             if changes_layout(call):
                 tensor.set_(first)  # type: ignore[call-overload]  # torch declares it without this overload
             else:
-                tensor.copy_(first)
+                tensor.resize_(first.shape).copy_(first)
 
 
 def pytorch_answer(call: OpCall, bound: Bound, restored: Sequence[Restored]) -> tuple[object, float]:
@@ -57,7 +57,7 @@ def pytorch_answer(call: OpCall, bound: Bound, restored: Sequence[Restored]) -> 
         A copy of its output, and the wall seconds that it took.
 
     Raises:
-        RefusedError: it raises.
+        RefusedError: it raises, or gives an argument another size, as an observer does that has seen nothing yet.
         OpCallError: memory is short.
     """
     _restore(restored, call)  # another call of the model may have written the buffer that they share
@@ -68,7 +68,10 @@ def pytorch_answer(call: OpCall, bound: Bound, restored: Sequence[Restored]) -> 
     except Exception as error:  # a kernel may raise anything where it is given what it does not accept
         raise refused(error, call) from error
     answer, spent_s = _copy(output), time.perf_counter() - start
+    grown = not changes_layout(call) and any(tensor.shape != first.shape for tensor, first in restored)
     _restore(restored, call)  # the timed path binds an argument in the shape that the model gives it
+    if grown:
+        raise RefusedError("its first run gives an argument another size; run the model once before opclock has it")
     return answer, spent_s
 
 

@@ -13,7 +13,7 @@ from opclock.errors import ModelError
 from opclock.flags import Flag
 from opclock.formatting import counted
 from opclock.profiles.machine_state import MachineState
-from opclock.progress import Progress
+from opclock.progress import Progress, silent
 from opclock.timing.current_state import StateSampler
 from opclock.timing.graph_reference import GraphRun
 from opclock.timing.host_playback import Forward, PlayedHost
@@ -60,7 +60,8 @@ class InterleavedSession:
     """
 
     def __init__(
-        self, request: Request, kernels: Sequence[KernelProcess] = (), references: Sequence[ReferenceProcess] = ()
+        self, request: Request, kernels: Sequence[KernelProcess] = (), references: Sequence[ReferenceProcess] = (),
+        progress: Progress = silent,
     ) -> None:
         """Load and warm up everything.
 
@@ -68,6 +69,7 @@ class InterleavedSession:
             request: the model, and how to validate it.
             kernels: processes that sample its op calls; none where this one does.
             references: processes that sample the model; none where this one does.
+            progress: receives what warms up, and 0.
 
         Raises:
             ModelError: the model cannot be run.
@@ -83,7 +85,8 @@ class InterleavedSession:
         forward = forward_of(request.model.module, request.model.inputs, request.model.reset, trace.steps)
         self._forward = forward
         self._references: list[ReferenceRun | ReferenceProcess] = [*references]
-        for process in references:
+        for number, process in enumerate(references, start=1):
+            progress(f"{trace.model}: warming up the model, process {number} of {len(references)}", 0.0)
             process.warm_up()
         if not references:
             self._references.append(ReferenceRun(forward, request.model.name, trace.device))
@@ -100,6 +103,7 @@ class InterleavedSession:
         if known:
             self.flags.append("measured_earlier")
         elif kernels:
+            progress(f"{trace.model}: warming up the op calls in {len(kernels)} processes", 0.0)
             self._bind_processes(kernels)
         else:
             self._bind(forward, arguments)

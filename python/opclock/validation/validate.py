@@ -64,9 +64,9 @@ def validate_model(
         traced = trace(model.module, model.inputs, name=model.name, real=real_trace, reset=model.reset)
         check_calls(traced)
         request = Request(model, traced, profile, threads, seed, explain, max_s, processes)
-        progress(f"{model.name}: " + ("warming up" if processes == 1 else "starting processes, warming up"), 0.0)
+        progress(f"{model.name}: " + ("warming up" if processes == 1 else "starting processes"), 0.0)
         with thread_team(threads), processes_of(request) as children:
-            session = InterleavedSession(request, *children)
+            session = InterleavedSession(request, *children, progress)
             session.run(progress, f"{model.name}: kernels and reference in turn")
             measure_s, reference = session.end(), session.reference()
     with thread_team(threads):

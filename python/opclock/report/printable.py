@@ -1,4 +1,4 @@
-"""What a command on a board has said, without what would control a terminal."""
+"""Text from elsewhere, such as a profile or a command on a board, without what would control a terminal."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ _CONTROLS = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text without control characters: a model may print any."""
+    """The text without control characters: a model may print any, and a damaged profile may hold any."""
     return _CONTROLS.sub("", text)

@@ -1,10 +1,10 @@
-"""What a command on a board has said."""
+"""Text without what would control a terminal."""
 
 from __future__ import annotations
 
 import pytest
 
-from opclock.farm.printable import printable
+from opclock.report.printable import printable
 
 
 @pytest.mark.parametrize(
