@@ -43,6 +43,17 @@ def test_a_few_subnormal_numbers_are_none():
     assert flags_of(torch.nn.Softmax(-1), (values,)) == ()
 
 
+@pytest.mark.parametrize(
+    ("size", "operator", "flags"),
+    [(1e-20, torch.nn.SiLU(), ("subnormal",)), (1e-20, torch.nn.SiLU(inplace=True), ("subnormal",)),
+     (1e-20, torch.nn.ReLU(), ()), (1e-10, torch.nn.SiLU(), ())],
+    ids=["silu", "in place", "relu", "larger"],
+)  # fmt: skip
+def test_an_operator_that_squares_small_numbers_is_named(size, operator, flags):
+    """A SiLU of values around 1e-20 took 15 times as long, and nothing said so."""
+    assert flags_of(operator, (torch.full((8, 16), size),)) == flags
+
+
 def test_what_cannot_be_run_says_nothing():
     class Broken(torch.nn.Module):
         def forward(self, values):
