@@ -97,7 +97,7 @@ class Estimate(ShownInNotebooks):
     page_fault_s: float | None = None  # seconds that one page fault took; None where they were not counted
     interrupted_after: int | None = None  # rounds, where a measurement did not end (the fewest of several)
     shift: Shift | None = None  # from the states of the machine in which the parts were timed; in the total already
-    left_out_controls: tuple[str, ...] = ()  # control workloads of which the profile, or that of --state, has impossible seconds
+    left_out_controls: tuple[str, ...] = ()  # control workloads that have impossible seconds
 
     @property
     def threads(self) -> int:

@@ -3,7 +3,7 @@
 Op calls are timed on values of opclock's own, which are normal numbers. A model with untrained weights may make its
 values smaller from layer to layer until they are subnormal; then no time of its op calls says how long it takes.
 Operators that compute a power of what they are given compute subnormal numbers long before: with values around 1e-20 a
-SiLU took 15 times as long (an EfficientNet of transformers with random weights, whose estimates were 5 to 11 % too low).
+SiLU took 15 times as long (an EfficientNet with random weights, whose estimates were 5 to 11 % too low).
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Measures what timing op calls one by one adds to them.
 
-In a round, each op call passes the playback's dispatch key, its arguments are tensors of its own, and the clock is read
-around it. It takes about a microsecond longer than in a real inference, mostly because more code and more objects go
-through the caches. How much depends on the board. Here models are run as they are, and then timed op call by
-op call in a pool, as the measured model is: the difference is what watching costs. Their kernels do nearly nothing, so
-that nothing else differs, and they have as many op calls as real models. Both are done with one thread: with several, a tiny convolution calls a team of threads,
-which takes longer than anything else in it, and takes another time in a pool.
+In a round, each op call passes the playback's dispatch key, its arguments are tensors of its own, and the clock is
+read around it. It takes about a microsecond longer than in a real inference, mostly because more code and more
+objects go through the caches. How much depends on the board. Here models are run as they are, and then timed op call
+by op call in a pool, as the measured model is: the difference is what watching costs. Their kernels do nearly
+nothing, so that nothing else differs, and they have as many op calls as real models. Both are done with one thread:
+with several, a tiny convolution calls a team of threads, which takes longer than anything else in it, and takes
+another time in a pool.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def sample_watching(threads: int, contention: Contention) -> dict[str, float]:
         contention: reads the counters of this process.
 
     Returns:
-        By "real NAME", and of the longer ones by "single NAME" and "watched NAME": the median seconds of one inference. A model that other programs disturbed is left out.
+        By "real NAME", and of the longer ones by "single NAME" and "watched NAME": the median seconds of one inference.
+        A model that other programs disturbed is left out.
     """
     real_s, seconds = sample_small_models(contention), dict[str, float]()
     with thread_team(1):
