@@ -60,7 +60,10 @@ class InterleavedSession:
     """
 
     def __init__(
-        self, request: Request, kernels: Sequence[KernelProcess] = (), references: Sequence[ReferenceProcess] = (),
+        self,
+        request: Request,
+        kernels: Sequence[KernelProcess] = (),
+        references: Sequence[ReferenceProcess] = (),
         progress: Progress = silent,
     ) -> None:
         """Load and warm up everything.
