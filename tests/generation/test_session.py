@@ -13,8 +13,8 @@ class ScriptedSampler:
 
     contended, settled = False, False
 
-    def __init__(self, clock):
-        self.clock, self.rounds, self.blocks = clock, 0, []
+    def __init__(self):
+        self.rounds, self.blocks = 0, []
 
     def usual_round_s(self):
         return 0.010
@@ -22,16 +22,71 @@ class ScriptedSampler:
     def block(self, rounds):
         self.blocks.append(rounds)
         self.rounds += rounds
-        self.clock.perf_counter.return_value += 0.010 * rounds
         return 0.010
 
 
-def test_a_turn_has_its_rounds_in_a_row(monkeypatch):
-    """After each of many short blocks the profile was written, and the host's work took longer for some rounds."""
-    monkeypatch.setattr(session, "time", clock := Mock(**{"perf_counter.return_value": 0.0}))
+def kernels_of(*, is_prompt):
     kernels = object.__new__(session._Kernels)
     kernels._setup, kernels._shortest_s, kernels._spent_s = Mock(max_s=None), math.inf, 0.0
-    kernels.sampler = ScriptedSampler(clock)
-    for _ in range(session.PASSES - 1):
+    kernels.sampler, kernels.is_prompt = ScriptedSampler(), is_prompt
+    return kernels
+
+
+class ScriptedGeneration:
+    """A quarter of its generations count in the half with fewer of them."""
+
+    def __init__(self):
+        self.halves = []
+
+    def block(self, half):
+        self.halves.append(half)
+
+    @property
+    def clean_runs(self):
+        return len(self.halves) // 4
+
+
+def test_a_turn_has_its_rounds_in_a_row():
+    """After each of many short blocks the profile was written, and the host's work took longer for some rounds."""
+    kernels = kernels_of(is_prompt=True)
+    for _ in range(session.PASSES):
+        assert not kernels.is_over
         kernels.turn()
-    assert kernels.sampler.blocks == [50] * (session.PASSES - 1)  # half a second of each turn
+    assert kernels.sampler.blocks == [50] * session.PASSES  # half a second of each turn
+
+
+def take_turns(kernels, children=()):
+    session._take_turns(kernels, children, Mock(seed=0))
+    return [len(one.sampler.blocks) for one in kernels]
+
+
+def test_without_real_generation_kernels_end_when_their_time_is_up(monkeypatch):
+    monkeypatch.setattr(ScriptedSampler, "settled", True)
+    kernels = [kernels_of(is_prompt=True), kernels_of(is_prompt=False)]
+    assert take_turns(kernels) == [1, 1]
+
+
+def test_kernels_go_on_for_as_long_as_real_generation_takes():
+    """They once ended in the first half of it, while the machine went on to change."""
+    kernels = [kernels_of(is_prompt=True), kernels_of(is_prompt=False), kernels_of(is_prompt=False)]
+    generation = ScriptedGeneration()
+    blocks = take_turns(kernels, [generation])
+    assert blocks == [len(generation.halves)] * 3
+    assert len(generation.halves) == 2 * session.PASSES  # in each half three generations without disturbance
+
+
+def test_the_tokens_of_a_pass_follow_each_other():
+    """Only the first of them has to warm the weights up."""
+    kernels, order = [kernels_of(is_prompt=number == 0) for number in range(4)], []
+    for number, one in enumerate(kernels):
+        one.turn = lambda number=number: order.append(number)
+    generation = ScriptedGeneration()
+    generation.block = lambda half: (ScriptedGeneration.block(generation, half), order.append("real"))
+    for one in kernels:
+        one.sampler.rounds, one._spent_s = 100, 100.0
+    take_turns(kernels, [generation])
+    passes = [order[start : start + 5] for start in range(0, len(order), 5)]
+    for one in passes:
+        places = [one.index(number) for number in (1, 2, 3)]
+        assert max(places) - min(places) == 2
+    assert len({tuple(one) for one in passes}) > 1  # in another order each time

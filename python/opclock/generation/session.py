@@ -99,14 +99,15 @@ class Setup:
 class _Kernels:
     """One program's op calls and host, whose rounds take turns with others."""
 
-    def __init__(self, program: Program, setup: Setup, arguments: Arguments) -> None:
+    def __init__(self, program: Program, setup: Setup, arguments: Arguments, warm_up: BlockWarmUp) -> None:
         trace = program.trace
+        self.is_prompt = program.depth is None
         host, self.remark = host_for(trace, program.forward)
         self._setup = setup
         condition = condition_of(trace, setup.threads)
         self.sampler = Sampler(
             trace, range(len(trace.calls)), arguments, setup.profile, condition, host, seed=setup.seed,
-            block_warm_up=BlockWarmUp(WARM_UP_S, WARM_UP_RUNS),
+            block_warm_up=warm_up,
         )  # fmt: skip
         self.sampler.warm_up()
         self._shortest_s = math.inf
@@ -130,17 +131,15 @@ class _Kernels:
         )
 
     def turn(self) -> None:
-        """Run a block of rounds for a part of the usual time, unless there are enough.
+        """Run a block of rounds for a part of the usual time. What warms it up does not count as spent.
 
         One block, as a generation has its tokens in a row: after a block is stored, the host's work takes longer.
         """
-        start = time.perf_counter()
         if math.isinf(self._shortest_s):
             self._shortest_s = self.sampler.usual_round_s()
-        if not self.is_over:
-            rounds = max(MIN_RUNS, int(self.usual_s / PASSES / self._shortest_s))
-            self._shortest_s = min(self._shortest_s, self.sampler.block(rounds))
-        self._spent_s += time.perf_counter() - start
+        rounds = max(MIN_RUNS, int(self.usual_s / PASSES / self._shortest_s))
+        self._shortest_s = min(self._shortest_s, self.sampler.block(rounds))
+        self._spent_s += rounds * self._shortest_s
 
 
 def sample(programs: Sequence[Program], setup: Setup, children: Sequence[GenerationProcess] = ()) -> list[Flag]:
@@ -168,10 +167,12 @@ def sample(programs: Sequence[Program], setup: Setup, children: Sequence[Generat
         return flags + _on_a_device(missing, setup, children)
     arguments: Arguments | None = None
     kernels: list[_Kernels] = []
+    of_prompt, of_tokens = (BlockWarmUp(WARM_UP_S, WARM_UP_RUNS) for _ in range(2))
     for number, program in enumerate(missing):
         setup.progress(f"binding: {program.trace.model}", 0.2 * number / len(missing))
         arguments = Arguments(program.trace, program.forward, beside=arguments)
-        kernels.append(_Kernels(program, setup, arguments))
+        warm_up = of_prompt if program.depth is None else of_tokens
+        kernels.append(_Kernels(program, setup, arguments, warm_up))
     _take_turns(kernels, children, setup)
     for one in kernels:
         flags += one.sampler.end()[1]
@@ -180,14 +181,22 @@ def sample(programs: Sequence[Program], setup: Setup, children: Sequence[Generat
 
 
 def _take_turns(kernels: Sequence[_Kernels], children: Sequence[GenerationProcess], setup: Setup) -> None:
-    """Let each have a turn in every pass, in a new random order, until all have enough."""
-    turns = 0
-    items: list[_Kernels | GenerationProcess] = [*kernels, *children]
+    """Let each have a turn in every pass, in a new random order, until all have enough.
 
-    def turn(item: _Kernels | GenerationProcess) -> None:
+    Tokens follow each other, as in a generation, so that only the first of them has to warm the weights up. Beside real
+    generation all go on until it ends, so that both are of the same minutes.
+    """
+    turns, order = 0, random.Random(setup.seed)
+    groups = [[one for one in kernels if one.is_prompt], [one for one in kernels if not one.is_prompt]]
+    items: list[list[_Kernels] | GenerationProcess] = [*filter(None, groups), *children]
+
+    def turn(item: list[_Kernels] | GenerationProcess) -> None:
         nonlocal turns
-        if isinstance(item, _Kernels):
-            item.turn()
+        if isinstance(item, list):
+            order.shuffle(item)
+            for one in item:
+                if children or not one.is_over:
+                    one.turn()
         else:
             item.block(turns // len(items) % 2)
         turns += 1
@@ -202,7 +211,7 @@ def _take_turns(kernels: Sequence[_Kernels], children: Sequence[GenerationProces
         text = "kernels and real generation in turn" if children else "kernels in turn"
         setup.progress(f"timing: {text}", 0.2 + 0.8 * min(1.0, turns / (PASSES * len(items))))
 
-    interleave_together(items, turn, enough=enough, order=random.Random(setup.seed), progress=report)
+    interleave_together(items, turn, enough=enough, order=order, progress=report)
 
 
 def _on_a_device(programs: Sequence[Program], setup: Setup, children: Sequence[GenerationProcess]) -> list[Flag]:
