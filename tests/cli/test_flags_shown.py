@@ -15,6 +15,8 @@ from helpers import BOARD, chain, filled, opclock, validation_row
 from opclock.benchmarking.batch_scaling import BatchCurve, BatchPoint, together
 from opclock.benchmarking.result import BenchRow
 from opclock.cli.main import commands
+from opclock.cli.reporting import Reporter
+from opclock.cli.validate import _report
 from opclock.flags import BY_FLAG, validity
 from opclock.prediction.ceilings import Ceilings
 from opclock.profiles.condition import Condition
@@ -115,6 +117,13 @@ def test_int8_below_float32_is_flagged():
     lines = ceilings_tables.multiply_add_table(ceilings, lambda _dtype: "").lines(None)
     assert [line.split()[0] for line in lines if "slower_than_float32" in line] == ["int8"]
     assert Ceilings(1, {**rates, "int8": 3e11}, {}, {}).flags == ()
+
+
+def test_validate_says_why_a_model_is_incomplete(capsys):
+    """It had the flag alone; ``measure`` named the op calls."""
+    row = replace(validation_row("net", 8, 1e-3, 1.1e-3), flags=("incomplete",), unknown=("aten::relu(float32[2]): no",))
+    _report(Validation({"identity": "a board"}, (row,)), None, Reporter(), explain=False)
+    assert "net: unknown, not timed: aten::relu(float32[2]): no" in capsys.readouterr().out
 
 
 def test_files_explain_their_flags(tmp_path):

@@ -58,6 +58,11 @@ def test_damaged_rows(damage):
         row_from_json(data)
 
 
+def test_why_op_calls_are_unknown_is_kept():
+    row = replace(validation_row("m", 8, 1.0, 1.1), unknown=("aten::relu(float32[2]): it raised",))
+    assert row_from_json(row_to_json(row)).unknown == row.unknown
+
+
 def test_a_damaged_file_is_measured_again(tmp_path):
     with Unfinished(tmp_path, {}) as unfinished:
         (tmp_path / FOLDER / "m.json").write_text('{"schema": "opclock.row/1"')

@@ -123,6 +123,9 @@ def test_a_second_validation_times_no_kernel_again(asks, profile):
     assert "measured_earlier" not in first.flags
     assert {"measured_earlier", "incomplete"} <= set(second.flags)
     assert second.measure_s < first.measure_s
+    for row in (first, second):
+        (unknown,) = row.unknown
+        assert unknown.startswith("opclock_test::only_sevens(float32[4x8]): ")
 
 
 def training_aware():

@@ -46,6 +46,7 @@ def test_validation_has_every_number(small, profile):
     assert list(data["rows"][0]) == [
         "model", "input", "dtype", "device", "threads", "params", "macs", "macs_thop", "op_calls", "unique_op_calls",
         "reference", "estimate", "error", "compatible", "page_fault_error", "baselines", "measure_s", "flags",
+        "unknown",
     ]  # fmt: skip
     for row in data["rows"]:
         assert row["error"] == pytest.approx(row["estimate"]["total_s"] / row["reference"]["median_s"] - 1)

@@ -107,6 +107,8 @@ def _report(validation: Validation, folder: Path | None, reporter: Reporter, *, 
     reporter.table(table(validation_table(validation), title))
     reporter.say(summary_sentence(validation.summary()))
     for row in validation.rows:
+        for one in row.unknown:
+            reporter.say(f"{row.trace.model}: unknown, not timed: {one}")
         if sentence := of_validation(row):
             reporter.say(f"{row.trace.model}: {sentence}")
     if explain:

@@ -69,6 +69,11 @@ def nothing_to_time(trace: Trace, profile: Profile, threads: int) -> bool:
     return len(missing) < len(trace.unique) and not can_be_timed(trace, missing, threads)
 
 
+def refused_calls(trace: Trace, profile: Profile, threads: int) -> tuple[str, ...]:
+    """Why none of the op calls that the profile lacks can be timed; empty where it has all, or one of them can be."""
+    return refusals(trace, missing_calls(trace, profile, threads), condition_of(trace, threads))
+
+
 def all_known(trace: Trace, profile: Profile, threads: int) -> bool:
     """Whether the profile has all op calls of the trace that can be timed, and the model's own host."""
     return host_known(trace, profile, threads) and nothing_to_time(trace, profile, threads)

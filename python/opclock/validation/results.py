@@ -41,6 +41,7 @@ class Row:
     flags: tuple[Flag, ...]
     explanation: Explanation | None = None
     graph: Reference | None = None  # replays of the model as a CUDA graph, on devices that have them
+    unknown: tuple[str, ...] = ()  # op calls that could not be timed, and why
 
     @property
     def graph_error(self) -> float | None:
@@ -123,6 +124,7 @@ class Row:
             },
             "measure_s": self.measure_s,
             "flags": list(self.flags),
+            "unknown": list(self.unknown),
             **({} if self.explanation is None else {"explanation": self.explanation.to_json()}),
             **({} if self.graph is None else {"graph": {**self.graph.to_json(), "error": self.graph_error}}),
         }

@@ -29,6 +29,7 @@ def row_to_json(row: Row) -> dict[str, Any]:
         "baselines_s": row.baselines_s,
         "measure_s": row.measure_s,
         "flags": list(row.flags),
+        "unknown": list(row.unknown),
     }
 
 
@@ -45,6 +46,7 @@ def row_from_json(data: dict[str, Any]) -> Row:
             baselines_s=dict(data["baselines_s"]),
             measure_s=data["measure_s"],
             flags=tuple(data["flags"]),
+            unknown=tuple(data["unknown"]),
         )
     except (KeyError, TypeError, ValueError, OpclockError) as error:
         raise ReportError(f"a damaged validated model ({type(error).__name__}: {error})") from error

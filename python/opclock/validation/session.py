@@ -28,6 +28,7 @@ from opclock.timing.missing import (
     condition_of,
     missing_in,
     nothing_to_time,
+    refused_calls,
 )
 from opclock.timing.own_weights import OwnWeights
 from opclock.timing.reference import Reference, ReferenceRun, forward_of
@@ -57,6 +58,7 @@ class InterleavedSession:
         graph: replays of the model as a CUDA graph, on devices that have them.
         observers: two more measurements of the op calls, if the request asks for an explanation.
         flags: what was unusual.
+        unknown: the op calls that cannot be timed, each with the reason.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class InterleavedSession:
         self.graph: GraphRun | None = None
         self.observers: Observers | None = None
         self.flags: list[Flag] = []
+        self.unknown: tuple[str, ...] = ()
         self._kernels: list[Sampler | KernelProcess] = []  # none where the profile has every measurement already
         self._latency_s = math.inf  # seconds of the shortest kernel round
         self._binding_s = 0.0
@@ -105,6 +108,7 @@ class InterleavedSession:
         self._others: list[Sampler] = []  # each runs one block in every pass
         if known:
             self.flags.append("measured_earlier")
+            self.unknown = refused_calls(trace, request.profile, request.threads)
         elif kernels:
             progress(f"{trace.model}: warming up the op calls in {len(kernels)} processes", 0.0)
             self._bind_processes(kernels)
@@ -124,7 +128,7 @@ class InterleavedSession:
     def _bind_processes(self, kernels: Sequence[KernelProcess]) -> None:
         request, trace, start = self._request, self._request.trace, time.perf_counter()
         bound = bind(kernels, request.profile, range(len(trace.calls)), request.seed)
-        self._pool = bound.pool
+        self._pool, self.unknown = bound.pool, bound.unknown
         if bound.remark:
             self.flags.append("host_by_table")
         self._kernels += kernels
@@ -139,6 +143,7 @@ class InterleavedSession:
             self.flags.append("host_by_table")
         if remark and nothing_to_time(trace, request.profile, request.threads):  # the table is filled already
             self.flags.append("measured_earlier")
+            self.unknown = refused_calls(trace, request.profile, request.threads)
             self._binding_s = time.perf_counter() - start
             return
         if has_lanes(trace.device):
@@ -147,7 +152,7 @@ class InterleavedSession:
             first = request.sampler(arguments, "in_model", range(len(trace.calls)), host)
             if request.explain and isinstance(host, PlayedHost):
                 self.observers = Observers(trace, first, host)
-        self._kernels, self._pool = [first], first.number
+        self._kernels, self._pool, self.unknown = [first], first.number, first.unknown
         self._binding_s = time.perf_counter() - start
 
     def run(self, progress: Progress, text: str) -> None:

@@ -104,6 +104,7 @@ def _row(
         flags=ordered([*contended, *session.flags, *estimated.flags, *imprecise]),
         explanation=session.observers.explain(estimated, reference.median_s) if session.observers else None,
         graph=graph,
+        unknown=session.unknown,
     )
     return row if row.layouts is None else replace(row, flags=ordered([*row.flags, "layout"]))
 
