@@ -121,7 +121,9 @@ def test_int8_below_float32_is_flagged():
 
 def test_validate_says_why_a_model_is_incomplete(capsys):
     """It had the flag alone; ``measure`` named the op calls."""
-    row = replace(validation_row("net", 8, 1e-3, 1.1e-3), flags=("incomplete",), unknown=("aten::relu(float32[2]): no",))
+    row = replace(
+        validation_row("net", 8, 1e-3, 1.1e-3), flags=("incomplete",), unknown=("aten::relu(float32[2]): no",)
+    )
     _report(Validation({"identity": "a board"}, (row,)), None, Reporter(), explain=False)
     assert "net: unknown, not timed: aten::relu(float32[2]): no" in capsys.readouterr().out
 
