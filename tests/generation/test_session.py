@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from unittest.mock import Mock
 
+import pytest
+
 from opclock.generation import session
 
 
 class ScriptedSampler:
-    """Rounds of 10 ms; it notes how many each block has."""
+    """Rounds of 10 ms, after a warm-up of 0.4 s; it notes how many each block has. Each takes longer by a factor."""
 
     contended, settled = False, False
 
-    def __init__(self):
-        self.rounds, self.blocks = 0, []
+    def __init__(self, clock, factor=1.0):
+        self.clock, self.factor, self.rounds, self.blocks = clock, factor, 0, []
 
     def usual_round_s(self):
         return 0.010
@@ -22,13 +24,21 @@ class ScriptedSampler:
     def block(self, rounds):
         self.blocks.append(rounds)
         self.rounds += rounds
+        self.clock.perf_counter.return_value += 0.4 + 0.010 * rounds * self.factor
         return 0.010
 
 
-def kernels_of(*, is_prompt):
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(session, "time", scripted := Mock(**{"perf_counter.return_value": 0.0}))
+    return scripted
+
+
+def kernels_of(clock, *, is_prompt, factor=1.0):
     kernels = object.__new__(session._Kernels)
+    kernels._warm_up = Mock(last_s=0.4)
     kernels._setup, kernels._shortest_s, kernels._spent_s = Mock(max_s=None), math.inf, 0.0
-    kernels.sampler, kernels.is_prompt = ScriptedSampler(), is_prompt
+    kernels.sampler, kernels.is_prompt = ScriptedSampler(clock, factor), is_prompt
     return kernels
 
 
@@ -46,9 +56,9 @@ class ScriptedGeneration:
         return len(self.halves) // 4
 
 
-def test_a_turn_has_its_rounds_in_a_row():
+def test_a_turn_has_its_rounds_in_a_row(clock):
     """After each of many short blocks the profile was written, and the host's work took longer for some rounds."""
-    kernels = kernels_of(is_prompt=True)
+    kernels = kernels_of(clock, is_prompt=True)
     for _ in range(session.PASSES):
         assert not kernels.is_over
         kernels.turn()
@@ -60,24 +70,36 @@ def take_turns(kernels, children=()):
     return [len(one.sampler.blocks) for one in kernels]
 
 
-def test_without_real_generation_kernels_end_when_their_time_is_up(monkeypatch):
+def test_rounds_that_others_slow_down_count_as_long_as_they_take(clock):
+    """They counted as the shortest: a busy machine measured a tiny model for six minutes."""
+    kernels = kernels_of(clock, is_prompt=True, factor=4.0)
+    while not kernels.is_over:
+        kernels.turn()
+    assert len(kernels.sampler.blocks) == 2  # of two seconds each
+
+
+def test_without_real_generation_kernels_end_when_they_are_settled(clock, monkeypatch):
     monkeypatch.setattr(ScriptedSampler, "settled", True)
-    kernels = [kernels_of(is_prompt=True), kernels_of(is_prompt=False)]
+    kernels = [kernels_of(clock, is_prompt=True), kernels_of(clock, is_prompt=False)]
     assert take_turns(kernels) == [1, 1]
 
 
-def test_kernels_go_on_for_as_long_as_real_generation_takes():
+def test_kernels_go_on_for_as_long_as_real_generation_takes(clock):
     """They once ended in the first half of it, while the machine went on to change."""
-    kernels = [kernels_of(is_prompt=True), kernels_of(is_prompt=False), kernels_of(is_prompt=False)]
+    kernels = [
+        kernels_of(clock, is_prompt=True),
+        kernels_of(clock, is_prompt=False),
+        kernels_of(clock, is_prompt=False),
+    ]
     generation = ScriptedGeneration()
     blocks = take_turns(kernels, [generation])
     assert blocks == [len(generation.halves)] * 3
     assert len(generation.halves) == 2 * session.PASSES  # in each half three generations without disturbance
 
 
-def test_the_tokens_of_a_pass_follow_each_other():
+def test_the_tokens_of_a_pass_follow_each_other(clock):
     """Only the first of them has to warm the weights up."""
-    kernels, order = [kernels_of(is_prompt=number == 0) for number in range(4)], []
+    kernels, order = [kernels_of(clock, is_prompt=number == 0) for number in range(4)], []
     for number, one in enumerate(kernels):
         one.turn = lambda number=number: order.append(number)
     generation = ScriptedGeneration()

@@ -6,6 +6,7 @@ import math
 import os
 import random
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -102,7 +103,7 @@ class _Kernels:
         trace = program.trace
         self.is_prompt = program.depth is None
         host, self.remark = host_for(trace, program.forward)
-        self._setup = setup
+        self._setup, self._warm_up = setup, warm_up
         condition = condition_of(trace, setup.threads)
         self.sampler = Sampler(
             trace, range(len(trace.calls)), arguments, setup.profile, condition, host, seed=setup.seed,
@@ -136,9 +137,10 @@ class _Kernels:
         """
         if math.isinf(self._shortest_s):
             self._shortest_s = self.sampler.usual_round_s()
+        start_s = time.perf_counter()
         rounds = max(MIN_RUNS, int(self.usual_s / PASSES / self._shortest_s))
         self._shortest_s = min(self._shortest_s, self.sampler.block(rounds))
-        self._spent_s += rounds * self._shortest_s
+        self._spent_s += time.perf_counter() - start_s - self._warm_up.last_s
 
 
 def sample(programs: Sequence[Program], setup: Setup, children: Sequence[GenerationProcess] = ()) -> list[Flag]:

@@ -15,7 +15,12 @@ class BlockWarmUp:
     """Makes runs that are not kept, for as long as other work ran since the block before.
 
     One at least, and not for more than ``longest_s`` and ``most_runs``.
+
+    Attributes:
+        last_s: wall seconds of the runs before the last block.
     """
+
+    last_s = 0.0
 
     def __init__(self, longest_s: float = LONGEST_S, most_runs: int = MOST_RUNS) -> None:
         self._longest_s, self._most_runs = longest_s, most_runs
@@ -33,6 +38,7 @@ class BlockWarmUp:
             once()
             if time.perf_counter() >= end_s:
                 break
+        self.last_s = time.perf_counter() - start_s
 
     def block_ended(self) -> None:
         """Note that the block's last run was made."""
