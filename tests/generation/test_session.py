@@ -97,6 +97,13 @@ def test_kernels_go_on_for_as_long_as_real_generation_takes(clock):
     assert len(generation.halves) == 2 * session.PASSES  # in each half three generations without disturbance
 
 
+def test_kernels_that_others_slow_down_end_before_real_generation(clock):
+    """A busy machine measured a tiny model for eight minutes."""
+    kernels, generation = [kernels_of(clock, is_prompt=True, factor=6.0)], ScriptedGeneration()
+    assert take_turns(kernels, [generation]) == [3]  # of three seconds each, in place of half a second
+    assert len(generation.halves) == 2 * session.PASSES
+
+
 def test_the_tokens_of_a_pass_follow_each_other(clock):
     """Only the first of them has to warm the weights up."""
     kernels, order = [kernels_of(clock, is_prompt=number == 0) for number in range(4)], []
@@ -105,7 +112,7 @@ def test_the_tokens_of_a_pass_follow_each_other(clock):
     generation = ScriptedGeneration()
     generation.block = lambda half: (ScriptedGeneration.block(generation, half), order.append("real"))
     for one in kernels:
-        one.sampler.rounds, one._spent_s = 100, 100.0
+        one.sampler.rounds, one._spent_s = 100, 3.0
     take_turns(kernels, [generation])
     passes = [order[start : start + 5] for start in range(0, len(order), 5)]
     for one in passes:

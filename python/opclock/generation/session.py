@@ -31,7 +31,7 @@ from opclock.timing.missing import all_known, condition_of
 from opclock.timing.reference import MIN_RUNS
 from opclock.timing.sampler import Sampler
 from opclock.timing.sampling_processes import SamplingProcess
-from opclock.timing.stopping import is_over
+from opclock.timing.stopping import EXTENSION, is_over
 
 PASSES = 6  # over all programs: three generations for each half of the reference
 MAX_S = 3.0  # of rounds of a program of a small model
@@ -121,10 +121,15 @@ class _Kernels:
         return MAX_S if math.isinf(self._shortest_s) else max(MAX_S, MAX_LATENCIES * self._shortest_s)
 
     @property
+    def spent_share(self) -> float:
+        """Of the usual seconds."""
+        return self._spent_s / self.usual_s
+
+    @property
     def is_over(self) -> bool:
         """Whether the op calls are sampled enough, or the time is up."""
         return self.sampler.rounds >= MIN_ROUNDS and is_over(
-            self._spent_s / self.usual_s,
+            self.spent_share,
             limited=self._setup.max_s is not None,
             clean=not self.sampler.contended,
             settled=self.sampler.settled,
@@ -185,7 +190,7 @@ def _take_turns(kernels: Sequence[_Kernels], children: Sequence[GenerationProces
     """Let each have a turn in every pass, in a new random order, until all have enough.
 
     Tokens follow each other, as in a generation, so that only the first of them has to warm the weights up. Beside real
-    generation all go on until it ends, so that both are of the same minutes.
+    generation all go on until it ends, so that both are of the same minutes, unless others slow the rounds down.
     """
     turns, order = 0, random.Random(setup.seed)
     groups = [[one for one in kernels if one.is_prompt], [one for one in kernels if not one.is_prompt]]
@@ -196,7 +201,7 @@ def _take_turns(kernels: Sequence[_Kernels], children: Sequence[GenerationProces
         if isinstance(item, list):
             order.shuffle(item)
             for one in item:
-                if children or not one.is_over:
+                if not one.is_over or (children and one.spent_share < EXTENSION):
                     one.turn()
         else:
             item.block(turns // len(items) % 2)
