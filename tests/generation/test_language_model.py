@@ -13,6 +13,7 @@ from helpers import opclock, refused
 
 import opclock as api
 from opclock.board.accelerator import simulated
+from opclock.cli.main import commands
 from opclock.errors import EstimateError, ModelError, OptionError
 from opclock.generation import memory
 from opclock.generation.reference import GenerationReference, GenerationRun
@@ -62,6 +63,16 @@ def test_the_parts_add_up(estimated):
     assert again.total_s == pytest.approx(result.total_s)  # nothing was timed again
     assert predicted.total_s == pytest.approx(result.total_s)
     assert predicted.roofline == result.roofline
+
+
+def test_op_calls_without_a_number_are_named_and_no_estimate(estimated, tmp_path, monkeypatch):
+    """They counted as 0, and the exit code was 0."""
+    result = estimated[0]
+    lacking = replace(result, prompt=replace(result.prompt, unknown=("aten::a()", "aten::b()")))
+    assert (result.unknown, lacking.unknown) == ((), ("aten::a()", "aten::b()"))
+    monkeypatch.setattr("opclock.generation.language_model.language_model", lambda *_args, **_options: lacking)
+    with pytest.raises(EstimateError, match=r"^incomplete: 2 op calls of .* have no number, first aten::a\(\); they"):
+        commands.main(["llm", SMALL, "--profile", str(tmp_path / "p.sqlite")], standalone_mode=False)
 
 
 def test_predicting_needs_a_profile_with_a_sweep(tmp_path):

@@ -85,10 +85,11 @@ def estimate(
     _report(estimated, other, depth, reporter)
     for one in (estimated, other):
         if one is not None and not one.complete:
+            remedy = (f"run 'opclock measure' with this profile and --threads {one.setting.threads}{variants}"
+                      if one is estimated else "run 'opclock sweep --preset board' with this profile")  # fmt: skip
             raise EstimateError(
                 f"incomplete: {counted(len(one.unknown), 'op call')} of {one.model} have no number, first "
-                f"{one.unknown[0]}; run 'opclock measure' with this profile and --threads {one.setting.threads}"
-                f"{variants}"
+                f"{one.unknown[0]}; {remedy}"
             )
     check_strict(reporter, estimated.flags, strict=strict)
 

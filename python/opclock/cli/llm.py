@@ -14,9 +14,10 @@ from opclock.cli.machine_state import chosen_state, state_options
 from opclock.cli.on import on_boards
 from opclock.cli.outputs import check_output
 from opclock.cli.reporting import Reporter, progress_display
-from opclock.errors import OptionError
+from opclock.errors import EstimateError, OptionError
 from opclock.extension import load_core
 from opclock.files import write_whole
+from opclock.formatting import counted
 from opclock.models.output import model_output_apart
 
 if TYPE_CHECKING:
@@ -89,6 +90,13 @@ def llm(
                                     progress=progress)  # fmt: skip
     _report(result, plot, reporter)
     show_flags(reporter, result.flags)
+    if result.unknown:
+        remedy = ("run 'opclock llm' with this profile and without --predict, or 'opclock sweep --preset board'"
+                  if predict else "they cannot be timed here")  # fmt: skip
+        raise EstimateError(
+            f"incomplete: {counted(len(result.unknown), 'op call')} of {result.model} have no number, first "
+            f"{result.unknown[0]}; {remedy}"
+        )
     check_strict(reporter, result.flags, strict=strict)
 
 

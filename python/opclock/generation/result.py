@@ -187,6 +187,12 @@ class LanguageModelEstimate:
         found = [flag for one in estimates for flag in one.flags]
         return ordered([*self.own_flags, *found, *(["contended"] if contended else [])])
 
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The op calls that have no number, each once; the times leave them out."""
+        estimates = [self.prompt, *(one.estimate for one in self.measured)]
+        return tuple(dict.fromkeys(name for one in estimates for name in one.unknown))
+
     def mean_over_depths(self, at_measured: Sequence[float]) -> float:
         """The mean over the generation's depths of what is known at the measured ones, with lines in between."""
         depths = [one.depth for one in self.measured]
