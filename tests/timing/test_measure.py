@@ -29,7 +29,7 @@ def small():
 
 def test_measure_then_estimate(small, profile):
     traced = trace(*small)
-    done = measure(traced, profile, forward=forward_of(*small), threads=1, max_s=0.3)
+    done = measure(traced, profile, forward=forward_of(*small), threads=1, max_s=1.0)
     assert done.timed == len(traced.unique)
     assert done.rounds >= 5
     made = estimate(traced, profile, threads=1)
@@ -44,7 +44,7 @@ def test_measure_then_estimate(small, profile):
         "gemm",
         "host",
     }
-    assert 0 <= made.ci_low_s <= made.total_s <= made.ci_high_s  # 0: on a busy machine
+    assert 0 < made.ci_low_s <= made.total_s <= made.ci_high_s
     again = measure(traced, profile, forward=forward_of(*small), threads=1)
     assert (again.timed, again.known, again.ended) == (0, len(traced.unique), "nothing_to_do")
 

@@ -66,7 +66,8 @@ def language_model(
             ``opclock.generation.loops``. It is no part of the estimate.
         seed: for every random order.
         max_s: largest number of wall seconds of rounds for each program; by default 3 s or 20 times its time, and three
-            times that where other programs disturb the rounds.
+            times that where other programs disturb the rounds. With ``validate``, up to three times that as well, until
+            real generation ends.
         state: of the machine, for which the estimate holds, as for ``estimate``; not with ``validate``, whose reference
             is of the same minutes as the kernels.
         progress: receives a text and the fraction that is done.

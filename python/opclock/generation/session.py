@@ -122,7 +122,7 @@ class _Kernels:
 
     @property
     def spent_share(self) -> float:
-        """Of the usual seconds."""
+        """Seconds that were spent over the usual ones, as a fraction; it can exceed 1."""
         return self._spent_s / self.usual_s
 
     @property

@@ -71,7 +71,8 @@ def nothing_to_time(trace: Trace, profile: Profile, threads: int) -> bool:
 
 def refused_calls(trace: Trace, profile: Profile, threads: int) -> tuple[str, ...]:
     """Why none of the op calls that the profile lacks can be timed; empty where it has all, or one of them can be."""
-    return refusals(trace, missing_calls(trace, profile, threads), condition_of(trace, threads))
+    missing = missing_calls(trace, profile, threads)
+    return refusals(trace, missing, condition_of(trace, threads)) if missing else ()
 
 
 def all_known(trace: Trace, profile: Profile, threads: int) -> bool:
